@@ -1,0 +1,42 @@
+# setup, demo, check, fix, test, bench: each makes what it needs.
+PYTHON ?= python3
+RUN ?= runs/demo
+BIN := .venv/bin
+
+.PHONY: setup demo check fix test test-all bench clean
+
+setup: .venv/.ready
+
+# Reinstalls only when the requirements change. pip's own group support came with 25.1.
+.venv/.ready: pyproject.toml constraints.txt
+	$(PYTHON) -c 'import sys; v = sys.version_info; v >= (3, 11) or sys.exit(f"lcnet needs Python 3.11 or newer, got {v.major}.{v.minor}. Run: make setup PYTHON=python3.12")'
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --upgrade "pip>=25.1"
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable . --group dev
+	touch $@
+
+demo: setup
+	$(BIN)/lcnet train --config configs/digits.yaml --out $(RUN) --overwrite
+	$(BIN)/lcnet evaluate $(RUN)
+	$(BIN)/lcnet predict $(RUN) 'data/digits/test/00000[0-4].jpg' --out $(RUN)/predictions.jsonl
+
+check: setup
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+
+fix: setup
+	$(BIN)/ruff check --fix
+	$(BIN)/ruff format
+
+test: setup
+	$(BIN)/pytest -m "not slow"
+
+test-all: setup
+	$(BIN)/pytest
+
+bench: setup
+	$(BIN)/python -m benchmarks
+
+clean:
+	rm -rf .venv runs data

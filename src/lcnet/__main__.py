@@ -1,0 +1,5 @@
+"""`python -m lcnet` is `lcnet`."""
+
+from lcnet.cli import main
+
+main()

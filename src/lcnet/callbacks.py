@@ -1,0 +1,116 @@
+"""What happens around the steps: averaged weights, the best model, the history."""
+
+import csv
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from lightning import LightningModule, Trainer
+from lightning.pytorch.callbacks import Callback, WeightAveraging
+from torch import Tensor
+
+from lcnet.checkpoint import ModelInfo, save_model
+from lcnet.learner import Learner
+from lcnet.metrics import verify
+
+
+def average_weights(decay: float) -> WeightAveraging:
+    """A callback that validates and keeps an exponential moving average of the weights.
+
+    The decay after n steps is min(decay, (1 + n) / (10 + n)), so that a short run does not
+    average in its random start.
+    """
+
+    def average(kept: Tensor, current: Tensor, steps: Tensor) -> Tensor:
+        now = min(decay, (1 + int(steps)) / (10 + int(steps)))
+        return kept.lerp(current, 1 - now) if kept.is_floating_point() else current
+
+    return WeightAveraging(avg_fn=average)
+
+
+class KeepBest(Callback):
+    """Scores each validation and writes the model folder whenever the mAP is the best so far.
+
+    It must stand before the weight averaging in the list of callbacks: Lightning calls them in
+    order, and the averaged weights are in place only until the averaging's own turn.
+    """
+
+    def __init__(self, folder: Path, info: ModelInfo) -> None:
+        self.folder = folder
+        self.info = info
+        self.best = -1.0
+        self.best_epoch = -1
+
+    def on_validation_epoch_end(self, trainer: Trainer, learner: LightningModule) -> None:
+        """Score what the epoch's validation steps have kept."""
+        assert isinstance(learner, Learner)
+        probabilities, targets = learner.verification.compute()
+        learner.verification.reset()
+        mean_ap = verify(probabilities, targets, self.info.labels).mAP
+        learner.log("val/mAP", mean_ap, rank_zero_only=True)
+        if mean_ap > self.best:
+            self.best, self.best_epoch = mean_ap, trainer.current_epoch
+            if trainer.is_global_zero:
+                save_model(self.folder, learner.model, self.info)
+
+    def state_dict(self) -> dict[str, Any]:
+        """What a resumed run needs to know."""
+        return {"best": self.best, "best_epoch": self.best_epoch}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Take up what `state_dict` gave."""
+        self.best, self.best_epoch = state_dict["best"], state_dict["best_epoch"]
+
+
+class History(Callback):
+    """Writes a row per epoch to history.csv and tells the user the same in a line."""
+
+    FIELDS = ("epoch", "train_loss", "val_mAP", "best_mAP", "lr", "seconds")
+
+    def __init__(self, file: Path, keep_best: KeepBest, tell: Callable[[str], None]) -> None:
+        self.file = file
+        self.keep_best = keep_best
+        self.tell = tell
+        self.start = 0.0
+
+    def on_train_start(self, trainer: Trainer, learner: LightningModule) -> None:
+        """Begin the file, or drop the rows of epochs that a resumed run does again."""
+        rows: list[dict[str, str]] = []
+        if self.file.is_file():
+            with self.file.open(newline="", encoding="utf-8") as file:
+                rows = [row for row in csv.DictReader(file) if self._done(row, trainer)]
+        with self.file.open("w", newline="", encoding="utf-8") as file:
+            writer = csv.DictWriter(file, self.FIELDS)
+            writer.writeheader()
+            writer.writerows(rows)
+
+    def on_train_epoch_start(self, trainer: Trainer, learner: LightningModule) -> None:
+        """Start the clock."""
+        self.start = time.monotonic()
+
+    def on_train_epoch_end(self, trainer: Trainer, learner: LightningModule) -> None:
+        """Write the row of this epoch."""
+        metrics, epoch = trainer.callback_metrics, trainer.current_epoch
+        if not trainer.is_global_zero:
+            return
+        row = {
+            "epoch": epoch,
+            "train_loss": f"{metrics['train/loss_epoch'].item():.6f}",
+            "val_mAP": f"{metrics['val/mAP'].item():.3f}",
+            "best_mAP": f"{self.keep_best.best:.3f}",
+            "lr": f"{trainer.optimizers[0].param_groups[0]['lr']:.3g}",
+            "seconds": f"{time.monotonic() - self.start:.1f}",
+        }
+        with self.file.open("a", newline="", encoding="utf-8") as file:
+            csv.DictWriter(file, self.FIELDS).writerow(row)
+        best = "  best" if self.keep_best.best_epoch == epoch else ""
+        self.tell(
+            f"epoch {epoch + 1:>{len(str(trainer.max_epochs))}}/{trainer.max_epochs}  "
+            f"loss {row['train_loss']}  val mAP {metrics['val/mAP'].item():5.1f}  "
+            f"{row['seconds']:>5} s{best}"
+        )
+
+    @staticmethod
+    def _done(row: dict[str, str], trainer: Trainer) -> bool:
+        return row["epoch"].isdigit() and int(row["epoch"]) < trainer.current_epoch

@@ -1,0 +1,135 @@
+"""The model folder: all that is needed to use a model, and nothing that runs code.
+
+model/
+├── model.safetensors   the weights, the label graph's prior and label vectors among them
+└── model.json          labels, architecture, preprocessing, thresholds, statistics
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import safetensors
+import torch
+from safetensors.torch import load_file, save_file
+
+from lcnet import config
+from lcnet.data.statistics import Statistics
+from lcnet.errors import CheckpointError, LCNetError
+from lcnet.model.backbone import BackboneSpec
+from lcnet.model.lcnet import LCNet, build_model
+
+FORMAT = 1
+"""Version of the folder's layout."""
+
+
+@dataclass(frozen=True)
+class ModelInfo:
+    """What is known of a model besides its weights."""
+
+    labels: tuple[str, ...]
+    """The label names, in the order of the logits."""
+    model: config.Model
+    """The settings it was built with."""
+    backbone: BackboneSpec
+    """Its backbone, and how pictures are normalised and resized for it."""
+    thresholds: tuple[float, ...]
+    """Probability from which each label counts as present."""
+    statistics: Statistics | None = None
+    """Counts of the training labels."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """The content of model.json."""
+        return {
+            "format": FORMAT,
+            "labels": list(self.labels),
+            "model": asdict(self.model),
+            "backbone": self.backbone.to_dict(),
+            "image_size": self.model.image_size,
+            "thresholds": list(self.thresholds),
+            "statistics": self.statistics.to_dict() if self.statistics else None,
+        }
+
+    @classmethod
+    def from_dict(cls, fields: Mapping[str, Any]) -> "ModelInfo":
+        """The info that `to_dict` wrote."""
+        statistics = fields.get("statistics")
+        return cls(
+            labels=tuple(fields["labels"]),
+            model=config.Model(**fields["model"]),
+            backbone=BackboneSpec.from_dict(fields["backbone"]),
+            thresholds=tuple(fields["thresholds"]),
+            statistics=Statistics.from_dict(statistics) if statistics else None,
+        )
+
+
+def save_model(folder: Path, model: LCNet, info: ModelInfo) -> None:
+    """Write a model folder; a file is whole before it takes the place of an older one."""
+    folder.mkdir(parents=True, exist_ok=True)
+    weights = {name: tensor.contiguous().cpu() for name, tensor in model.state_dict().items()}
+    save_file(weights, folder / "model.safetensors.part")
+    text = json.dumps(info.to_dict(), indent=1, ensure_ascii=False)
+    (folder / "model.json.part").write_text(text, encoding="utf-8")
+    for name in ("model.safetensors", "model.json"):
+        (folder / f"{name}.part").replace(folder / name)
+
+
+def find_model(path: Path) -> Path:
+    """The model folder at `path`, which may be that folder or a run folder.
+
+    Raises CheckpointError if there is none.
+    """
+    for folder in (path, path / "model"):
+        if (folder / "model.json").is_file() and (folder / "model.safetensors").is_file():
+            return folder
+    raise CheckpointError(
+        f"{path}: no model here (expected a run folder, or a model folder with model.json and "
+        "model.safetensors). Train one with: lcnet train --out RUN"
+    )
+
+
+def read_info(path: Path) -> ModelInfo:
+    """What model.json says of the model in a model or run folder.
+
+    Raises CheckpointError if it is missing or not of this format.
+    """
+    file = find_model(path) / "model.json"
+    try:
+        fields = json.loads(file.read_text(encoding="utf-8"))
+        if fields["format"] != FORMAT:
+            raise CheckpointError(
+                f"{file}: expected format {FORMAT}, got {fields['format']!r}. Install the lcnet "
+                "that wrote it."
+            )
+        return ModelInfo.from_dict(fields)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, LCNetError) as error:
+        if isinstance(error, CheckpointError):
+            raise
+        raise CheckpointError(
+            f"{file}: not a model description ({type(error).__name__}: {error}). "
+            "Save the model anew."
+        ) from None
+
+
+def load_model(path: Path | str) -> LCNet:
+    """The trained model in a model or run folder, on the CPU and in evaluation mode.
+
+    No code from the folder runs and nothing is fetched. Raises CheckpointError if it cannot be read
+    or its weights do not fit its description.
+    """
+    folder, info = find_model(Path(path)), read_info(Path(path))
+    file = folder / "model.safetensors"
+    try:
+        weights = load_file(file)
+        vectors = weights.get("graph.vectors")
+        model = build_model(info.model, len(info.labels), spec=info.backbone, vectors=vectors)
+        model.load_state_dict(weights)
+    except (OSError, RuntimeError, ValueError, safetensors.SafetensorError) as error:
+        reason = " ".join(str(error).split())[:200]
+        raise CheckpointError(
+            f"{file}: the weights cannot be used ({reason}). Copy the whole folder again, or save "
+            "the model anew."
+        ) from None
+    return model.eval().requires_grad_(False).to(memory_format=torch.channels_last)

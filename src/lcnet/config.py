@@ -1,0 +1,257 @@
+"""Every setting of a run: its name, default, meaning and check, in one place.
+
+A field is a command line flag (`--model.crop_level 2`) and a YAML key (`model: {crop_level: 2}`).
+"""
+
+from argparse import ArgumentError
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, field
+from dataclasses import fields as dataclass_fields
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+from jsonargparse import ArgumentParser, set_parsing_settings
+
+from lcnet.errors import ConfigError
+
+
+def _require(condition: bool, name: str, expected: str, got: object) -> None:
+    if not condition:
+        raise ConfigError(
+            f"{name}: expected {expected}, got {got!r}. Set --{name} to such a value."
+        )
+
+
+@dataclass(frozen=True)
+class Model:
+    """The network: backbone, Crop-Forwarding, label graph and decoder."""
+
+    backbone: str = "resnet50"
+    """A timm model by name, `local-dir:FOLDER` or `hf-hub:USER/NAME`, CNN or ViT."""
+    pretrained: bool = True
+    """Start the backbone from pretrained weights, fetched by timm or read from the local folder."""
+    crop_level: int = 2
+    """Crop-Forwarding: C x C tiles and the whole image; 0 is the whole image alone."""
+    view_size: int = 224
+    """Side of each view in pixels; images are brought to max(1, crop_level) times this."""
+    view_chunk: int = 0
+    """Views that go through the backbone at a time, to save memory; 0 is all at once."""
+    width: int = 256
+    """Width of all tokens."""
+    heads: int = 4
+    """Attention heads; they must divide the width."""
+    depth: int = 2
+    """Decoder (LLCD) layers."""
+    mlp_width: int = 512
+    """Hidden width of each decoder layer's MLP."""
+    share_layers: bool = False
+    """Let all decoder layers share one set of weights, as the release does."""
+    dropout: float = 0.1
+    """Dropout inside the decoder."""
+    graph: Literal["learned", "prior", "off"] = "learned"
+    """Label graph: learned from the prior, the prior alone, or none."""
+    label_vectors: str = ""
+    """Optional vectors of the labels: text (`name v1 v2 ...`) or .npy with a row per label."""
+    position: bool = True
+    """Add sine position codes to image tokens, by place in the image and size of the view."""
+
+    def __post_init__(self) -> None:
+        _require(self.crop_level >= 0, "model.crop_level", "0 or more", self.crop_level)
+        _require(self.view_size >= 8, "model.view_size", "at least 8 pixels", self.view_size)
+        _require(self.view_chunk >= 0, "model.view_chunk", "0 or more", self.view_chunk)
+        _require(self.depth >= 1, "model.depth", "at least 1", self.depth)
+        _require(self.heads >= 1, "model.heads", "at least 1", self.heads)
+        _require(
+            self.width >= 6 and self.width % self.heads == 0,
+            "model.width",
+            f"6 or more, a multiple of model.heads ({self.heads})",
+            self.width,
+        )
+        _require(self.mlp_width >= 1, "model.mlp_width", "at least 1", self.mlp_width)
+        _require(0 <= self.dropout < 1, "model.dropout", "a share from 0 to below 1", self.dropout)
+
+    @property
+    def image_size(self) -> int:
+        """Side in pixels that images are brought to before the model sees them."""
+        return max(1, self.crop_level) * self.view_size
+
+
+@dataclass(frozen=True)
+class Data:
+    """The pictures and their labels."""
+
+    format: Literal["digits", "coco", "voc", "table", "folder"] = "digits"
+    """How labels are stored; docs/data.md shows each."""
+    root: str = "data/digits"
+    """Folder of the data set; `digits` writes its scenes there."""
+    train: str = "train"
+    """Training split: a split's name, or for `table` a CSV path relative to the root."""
+    val: str = "val"
+    """Validation split, on which the best model is picked."""
+    test: str = "test"
+    """Test split, for `lcnet evaluate`; leave it empty if there is none."""
+    separator: str = "|"
+    """`table`: what stands between the names, where one column lists an image's labels."""
+    difficult: Literal["positive", "negative", "unknown"] = "unknown"
+    """`voc`: what a label counts as whose every object is marked difficult."""
+    workers: int = -1
+    """Loader processes; -1 chooses by the number of cores."""
+
+    def __post_init__(self) -> None:
+        _require(bool(self.separator), "data.separator", "at least one character", self.separator)
+        _require(self.workers >= -1, "data.workers", "-1 (automatic), 0 or more", self.workers)
+
+
+@dataclass(frozen=True)
+class Train:
+    """The training recipe."""
+
+    epochs: int = 20
+    """Passes over the training split."""
+    batch_size: int = 32
+    """Images per step."""
+    accumulate: int = 1
+    """Steps whose gradients are summed before the weights move."""
+    lr: float = 3e-4
+    """Peak learning rate of the one-cycle schedule (Adam)."""
+    backbone_lr_factor: float = 1.0
+    """Times this for the backbone's weights; 0 freezes it, its norm statistics too."""
+    weight_decay: float = 1e-2
+    """Decoupled weight decay (AdamW) on matrices only, never on biases, norms, tokens and nodes."""
+    warmup: float = 0.2
+    """Share of all steps in which the learning rate rises."""
+    clip_norm: float = 1.0
+    """Largest norm of the gradient; 0 does not clip."""
+    ema_decay: float = 0.9997
+    """Decay of the averaged weights that are validated and kept; 0 takes no average."""
+    gamma_neg: float = 4.0
+    """Asymmetric loss: focusing on negatives."""
+    gamma_pos: float = 0.0
+    """Asymmetric loss: focusing on positives."""
+    loss_clip: float = 0.05
+    """Asymmetric loss: probability by which easy negatives are shifted out."""
+    flip: bool = True
+    """Mirror half of the training images."""
+    min_scale: float = 1.0
+    """Smallest share of the picture's area that a random training crop keeps; 1 keeps all of it."""
+    randaugment: int = 9
+    """Magnitude of RandAugment, from 0 (off) to 30."""
+    cutout: float = 0.5
+    """Side of the square cut out of training images as a share of the image's side; 0 is off."""
+    precision: Literal["32", "bf16", "fp16"] = "32"
+    """Arithmetic: float32, or mixed with bfloat16 or float16."""
+    early_stop: int = 0
+    """Stop after this many epochs without a better validation mAP; 0 never stops early."""
+    seed: int = 0
+    """Seed of weights, order, augmentation and dropout."""
+    devices: int = -1
+    """Accelerators to use; -1 takes all there are."""
+
+    def __post_init__(self) -> None:
+        for name in ("epochs", "batch_size", "accumulate"):
+            _require(getattr(self, name) >= 1, f"train.{name}", "at least 1", getattr(self, name))
+        _require(self.lr > 0, "train.lr", "above 0", self.lr)
+        for name in (
+            "backbone_lr_factor",
+            "weight_decay",
+            "clip_norm",
+            "gamma_neg",
+            "gamma_pos",
+            "early_stop",
+        ):
+            _require(getattr(self, name) >= 0, f"train.{name}", "0 or more", getattr(self, name))
+        for name in ("ema_decay", "loss_clip", "cutout"):
+            _require(
+                0 <= getattr(self, name) < 1,
+                f"train.{name}",
+                "from 0 to below 1",
+                getattr(self, name),
+            )
+        _require(0 < self.warmup < 1, "train.warmup", "a share between 0 and 1", self.warmup)
+        _require(
+            0 < self.min_scale <= 1, "train.min_scale", "a share above 0, at most 1", self.min_scale
+        )
+        _require(0 <= self.randaugment <= 30, "train.randaugment", "0 to 30", self.randaugment)
+        _require(self.seed >= 0, "train.seed", "0 or more", self.seed)
+        _require(
+            self.devices == -1 or self.devices >= 1,
+            "train.devices",
+            "-1 (all) or at least 1",
+            self.devices,
+        )
+
+
+@dataclass(frozen=True)
+class Config:
+    """A whole run: model, data and training recipe."""
+
+    model: Model = field(default_factory=Model)
+    data: Data = field(default_factory=Data)
+    train: Train = field(default_factory=Train)
+
+    @classmethod
+    def load(cls, file: Path | str) -> "Config":
+        """The config in a YAML file; what the file leaves out has its default.
+
+        Raises ConfigError if the file is missing, no YAML, or has an unknown key or a bad value.
+        """
+        try:
+            fields = yaml.safe_load(Path(file).read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            raise ConfigError(f"{file}: no such config file. Correct the path.") from None
+        except (OSError, ValueError, yaml.YAMLError) as error:
+            reason = " ".join(str(error).split())
+            raise ConfigError(f"{file}: not a YAML file ({reason}). Correct the file.") from None
+        return parse_config(fields or {}, str(file))
+
+    def save(self, file: Path) -> None:
+        """Write all settings as YAML, so that `load` gives them back."""
+        file.write_text(yaml.safe_dump(asdict(self), sort_keys=False), encoding="utf-8")
+
+
+SECTIONS: dict[str, type] = {"model": Model, "data": Data, "train": Train}
+
+
+def config_parser(kind: type[ArgumentParser] = ArgumentParser) -> ArgumentParser:
+    """A parser of the given kind with a flag for every setting."""
+    set_parsing_settings(docstring_parse_attribute_docstrings=True)
+    parser = kind(exit_on_error=False)
+    for name, section in SECTIONS.items():
+        parser.add_class_arguments(section, name)
+    return parser
+
+
+def parse_config(fields: Mapping[str, Any], where: str) -> Config:
+    """The config with the given fields; `where` says in messages where they stand.
+
+    Raises ConfigError if a key is unknown (with the nearest known one) or a value does not fit.
+    """
+    if not isinstance(fields, Mapping):
+        raise ConfigError(f"{where}: expected the keys model, data and train, got {fields!r}.")
+    for section, settings in fields.items():
+        _check_keys([section], SECTIONS, where, "")
+        if not isinstance(settings, Mapping):
+            raise ConfigError(f"{where}: {section}: expected settings, got {settings!r}.")
+        _check_keys(
+            settings,
+            [known.name for known in dataclass_fields(SECTIONS[section])],
+            where,
+            f"{section}.",
+        )
+    parser = config_parser()
+    try:
+        parsed = parser.parse_object(dict(fields))
+    except ArgumentError as error:
+        raise ConfigError(f"{where}: {' '.join(str(error).split())}") from None
+    sections = parser.instantiate(parsed)
+    return Config(**{name: sections[name] for name in SECTIONS})
+
+
+def _check_keys(keys: Iterable[str], known: Iterable[str], where: str, prefix: str) -> None:
+    for key in keys:
+        if key not in known:
+            near = get_close_matches(str(key), known, n=1)
+            hint = f"Did you mean {prefix}{near[0]}?" if near else f"Known: {', '.join(known)}."
+            raise ConfigError(f"{where}: no setting is called {prefix}{key}. {hint}")

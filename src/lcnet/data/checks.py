@@ -1,0 +1,60 @@
+"""What all readers check alike: the root, the split and the label names."""
+
+import difflib
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from pathlib import Path
+
+from lcnet.data.dataset import NEGATIVE
+from lcnet.errors import DataError
+
+
+def check_root(root: Path, inside: str) -> None:
+    """Raises DataError, saying what belongs `inside`, if `root` is no folder."""
+    if not root.is_dir():
+        raise DataError(
+            f"data.root: no folder {root} (expected {inside} inside). "
+            "Set --data.root to the folder of the data set."
+        )
+
+
+def missing_split(path: Path, split: str, existing: Iterable[str]) -> DataError:
+    """The error for a split that should stand at `path`; it names those that do exist."""
+    names = sorted(existing)
+    there = f"there are: {', '.join(names)}" if names else "there is no other either"
+    return DataError(
+        f"{split}: no such split, expected {path} ({there}). "
+        "Name a split that exists, or set --data.root to another folder."
+    )
+
+
+def unreadable(where: str, expected: str, error: Exception) -> DataError:
+    """The error for a file that cannot be read or parsed, with the reason in one line."""
+    reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+    return DataError(f"{where}: expected {expected}, got: {reason}. Repair or replace the file.")
+
+
+def check_labels(labels: Sequence[str], where: str) -> tuple[str, ...]:
+    """The label names as they came; raises DataError if there are none or one stands twice."""
+    if not labels:
+        raise DataError(f"{where}: expected at least one label, got none. Add labels.")
+    for place, name in enumerate(labels):
+        if name in labels[:place]:
+            raise DataError(
+                f"{where}: expected each label name once, got {name!r} twice. Rename or drop one."
+            )
+    return tuple(labels)
+
+
+def check_known(name: str, labels: Collection[str], where: str) -> None:
+    """Raises DataError, with the nearest known name, if `name` is not one of the labels."""
+    if name not in labels:
+        nearest = difflib.get_close_matches(name, labels, n=1, cutoff=0.0)[0]
+        raise DataError(
+            f"{where}: unknown label {name!r}, the nearest of the {len(labels)} known ones is "
+            f"{nearest!r}. Correct the name, or train with a split that has it."
+        )
+
+
+def mark(marks: Mapping[str, int], labels: Sequence[str]) -> tuple[int, ...]:
+    """The targets in the order of `labels`: what `marks` says, and absent where it is silent."""
+    return tuple(marks.get(name, NEGATIVE) for name in labels)

@@ -1,0 +1,106 @@
+"""A picture with its labels, and the data set that a loader reads."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image, ImageOps
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from lcnet.errors import DataError
+
+POSITIVE, NEGATIVE, UNKNOWN = 1, 0, -1
+PICTURE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff"})
+"""In a folder, files that end so, in upper or lower case, are pictures."""
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One picture and what is known of its labels."""
+
+    path: Path
+    """The picture's file."""
+    targets: tuple[int, ...]
+    """One value per label, in the order of the label names: 1 present, 0 absent, -1 unknown."""
+    source: str = ""
+    """Where the row stands, such as `train.csv:17`; error messages quote it."""
+
+
+@dataclass(frozen=True)
+class Split:
+    """The pictures of one split and the label names they are marked with."""
+
+    labels: tuple[str, ...]
+    samples: tuple[Sample, ...]
+    name: str = ""
+    """What the user called it, such as `train` or `val.csv`."""
+
+    def __len__(self) -> int:
+        return len(self.samples)
+
+    def targets(self) -> np.ndarray:
+        """All targets as one int8 array of shape (samples, labels), with values 1, 0 and -1."""
+        return np.array([sample.targets for sample in self.samples], dtype=np.int8).reshape(
+            len(self.samples), len(self.labels)
+        )
+
+
+@dataclass(frozen=True)
+class Draw:
+    """Which sample to take, and the seed of its augmentation."""
+
+    index: int
+    seed: int
+
+
+def read_image(path: Path, source: str = "") -> Image.Image:
+    """The picture at `path`, upright (EXIF rotation applied), in RGB.
+
+    Raises DataError, naming the file and `source`, if it is missing or cannot be decoded.
+    """
+    where = f" (listed in {source})" if source else ""
+    try:
+        with Image.open(path) as image:
+            return ImageOps.exif_transpose(image).convert("RGB")
+    except FileNotFoundError:
+        raise DataError(
+            f"{path}: no such picture{where}. Correct the path or drop the row."
+        ) from None
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise DataError(
+            f"{path}: not a readable picture{where}: {reason}. Replace the file or drop the row."
+        ) from None
+
+
+class ImageLabels(Dataset[tuple[Tensor, Tensor]]):
+    """The pictures of a split as tensors, with their targets.
+
+    An item is asked for by index, or by a `Draw` that also fixes the augmentation, so that an epoch
+    is the same however many processes load it and wherever it is resumed.
+    """
+
+    def __init__(self, split: Split, transform: Callable[[Image.Image], Tensor]) -> None:
+        self.split = split
+        self.transform = transform
+
+    def __len__(self) -> int:
+        """The number of pictures."""
+        return len(self.split)
+
+    def __getitem__(self, draw: Draw | int) -> tuple[Tensor, Tensor]:
+        """The transformed picture (3 H W) and its targets (L, int8: 1, 0, -1 unknown).
+
+        Raises DataError if the picture cannot be read.
+        """
+        sample = self.split.samples[draw.index if isinstance(draw, Draw) else draw]
+        image = read_image(sample.path, sample.source)
+        targets = torch.tensor(sample.targets, dtype=torch.int8)
+        if not isinstance(draw, Draw):
+            return self.transform(image), targets
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(draw.seed)
+            return self.transform(image), targets

@@ -1,0 +1,108 @@
+"""What the training labels say of each other: counts, shares and conditional probabilities."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from lcnet.data.dataset import POSITIVE, UNKNOWN
+from lcnet.errors import CheckpointError
+
+
+@dataclass(frozen=True)
+class Statistics:
+    """Counts of labels and of pairs of labels over a split."""
+
+    images: int
+    """Pictures counted."""
+    known: tuple[int, ...]
+    """Per label, pictures in which it is known to be present or absent."""
+    positives: tuple[int, ...]
+    """Per label, pictures in which it is present."""
+    cooccurrence: tuple[tuple[int, ...], ...]
+    """M_ij: pictures in which labels i and j are both present; the diagonal is `positives`."""
+    known_with: tuple[tuple[int, ...], ...]
+    """K_ij: pictures in which label i is present and label j is known."""
+
+    def shares(self) -> np.ndarray:
+        """Per label, the share of its known pictures in which it is present.
+
+        Shape (labels,), float64 in [0, 1]; 0 for a label that is nowhere known.
+        """
+        known = np.array(self.known, dtype=np.float64)
+        return np.array(self.positives, dtype=np.float64) / np.maximum(known, 1)
+
+    def conditional_probability(self, smoothing: float = 1.0) -> np.ndarray:
+        """P(column label | row label), estimated from the counts.
+
+        ML-GCN (Chen et al. 2019, section 3.3) takes P_ij = M_ij / N_i with N_i the positives of
+        label i. Here N_i is K_ij, so that unknown labels do not count as absent, and `smoothing`
+        (0 or more) counts as that many further pictures in which j has its overall share:
+        P_ij = (M_ij + smoothing * share_j) / (K_ij + smoothing).
+
+        Shape (labels, labels), float64 in [0, 1] with ones on the diagonal, never NaN. The row of
+        a label without positives is the shares.
+        """
+        together = np.array(self.cooccurrence, dtype=np.float64) + smoothing * self.shares()
+        pictures = np.array(self.known_with, dtype=np.float64) + smoothing
+        shares = np.broadcast_to(self.shares(), pictures.shape)
+        probability: np.ndarray = shares.copy()
+        np.divide(together, pictures, out=probability, where=pictures > 0)
+        np.fill_diagonal(probability, 1.0)
+        return probability
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain numbers and lists, for JSON."""
+        return {
+            "images": self.images,
+            "known": list(self.known),
+            "positives": list(self.positives),
+            "cooccurrence": [list(row) for row in self.cooccurrence],
+            "known_with": [list(row) for row in self.known_with],
+        }
+
+    @classmethod
+    def from_dict(cls, stored: Mapping[str, Any]) -> "Statistics":
+        """The statistics that `to_dict` stored; raises CheckpointError for anything else."""
+        try:
+            statistics = cls(
+                images=int(stored["images"]),
+                known=_row(stored["known"]),
+                positives=_row(stored["positives"]),
+                cooccurrence=tuple(map(_row, stored["cooccurrence"])),
+                known_with=tuple(map(_row, stored["known_with"])),
+            )
+        except (KeyError, TypeError, ValueError, OverflowError) as error:
+            raise CheckpointError(
+                f"statistics: expected counts as `to_dict` stores them, got {error!r}. "
+                "Train or export the model again."
+            ) from None
+        width = len(statistics.positives)
+        matrices = (statistics.known,), statistics.cooccurrence, statistics.known_with
+        if any(len(row) != width for rows in matrices for row in rows) or any(
+            len(rows) != width for rows in matrices[1:]
+        ):
+            raise CheckpointError(
+                f"statistics: expected counts of {width} labels throughout, got another number. "
+                "Train or export the model again."
+            )
+        return statistics
+
+
+def count_labels(targets: np.ndarray) -> Statistics:
+    """The counts of `targets`, of shape (images, labels) with 1 present, 0 absent, -1 unknown."""
+    # Matrix products of float64 are fast and, up to 2^53, exact.
+    positive = (targets == POSITIVE).astype(np.float64)
+    known = (targets != UNKNOWN).astype(np.float64)
+    return Statistics(
+        images=len(targets),
+        known=_row(known.sum(axis=0)),
+        positives=_row(positive.sum(axis=0)),
+        cooccurrence=tuple(map(_row, positive.T @ positive)),
+        known_with=tuple(map(_row, positive.T @ known)),
+    )
+
+
+def _row(values: Any) -> tuple[int, ...]:
+    return tuple(int(value) for value in values)

@@ -1,0 +1,160 @@
+"""Reads word vectors for label names, from GloVe-like text or from .npy."""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from lcnet.errors import DataError
+
+SHOWN = 10
+"""So many names an error message lists at most."""
+
+
+def read_vectors(path: Path, labels: Sequence[str]) -> np.ndarray:
+    """One vector per label, as a float32 array of shape (labels, vector length).
+
+    A `.npy` file holds just that, in the order of the labels. Any other file is text with a line
+    `name v1 v2 ...` per name, the numbers of one length; word2vec's first line `count length` is
+    passed over. Names are compared without case, and spaces, `_` and `-` separate words alike; of
+    equal names the first counts. A label without a line of its own is the mean of its words that
+    have one. Raises DataError for a missing or broken file, a number that is not finite, and
+    labels that have no vector at all.
+    """
+    if not path.is_file():
+        raise DataError(
+            f"{path}: no such file of label vectors. Correct --model.label_vectors or leave it out."
+        )
+    try:
+        return _from_array(path, labels) if path.suffix == ".npy" else _from_text(path, labels)
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read: {error}. Check the file.") from None
+
+
+def _finite(values: np.ndarray, where: str) -> np.ndarray:
+    with np.errstate(over="ignore"):  # what is too large becomes infinite
+        vector = values.astype(np.float32)
+    if not np.isfinite(vector).all():
+        raise DataError(
+            f"{where}: expected finite numbers that fit float32, got nan, infinite or larger ones. "
+            "Correct the vector."
+        )
+    return vector
+
+
+def _listing(names: Sequence[str]) -> str:
+    more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
+    return ", ".join(map(repr, names[:SHOWN])) + more
+
+
+def _from_array(path: Path, labels: Sequence[str]) -> np.ndarray:
+    try:
+        stored = np.load(path, allow_pickle=False)
+    except (ValueError, EOFError) as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise DataError(
+            f"{path}: expected an array of numbers in .npy form, got: {reason}. "
+            "Store it with numpy.save."
+        ) from None
+    # A .npz archive named .npy comes back as something else than an array.
+    shape = stored.shape if isinstance(stored, np.ndarray) else None
+    if shape is None or len(shape) != 2 or shape[0] != len(labels) or shape[1] == 0:
+        raise DataError(
+            f"{path}: expected an array of shape ({len(labels)}, length), one row per label, "
+            f"got shape {shape}. Store one vector per label, in the order of the labels."
+        )
+    if stored.dtype.kind not in "fiu":
+        raise DataError(
+            f"{path}: expected real numbers, got type {stored.dtype}. Store it as float32."
+        )
+    return np.stack(
+        [_finite(row, f"{path}: {label!r}") for row, label in zip(stored, labels, strict=True)]
+    )
+
+
+# Text
+
+
+def _words(name: str) -> tuple[str, ...]:
+    return tuple(name.casefold().replace("_", " ").replace("-", " ").split())
+
+
+def _from_text(path: Path, labels: Sequence[str]) -> np.ndarray:
+    wanted = {_words(label) for label in labels}
+    wanted |= {(word,) for words in wanted for word in words}
+    found: dict[tuple[str, ...], np.ndarray] = {}
+    for number, name, numbers in _lines(path):
+        words = _words(name)
+        if words in wanted and words not in found:
+            found[words] = _vector(numbers, f"{path}:{number}")
+    vectors = [_label_vector(_words(label), found) for label in labels]
+    missing = [label for label, row in zip(labels, vectors, strict=True) if row is None]
+    if missing:
+        raise DataError(
+            f"{path}: expected a vector for every label or for one of its words, got none for "
+            f"{_listing(missing)}. Add lines for them or rename the labels."
+        )
+    return np.array(vectors, dtype=np.float32)
+
+
+def _label_vector(
+    words: tuple[str, ...], found: dict[tuple[str, ...], np.ndarray]
+) -> np.ndarray | None:
+    if words in found:
+        return found[words]
+    parts = [found[(word,)] for word in words if (word,) in found]
+    return np.array(np.mean(parts, axis=0, dtype=np.float64)) if parts else None
+
+
+def _lines(path: Path) -> Iterator[tuple[int, str, list[bytes]]]:
+    """Each line's number, name and as yet unread numbers, all of one length.
+
+    Bytes, because they split at ASCII blanks only: GloVe has names with other Unicode spaces, and
+    some that are no UTF-8. Only one line is held at a time: such files have gigabytes.
+    """
+    length = 0
+    with path.open("rb") as file:
+        for number, line in enumerate(file, start=1):
+            parts = line.removeprefix(b"\xef\xbb\xbf").split()
+            if not parts:
+                continue
+            if not length and len(parts) == 2 and all(part.isdigit() for part in parts):
+                length = int(parts[1])
+                continue
+            length = length or _trailing_numbers(parts)
+            # A name may have spaces, but one that ends in a number is a line that is too long.
+            name = parts[: max(0, len(parts) - length)]
+            if not length or not name or (len(name) > 1 and _is_number(name[-1])):
+                raise DataError(
+                    f"{path}:{number}: expected a name and {length or 'its'} numbers, "
+                    f"got {len(parts)} parts. Give every name a vector of the same length."
+                )
+            yield number, b" ".join(name).decode("utf-8", errors="replace"), parts[-length:]
+    if not length:
+        raise DataError(f"{path}: expected lines `name v1 v2 ...`, got none. Fill the file.")
+
+
+def _is_number(part: bytes) -> bool:
+    try:
+        float(part)
+    except ValueError:
+        return False
+    return True
+
+
+def _trailing_numbers(parts: list[bytes]) -> int:
+    """How many numbers the line ends in; its first part is a name even if it reads as a number."""
+    for count, part in enumerate(reversed(parts[1:])):
+        if not _is_number(part):
+            return count
+    return len(parts) - 1
+
+
+def _vector(numbers: list[bytes], where: str) -> np.ndarray:
+    try:
+        values = np.array([float(number) for number in numbers])
+    except ValueError as error:
+        raise DataError(
+            f"{where}: expected numbers after the name, got: {error}. Correct the line."
+        ) from None
+    return _finite(values, where)

@@ -1,0 +1,29 @@
+"""The errors a user can cause, and nothing else.
+
+LCNetError
+├── ConfigError       the command or the configuration is wrong   exit code 2
+├── DataError         pictures, tables or label names are wrong   exit code 1
+└── CheckpointError   a model or run folder is wrong              exit code 1
+
+The message is one line: what was expected, what came, where, and what to do next.
+"""
+
+
+class LCNetError(Exception):
+    """Base of all errors a user can cause; `exit_code` is what the command line returns."""
+
+    exit_code = 1
+
+
+class ConfigError(LCNetError):
+    """A command, flag or configuration value that cannot work."""
+
+    exit_code = 2
+
+
+class DataError(LCNetError):
+    """A data set, picture or label that cannot be used."""
+
+
+class CheckpointError(LCNetError):
+    """A model folder, run folder or checkpoint that cannot be read or does not fit."""

@@ -1,0 +1,76 @@
+"""How a model learns: its loss, its optimizer and what is measured on the way."""
+
+from typing import Any
+
+import lightning
+import numpy as np
+import torch
+from torch import Tensor
+
+from lcnet import config
+from lcnet.losses import asymmetric_loss
+from lcnet.metrics_state import VerificationState
+from lcnet.model.lcnet import LCNet
+
+Batch = tuple[Tensor, Tensor]
+
+
+class Learner(lightning.LightningModule):
+    """An LCNet in training, with the asymmetric loss, AdamW and the one-cycle schedule."""
+
+    def __init__(self, model: LCNet, recipe: config.Train) -> None:
+        super().__init__()
+        self.model = model
+        self.recipe = recipe
+        self.verification = VerificationState()
+        if recipe.backbone_lr_factor == 0:
+            self.model.backbone.features.requires_grad_(False)
+
+    def train(self, mode: bool = True) -> "Learner":
+        """Switch dropout and batch statistics on or off; a frozen backbone keeps them off."""
+        super().train(mode)
+        if self.recipe.backbone_lr_factor == 0:
+            self.model.backbone.features.eval()
+        return self
+
+    def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
+        """Seed the step, so that a resumed run draws the same dropout as an uninterrupted one."""
+        place = (self.recipe.seed, self.current_epoch, batch_idx, self.global_rank)
+        torch.manual_seed(int(np.random.SeedSequence(place).generate_state(1)[0]))
+
+    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
+        """The loss of a batch: images B 3 H W and targets B L."""
+        images, targets = batch
+        loss = asymmetric_loss(
+            self.model(images),
+            targets,
+            gamma_neg=self.recipe.gamma_neg,
+            gamma_pos=self.recipe.gamma_pos,
+            clip=self.recipe.loss_clip,
+        )
+        self.log("train/loss", loss, on_step=True, on_epoch=True, batch_size=len(images))
+        return loss
+
+    def validation_step(self, batch: Batch, batch_idx: int) -> None:
+        """Keep a batch's probabilities; the callback `KeepBest` scores them."""
+        images, targets = batch
+        self.verification.update(self.model(images), targets)
+
+    def configure_optimizers(self) -> Any:
+        """AdamW on the model's own parameter groups, each with its peak rate."""
+        groups = self.model.parameter_groups(
+            self.recipe.lr,
+            backbone_lr_factor=self.recipe.backbone_lr_factor,
+            weight_decay=self.recipe.weight_decay,
+        )
+        optimizer = torch.optim.AdamW(groups)
+        schedule = torch.optim.lr_scheduler.OneCycleLR(
+            optimizer,
+            max_lr=[group["lr"] for group in optimizer.param_groups],
+            total_steps=int(self.trainer.estimated_stepping_batches),
+            pct_start=self.recipe.warmup,
+        )
+        return {
+            "optimizer": optimizer,
+            "lr_scheduler": {"scheduler": schedule, "interval": "step"},
+        }

@@ -1,0 +1,1 @@
+"""The network, a file per box of the figure."""

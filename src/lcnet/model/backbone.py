@@ -1,0 +1,145 @@
+"""Any timm model, CNN or ViT, as a map of features of one width."""
+
+import difflib
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import timm
+import torch
+from timm.data import resolve_data_config
+from torch import Tensor, nn
+
+from lcnet.errors import ConfigError
+
+
+@dataclass(frozen=True)
+class BackboneSpec:
+    """What a backbone is and expects: enough to build it again without its source."""
+
+    architecture: str
+    """Name of the timm model."""
+    options: Mapping[str, Any]
+    """What timm is to build it with, such as `{"img_size": 224}`."""
+    mean: tuple[float, float, float]
+    """Mean of red, green and blue that inputs are normalised with, for values from 0 to 1."""
+    std: tuple[float, float, float]
+    """Their standard deviation."""
+    interpolation: str
+    """How pictures are resized: `bilinear` or `bicubic`."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """The fields as plain values for JSON."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, fields: Mapping[str, Any]) -> "BackboneSpec":
+        """The spec that `to_dict` wrote."""
+        return cls(**{**fields, "mean": tuple(fields["mean"]), "std": tuple(fields["std"])})
+
+
+def describe_backbone(name: str, view_size: int) -> BackboneSpec:
+    """The spec of a timm model, given by name, `local-dir:FOLDER` or `hf-hub:USER/NAME`.
+
+    Models that are built for one image size (ViT, Swin) are built for `view_size`.
+    Raises ConfigError if there is no such model.
+    """
+    kind, _, place = name.rpartition(":")
+    if kind == "local-dir":
+        architecture, settings, options = _local_config(Path(place))
+    elif kind in ("hf-hub", "hf_hub"):
+        settings, architecture, options = timm.models.load_model_config_from_hf(place)
+    else:
+        architecture, options = name, {}
+        if not timm.is_model(name.split(".")[0]):
+            near = difflib.get_close_matches(name, timm.list_models(), n=3)
+            hint = f"Did you mean {', '.join(near)}?" if near else "timm.list_models() names all."
+            raise ConfigError(f"model.backbone: no timm model is called {name!r}. {hint}")
+        settings = timm.get_pretrained_cfg(name).to_dict()
+    if settings.get("fixed_input_size"):
+        options = {**options, "img_size": view_size}
+    expects = resolve_data_config(pretrained_cfg=settings)
+    return BackboneSpec(
+        architecture, options, expects["mean"], expects["std"], expects["interpolation"]
+    )
+
+
+def _local_config(folder: Path) -> tuple[str, dict[str, Any], dict[str, Any]]:
+    """Architecture, pretrained settings and build options of a folder in timm's own format."""
+    try:
+        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+        return (
+            config["architecture"],
+            config.get("pretrained_cfg", {}),
+            config.get("model_args", {}),
+        )
+    except FileNotFoundError:
+        raise ConfigError(
+            f"model.backbone: no {folder}/config.json (expected timm's local folder format: "
+            "config.json and model.safetensors). Correct the folder's path."
+        ) from None
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise ConfigError(
+            f"model.backbone: {folder}/config.json is not timm's format ({error!r}). "
+            "Save the folder anew with timm.models.save_for_hf."
+        ) from None
+
+
+class Backbone(nn.Module):
+    """A timm model's last feature map, brought to one width by a linear layer."""
+
+    features: Any
+    """A timm model; timm declares no common type."""
+
+    def __init__(self, features: Any, width: int, *, chunk: int = 0) -> None:
+        """Take a timm model without classifier; `chunk` views pass at a time (0: all)."""
+        super().__init__()
+        self.features = features
+        self.project = nn.Linear(features.num_features, width)
+        self.chunk = chunk
+
+    def forward(self, views: Tensor) -> Tensor:
+        """One feature map per view (N 3 h w): N D h' w'.
+
+        Chunks give equal results in evaluation; in training, batch norm sees a chunk at a time.
+        """
+        chunks = views.split(self.chunk) if self.chunk else (views,)
+        return torch.cat([self._map(chunk) for chunk in chunks])
+
+    def _map(self, views: Tensor) -> Tensor:
+        features = self.features.forward_features(
+            views.contiguous(memory_format=torch.channels_last)
+        )
+        if features.ndim == 3:  # ViT: N tokens C, of which the first are no patches
+            patches = features[:, getattr(self.features, "num_prefix_tokens", 0) :]
+            features = patches.unflatten(1, self.features.patch_embed.grid_size)
+        elif getattr(self.features, "output_fmt", "NCHW") == "NCHW":
+            features = features.permute(0, 2, 3, 1)
+        return self.project(features).permute(0, 3, 1, 2)
+
+
+def build_backbone(
+    spec: BackboneSpec, width: int, *, pretrained_from: str = "", chunk: int = 0
+) -> Backbone:
+    """A backbone with random weights, or with those that timm finds under `pretrained_from`.
+
+    Raises ConfigError if pretrained weights are asked for and cannot be had.
+    """
+    if not pretrained_from:
+        features = timm.create_model(
+            spec.architecture, pretrained=False, num_classes=0, **spec.options
+        )
+        return Backbone(features, width, chunk=chunk)
+    try:
+        features = timm.create_model(
+            pretrained_from, pretrained=True, num_classes=0, **spec.options
+        )
+    except Exception as error:  # timm, the hub and the network fail in a dozen types
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise ConfigError(
+            f"model.backbone: no pretrained weights for {pretrained_from!r} ({reason}). Use "
+            "--model.backbone local-dir:FOLDER for weights on disk, or --model.pretrained false."
+        ) from error
+    return Backbone(features, width, chunk=chunk)

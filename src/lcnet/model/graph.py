@@ -1,0 +1,64 @@
+"""The learnable label correlation graph."""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+PRIOR_FLOOR = 0.01
+"""Labels never seen together start from this probability; learning can still join them."""
+
+
+class LabelGraph(nn.Module):
+    """A graph with one node per label whose edges start at the prior and are learned by attention.
+
+    The adjacency is softmax(log prior + scale * cosine(query node, key node)), row by row. Cosines
+    lie in [-1, 1] and the scale is bounded, so it is finite and its rows sum to 1 whatever the
+    weights; the released graph divides by the root of a learned row sum and turns NaN once that is
+    negative. Node features pass two hops, X + A LeakyReLU(A X W1) W2 (Kipf and Welling 2017).
+    """
+
+    prior: Tensor
+    vectors: Tensor | None
+
+    def __init__(
+        self, prior: Tensor, width: int, *, vectors: Tensor | None = None, learn: bool = True
+    ) -> None:
+        """Take the prior P(column | row), L L in [0, 1], and maybe a vector per label, L E."""
+        super().__init__()
+        self.register_buffer("prior", prior.float())
+        self.register_buffer("vectors", None if vectors is None else vectors.float())
+        self.nodes = nn.Parameter(torch.empty(len(prior), width)) if vectors is None else None
+        self.embed = None if vectors is None else nn.Linear(vectors.shape[1], width)
+        self.learn = learn
+        if learn:
+            self.query = nn.Linear(width, width, bias=False)
+            self.key = nn.Linear(width, width, bias=False)
+            self.scale = nn.Parameter(torch.empty(()))
+        self.first_hop = nn.Linear(width, width, bias=False)
+        self.second_hop = nn.Linear(width, width, bias=False)
+        self.norm = nn.LayerNorm(width)
+
+    def forward(self) -> Tensor:
+        """The graph tokens, one per label: L D."""
+        nodes, adjacency = self.features(), self.adjacency()
+        hidden = F.leaky_relu(adjacency @ self.first_hop(nodes), 0.2)
+        return self.norm(nodes + adjacency @ self.second_hop(hidden))
+
+    def features(self) -> Tensor:
+        """The nodes before any exchange, learned or from the label vectors: L D."""
+        if self.nodes is not None:
+            return self.nodes
+        assert self.embed is not None
+        return self.embed(self.vectors)
+
+    def adjacency(self) -> Tensor:
+        """What each label (row) takes from each other (column): L L, rows sum to 1."""
+        logits = (self.prior + PRIOR_FLOOR).log()
+        if self.learn:
+            nodes = self.features()
+            query, key = (
+                F.normalize(self.query(nodes), dim=-1),
+                F.normalize(self.key(nodes), dim=-1),
+            )
+            logits = logits + 10 * torch.tanh(self.scale) * (query @ key.T)
+        return logits.softmax(dim=-1)

@@ -1,0 +1,17 @@
+"""Mapping: from each label's token to its score."""
+
+import torch
+from torch import Tensor, nn
+
+
+class Mapping(nn.Module):
+    """One vector and one bias per label (ML-Decoder's group fully connected layer)."""
+
+    def __init__(self, labels: int, width: int) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.empty(labels, width))
+        self.bias = nn.Parameter(torch.empty(labels))
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        """The logit of each label token (B L D): B L."""
+        return (tokens * self.weight).sum(dim=-1) + self.bias

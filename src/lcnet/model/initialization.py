@@ -1,0 +1,59 @@
+"""How every weight of ours starts; the backbone keeps what timm gave it.
+
+| weight                          | start                                                        |
+|---------------------------------|--------------------------------------------------------------|
+| linear layers                   | Xavier uniform, bias 0                                       |
+| layer norms                     | weight 1, bias 0                                             |
+| label tokens, graph nodes       | standard normal, the scale that layer norms keep             |
+| graph attention scale           | 0.1, so that the adjacency starts close to the prior         |
+| mapping vectors                 | normal with variance 1 / width: logits start near their bias |
+| mapping bias                    | log odds of the label's share in training, within [-4, 4]    |
+"""
+
+import torch
+from torch import Tensor, nn
+
+from lcnet.model.backbone import Backbone
+from lcnet.model.graph import LabelGraph
+from lcnet.model.head import Mapping
+from lcnet.model.labels import LabelTokens
+
+
+def initialize(model: nn.Module, *, shares: Tensor | None = None) -> None:
+    """Set every weight outside the backbone's own features to its start (the table above).
+
+    `shares` (L, from 0 to 1) are how often each label is present; without them biases start at 0.
+    """
+    for part in _own_parts(model):
+        match part:
+            case nn.Linear():
+                nn.init.xavier_uniform_(part.weight)
+                if part.bias is not None:
+                    nn.init.zeros_(part.bias)
+            case nn.LayerNorm():
+                nn.init.ones_(part.weight)
+                nn.init.zeros_(part.bias)
+            case LabelTokens():
+                nn.init.normal_(part.tokens)
+            case LabelGraph():
+                if part.nodes is not None:
+                    nn.init.normal_(part.nodes)
+                if part.learn:
+                    nn.init.constant_(part.scale, 0.1)
+            case Mapping():
+                nn.init.normal_(part.weight, std=part.weight.shape[-1] ** -0.5)
+                nn.init.zeros_(part.bias)
+                if shares is not None:
+                    with torch.no_grad():
+                        part.bias.copy_(torch.logit(shares.float(), eps=1e-6).clamp(-4, 4))
+
+
+def _own_parts(model: nn.Module) -> list[nn.Module]:
+    """All modules but those inside the backbone's timm model."""
+    foreign = {
+        id(part)
+        for backbone in model.modules()
+        if isinstance(backbone, Backbone)
+        for part in backbone.features.modules()
+    }
+    return [part for part in model.modules() if id(part) not in foreign]

@@ -1,0 +1,193 @@
+"""`lcnet predict`: labels for pictures, from Python or into a file of JSON lines."""
+
+import glob
+import json
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TextIO
+
+import torch
+from PIL import Image
+from rich.console import Console
+from rich.progress import track
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+
+from lcnet.checkpoint import load_model, read_info
+from lcnet.data.dataset import PICTURE_SUFFIXES, read_image
+from lcnet.data.transforms import Transform, eval_transform
+from lcnet.errors import DataError
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What a model says of one picture."""
+
+    image: str
+    """The picture's path, or its place in the input where it came as a picture."""
+    labels: tuple[str, ...] = ()
+    """The labels above their thresholds, the most probable first."""
+    probabilities: dict[str, float] | None = None
+    """The probability of every label, 0 to 1; none if the picture could not be read."""
+    error: str = ""
+    """Why the picture could not be read; empty if it could."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """The fields of the prediction's JSON line."""
+        if self.error:
+            return {"image": self.image, "error": self.error}
+        assert self.probabilities is not None
+        rounded = {label: round(value, 6) for label, value in self.probabilities.items()}
+        return {"image": self.image, "labels": list(self.labels), "probabilities": rounded}
+
+
+class Predictor:
+    """A trained model that takes pictures and gives labels."""
+
+    def __init__(
+        self, model: Path | str, *, batch_size: int = 32, workers: int = 0, device: str = ""
+    ) -> None:
+        """Load a run or model folder; `device` is cuda if there is one, else cpu, unless given.
+
+        Raises CheckpointError if the folder cannot be read.
+        """
+        self.info = read_info(Path(model))
+        self.device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+        self.model = load_model(model).to(self.device)
+        self.batch_size = batch_size
+        self.workers = workers
+
+    def __call__(self, images: Sequence[Path | str | Image.Image]) -> list[Prediction]:
+        """One prediction per picture (a path or a PIL image of any mode and size), in order.
+
+        A picture that cannot be read gives a prediction with `error`.
+        """
+        return list(self.stream(images))
+
+    def stream(self, images: Sequence[Path | str | Image.Image]) -> Iterator[Prediction]:
+        """The same, one at a time as they are ready."""
+        pictures = _Pictures(images, eval_transform(self.info.model.image_size, self.info.backbone))
+        loader = DataLoader(
+            pictures, self.batch_size, num_workers=self.workers, collate_fn=list[_Picture]
+        )
+        for batch in loader:
+            yield from self._predict(batch)
+
+    def _predict(self, batch: "list[_Picture]") -> Iterator[Prediction]:
+        tensors = [picture.tensor for picture in batch if picture.tensor is not None]
+        rows: Iterator[list[float]] = iter(())
+        if tensors:
+            with torch.inference_mode():
+                logits = self.model(torch.stack(tensors).to(self.device))
+            rows = iter(logits.sigmoid().tolist())
+        for picture in batch:
+            if picture.tensor is None:
+                yield Prediction(picture.name, error=picture.error)
+            else:
+                yield self._describe(picture.name, next(rows))
+
+    def _describe(self, name: str, row: list[float]) -> Prediction:
+        probabilities = dict(zip(self.info.labels, row, strict=True))
+        thresholds = dict(zip(self.info.labels, self.info.thresholds, strict=True))
+        shown = [label for label, value in probabilities.items() if value > thresholds[label]]
+        ranked = sorted(shown, key=lambda label: -probabilities[label])
+        return Prediction(name, tuple(ranked), probabilities)
+
+
+@dataclass(frozen=True)
+class _Picture:
+    name: str
+    tensor: Tensor | None
+    error: str = ""
+
+
+class _Pictures(Dataset[_Picture]):
+    """Pictures as tensors; one that cannot be read is an item too, so that the rest go on."""
+
+    def __init__(self, images: Sequence[Path | str | Image.Image], transform: Transform) -> None:
+        self.images = images
+        self.transform = transform
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def __getitem__(self, index: int) -> _Picture:
+        image = self.images[index]
+        if isinstance(image, Image.Image):
+            return _Picture(str(index), self.transform(image.convert("RGB")))
+        try:
+            return _Picture(str(image), self.transform(read_image(Path(image))))
+        except DataError as error:
+            return _Picture(str(image), None, str(error))
+
+
+def predict(
+    model: Path, paths: Iterable[str], out: Path | None = None, *, batch_size: int, workers: int
+) -> int:
+    """The number of pictures that could not be read, after writing one JSON line per picture.
+
+    `paths` are pictures, folders (searched through) and globs. Lines go to `out`, which appears
+    when all are written, or to standard output.
+    Raises DataError if a path gives no picture, CheckpointError if the model cannot be read.
+    """
+    images = find_images(paths)
+    predictor = Predictor(model, batch_size=batch_size, workers=workers)
+    failed = 0
+    console = Console(stderr=True)
+    with _lines(out) as file:
+        for prediction in track(
+            predictor.stream(images),
+            "Predicting",
+            total=len(images),
+            console=console,
+            transient=True,
+        ):
+            failed += bool(prediction.error)
+            file.write(json.dumps(prediction.to_dict(), ensure_ascii=False) + "\n")
+    if out is not None:
+        console.print(f"{len(images):,} pictures -> {out}", highlight=False, soft_wrap=True)
+    return failed
+
+
+def find_images(paths: Iterable[str]) -> list[Path]:
+    """The pictures that files, folders and globs name, each once, in the order given.
+
+    Raises DataError if one of them gives none.
+    """
+    found: dict[Path, None] = {}
+    for path in paths:
+        images = _images_of(path)
+        if not images:
+            raise DataError(
+                f"{path}: no picture (expected a picture, a folder that holds some, or a glob; "
+                f"{', '.join(sorted(PICTURE_SUFFIXES))}). Correct the path."
+            )
+        found.update(dict.fromkeys(images))
+    return list(found)
+
+
+def _images_of(path: str) -> list[Path]:
+    place = Path(path)
+    if place.is_dir():
+        return sorted(file for file in place.rglob("*") if file.suffix.lower() in PICTURE_SUFFIXES)
+    if place.is_file():
+        return [place]
+    # Path.glob takes no absolute patterns.
+    names = glob.glob(path, recursive=True)  # noqa: PTH207
+    return sorted(Path(name) for name in names if Path(name).is_file())
+
+
+@contextmanager
+def _lines(out: Path | None) -> Iterator[TextIO]:
+    """Standard output, or a file that takes its name only once it is whole."""
+    if out is None:
+        yield sys.stdout
+        return
+    out.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = out.with_name(f"{out.name}.part")
+    with unfinished.open("w", encoding="utf-8") as file:
+        yield file
+    unfinished.replace(out)

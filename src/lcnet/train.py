@@ -1,0 +1,200 @@
+"""`lcnet train`: from a config to a run folder."""
+
+import logging
+import shutil
+import warnings
+from pathlib import Path
+from typing import Literal
+
+import lightning
+import torch
+from lightning.pytorch.callbacks import (
+    Callback,
+    EarlyStopping,
+    LearningRateMonitor,
+    ModelCheckpoint,
+    RichProgressBar,
+)
+from lightning.pytorch.loggers import TensorBoardLogger
+from rich.console import Console
+
+from lcnet.callbacks import History, KeepBest, average_weights
+from lcnet.checkpoint import ModelInfo
+from lcnet.config import Config
+from lcnet.data.dataset import ImageLabels, Split
+from lcnet.data.loading import eval_loader, train_loader
+from lcnet.data.readers import load_split
+from lcnet.data.statistics import count_labels
+from lcnet.data.transforms import eval_transform, train_transform
+from lcnet.data.vectors import read_vectors
+from lcnet.errors import CheckpointError, ConfigError
+from lcnet.evaluate import evaluate
+from lcnet.learner import Learner
+from lcnet.model.backbone import describe_backbone
+from lcnet.model.lcnet import LCNet, build_model
+
+PRECISIONS: dict[str, Literal["32-true", "bf16-mixed", "16-mixed"]] = {
+    "32": "32-true",
+    "bf16": "bf16-mixed",
+    "fp16": "16-mixed",
+}
+
+
+def train(config: Config, out: Path, *, overwrite: bool = False) -> Path:
+    """Train a model and give back its run folder.
+
+    The folder holds config.yaml, history.csv, metrics.json (of the validation split), model/ (the
+    best by validation mAP), checkpoints/last.ckpt (for `resume`) and logs/ (TensorBoard).
+    Raises ConfigError if `out` already holds something and is not to be overwritten, or a setting
+    cannot work here; DataError if the data cannot be used.
+    """
+    _check_machine(config)
+    if out.exists() and (not out.is_dir() or any(out.iterdir())) and not overwrite:
+        raise ConfigError(
+            f"--out {out}: already there. Choose another folder, replace it with --overwrite, "
+            f"or continue it with: lcnet train --resume {out}"
+        )
+    splits = _load_splits(config)
+    if out.exists():
+        shutil.rmtree(out)
+    out.mkdir(parents=True)
+    config.save(out / "config.yaml")
+    return _fit(config, out, *splits)
+
+
+def resume(run: Path) -> Path:
+    """Continue an interrupted run from its last finished epoch, as if it had never stopped.
+
+    Raises CheckpointError if the folder has no config.yaml or no checkpoint.
+    """
+    checkpoint = run / "checkpoints" / "last.ckpt"
+    for file in (run / "config.yaml", checkpoint):
+        if not file.is_file():
+            raise CheckpointError(
+                f"{file}: not there (expected a run that finished an epoch). "
+                f"Start it anew with: lcnet train --out {run}"
+            )
+    config = Config.load(run / "config.yaml")
+    _check_machine(config)
+    return _fit(config, run, *_load_splits(config), checkpoint=checkpoint)
+
+
+def _check_machine(config: Config) -> None:
+    if config.train.precision == "fp16" and not torch.cuda.is_available():
+        raise ConfigError(
+            "train.precision: fp16 needs an accelerator and there is none. "
+            "Set --train.precision bf16 or 32."
+        )
+
+
+def _load_splits(config: Config) -> tuple[Split, Split]:
+    training = load_split(config.data, config.data.train)
+    return training, load_split(config.data, config.data.val, training.labels)
+
+
+def _fit(
+    config: Config, run: Path, training: Split, validation: Split, *, checkpoint: Path | None = None
+) -> Path:
+    lightning.seed_everything(config.train.seed, verbose=False)
+    model, info = _build(config, training)
+    size, recipe, console = config.model.image_size, config.train, Console(highlight=False)
+    console.print(_summary(config, model, training, validation))
+    keep_best = KeepBest(run / "model", info)
+    _fit_quietly(
+        _trainer(config, run, keep_best, console),
+        Learner(model, recipe),
+        train_loader(
+            ImageLabels(training, train_transform(size, info.backbone, recipe)),
+            batch_size=recipe.batch_size,
+            workers=config.data.workers,
+            seed=recipe.seed,
+        ),
+        eval_loader(
+            ImageLabels(validation, eval_transform(size, info.backbone)),
+            batch_size=recipe.batch_size,
+            workers=config.data.workers,
+        ),
+        checkpoint,
+    )
+    console.print(f"best validation mAP {keep_best.best:.1f}, epoch {keep_best.best_epoch + 1}")
+    console.print(f"run folder: {run}", soft_wrap=True)
+    evaluate(run, split=config.data.val, quiet=True)
+    return run
+
+
+def _build(config: Config, training: Split) -> tuple[LCNet, ModelInfo]:
+    """The model to train and what its folder will say of it."""
+    statistics = count_labels(training.targets())
+    vectors = None
+    if config.model.label_vectors:
+        vectors = torch.from_numpy(read_vectors(Path(config.model.label_vectors), training.labels))
+    model = build_model(
+        config.model,
+        len(training.labels),
+        prior=torch.from_numpy(statistics.conditional_probability()),
+        vectors=vectors,
+        shares=torch.from_numpy(statistics.shares()),
+    )
+    info = ModelInfo(
+        labels=training.labels,
+        model=config.model,
+        backbone=describe_backbone(config.model.backbone, config.model.view_size),
+        thresholds=(0.5,) * len(training.labels),
+        statistics=statistics,
+    )
+    return model, info
+
+
+def _trainer(config: Config, run: Path, keep_best: KeepBest, console: Console) -> lightning.Trainer:
+    recipe = config.train
+    callbacks: list[Callback] = [keep_best]
+    if recipe.ema_decay:
+        callbacks.append(average_weights(recipe.ema_decay))
+    if recipe.early_stop:
+        callbacks.append(EarlyStopping("val/mAP", mode="max", patience=recipe.early_stop))
+    if console.is_terminal:
+        callbacks.append(RichProgressBar(leave=False))
+    callbacks += [
+        History(run / "history.csv", keep_best, console.print),
+        LearningRateMonitor("step"),
+        ModelCheckpoint(run / "checkpoints", filename="last", enable_version_counter=False),
+    ]
+    return lightning.Trainer(
+        max_epochs=recipe.epochs,
+        precision=PRECISIONS[recipe.precision],
+        accelerator="auto",
+        devices="auto" if recipe.devices == -1 else recipe.devices,
+        accumulate_grad_batches=recipe.accumulate,
+        gradient_clip_val=recipe.clip_norm or None,
+        callbacks=callbacks,
+        logger=TensorBoardLogger(run, name="", version="logs"),
+        log_every_n_steps=10,
+        num_sanity_val_steps=0,
+        enable_progress_bar=console.is_terminal,
+        enable_model_summary=False,
+    )
+
+
+def _fit_quietly(
+    trainer: lightning.Trainer,
+    learner: Learner,
+    training: object,
+    validation: object,
+    checkpoint: Path | None,
+) -> None:
+    """Fit without the engine's advice, which is about settings that lcnet chooses itself."""
+    logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", module="lightning.*", category=UserWarning)
+        trainer.fit(learner, training, validation, ckpt_path=checkpoint, weights_only=True)
+
+
+def _summary(config: Config, model: LCNet, training: Split, validation: Split) -> str:
+    weights = sum(weight.numel() for weight in model.parameters())
+    views = config.model.crop_level**2 + 1
+    return (
+        f"{len(training):,} training and {len(validation):,} validation pictures, "
+        f"{len(training.labels)} labels\n"
+        f"{config.model.backbone}, {weights / 1e6:.1f} M weights, "
+        f"{views} view{'s' * (views > 1)} of {config.model.view_size} px a picture"
+    )

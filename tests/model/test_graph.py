@@ -1,0 +1,58 @@
+import pytest
+import torch
+
+from lcnet.model.graph import PRIOR_FLOOR, LabelGraph
+from lcnet.model.initialization import initialize
+
+
+def graph(labels: int = 6, **options: object) -> LabelGraph:
+    torch.manual_seed(0)
+    part = LabelGraph(torch.rand(labels, labels), 16, **options)
+    initialize(part)
+    return part
+
+
+@pytest.mark.parametrize("scale", [0.0, 1.0, 1e3, -1e3, 1e5])
+def test_the_graph_is_finite_whatever_the_weights(scale):
+    part = graph()
+    with torch.no_grad():
+        for weight in part.parameters():
+            weight.normal_(std=1.0).mul_(scale)
+    assert part().isfinite().all()
+    torch.testing.assert_close(part.adjacency().sum(dim=1), torch.ones(6))
+
+
+def test_the_adjacency_starts_near_the_prior():
+    part = graph()
+    prior = part.prior + PRIOR_FLOOR
+    start = prior / prior.sum(dim=1, keepdim=True)
+    assert (part.adjacency() / start).log().abs().max() < 1.0
+    fixed = graph(learn=False)
+    torch.testing.assert_close(fixed.adjacency(), start)
+
+
+def test_learning_moves_edges_that_the_prior_lacks():
+    part = LabelGraph(torch.eye(4), 16)
+    initialize(part)
+    optimizer = torch.optim.Adam(part.parameters(), lr=0.05)
+    for _ in range(60):
+        loss = -part.adjacency()[0, 2].log()
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    assert part.adjacency()[0, 2] > 0.5
+
+
+@pytest.mark.parametrize("labels", [1, 2, 11, 300])
+def test_any_number_of_labels_gives_a_token_each(labels):
+    assert graph(labels)().shape == (labels, 16)
+
+
+def test_label_vectors_take_the_place_of_learned_nodes():
+    vectors = torch.randn(6, 50)
+    part = graph(vectors=vectors)
+    assert part.nodes is None
+    assert part().shape == (6, 16)
+    same = torch.cat([vectors[:1], vectors[:1], vectors[2:]])
+    twins = graph(vectors=same).features()
+    torch.testing.assert_close(twins[0], twins[1])
