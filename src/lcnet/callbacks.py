@@ -49,7 +49,7 @@ class KeepBest(Callback):
         learner.verification.reset()
         mean_ap = verify(probabilities, targets, self.info.labels).mAP
         learner.log("val/mAP", mean_ap, rank_zero_only=True)
-        if mean_ap > self.best:
+        if mean_ap >= self.best:  # of equals the longer trained one
             self.best, self.best_epoch = mean_ap, trainer.current_epoch
             if trainer.is_global_zero:
                 save_model(self.folder, learner.model, self.info)

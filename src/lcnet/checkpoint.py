@@ -7,7 +7,7 @@ model/
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from safetensors.torch import load_file, save_file
 
 from lcnet import config
 from lcnet.data.statistics import Statistics
+from lcnet.data.transforms import Preprocessing
 from lcnet.errors import CheckpointError, LCNetError
 from lcnet.model.backbone import BackboneSpec
 from lcnet.model.lcnet import LCNet, build_model
@@ -40,6 +41,12 @@ class ModelInfo:
     statistics: Statistics | None = None
     """Counts of the training labels."""
 
+    @property
+    def preprocessing(self) -> Preprocessing:
+        """What the model expects of its pictures."""
+        spec = self.backbone
+        return Preprocessing(self.model.image_size, spec.mean, spec.std, spec.interpolation)
+
     def to_dict(self) -> dict[str, Any]:
         """The content of model.json."""
         return {
@@ -47,7 +54,7 @@ class ModelInfo:
             "labels": list(self.labels),
             "model": asdict(self.model),
             "backbone": self.backbone.to_dict(),
-            "image_size": self.model.image_size,
+            "preprocessing": asdict(self.preprocessing),
             "thresholds": list(self.thresholds),
             "statistics": self.statistics.to_dict() if self.statistics else None,
         }
@@ -124,7 +131,8 @@ def load_model(path: Path | str) -> LCNet:
     try:
         weights = load_file(file)
         vectors = weights.get("graph.vectors")
-        model = build_model(info.model, len(info.labels), spec=info.backbone, vectors=vectors)
+        settings = replace(info.model, pretrained=False)
+        model = build_model(settings, len(info.labels), spec=info.backbone, vectors=vectors)
         model.load_state_dict(weights)
     except (OSError, RuntimeError, ValueError, safetensors.SafetensorError) as error:
         reason = " ".join(str(error).split())[:200]

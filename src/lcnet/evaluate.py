@@ -53,7 +53,7 @@ def evaluate(
     data = replace(config.data, root=root or config.data.root)
     samples = load_split(data, name, info.labels)
     loader = eval_loader(
-        ImageLabels(samples, eval_transform(info.model.image_size, info.backbone)),
+        ImageLabels(samples, eval_transform(info.preprocessing)),
         batch_size=config.train.batch_size,
         workers=data.workers,
     )

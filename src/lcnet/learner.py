@@ -25,6 +25,7 @@ class Learner(lightning.LightningModule):
         self.verification = VerificationState()
         if recipe.backbone_lr_factor == 0:
             self.model.backbone.features.requires_grad_(False)
+        self.train()  # Lightning keeps each module in the mode it comes in
 
     def train(self, mode: bool = True) -> "Learner":
         """Switch dropout and batch statistics on or off; a frozen backbone keeps them off."""

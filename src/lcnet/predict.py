@@ -69,7 +69,7 @@ class Predictor:
 
     def stream(self, images: Sequence[Path | str | Image.Image]) -> Iterator[Prediction]:
         """The same, one at a time as they are ready."""
-        pictures = _Pictures(images, eval_transform(self.info.model.image_size, self.info.backbone))
+        pictures = _Pictures(images, eval_transform(self.info.preprocessing))
         loader = DataLoader(
             pictures, self.batch_size, num_workers=self.workers, collate_fn=list[_Picture]
         )

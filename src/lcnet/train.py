@@ -97,20 +97,20 @@ def _fit(
 ) -> Path:
     lightning.seed_everything(config.train.seed, verbose=False)
     model, info = _build(config, training)
-    size, recipe, console = config.model.image_size, config.train, Console(highlight=False)
+    recipe, console = config.train, Console(highlight=False)
     console.print(_summary(config, model, training, validation))
     keep_best = KeepBest(run / "model", info)
     _fit_quietly(
         _trainer(config, run, keep_best, console),
         Learner(model, recipe),
         train_loader(
-            ImageLabels(training, train_transform(size, info.backbone, recipe)),
+            ImageLabels(training, train_transform(info.preprocessing, recipe)),
             batch_size=recipe.batch_size,
             workers=config.data.workers,
             seed=recipe.seed,
         ),
         eval_loader(
-            ImageLabels(validation, eval_transform(size, info.backbone)),
+            ImageLabels(validation, eval_transform(info.preprocessing)),
             batch_size=recipe.batch_size,
             workers=config.data.workers,
         ),
@@ -128,9 +128,11 @@ def _build(config: Config, training: Split) -> tuple[LCNet, ModelInfo]:
     vectors = None
     if config.model.label_vectors:
         vectors = torch.from_numpy(read_vectors(Path(config.model.label_vectors), training.labels))
+    spec = describe_backbone(config.model.backbone, config.model.view_size)
     model = build_model(
         config.model,
         len(training.labels),
+        spec=spec,
         prior=torch.from_numpy(statistics.conditional_probability()),
         vectors=vectors,
         shares=torch.from_numpy(statistics.shares()),
@@ -138,7 +140,7 @@ def _build(config: Config, training: Split) -> tuple[LCNet, ModelInfo]:
     info = ModelInfo(
         labels=training.labels,
         model=config.model,
-        backbone=describe_backbone(config.model.backbone, config.model.view_size),
+        backbone=spec,
         thresholds=(0.5,) * len(training.labels),
         statistics=statistics,
     )
@@ -185,7 +187,7 @@ def _fit_quietly(
     """Fit without the engine's advice, which is about settings that lcnet chooses itself."""
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
     with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", module="lightning.*", category=UserWarning)
+        warnings.filterwarnings("ignore", module=r"lightning\..*")
         trainer.fit(learner, training, validation, ckpt_path=checkpoint, weights_only=True)
 
 

@@ -1,13 +1,14 @@
 """`digits`: scenes composed from scikit-learn's bundled handwriting, for use without any download.
 
-A scene is a 192 x 192 picture with a cluttered background and one to six digits; its labels are
-the digits that are in it. Three things make it a small copy of the real problem:
+A scene is a 192 x 192 picture with a cluttered background and one to six different digits, each
+up to three times; its labels are the digits that are in it. Three things make it a small copy of
+the real problem:
 
-- Size. Most digits are 11 to 17 px high: in one view of 64 px that is three to five pixels, too
-  few to read, so Crop-Forwarding matters.
+- Size. Most digits are 14 to 20 px high: in one view of 64 px that is five to seven pixels, too
+  few to read well, so Crop-Forwarding matters.
 - Context. A scene starts from one to three digits drawn evenly, and each of them brings its
   companion (`COMPANION`) with probability `COMPANION_PROBABILITY`.
-- Faintness. One digit in six has little contrast, so that knowing its companion helps.
+- Faintness. One label in six has little contrast, so that knowing its companion helps.
 
 The three splits share no handwriting. The same seed gives the same pictures.
 """
@@ -31,9 +32,10 @@ COMPANION_PROBABILITY = 0.75
 ROOT_PROBABILITIES = (0.4, 0.4, 0.2)
 """Of starting from one, two or three digits."""
 FAINT_PROBABILITY = 1 / 6
-SMALL_PROBABILITY = 0.65
-SMALL_PX = (11, 17)
-LARGE_PX = (18, 40)
+MOST_COPIES = 3
+SMALL_PROBABILITY = 0.8
+SMALL_PX = (14, 20)
+LARGE_PX = (24, 40)
 CANVAS_PX = 192
 SCENES = {"train": 3000, "val": 500, "test": 1000}
 
@@ -68,12 +70,12 @@ def draw_labels(rng: np.random.Generator) -> set[int]:
 
 def draw_background(rng: np.random.Generator) -> Image.Image:
     """A dim, tinted canvas with soft patches, strokes and outlines that are no digits."""
-    coarse = rng.uniform(20, 110, size=(5, 5, 3)) * 0.4 + rng.uniform(20, 110, size=3) * 0.6
+    coarse = rng.uniform(10, 90, size=(5, 5, 3)) * 0.4 + rng.uniform(10, 90, size=3) * 0.6
     canvas = Image.fromarray(coarse.astype(np.uint8)).resize(
         (CANVAS_PX, CANVAS_PX), Image.Resampling.BICUBIC
     )
     pen = ImageDraw.Draw(canvas)
-    for _ in range(rng.integers(10, 20)):
+    for _ in range(rng.integers(6, 14)):
         x, y = rng.integers(0, CANVAS_PX, size=2).tolist()
         dx, dy = rng.integers(-16, 17, size=2).tolist()
         colour = tuple(rng.integers(60, 220, size=3).tolist())
@@ -92,10 +94,9 @@ def draw_background(rng: np.random.Generator) -> Image.Image:
     return canvas.filter(ImageFilter.GaussianBlur(0.6))
 
 
-def draw_place(rng: np.random.Generator, taken: list[Place], label: str) -> Place:
+def draw_place(rng: np.random.Generator, taken: list[Place], label: str, *, faint: bool) -> Place:
     """A free square for a digit: of fifty drawn ones, the first that touches no other digit."""
     small = rng.random() < SMALL_PROBABILITY
-    faint = bool(rng.random() < FAINT_PROBABILITY)
     low, high = SMALL_PX if small else LARGE_PX
     for _ in range(50):
         size = int(rng.integers(low, high + 1))
@@ -117,8 +118,7 @@ def paint(canvas: Image.Image, digit: np.ndarray, place: Place, rng: np.random.G
     )
     ink = ink.rotate(rng.uniform(-12, 12), Image.Resampling.BICUBIC)
     strength = rng.uniform(0.16, 0.24) if place.faint else rng.uniform(0.75, 1.0)
-    colour = rng.integers(150, 256, size=3)
-    colour[rng.integers(3)] = 255
+    colour = rng.integers(190, 256, size=3)
     mask = ink.point([int(value * strength) for value in range(256)])
     canvas.paste(tuple(colour.tolist()), (place.left, place.top), mask)
 
@@ -130,9 +130,11 @@ def compose(
     canvas = draw_background(rng)
     places: list[Place] = []
     for digit in sorted(draw_labels(rng)):
-        place = draw_place(rng, places, LABELS[digit])
-        paint(canvas, rng.choice(images[digits == digit]), place, rng)
-        places.append(place)
+        faint = bool(rng.random() < FAINT_PROBABILITY)
+        for _ in range(rng.integers(1, MOST_COPIES + 1)):
+            place = draw_place(rng, places, LABELS[digit], faint=faint)
+            paint(canvas, rng.choice(images[digits == digit]), place, rng)
+            places.append(place)
     noise = rng.normal(0, 6, size=(CANVAS_PX, CANVAS_PX, 3))
     return Image.fromarray((np.asarray(canvas) + noise).clip(0, 255).astype(np.uint8)), places
 

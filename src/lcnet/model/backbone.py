@@ -58,11 +58,16 @@ def describe_backbone(name: str, view_size: int) -> BackboneSpec:
             hint = f"Did you mean {', '.join(near)}?" if near else "timm.list_models() names all."
             raise ConfigError(f"model.backbone: no timm model is called {name!r}. {hint}")
         settings = timm.get_pretrained_cfg(name).to_dict()
+    options = {name: value for name, value in options.items() if name != "num_classes"}
     if settings.get("fixed_input_size"):
-        options = {**options, "img_size": view_size}
+        options["img_size"] = view_size
     expects = resolve_data_config(pretrained_cfg=settings)
     return BackboneSpec(
-        architecture, options, expects["mean"], expects["std"], expects["interpolation"]
+        architecture=architecture,
+        options=options,
+        mean=tuple(expects["mean"]),
+        std=tuple(expects["std"]),
+        interpolation=expects["interpolation"],
     )
 
 

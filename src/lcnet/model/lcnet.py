@@ -158,12 +158,12 @@ def build_model(
 ) -> LCNet:
     """An LCNet for `labels` labels, initialised.
 
-    `spec` builds a known backbone with random weights, as for a saved model; without it the
-    backbone is the one the settings name, pretrained if they say so. `prior` (L L) is
+    `spec` describes the backbone that the settings name, looked up if not given. `prior` (L L) is
     P(column | row) from the training labels, even if not given; `vectors` (L E) describe the
     labels; `shares` (L) are how often each is present.
+    Raises ConfigError if there is no such backbone or its weights cannot be had.
     """
-    described = spec or describe_backbone(settings.backbone, settings.view_size)
+    spec = spec or describe_backbone(settings.backbone, settings.view_size)
     crops = Crops(settings.crop_level, settings.view_size)
     width, heads = settings.width, settings.heads
     if prior is None:
@@ -172,9 +172,9 @@ def build_model(
     model = LCNet(
         crops=crops,
         backbone=build_backbone(
-            described,
+            spec,
             width,
-            pretrained_from=settings.backbone if settings.pretrained and spec is None else "",
+            pretrained_from=settings.backbone if settings.pretrained else "",
             chunk=settings.view_chunk,
         ),
         image_tokens=ImageTokens(crops.boxes(), width, encode=settings.position),

@@ -1,0 +1,62 @@
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from lcnet.config import Config, Data, Model, Train
+
+COLOURS = {"red": (200, 40, 40), "green": (40, 180, 60), "blue": (40, 60, 200)}
+
+
+@pytest.fixture
+def colour_table(tmp_path: Path) -> Path:
+    """A table of 24 px pictures; quarters of them are red, green and blue, or none."""
+    rng = np.random.default_rng(0)
+    root = tmp_path / "colours"
+    (root / "images").mkdir(parents=True)
+    for split, count in (("train", 24), ("val", 12)):
+        rows = ["image,red,green,blue"]
+        for index in range(count):
+            shown = [int(value) for value in rng.random(3) < 0.5]
+            pixels = rng.integers(90, 110, size=(24, 24, 3)).astype(np.uint8)
+            for corner, (colour, present) in enumerate(zip(COLOURS.values(), shown, strict=True)):
+                if present:
+                    top, left = 12 * (corner // 2), 12 * (corner % 2)
+                    pixels[top : top + 12, left : left + 12] = colour
+            name = f"images/{split}{index}.png"
+            Image.fromarray(pixels).save(root / name)
+            rows.append(",".join([name, *map(str, shown)]))
+        (root / f"{split}.csv").write_text("\n".join(rows) + "\n")
+    return root
+
+
+@pytest.fixture
+def tiny_config(colour_table: Path) -> Config:
+    """A run of seconds on the colours: two epochs of a random test_resnet on 32 px views."""
+    return Config(
+        model=Model(
+            backbone="test_resnet",
+            pretrained=False,
+            crop_level=1,
+            view_size=32,
+            width=24,
+            mlp_width=32,
+        ),
+        data=Data(
+            format="table",
+            root=str(colour_table),
+            train="train.csv",
+            val="val.csv",
+            test="val.csv",
+            workers=0,
+        ),
+        train=Train(epochs=2, batch_size=8, lr=2e-3, ema_decay=0.9),
+    )
+
+
+@pytest.fixture
+def read_json():
+    """Reads a JSON file."""
+    return lambda path: json.loads(Path(path).read_text(encoding="utf-8"))

@@ -1,0 +1,60 @@
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from lcnet.data.dataset import Draw, ImageLabels, Sample, Split, read_image
+from lcnet.errors import DataError
+
+
+@pytest.fixture
+def split(tmp_path):
+    for index in range(3):
+        Image.new("RGB", (8, 8), (index, 0, 0)).save(tmp_path / f"{index}.png")
+    samples = [Sample(tmp_path / f"{i}.png", (1, 0, -1), f"list.csv:{i + 2}") for i in range(3)]
+    return Split(("a", "b", "c"), tuple(samples), "list.csv")
+
+
+def test_targets_of_a_split_are_one_array(split):
+    assert split.targets().tolist() == [[1, 0, -1]] * 3
+    assert Split(("a", "b"), ()).targets().shape == (0, 2)
+
+
+def test_items_are_pictures_with_their_targets(split):
+    data = ImageLabels(split, lambda image: torch.tensor(np.asarray(image)[0, 0]))
+    image, targets = data[2]
+    assert image.tolist() == [2, 0, 0]
+    assert targets.tolist() == [1, 0, -1]
+
+
+def test_a_draw_fixes_the_augmentation_and_leaves_other_random_numbers_alone(split):
+    data = ImageLabels(split, lambda image: torch.rand(4))
+    torch.manual_seed(0)
+    before = torch.get_rng_state()
+    first, again, other = (data[Draw(0, seed)][0] for seed in (5, 5, 6))
+    assert first.equal(again)
+    assert not first.equal(other)
+    assert torch.get_rng_state().equal(before)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [(None, "no such picture"), (b"", "not a readable picture"), (b"GIF89a", "not a readable")],
+)
+def test_a_picture_that_cannot_be_read_is_named_with_its_row(tmp_path, content, message):
+    path = tmp_path / "x.jpg"
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(DataError, match=message) as error:
+        read_image(path, "train.csv:17")
+    assert "x.jpg" in str(error.value)
+    assert "train.csv:17" in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+def test_a_truncated_picture_is_refused(tmp_path):
+    path = tmp_path / "x.jpg"
+    Image.effect_noise((200, 200), 50).save(path)
+    path.write_bytes(path.read_bytes()[:3000])
+    with pytest.raises(DataError, match="truncated"):
+        read_image(path)

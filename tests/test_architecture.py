@@ -1,0 +1,92 @@
+"""The arrows of docs/architecture.md: a file imports only from layers below its own."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+SOURCE = Path(__file__).parent.parent / "src" / "lcnet"
+
+# From the top down. Files of one layer do not know each other.
+LAYERS = (
+    {"__init__", "__main__"},
+    {"cli"},
+    {"train"},
+    {"evaluate", "predict"},
+    {"callbacks"},
+    {"learner", "checkpoint"},
+    {"model.lcnet", "data.readers", "data.loading", "data.transforms", "metrics_state", "losses"},
+    {"model.initialization"},
+    {
+        "model.backbone",
+        "model.crops",
+        "model.decoder",
+        "model.graph",
+        "model.head",
+        "model.labels",
+        "model.position",
+    },
+    {"model.attention"},
+    {"data.coco", "data.voc", "data.table", "data.folder", "data.digits"},
+    {"data.statistics", "data.vectors", "data.checks", "metrics"},
+    {"data.dataset"},
+    {"config"},
+    {"errors"},
+)
+
+
+def files() -> dict[str, Path]:
+    """Every module of the package by its dotted name; packages' own files hold no imports."""
+    found = {}
+    for path in SOURCE.rglob("*.py"):
+        name = ".".join(path.relative_to(SOURCE).with_suffix("").parts)
+        found[name] = path
+    return found
+
+
+def imports(path: Path) -> set[str]:
+    """The modules of lcnet that a file imports, also inside functions."""
+    modules = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == "lcnet":
+            inner = (node.module or "").removeprefix("lcnet").removeprefix(".")
+            modules |= {inner} if inner else {alias.name for alias in node.names}
+        if isinstance(node, ast.Import):
+            modules |= {
+                alias.name.removeprefix("lcnet.")
+                for alias in node.names
+                if alias.name.startswith("lcnet")
+            }
+    return modules
+
+
+def layer_of(module: str) -> int:
+    return next(number for number, layer in enumerate(LAYERS) if module in layer)
+
+
+def test_every_file_has_a_layer():
+    packages = {"data.__init__", "model.__init__"}
+    assert set(files()) - packages == set().union(*LAYERS)
+
+
+@pytest.mark.parametrize("module", sorted(set().union(*LAYERS)))
+def test_arrows_run_down_only(module):
+    own = layer_of(module)
+    upwards = {name for name in imports(files()[module]) if layer_of(name) <= own}
+    assert upwards == set()
+
+
+def test_model_and_data_do_not_know_each_other():
+    for module, path in files().items():
+        other = {"model": "data.", "data": "model."}.get(module.split(".")[0])
+        if other:
+            assert not {name for name in imports(path) if name.startswith(other)}, module
+
+
+@pytest.mark.parametrize("module", ["lcnet", "lcnet.cli", "lcnet.metrics"])
+def test_importing_the_command_line_does_not_import_torch(module):
+    code = f"import sys, {module}; print([m for m in ('torch', 'lightning') if m in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"

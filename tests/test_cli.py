@@ -1,0 +1,118 @@
+import json
+import shlex
+import statistics
+import subprocess
+import sys
+import time
+from dataclasses import fields
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from lcnet.cli import main
+from lcnet.config import SECTIONS
+
+LCNET = (sys.executable, "-m", "lcnet")
+
+
+def run(capsys: pytest.CaptureFixture[str], command: str) -> tuple[int, str, str]:
+    """The exit code and the output of a command."""
+    with pytest.raises(SystemExit) as stopped:
+        main(shlex.split(command))
+    output = capsys.readouterr()
+    return int(stopped.value.code or 0), output.out, output.err
+
+
+@pytest.fixture(scope="module")
+def train_help() -> str:
+    done = subprocess.run([*LCNET, "train", "--help"], capture_output=True, text=True, check=True)
+    return " ".join(done.stdout.split())
+
+
+@pytest.mark.parametrize(("name", "section"), SECTIONS.items())
+def test_every_setting_is_a_flag_and_explained(train_help, name, section):
+    for setting in fields(section):
+        assert f"--{name}.{setting.name}" in train_help
+    assert "Crop-Forwarding: C x C tiles and the whole image" in train_help
+
+
+def test_help_comes_in_under_half_a_second():
+    seconds = []
+    for _ in range(3):
+        start = time.perf_counter()
+        subprocess.run([*LCNET, "--help"], capture_output=True, check=True)
+        seconds.append(time.perf_counter() - start)
+    assert statistics.median(seconds) < 0.5
+
+
+@pytest.mark.parametrize(
+    ("command", "code", "message"),
+    [
+        ("trian", 2, "invalid choice: 'trian'"),
+        ("", 2, "verb"),
+        ("train", 2, "--out: expected a folder for the run"),
+        ("train --model.widht 3 --out x", 2, "Did you mean --model.width?"),
+        ("train --model.width x --out x", 2, "--model.width"),
+        ("train --model.width 30 --out x", 2, "a multiple of model.heads"),
+        ("train --config nowhere.yaml --out x", 2, "nowhere.yaml"),
+        ("train --resume nowhere", 1, "nowhere/config.yaml: not there"),
+        ("train --data.format table --data.root nowhere --out x", 1, "no folder nowhere"),
+        ("train --data.format table --out x --data.root . --data.train a.csv", 1, "a.csv"),
+        ("train --train.precision fp16 --out x", 2, "fp16 needs an accelerator"),
+        ("evaluate nowhere", 1, "no config.yaml"),
+        ("predict nowhere picture.jpg", 1, "picture.jpg: no picture"),
+        ("predict nowhere .", 1, "no picture"),
+    ],
+)
+def test_a_mistake_gives_one_line_and_an_exit_code(
+    capsys, monkeypatch, tmp_path, command, code, message
+):
+    monkeypatch.chdir(tmp_path)
+    got, _, error = run(capsys, command)
+    assert (got, error.count("\n")) == (code, 1), error
+    assert message in error
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_train_evaluate_and_predict_by_the_command_line(capsys, tiny_config, tmp_path, read_json):
+    tiny_config.save(tmp_path / "tiny.yaml")
+    out = tmp_path / "run"
+    code, _, error = run(
+        capsys, f"train --config {tmp_path}/tiny.yaml --train.epochs 1 --out {out}"
+    )
+    assert code == 0, error
+    assert read_json(out / "metrics.json")["split"] == "val.csv"
+
+    code, printed, error = run(capsys, f"evaluate {out} --split train.csv --threshold 0.3")
+    assert code == 0, error
+    metrics = read_json(out / "metrics.json")
+    assert (metrics["split"], metrics["images"], metrics["threshold"]) == ("train.csv", 24, 0.3)
+    assert f"{metrics['mAP']:.2f}" in printed
+
+    (tmp_path / "broken.jpg").write_bytes(b"no picture")
+    Image.new("L", (5, 300)).save(tmp_path / "odd.png")
+    root = tiny_config.data.root
+    code, printed, error = run(
+        capsys,
+        f"predict {out} {tmp_path}/broken.jpg {tmp_path}/odd.png '{root}/images/val*.png'"
+        f" --out {tmp_path}/predictions.jsonl",
+    )
+    assert code == 1
+    lines = [json.loads(line) for line in (tmp_path / "predictions.jsonl").open()]
+    assert len(lines) == 2 + 12
+    assert set(lines[0]) == {"image", "error"}
+    assert lines[1]["image"].endswith("odd.png")
+    assert set(lines[1]["probabilities"]) == {"red", "green", "blue"}
+
+    code, _, error = run(capsys, f"train --config {tmp_path}/tiny.yaml --out {out}")
+    assert code == 2
+    assert "already there" in error
+    assert (out / "model" / "model.json").is_file()
+
+
+def test_version_is_the_package_s(capsys):
+    code, printed, _ = run(capsys, "--version")
+    assert code == 0
+    project = Path(__file__).parent.parent / "pyproject.toml"
+    assert f'version = "{printed.split()[-1]}"' in project.read_text()

@@ -1,0 +1,69 @@
+import inspect
+from dataclasses import fields
+from pathlib import Path
+
+import pytest
+
+from lcnet.config import SECTIONS, Config, Model, Train, parse_config
+from lcnet.errors import ConfigError
+
+CONFIGS = sorted((Path(__file__).parent.parent / "configs").glob("*.yaml"))
+
+
+def test_a_saved_config_is_loaded_as_it_was(tmp_path):
+    config = Config(model=Model(backbone="resnet18", crop_level=3), train=Train(lr=1e-5))
+    config.save(tmp_path / "config.yaml")
+    assert Config.load(tmp_path / "config.yaml") == config
+
+
+@pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.name)
+def test_shipped_configs_parse_and_say_how_to_run_them(path):
+    config = Config.load(path)
+    assert config.data.format in ("digits", "coco", "voc", "table")
+    assert f"--config configs/{path.name}" in path.read_text()
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"model": {"widht": 3}}, "no setting is called model.widht. Did you mean model.width?"),
+        ({"modle": {}}, "no setting is called modle. Did you mean model?"),
+        ({"model": 3}, "model: expected settings, got 3"),
+        ({"model": {"width": "x"}}, "model.width"),
+        ({"model": {"width": 30}}, "a multiple of model.heads (4), got 30"),
+        ({"model": {"crop_level": -1}}, "model.crop_level: expected 0 or more, got -1"),
+        ({"model": {"graph": "some"}}, "model.graph"),
+        ({"train": {"precision": "64"}}, "train.precision"),
+        ({"train": {"lr": 0}}, "train.lr: expected above 0, got 0"),
+        ({"train": {"epochs": 0}}, "train.epochs: expected at least 1, got 0"),
+        ({"train": {"devices": 0}}, "train.devices"),
+        ({"data": {"separator": ""}}, "data.separator"),
+        (["model"], "expected the keys model, data and train"),
+    ],
+)
+def test_a_wrong_setting_is_named_in_one_line(settings, message):
+    with pytest.raises(ConfigError) as error:
+        parse_config(settings, "here.yaml")
+    assert message in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [(None, "no such config file"), ("a: [", "not a YAML file"), ("\x00", "not a YAML file")],
+)
+def test_a_config_file_that_cannot_be_read_is_named(tmp_path, content, message):
+    file = tmp_path / "run.yaml"
+    if content is not None:
+        file.write_text(content)
+    with pytest.raises(ConfigError, match=message) as error:
+        Config.load(file)
+    assert str(file) in str(error.value)
+
+
+@pytest.mark.parametrize("section", SECTIONS.values())
+def test_every_setting_says_what_it_means(section):
+    source = inspect.getsource(section).splitlines()
+    lines = {line.split(":")[0].strip(): number for number, line in enumerate(source)}
+    for setting in fields(section):
+        assert source[lines[setting.name] + 1].strip().startswith('"""'), setting.name

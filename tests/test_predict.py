@@ -1,0 +1,73 @@
+import json
+
+import pytest
+import torch
+from PIL import Image
+
+from lcnet.data.dataset import read_image
+from lcnet.data.transforms import eval_transform
+from lcnet.errors import DataError
+from lcnet.predict import Predictor, find_images, predict
+from lcnet.train import train
+
+
+@pytest.fixture
+def run(tiny_config, tmp_path):
+    return train(tiny_config, tmp_path / "run")
+
+
+def test_predictions_are_the_model_s_probabilities_in_the_order_given(run, tmp_path):
+    predictor = Predictor(run, batch_size=5)
+    paths = sorted((tmp_path / "colours" / "images").glob("val*.png"))[::-1]
+    transform = eval_transform(predictor.info.preprocessing)
+    expected = predictor.model(torch.stack([transform(read_image(path)) for path in paths]))
+    predictions = predictor(paths)
+    assert [prediction.image for prediction in predictions] == [str(path) for path in paths]
+    for prediction, row in zip(predictions, expected.sigmoid(), strict=True):
+        assert list(prediction.probabilities) == ["red", "green", "blue"]
+        assert list(prediction.probabilities.values()) == pytest.approx(row.tolist(), abs=1e-5)
+        ranked = sorted(prediction.labels, key=prediction.probabilities.get, reverse=True)
+        assert list(prediction.labels) == ranked
+        above = {name for name, value in prediction.probabilities.items() if value > 0.5}
+        assert set(prediction.labels) == above
+
+
+def test_pil_images_of_any_mode_are_predicted(run):
+    images = [Image.new(mode, (40, 9)) for mode in ("RGB", "L", "RGBA", "P")]
+    predictions = Predictor(run)(images)
+    assert [prediction.image for prediction in predictions] == ["0", "1", "2", "3"]
+    assert all(prediction.probabilities for prediction in predictions)
+
+
+def test_broken_pictures_give_a_line_and_the_rest_go_on(run, tmp_path, capsys):
+    images = tmp_path / "colours" / "images"
+    (images / "val0.png").write_bytes(b"")
+    (images / "val5.png").write_bytes((images / "val6.png").read_bytes()[:60])
+    out = tmp_path / "new" / "predictions.jsonl"
+    assert predict(run, [str(images / "val*.png")], out, batch_size=4, workers=0) == 2
+    lines = [json.loads(line) for line in out.open()]
+    broken = {line["image"].rpartition("/")[2] for line in lines if "error" in line}
+    assert (len(lines), broken) == (12, {"val0.png", "val5.png"})
+    assert predict(run, [str(images / "val1.png")], None, batch_size=1, workers=0) == 0
+    assert json.loads(capsys.readouterr().out)["labels"] is not None
+
+
+def test_upright_is_how_a_picture_is_seen(tmp_path):
+    picture = Image.new("RGB", (40, 20), "red")
+    exif = picture.getexif()
+    exif[0x0112] = 6  # turned by a quarter
+    picture.save(tmp_path / "turned.jpg", exif=exif)
+    assert read_image(tmp_path / "turned.jpg").size == (20, 40)
+
+
+def test_files_folders_and_globs_are_found_once_and_in_order(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name in ("b/2.PNG", "b/deep/1.jpg", "b/notes.txt", "a.jpeg", "c[1].png"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    found = find_images(["b", "*.jpeg", "b/2.PNG", "c[1].png", str(tmp_path / "**/*.jpg")])
+    names = [str(path) for path in found]
+    assert names == ["b/2.PNG", "b/deep/1.jpg", "a.jpeg", "c[1].png", f"{tmp_path}/b/deep/1.jpg"]
+    for nothing in ("none.jpg", "*.webp", "b/none"):
+        with pytest.raises(DataError, match="no picture"):
+            find_images([nothing])
