@@ -32,7 +32,7 @@ LAYERS = (
     {"data.coco", "data.voc", "data.table", "data.folder", "data.digits"},
     {"data.statistics", "data.vectors", "data.checks", "metrics"},
     {"data.dataset"},
-    {"config"},
+    {"config", "progress"},
     {"errors"},
 )
 

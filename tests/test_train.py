@@ -90,7 +90,14 @@ def test_eight_pictures_are_learnt_by_heart(tiny_config, tmp_path):
         tiny_config, data=replace(tiny_config.data, train="eight.csv", val="eight.csv")
     )
     config = with_train(
-        config, epochs=25, batch_size=2, lr=2e-3, gamma_neg=0.0, randaugment=0, cutout=0.0, flip=False
+        config,
+        epochs=25,
+        batch_size=2,
+        lr=2e-3,
+        gamma_neg=0.0,
+        randaugment=0,
+        cutout=0.0,
+        flip=False,
     )
     run = train(config, tmp_path / "run")
     assert evaluate(run, split="eight.csv", quiet=True).mAP > 99
@@ -123,10 +130,11 @@ def test_other_recipes_run(tiny_config, tmp_path, settings):
 
 
 def test_averaged_weights_follow_the_current_ones_quickly_at_first():
-    average = average_weights(0.999)._kwargs["avg_fn"]
-    kept, current = torch.zeros(1), torch.ones(1)
-    assert average(kept, current, torch.tensor(1)).item() == pytest.approx(1 - 2 / 11)
-    assert average(kept, current, torch.tensor(10**6)).item() == pytest.approx(1e-3, rel=1e-3)
+    average = average_weights(0.999)._kwargs["multi_avg_fn"]
+    for steps, moved in ((1, 1 - 2 / 11), (10**6, 1e-3)):
+        kept = [torch.zeros(1)]
+        average(kept, [torch.ones(1)], torch.tensor(steps))
+        assert kept[0].item() == pytest.approx(moved, rel=1e-3)
 
 
 def test_nothing_is_written_when_the_data_or_the_folder_is_wrong(tiny_config, tmp_path):

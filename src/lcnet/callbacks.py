@@ -9,6 +9,7 @@ from typing import Any
 from lightning import LightningModule, Trainer
 from lightning.pytorch.callbacks import Callback, WeightAveraging
 from torch import Tensor
+from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from lcnet.checkpoint import ModelInfo, save_model
 from lcnet.learner import Learner
@@ -22,11 +23,11 @@ def average_weights(decay: float) -> WeightAveraging:
     average in its random start.
     """
 
-    def average(kept: Tensor, current: Tensor, steps: Tensor) -> Tensor:
+    def average(kept: list[Tensor], current: list[Tensor], steps: Tensor) -> None:
         now = min(decay, (1 + int(steps)) / (10 + int(steps)))
-        return kept.lerp(current, 1 - now) if kept.is_floating_point() else current
+        get_ema_multi_avg_fn(now)(kept, current, steps)
 
-    return WeightAveraging(avg_fn=average)
+    return WeightAveraging(multi_avg_fn=average)
 
 
 class KeepBest(Callback):

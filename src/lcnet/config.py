@@ -54,7 +54,7 @@ class Model:
     """Label graph: learned from the prior, the prior alone, or none."""
     label_vectors: str = ""
     """Optional vectors of the labels: text (`name v1 v2 ...`) or .npy with a row per label."""
-    position: bool = True
+    position: bool = False
     """Add sine position codes to image tokens, by place in the image and size of the view."""
 
     def __post_init__(self) -> None:

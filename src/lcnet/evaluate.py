@@ -7,10 +7,9 @@ from pathlib import Path
 import numpy as np
 import torch
 from rich.console import Console
-from rich.progress import track
 from rich.table import Table
 
-from lcnet.checkpoint import load_model, read_info
+from lcnet.checkpoint import ModelInfo, load_model, read_info
 from lcnet.config import Config
 from lcnet.data.dataset import ImageLabels
 from lcnet.data.loading import eval_loader
@@ -19,6 +18,7 @@ from lcnet.data.transforms import eval_transform
 from lcnet.errors import CheckpointError, ConfigError
 from lcnet.metrics import Verification, verify
 from lcnet.metrics_state import VerificationState
+from lcnet.progress import track
 
 
 def evaluate(
@@ -60,21 +60,24 @@ def evaluate(
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     model.to(device)
     state = VerificationState()
-    console = Console(highlight=False)
     with torch.inference_mode():
-        for images, targets in track(
-            loader, f"Evaluating {name}", console=console, transient=True, disable=quiet
-        ):
+        for images, targets in track(loader, f"Evaluating {name}, batches", len(loader)):
             state.update(model(images.to(device)), targets)
     verification = verify(
         *state.compute(),
         info.labels,
-        threshold=np.array(info.thresholds) if threshold is None else threshold,
+        threshold=_threshold(info) if threshold is None else threshold,
     )
     _write(out or run / "metrics.json", {"split": name, **verification.to_dict()})
     if not quiet:
-        _show(verification, name, console)
+        _show(verification, name, Console(highlight=False))
     return verification
+
+
+def _threshold(info: ModelInfo) -> float | np.ndarray:
+    """The model's threshold, as one number if all labels have the same."""
+    first = info.thresholds[0]
+    return first if set(info.thresholds) == {first} else np.array(info.thresholds)
 
 
 def _write(file: Path, metrics: dict[str, object]) -> None:

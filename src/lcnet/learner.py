@@ -64,7 +64,8 @@ class Learner(lightning.LightningModule):
             backbone_lr_factor=self.recipe.backbone_lr_factor,
             weight_decay=self.recipe.weight_decay,
         )
-        optimizer = torch.optim.AdamW(groups)
+        # Not fused: in mixed precision the engine does not clip the gradients of a fused one.
+        optimizer = torch.optim.AdamW(groups, foreach=True)
         schedule = torch.optim.lr_scheduler.OneCycleLR(
             optimizer,
             max_lr=[group["lr"] for group in optimizer.param_groups],

@@ -12,7 +12,6 @@ from typing import Any, TextIO
 import torch
 from PIL import Image
 from rich.console import Console
-from rich.progress import track
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
@@ -20,6 +19,7 @@ from lcnet.checkpoint import load_model, read_info
 from lcnet.data.dataset import PICTURE_SUFFIXES, read_image
 from lcnet.data.transforms import Transform, eval_transform
 from lcnet.errors import DataError
+from lcnet.progress import track
 
 
 @dataclass(frozen=True)
@@ -136,19 +136,13 @@ def predict(
     images = find_images(paths)
     predictor = Predictor(model, batch_size=batch_size, workers=workers)
     failed = 0
-    console = Console(stderr=True)
     with _lines(out) as file:
-        for prediction in track(
-            predictor.stream(images),
-            "Predicting",
-            total=len(images),
-            console=console,
-            transient=True,
-        ):
+        for prediction in track(predictor.stream(images), "Predicting", len(images)):
             failed += bool(prediction.error)
             file.write(json.dumps(prediction.to_dict(), ensure_ascii=False) + "\n")
     if out is not None:
-        console.print(f"{len(images):,} pictures -> {out}", highlight=False, soft_wrap=True)
+        console = Console(stderr=True, highlight=False)
+        console.print(f"{len(images):,} pictures -> {out}", soft_wrap=True)
     return failed
 
 

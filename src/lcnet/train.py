@@ -148,6 +148,7 @@ def _build(config: Config, training: Split) -> tuple[LCNet, ModelInfo]:
 
 
 def _trainer(config: Config, run: Path, keep_best: KeepBest, console: Console) -> lightning.Trainer:
+    logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
     recipe = config.train
     callbacks: list[Callback] = [keep_best]
     if recipe.ema_decay:
@@ -185,7 +186,6 @@ def _fit_quietly(
     checkpoint: Path | None,
 ) -> None:
     """Fit without the engine's advice, which is about settings that lcnet chooses itself."""
-    logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", module=r"lightning\..*")
         trainer.fit(learner, training, validation, ckpt_path=checkpoint, weights_only=True)

@@ -1,14 +1,14 @@
 """`digits`: scenes composed from scikit-learn's bundled handwriting, for use without any download.
 
 A scene is a 192 x 192 picture with a cluttered background and one to six different digits, each
-up to three times; its labels are the digits that are in it. Three things make it a small copy of
+up to four times; its labels are the digits that are in it. Three things make it a small copy of
 the real problem:
 
-- Size. Most digits are 14 to 20 px high: in one view of 64 px that is five to seven pixels, too
+- Size. Most digits are 16 to 22 px high: in one view of 64 px that is five to seven pixels, too
   few to read well, so Crop-Forwarding matters.
 - Context. A scene starts from one to three digits drawn evenly, and each of them brings its
   companion (`COMPANION`) with probability `COMPANION_PROBABILITY`.
-- Faintness. One label in six has little contrast, so that knowing its companion helps.
+- Faintness. One label in eight has little contrast, so that knowing its companion helps.
 
 The three splits share no handwriting. The same seed gives the same pictures.
 """
@@ -20,10 +20,10 @@ from pathlib import Path
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFilter
-from rich.progress import track
 
 from lcnet.data.dataset import Sample, Split
 from lcnet.errors import DataError
+from lcnet.progress import track
 
 LABELS = tuple("0123456789")
 COMPANION = (3, 8, 7, 6, 9, 0, 1, 4, 5, 2)
@@ -31,13 +31,13 @@ COMPANION = (3, 8, 7, 6, 9, 0, 1, 4, 5, 2)
 COMPANION_PROBABILITY = 0.75
 ROOT_PROBABILITIES = (0.4, 0.4, 0.2)
 """Of starting from one, two or three digits."""
-FAINT_PROBABILITY = 1 / 6
-MOST_COPIES = 3
+FAINT_PROBABILITY = 1 / 8
+MOST_COPIES = 4
 SMALL_PROBABILITY = 0.8
-SMALL_PX = (14, 20)
+SMALL_PX = (16, 22)
 LARGE_PX = (24, 40)
 CANVAS_PX = 192
-SCENES = {"train": 3000, "val": 500, "test": 1000}
+SCENES = {"train": 4500, "val": 500, "test": 1000}
 
 
 @dataclass(frozen=True)
@@ -117,7 +117,7 @@ def paint(canvas: Image.Image, digit: np.ndarray, place: Place, rng: np.random.G
         (place.size,) * 2, Image.Resampling.BICUBIC
     )
     ink = ink.rotate(rng.uniform(-12, 12), Image.Resampling.BICUBIC)
-    strength = rng.uniform(0.16, 0.24) if place.faint else rng.uniform(0.75, 1.0)
+    strength = rng.uniform(0.2, 0.3) if place.faint else rng.uniform(0.75, 1.0)
     colour = rng.integers(190, 256, size=3)
     mask = ink.point([int(value * strength) for value in range(256)])
     canvas.paste(tuple(colour.tolist()), (place.left, place.top), mask)
@@ -167,10 +167,11 @@ def read_digits(root: Path, split: str, labels: Sequence[str] | None = None) -> 
 
 def write_scenes(folder: Path, split: str, *, scenes: int | None = None, seed: int = 0) -> None:
     """Draw a split's scenes into a folder: 000000.jpg and so on, and last scenes.json."""
+    count = scenes or SCENES[split]
     images, digits = handwriting(split)
     folder.mkdir(parents=True, exist_ok=True)
     places = {}
-    for index in track(range(scenes or SCENES[split]), f"Drawing {split} scenes", transient=True):
+    for index in track(range(count), f"Drawing {split} scenes", count):
         rng = np.random.default_rng((seed, list(SCENES).index(split), index))
         scene, digits_shown = compose(rng, images, digits)
         name = f"{index:06d}.jpg"

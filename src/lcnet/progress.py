@@ -1,0 +1,19 @@
+"""Tells a user how far long work has come."""
+
+from collections.abc import Iterable, Iterator
+from typing import TypeVar
+
+import rich.progress
+from rich.console import Console
+
+Item = TypeVar("Item")
+
+
+def track(items: Iterable[Item], what: str, total: int) -> Iterator[Item]:
+    """The items, with a bar on standard error that ends with them; a line where it is no terminal."""
+    console = Console(stderr=True, highlight=False)
+    if not console.is_terminal:
+        console.print(f"{what}: {total:,}", soft_wrap=True)
+        yield from items
+        return
+    yield from rich.progress.track(items, what, total, console=console, transient=True)

@@ -1,0 +1,64 @@
+"""What the README says works as printed."""
+
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+
+from lcnet import config
+from lcnet.checkpoint import ModelInfo, save_model
+from lcnet.cli import build_parser
+from lcnet.data.digits import LABELS, write_scenes
+from lcnet.model.backbone import describe_backbone
+from lcnet.model.lcnet import build_model
+
+ROOT = Path(__file__).parent.parent
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")), *ROOT.glob("configs/*.yaml")]
+
+
+def commands() -> list[str]:
+    """Every `lcnet VERB ...` that stands on a line of its own in the documents and configs."""
+    found = []
+    for page in PAGES:
+        text = page.read_text(encoding="utf-8").replace("\\\n", " ")
+        found += re.findall(
+            r"^(?:#\s+)?lcnet (?:train|evaluate|predict) [^(\n]+", text, re.MULTILINE
+        )
+    return [command.lstrip("# ").strip() for command in found]
+
+
+@pytest.mark.parametrize("command", commands())
+def test_commands_parse(command, monkeypatch):
+    monkeypatch.chdir(ROOT)
+    build_parser().parse_args(shlex.split(command)[1:])
+
+
+def test_the_make_targets_that_are_named_exist():
+    targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    for page in (*PAGES, ROOT / "CONTRIBUTING.md"):
+        named = set(re.findall(r"^`?make ([a-z-]+)", page.read_text(), re.MULTILINE))
+        assert named <= targets, page
+
+
+def test_links_lead_somewhere():
+    for page in [path for path in PAGES if path.suffix == ".md"]:
+        for link in re.findall(r"\]\(([^)#:]+)\)", page.read_text(encoding="utf-8")):
+            assert (page.parent / link).exists(), f"{page.name}: {link}"
+
+
+def test_the_python_lines_run(tmp_path, monkeypatch, capsys):
+    settings = config.Config.load(ROOT / "configs" / "digits.yaml")
+    spec = describe_backbone(settings.model.backbone, settings.model.view_size)
+    model = build_model(settings.model, len(LABELS), spec=spec)
+    info = ModelInfo(LABELS, settings.model, spec, (0.5,) * len(LABELS))
+    save_model(tmp_path / "runs" / "demo" / "model", model, info)
+    settings.save(tmp_path / "runs" / "demo" / "config.yaml")
+    write_scenes(tmp_path / "data" / "digits" / "test", "test", scenes=2)
+    monkeypatch.chdir(tmp_path)
+    block = re.search(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
+    assert block is not None
+    exec(compile(block[1], "README.md", "exec"), {})
+    printed = capsys.readouterr().out
+    assert "000001.jpg" in printed
+    assert "torch.Size([1, 10, 128, 128])" in printed
