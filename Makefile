@@ -36,7 +36,7 @@ test-all: setup
 	$(BIN)/pytest
 
 bench: setup
-	$(BIN)/python -m benchmarks
+	$(BIN)/python -m benchmarks.seeds --out runs/bench --seeds 0 1 2 -- --config configs/digits.yaml
 
 clean:
 	rm -rf .venv runs data

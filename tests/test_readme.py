@@ -22,9 +22,7 @@ def commands() -> list[str]:
     found = []
     for page in PAGES:
         text = page.read_text(encoding="utf-8").replace("\\\n", " ")
-        found += re.findall(
-            r"^(?:#\s+)?lcnet (?:train|evaluate|predict) [^(\n]+", text, re.MULTILINE
-        )
+        found += re.findall(r"^(?:#\s+)?lcnet (?:train|evaluate|predict) [^(\n]+", text, re.M)
     return [command.lstrip("# ").strip() for command in found]
 
 
@@ -35,9 +33,9 @@ def test_commands_parse(command, monkeypatch):
 
 
 def test_the_make_targets_that_are_named_exist():
-    targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.M))
     for page in (*PAGES, ROOT / "CONTRIBUTING.md"):
-        named = set(re.findall(r"^`?make ([a-z-]+)", page.read_text(), re.MULTILINE))
+        named = set(re.findall(r"^`?make ([a-z-]+)", page.read_text(), re.M))
         assert named <= targets, page
 
 

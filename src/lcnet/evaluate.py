@@ -61,7 +61,8 @@ def evaluate(
     model.to(device)
     state = VerificationState()
     with torch.inference_mode():
-        for images, targets in track(loader, f"Evaluating {name}, batches", len(loader)):
+        batches = loader if quiet else track(loader, f"Evaluating {name}, batches", len(loader))
+        for images, targets in batches:
             state.update(model(images.to(device)), targets)
     verification = verify(
         *state.compute(),

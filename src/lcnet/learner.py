@@ -20,7 +20,7 @@ class Learner(lightning.LightningModule):
 
     def __init__(self, model: LCNet, recipe: config.Train) -> None:
         super().__init__()
-        self.model = model
+        self.model = model.to(memory_format=torch.channels_last)
         self.recipe = recipe
         self.verification = VerificationState()
         if recipe.backbone_lr_factor == 0:

@@ -10,7 +10,7 @@ Item = TypeVar("Item")
 
 
 def track(items: Iterable[Item], what: str, total: int) -> Iterator[Item]:
-    """The items, with a bar on standard error that ends with them; a line where it is no terminal."""
+    """The items, with a bar on standard error meanwhile; one line where it is no terminal."""
     console = Console(stderr=True, highlight=False)
     if not console.is_terminal:
         console.print(f"{what}: {total:,}", soft_wrap=True)

@@ -98,7 +98,7 @@ def _fit(
     lightning.seed_everything(config.train.seed, verbose=False)
     model, info = _build(config, training)
     recipe, console = config.train, Console(highlight=False)
-    console.print(_summary(config, model, training, validation))
+    console.print(_summary(config, model, training, validation), soft_wrap=True)
     keep_best = KeepBest(run / "model", info)
     _fit_quietly(
         _trainer(config, run, keep_best, console),

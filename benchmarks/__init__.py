@@ -1,0 +1,1 @@
+"""Runs that give the numbers in docs/benchmarks.md."""

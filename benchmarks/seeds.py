@@ -1,0 +1,62 @@
+"""Trains one recipe with several seeds and says how good it is, as rows for docs/benchmarks.md.
+
+    python -m benchmarks.seeds --out runs/bench --seeds 0 1 2 -- --config configs/digits.yaml
+
+What stands behind `--` goes to `lcnet train`. A seed that is finished is not trained again. `val`
+is the best epoch's mAP, picked on that very split; `last` is the last epoch's, picked on nothing;
+`test` is the best epoch's on the test split, where the config names another one than for
+validation.
+"""
+
+import argparse
+import csv
+import statistics
+import subprocess
+import sys
+from pathlib import Path
+
+from lcnet.config import Config
+from lcnet.evaluate import evaluate
+
+
+def run_seed(run: Path, seed: int, flags: list[str]) -> dict[str, float]:
+    """The numbers of one seed, from its run folder, which is made if it is not there."""
+    if not (run / "metrics.json").is_file():
+        command = [sys.executable, "-m", "lcnet", "train", *flags]
+        command += ["--train.seed", str(seed), "--out", str(run), "--overwrite"]
+        subprocess.run(command, check=True)
+    with (run / "history.csv").open(newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    numbers = {
+        "val": float(rows[-1]["best_mAP"]),
+        "last": float(rows[-1]["val_mAP"]),
+        "minutes": sum(float(row["seconds"]) for row in rows) / 60,
+    }
+    data = Config.load(run / "config.yaml").data
+    if data.test and data.test != data.val:
+        numbers["test"] = evaluate(run, quiet=True).mAP
+    return numbers
+
+
+def main() -> None:
+    """Train every seed and print a row each, then mean and range."""
+    own, _, flags = " ".join(sys.argv[1:]).partition(" -- ")
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--out", type=Path, required=True, help="folder of the runs")
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
+    arguments = parser.parse_args(own.split())
+    results = {
+        seed: run_seed(arguments.out / f"seed{seed}", seed, flags.split())
+        for seed in arguments.seeds
+    }
+    names = list(next(iter(results.values())))
+    print(f"\n| seed | {' | '.join(names)} |\n|---|{'---|' * len(names)}")
+    for seed, numbers in results.items():
+        print(f"| {seed} | {' | '.join(f'{numbers[name]:.1f}' for name in names)} |")
+    for title, summary in (("mean", statistics.mean), ("min", min), ("max", max)):
+        columns = [summary([numbers[name] for numbers in results.values()]) for name in names]
+        print(f"| {title} | {' | '.join(f'{value:.1f}' for value in columns)} |")
+
+
+if __name__ == "__main__":
+    main()
