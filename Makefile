@@ -29,11 +29,14 @@ fix: setup
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
 
+# Two processes of one thread each: the models in tests are too small to share.
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses 2
+
 test: setup
-	$(BIN)/pytest -m "not slow"
+	$(PYTEST) -m "not slow"
 
 test-all: setup
-	$(BIN)/pytest
+	$(PYTEST)
 
 bench: setup
 	$(BIN)/python -m benchmarks.seeds --out runs/bench --seeds 0 1 2 -- --config configs/digits.yaml

@@ -146,6 +146,12 @@ def test_nothing_is_written_when_the_data_or_the_folder_is_wrong(tiny_config, tm
     (tmp_path / "kept" / "notes.txt").write_text("mine")
     with pytest.raises(ConfigError, match="already there"):
         train(tiny_config, tmp_path / "kept")
+    with pytest.raises(ConfigError, match=r"no config\.yaml"):
+        train(tiny_config, tmp_path / "kept", overwrite=True)
+    unknown = replace(tiny_config, model=replace(tiny_config.model, backbone="resnet5O"))
+    with pytest.raises(ConfigError, match="resnet5O"):
+        train(unknown, tmp_path / "run")
+    assert not (tmp_path / "run").exists()
     assert (tmp_path / "kept" / "notes.txt").read_text() == "mine"
 
 

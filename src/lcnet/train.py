@@ -19,7 +19,7 @@ from lightning.pytorch.loggers import TensorBoardLogger
 from rich.console import Console
 
 from lcnet.callbacks import History, KeepBest, average_weights
-from lcnet.checkpoint import ModelInfo
+from lcnet.checkpoint import ModelInfo, read_info
 from lcnet.config import Config
 from lcnet.data.dataset import ImageLabels, Split
 from lcnet.data.loading import eval_loader, train_loader
@@ -44,22 +44,21 @@ def train(config: Config, out: Path, *, overwrite: bool = False) -> Path:
     """Train a model and give back its run folder.
 
     The folder holds config.yaml, history.csv, metrics.json (of the validation split), model/ (the
-    best by validation mAP), checkpoints/last.ckpt (for `resume`) and logs/ (TensorBoard).
-    Raises ConfigError if `out` already holds something and is not to be overwritten, or a setting
-    cannot work here; DataError if the data cannot be used.
+    best by validation mAP), checkpoints/last.ckpt (for `resume`) and logs/ (TensorBoard). An older
+    run is replaced only if `overwrite`, and only once data and model are known to be usable.
+    Raises ConfigError if `out` may not be written or a setting cannot work here; DataError if the
+    data cannot be used.
     """
     _check_machine(config)
-    if out.exists() and (not out.is_dir() or any(out.iterdir())) and not overwrite:
-        raise ConfigError(
-            f"--out {out}: already there. Choose another folder, replace it with --overwrite, "
-            f"or continue it with: lcnet train --resume {out}"
-        )
+    _check_free(out, overwrite=overwrite)
     splits = _load_splits(config)
+    lightning.seed_everything(config.train.seed, verbose=False)
+    model, info = _build(config, splits[0])
     if out.exists():
         shutil.rmtree(out)
     out.mkdir(parents=True)
     config.save(out / "config.yaml")
-    return _fit(config, out, *splits)
+    return _fit(config, out, model, info, *splits)
 
 
 def resume(run: Path) -> Path:
@@ -76,7 +75,25 @@ def resume(run: Path) -> Path:
             )
     config = Config.load(run / "config.yaml")
     _check_machine(config)
-    return _fit(config, run, *_load_splits(config), checkpoint=checkpoint)
+    splits = _load_splits(config, read_info(run).labels)
+    model, info = _build(config, splits[0])
+    return _fit(config, run, model, info, *splits, checkpoint=checkpoint)
+
+
+def _check_free(out: Path, *, overwrite: bool) -> None:
+    """Raises ConfigError unless `out` is free, or a run that may be replaced."""
+    if not out.exists() or (out.is_dir() and not any(out.iterdir())):
+        return
+    if not overwrite:
+        raise ConfigError(
+            f"--out {out}: already there. Choose another folder, replace it with --overwrite, "
+            f"or continue it with: lcnet train --resume {out}"
+        )
+    if not (out / "config.yaml").is_file():
+        raise ConfigError(
+            f"--out {out}: --overwrite replaces run folders only, and this one has no config.yaml. "
+            "Choose another folder."
+        )
 
 
 def _check_machine(config: Config) -> None:
@@ -87,16 +104,21 @@ def _check_machine(config: Config) -> None:
         )
 
 
-def _load_splits(config: Config) -> tuple[Split, Split]:
-    training = load_split(config.data, config.data.train)
+def _load_splits(config: Config, labels: tuple[str, ...] | None = None) -> tuple[Split, Split]:
+    training = load_split(config.data, config.data.train, labels)
     return training, load_split(config.data, config.data.val, training.labels)
 
 
 def _fit(
-    config: Config, run: Path, training: Split, validation: Split, *, checkpoint: Path | None = None
+    config: Config,
+    run: Path,
+    model: LCNet,
+    info: ModelInfo,
+    training: Split,
+    validation: Split,
+    *,
+    checkpoint: Path | None = None,
 ) -> Path:
-    lightning.seed_everything(config.train.seed, verbose=False)
-    model, info = _build(config, training)
     recipe, console = config.train, Console(highlight=False)
     console.print(_summary(config, model, training, validation), soft_wrap=True)
     keep_best = KeepBest(run / "model", info)
