@@ -2,7 +2,8 @@
 
     python -m benchmarks.seeds --out runs/bench --seeds 0 1 2 -- --config configs/digits.yaml
 
-What stands behind `--` goes to `lcnet train`. A seed that is finished is not trained again. `val`
+What stands behind `--` goes to `lcnet train`. A seed that is finished is not trained
+again, so another recipe needs another folder. `val`
 is the best epoch's mAP, picked on that very split; `last` is the last epoch's, picked on nothing;
 `test` is the best epoch's on the test split, where the config names another one than for
 validation.
@@ -40,14 +41,14 @@ def run_seed(run: Path, seed: int, flags: list[str]) -> dict[str, float]:
 
 def main() -> None:
     """Train every seed and print a row each, then mean and range."""
-    own, _, flags = " ".join(sys.argv[1:]).partition(" -- ")
+    cut = sys.argv.index("--") if "--" in sys.argv else len(sys.argv)
+    own, flags = sys.argv[1:cut], sys.argv[cut + 1 :]
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--out", type=Path, required=True, help="folder of the runs")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
-    arguments = parser.parse_args(own.split())
+    arguments = parser.parse_args(own)
     results = {
-        seed: run_seed(arguments.out / f"seed{seed}", seed, flags.split())
-        for seed in arguments.seeds
+        seed: run_seed(arguments.out / f"seed{seed}", seed, flags) for seed in arguments.seeds
     }
     names = list(next(iter(results.values())))
     print(f"\n| seed | {' | '.join(names)} |\n|---|{'---|' * len(names)}")

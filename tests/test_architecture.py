@@ -33,7 +33,7 @@ LAYERS = (
     {"data.statistics", "data.vectors", "data.checks", "metrics"},
     {"data.dataset"},
     {"config", "progress"},
-    {"errors"},
+    {"errors", "files"},
 )
 
 

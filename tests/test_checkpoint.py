@@ -99,6 +99,13 @@ def pickled(folder):
 def other_labels(folder):
     content = json.loads((folder / "model.json").read_text())
     content["labels"].append("bird")
+    content["thresholds"].append(0.5)
+    (folder / "model.json").write_text(json.dumps(content))
+
+
+def fewer_thresholds(folder):
+    content = json.loads((folder / "model.json").read_text())
+    content["thresholds"].pop()
     (folder / "model.json").write_text(json.dumps(content))
 
 
@@ -120,6 +127,7 @@ def newer_format(folder):
         (pickled, "model.safetensors: the weights cannot be used"),
         (other_labels, "model.safetensors: the weights cannot be used"),
         (missing_weight, "mapping.bias"),
+        (fewer_thresholds, "not one threshold per label"),
         (newer_format, "expected format 1, got 99"),
         (lambda folder: (folder / "model.json").write_text("{"), "not a model description"),
         (lambda folder: (folder / "model.json").write_text("[]"), "not a model description"),

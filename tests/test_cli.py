@@ -1,8 +1,8 @@
 import json
+import resource
 import shlex
 import subprocess
 import sys
-import time
 from dataclasses import fields
 from pathlib import Path
 
@@ -37,12 +37,11 @@ def test_every_setting_is_a_flag_and_explained(train_help, name, section):
 
 
 def test_help_comes_in_under_half_a_second():
-    seconds = []
-    for _ in range(5):
-        start = time.perf_counter()
-        subprocess.run([*LCNET, "--help"], capture_output=True, check=True)
-        seconds.append(time.perf_counter() - start)
-    assert min(seconds) < 0.5  # the machine may be busy; the fastest is what it takes
+    # Processor time, which on a quiet machine is all of it: other work does not lengthen it.
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    subprocess.run([*LCNET, "--help"], capture_output=True, check=True)
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    assert after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime < 0.5
 
 
 @pytest.mark.parametrize(
@@ -98,11 +97,16 @@ def test_train_evaluate_and_predict_by_the_command_line(capsys, tiny_config, tmp
         f" --out {tmp_path}/predictions.jsonl",
     )
     assert code == 1
-    lines = [json.loads(line) for line in (tmp_path / "predictions.jsonl").open()]
+    lines = [json.loads(x) for x in (tmp_path / "predictions.jsonl").read_text().splitlines()]
     assert len(lines) == 2 + 12
     assert set(lines[0]) == {"image", "error"}
     assert lines[1]["image"].endswith("odd.png")
     assert set(lines[1]["probabilities"]) == {"red", "green", "blue"}
+
+    code, printed, error = run(capsys, f"train --resume {out}")
+    assert (code, "already finished" in printed) == (0, True), error
+    code, _, error = run(capsys, f"train --resume {out} --train.epochs 4")
+    assert (code, "takes no other flags" in error) == (2, True)
 
     code, _, error = run(capsys, f"train --config {tmp_path}/tiny.yaml --out {out}")
     assert code == 2

@@ -45,7 +45,7 @@ def test_broken_pictures_give_a_line_and_the_rest_go_on(run, tmp_path, capsys):
     (images / "val5.png").write_bytes((images / "val6.png").read_bytes()[:60])
     out = tmp_path / "new" / "predictions.jsonl"
     assert predict(run, [str(images / "val*.png")], out, batch_size=4, workers=0) == 2
-    lines = [json.loads(line) for line in out.open()]
+    lines = [json.loads(line) for line in out.read_text().splitlines()]
     broken = {line["image"].rpartition("/")[2] for line in lines if "error" in line}
     assert (len(lines), broken) == (12, {"val0.png", "val5.png"})
     assert predict(run, [str(images / "val1.png")], None, batch_size=1, workers=0) == 0

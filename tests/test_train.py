@@ -9,7 +9,7 @@ from PIL import Image
 from lcnet.callbacks import average_weights
 from lcnet.checkpoint import load_model
 from lcnet.config import Config
-from lcnet.errors import ConfigError, DataError
+from lcnet.errors import CheckpointError, ConfigError, DataError
 from lcnet.evaluate import evaluate
 from lcnet.predict import Predictor
 from lcnet.train import resume, train
@@ -91,13 +91,14 @@ def test_eight_pictures_are_learnt_by_heart(tiny_config, tmp_path):
     )
     config = with_train(
         config,
-        epochs=25,
-        batch_size=2,
-        lr=2e-3,
+        epochs=50,
+        batch_size=4,
+        lr=4e-3,
         gamma_neg=0.0,
+        loss_clip=0.0,
+        flip=False,
         randaugment=0,
         cutout=0.0,
-        flip=False,
     )
     run = train(config, tmp_path / "run")
     assert evaluate(run, split="eight.csv", quiet=True).mAP > 99
@@ -155,11 +156,45 @@ def test_nothing_is_written_when_the_data_or_the_folder_is_wrong(tiny_config, tm
     assert (tmp_path / "kept" / "notes.txt").read_text() == "mine"
 
 
-def test_a_broken_picture_stops_training_with_its_name(tiny_config, tmp_path):
+@pytest.mark.parametrize("workers", [0, 2])
+def test_a_broken_picture_stops_training_with_its_name(tiny_config, tmp_path, workers):
     (tmp_path / "colours" / "images" / "train3.png").write_bytes(b"\x89PNG broken")
+    config = replace(tiny_config, data=replace(tiny_config.data, workers=workers))
     with pytest.raises(DataError, match=r"train3\.png.*train\.csv:5") as error:
-        train(tiny_config, tmp_path / "run")
+        train(config, tmp_path / "run")
     assert "\n" not in str(error.value)
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_validation_split_without_a_positive_is_refused_at_once(tiny_config, tmp_path):
+    file = tmp_path / "colours" / "val.csv"
+    file.write_text(file.read_text().replace(",1", ",0"))
+    with pytest.raises(DataError, match="no label is present"):
+        train(tiny_config, tmp_path / "run")
+
+
+@pytest.mark.parametrize("epochs", [1, 5])
+def test_a_schedule_of_any_few_steps_runs(tiny_config, tmp_path, epochs):
+    config = with_train(tiny_config, epochs=epochs, batch_size=24)  # one step an epoch
+    assert len(history(train(config, tmp_path / "run"))) == epochs
+
+
+def test_early_stopping_ends_a_run_that_no_longer_improves(tiny_config, tmp_path, capsys):
+    config = with_train(tiny_config, epochs=9, early_stop=1, lr=1e-12, ema_decay=0.0)
+    run = train(with_train(config, backbone_lr_factor=0.0), tmp_path / "run")
+    assert len(history(run)) == 2
+    before = (run / "metrics.json").read_text()
+    capsys.readouterr()
+    resume(run)
+    assert "already finished" in capsys.readouterr().out
+    assert (run / "metrics.json").read_text() == before
+
+
+def test_a_damaged_checkpoint_is_named(finished):
+    checkpoint = finished / "checkpoints" / "last.ckpt"
+    checkpoint.write_bytes(checkpoint.read_bytes()[:500])
+    with pytest.raises(CheckpointError, match=r"last\.ckpt: not a checkpoint"):
+        resume(finished)
 
 
 def test_a_label_with_unknown_targets_is_trained_on_what_is_known(tiny_config, tmp_path):

@@ -19,6 +19,7 @@ from lcnet import config
 from lcnet.data.statistics import Statistics
 from lcnet.data.transforms import Preprocessing
 from lcnet.errors import CheckpointError, LCNetError
+from lcnet.files import written_whole
 from lcnet.model.backbone import BackboneSpec
 from lcnet.model.lcnet import LCNet, build_model
 
@@ -37,7 +38,7 @@ class ModelInfo:
     backbone: BackboneSpec
     """Its backbone, and how pictures are normalised and resized for it."""
     thresholds: tuple[float, ...]
-    """Probability from which each label counts as present."""
+    """Probability above which each label counts as present."""
     statistics: Statistics | None = None
     """Counts of the training labels."""
 
@@ -54,7 +55,7 @@ class ModelInfo:
             "labels": list(self.labels),
             "model": asdict(self.model),
             "backbone": self.backbone.to_dict(),
-            "preprocessing": asdict(self.preprocessing),
+            "preprocessing": asdict(self.preprocessing),  # for readers other than lcnet
             "thresholds": list(self.thresholds),
             "statistics": self.statistics.to_dict() if self.statistics else None,
         }
@@ -63,6 +64,8 @@ class ModelInfo:
     def from_dict(cls, fields: Mapping[str, Any]) -> "ModelInfo":
         """The info that `to_dict` wrote."""
         statistics = fields.get("statistics")
+        if len(fields["thresholds"]) != len(fields["labels"]):
+            raise ValueError("not one threshold per label")
         return cls(
             labels=tuple(fields["labels"]),
             model=config.Model(**fields["model"]),
@@ -74,13 +77,14 @@ class ModelInfo:
 
 def save_model(folder: Path, model: LCNet, info: ModelInfo) -> None:
     """Write a model folder; a file is whole before it takes the place of an older one."""
-    folder.mkdir(parents=True, exist_ok=True)
     weights = {name: tensor.contiguous().cpu() for name, tensor in model.state_dict().items()}
-    save_file(weights, folder / "model.safetensors.part")
     text = json.dumps(info.to_dict(), indent=1, ensure_ascii=False)
-    (folder / "model.json.part").write_text(text, encoding="utf-8")
-    for name in ("model.safetensors", "model.json"):
-        (folder / f"{name}.part").replace(folder / name)
+    with (
+        written_whole(folder / "model.json") as description,
+        written_whole(folder / "model.safetensors") as tensors,
+    ):
+        save_file(weights, tensors)
+        description.write_text(text, encoding="utf-8")
 
 
 def find_model(path: Path) -> Path:

@@ -51,12 +51,14 @@ def train(arguments: Namespace) -> int:
     """Train, or continue to."""
     from lcnet.train import resume, train
 
+    config = Config(**{name: arguments[name] for name in SECTIONS})
     if arguments.resume is not None:
+        if config != Config() or arguments.out is not None or arguments.overwrite:
+            raise ConfigError("--resume: takes no other flags, since a run keeps its own settings.")
         resume(arguments.resume)
     elif arguments.out is None:
         raise ConfigError("--out: expected a folder for the run, got none. Add --out runs/NAME.")
     else:
-        config = Config(**{name: arguments[name] for name in SECTIONS})
         train(config, arguments.out, overwrite=arguments.overwrite)
     return 0
 
@@ -144,6 +146,9 @@ def main(argv: list[str] | None = None) -> None:
     except LCNetError as error:
         print(f"lcnet: {error}", file=sys.stderr)
         code = error.exit_code
+    except OSError as error:
+        print(f"lcnet: {error}", file=sys.stderr)
+        code = 1
     except KeyboardInterrupt:
         print("lcnet: stopped", file=sys.stderr)
         code = 130

@@ -15,6 +15,7 @@ import yaml
 from jsonargparse import ArgumentParser, set_parsing_settings
 
 from lcnet.errors import ConfigError
+from lcnet.files import written_whole
 
 
 def _require(condition: bool, name: str, expected: str, got: object) -> None:
@@ -22,6 +23,13 @@ def _require(condition: bool, name: str, expected: str, got: object) -> None:
         raise ConfigError(
             f"{name}: expected {expected}, got {got!r}. Set --{name} to such a value."
         )
+
+
+def _require_all(section: Any, name: str) -> None:
+    """Raises ConfigError for a key without a value, which YAML reads as null."""
+    for setting in dataclass_fields(section):
+        value = getattr(section, setting.name)
+        _require(value is not None, f"{name}.{setting.name}", "a value", value)
 
 
 @dataclass(frozen=True)
@@ -58,6 +66,7 @@ class Model:
     """Add sine position codes to image tokens, by place in the image and size of the view."""
 
     def __post_init__(self) -> None:
+        _require_all(self, "model")
         _require(self.crop_level >= 0, "model.crop_level", "0 or more", self.crop_level)
         _require(self.view_size >= 8, "model.view_size", "at least 8 pixels", self.view_size)
         _require(self.view_chunk >= 0, "model.view_chunk", "0 or more", self.view_chunk)
@@ -100,6 +109,7 @@ class Data:
     """Loader processes; -1 chooses by the number of cores."""
 
     def __post_init__(self) -> None:
+        _require_all(self, "data")
         _require(bool(self.separator), "data.separator", "at least one character", self.separator)
         _require(self.workers >= -1, "data.workers", "-1 (automatic), 0 or more", self.workers)
 
@@ -139,17 +149,16 @@ class Train:
     randaugment: int = 9
     """Magnitude of RandAugment, from 0 (off) to 30."""
     cutout: float = 0.5
-    """Side of the square cut out of training images as a share of the image's side; 0 is off."""
-    precision: Literal["32", "bf16", "fp16"] = "32"
+    """Side of the square cut out of half the training images, as a share of theirs; 0 is off."""
+    precision: Literal["fp32", "bf16", "fp16"] = "fp32"
     """Arithmetic: float32, or mixed with bfloat16 or float16."""
     early_stop: int = 0
     """Stop after this many epochs without a better validation mAP; 0 never stops early."""
     seed: int = 0
     """Seed of weights, order, augmentation and dropout."""
-    devices: int = -1
-    """Accelerators to use; -1 takes all there are."""
 
     def __post_init__(self) -> None:
+        _require_all(self, "train")
         for name in ("epochs", "batch_size", "accumulate"):
             _require(getattr(self, name) >= 1, f"train.{name}", "at least 1", getattr(self, name))
         _require(self.lr > 0, "train.lr", "above 0", self.lr)
@@ -174,13 +183,7 @@ class Train:
             0 < self.min_scale <= 1, "train.min_scale", "a share above 0, at most 1", self.min_scale
         )
         _require(0 <= self.randaugment <= 30, "train.randaugment", "0 to 30", self.randaugment)
-        _require(self.seed >= 0, "train.seed", "0 or more", self.seed)
-        _require(
-            self.devices == -1 or self.devices >= 1,
-            "train.devices",
-            "-1 (all) or at least 1",
-            self.devices,
-        )
+        _require(0 <= self.seed < 2**32, "train.seed", "0 to 4294967295", self.seed)
 
 
 @dataclass(frozen=True)
@@ -208,7 +211,9 @@ class Config:
 
     def save(self, file: Path) -> None:
         """Write all settings as YAML, so that `load` gives them back."""
-        file.write_text(yaml.safe_dump(asdict(self), sort_keys=False), encoding="utf-8")
+        with written_whole(file) as unfinished:
+            text = yaml.safe_dump(asdict(self), sort_keys=False)
+            unfinished.write_text(text, encoding="utf-8")
 
 
 SECTIONS: dict[str, type] = {"model": Model, "data": Data, "train": Train}

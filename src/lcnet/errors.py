@@ -14,6 +14,11 @@ class LCNetError(Exception):
 
     exit_code = 1
 
+    def __init__(self, message: str) -> None:
+        # A loader process sends its error as a traceback; its last line is the message.
+        last = message.strip().splitlines()[-1]
+        super().__init__(last.removeprefix(f"{__name__}.{type(self).__name__}: "))
+
 
 class ConfigError(LCNetError):
     """A command, flag or configuration value that cannot work."""

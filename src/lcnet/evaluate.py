@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from lcnet.checkpoint import ModelInfo, load_model, read_info
@@ -16,6 +17,7 @@ from lcnet.data.loading import eval_loader
 from lcnet.data.readers import load_split
 from lcnet.data.transforms import eval_transform
 from lcnet.errors import CheckpointError, ConfigError
+from lcnet.files import written_whole
 from lcnet.metrics import Verification, verify
 from lcnet.metrics_state import VerificationState
 from lcnet.progress import track
@@ -82,17 +84,16 @@ def _threshold(info: ModelInfo) -> float | np.ndarray:
 
 
 def _write(file: Path, metrics: dict[str, object]) -> None:
-    file.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = file.with_name(f"{file.name}.part")
-    unfinished.write_text(json.dumps(metrics, indent=1, ensure_ascii=False), encoding="utf-8")
-    unfinished.replace(file)
+    with written_whole(file) as unfinished:
+        unfinished.write_text(json.dumps(metrics, indent=1, ensure_ascii=False), encoding="utf-8")
 
 
 def _show(verification: Verification, split: str, console: Console) -> None:
     """Print the headline, the rates and the AP of each label."""
     left_out = len(verification.without_positive)
     console.print(
-        f"[bold]{split}[/bold]: {verification.images:,} pictures, {len(verification.labels)} labels"
+        f"[bold]{escape(split)}[/bold]: {verification.images:,} pictures, "
+        f"{len(verification.labels)} labels"
         + (f" ({left_out} without a positive, left out of the means)" if left_out else "")
     )
     console.print(f"[bold]mAP {verification.mAP:.2f}[/bold]")
@@ -107,5 +108,5 @@ def _show(verification: Verification, split: str, console: Console) -> None:
     console.print(rates)
     labels = Table("label", "AP")
     for label, ap in zip(verification.labels, verification.ap, strict=True):
-        labels.add_row(label, "no positive" if ap is None else f"{ap:.1f}")
+        labels.add_row(escape(label), "no positive" if ap is None else f"{ap:.1f}")
     console.print(labels)

@@ -66,11 +66,13 @@ class Learner(lightning.LightningModule):
         )
         # Not fused: in mixed precision the engine does not clip the gradients of a fused one.
         optimizer = torch.optim.AdamW(groups, foreach=True)
+        steps, warmup = int(self.trainer.estimated_stepping_batches), self.recipe.warmup
         schedule = torch.optim.lr_scheduler.OneCycleLR(
             optimizer,
             max_lr=[group["lr"] for group in optimizer.param_groups],
-            total_steps=int(self.trainer.estimated_stepping_batches),
-            pct_start=self.recipe.warmup,
+            total_steps=steps,
+            # torch divides by the length of the rise, which is 0 for exactly one step.
+            pct_start=warmup if abs(steps * warmup - 1) > 0.01 else 1.02 * warmup,
         )
         return {
             "optimizer": optimizer,

@@ -16,9 +16,10 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from lcnet.checkpoint import load_model, read_info
-from lcnet.data.dataset import PICTURE_SUFFIXES, read_image
+from lcnet.data.dataset import PICTURE_SUFFIXES, read_image, upright_rgb
 from lcnet.data.transforms import Transform, eval_transform
-from lcnet.errors import DataError
+from lcnet.errors import ConfigError, DataError
+from lcnet.files import written_whole
 from lcnet.progress import track
 
 
@@ -54,6 +55,11 @@ class Predictor:
 
         Raises CheckpointError if the folder cannot be read.
         """
+        if batch_size < 1 or workers < 0:
+            raise ConfigError(
+                "--batch_size, --workers: expected at least 1 and at least 0, "
+                f"got {batch_size} and {workers}."
+            )
         self.info = read_info(Path(model))
         self.device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
         self.model = load_model(model).to(self.device)
@@ -117,7 +123,7 @@ class _Pictures(Dataset[_Picture]):
     def __getitem__(self, index: int) -> _Picture:
         image = self.images[index]
         if isinstance(image, Image.Image):
-            return _Picture(str(index), self.transform(image.convert("RGB")))
+            return _Picture(str(index), self.transform(upright_rgb(image)))
         try:
             return _Picture(str(image), self.transform(read_image(Path(image))))
         except DataError as error:
@@ -134,6 +140,10 @@ def predict(
     Raises DataError if a path gives no picture, CheckpointError if the model cannot be read.
     """
     images = find_images(paths)
+    if out is not None and out.is_dir():
+        raise ConfigError(
+            f"--out {out}: expected a file to write, got a folder. Name a file in it."
+        )
     predictor = Predictor(model, batch_size=batch_size, workers=workers)
     failed = 0
     with _lines(out) as file:
@@ -141,7 +151,7 @@ def predict(
             failed += bool(prediction.error)
             file.write(json.dumps(prediction.to_dict(), ensure_ascii=False) + "\n")
     if out is not None:
-        console = Console(stderr=True, highlight=False)
+        console = Console(stderr=True, highlight=False, markup=False)
         console.print(f"{len(images):,} pictures -> {out}", soft_wrap=True)
     return failed
 
@@ -180,8 +190,5 @@ def _lines(out: Path | None) -> Iterator[TextIO]:
     if out is None:
         yield sys.stdout
         return
-    out.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = out.with_name(f"{out.name}.part")
-    with unfinished.open("w", encoding="utf-8") as file:
+    with written_whole(out) as unfinished, unfinished.open("w", encoding="utf-8") as file:
         yield file
-    unfinished.replace(out)

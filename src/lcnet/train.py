@@ -19,22 +19,22 @@ from lightning.pytorch.loggers import TensorBoardLogger
 from rich.console import Console
 
 from lcnet.callbacks import History, KeepBest, average_weights
-from lcnet.checkpoint import ModelInfo, read_info
+from lcnet.checkpoint import ModelInfo, load_model, read_info
 from lcnet.config import Config
-from lcnet.data.dataset import ImageLabels, Split
+from lcnet.data.dataset import POSITIVE, ImageLabels, Split
 from lcnet.data.loading import eval_loader, train_loader
 from lcnet.data.readers import load_split
 from lcnet.data.statistics import count_labels
 from lcnet.data.transforms import eval_transform, train_transform
 from lcnet.data.vectors import read_vectors
-from lcnet.errors import CheckpointError, ConfigError
+from lcnet.errors import CheckpointError, ConfigError, DataError
 from lcnet.evaluate import evaluate
 from lcnet.learner import Learner
 from lcnet.model.backbone import describe_backbone
 from lcnet.model.lcnet import LCNet, build_model
 
 PRECISIONS: dict[str, Literal["32-true", "bf16-mixed", "16-mixed"]] = {
-    "32": "32-true",
+    "fp32": "32-true",
     "bf16": "bf16-mixed",
     "fp16": "16-mixed",
 }
@@ -58,7 +58,11 @@ def train(config: Config, out: Path, *, overwrite: bool = False) -> Path:
         shutil.rmtree(out)
     out.mkdir(parents=True)
     config.save(out / "config.yaml")
-    return _fit(config, out, model, info, *splits)
+    try:
+        return _fit(config, out, model, info, *splits)
+    finally:
+        if not (out / "checkpoints" / "last.ckpt").is_file():
+            shutil.rmtree(out)  # it failed before there was anything to keep
 
 
 def resume(run: Path) -> Path:
@@ -73,11 +77,27 @@ def resume(run: Path) -> Path:
                 f"{file}: not there (expected a run that finished an epoch). "
                 f"Start it anew with: lcnet train --out {run}"
             )
-    config = Config.load(run / "config.yaml")
+    config, info = Config.load(run / "config.yaml"), read_info(run)
+    if _is_finished(checkpoint, config.train.epochs):
+        Console(markup=False).print(f"{run}: already finished", soft_wrap=True)
+        return run
     _check_machine(config)
-    splits = _load_splits(config, read_info(run).labels)
-    model, info = _build(config, splits[0])
+    splits = _load_splits(config, info.labels)
+    model = load_model(run).requires_grad_(True).train()
     return _fit(config, run, model, info, *splits, checkpoint=checkpoint)
+
+
+def _is_finished(checkpoint: Path, epochs: int) -> bool:
+    """Whether a run came to its last epoch, or stopped early."""
+    try:
+        state = torch.load(checkpoint, map_location="cpu", weights_only=True)
+        callbacks = state["callbacks"].values()
+        stopped = any(callback.get("stopped_epoch") for callback in callbacks)
+        return stopped or state["epoch"] + 1 >= epochs
+    except Exception as error:  # a damaged zip, pickle or dict fails in a dozen types
+        raise CheckpointError(
+            f"{checkpoint}: not a checkpoint ({type(error).__name__}). Start the run anew."
+        ) from error
 
 
 def _check_free(out: Path, *, overwrite: bool) -> None:
@@ -100,13 +120,19 @@ def _check_machine(config: Config) -> None:
     if config.train.precision == "fp16" and not torch.cuda.is_available():
         raise ConfigError(
             "train.precision: fp16 needs an accelerator and there is none. "
-            "Set --train.precision bf16 or 32."
+            "Set --train.precision bf16 or fp32."
         )
 
 
 def _load_splits(config: Config, labels: tuple[str, ...] | None = None) -> tuple[Split, Split]:
     training = load_split(config.data, config.data.train, labels)
-    return training, load_split(config.data, config.data.val, training.labels)
+    validation = load_split(config.data, config.data.val, training.labels)
+    if not (validation.targets() == POSITIVE).any():
+        raise DataError(
+            f"{config.data.val}: no label is present in any picture, so nothing can be measured. "
+            "Choose another --data.val."
+        )
+    return training, validation
 
 
 def _fit(
@@ -119,7 +145,7 @@ def _fit(
     *,
     checkpoint: Path | None = None,
 ) -> Path:
-    recipe, console = config.train, Console(highlight=False)
+    recipe, console = config.train, Console(highlight=False, markup=False)
     console.print(_summary(config, model, training, validation), soft_wrap=True)
     keep_best = KeepBest(run / "model", info)
     _fit_quietly(
@@ -159,6 +185,7 @@ def _build(config: Config, training: Split) -> tuple[LCNet, ModelInfo]:
         vectors=vectors,
         shares=torch.from_numpy(statistics.shares()),
     )
+    _check_forward(config, model)
     info = ModelInfo(
         labels=training.labels,
         model=config.model,
@@ -167,6 +194,21 @@ def _build(config: Config, training: Split) -> tuple[LCNet, ModelInfo]:
         statistics=statistics,
     )
     return model, info
+
+
+def _check_forward(config: Config, model: LCNet) -> None:
+    """Raises ConfigError if a picture does not go through, as with a backbone without a map."""
+    size = config.model.view_size
+    try:
+        with torch.inference_mode():
+            model.eval()(torch.zeros(1, 3, size, size))
+    except (RuntimeError, AssertionError, AttributeError, ValueError) as error:
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise ConfigError(
+            f"model.backbone: {config.model.backbone!r} gives no map for views of {size} px "
+            f"({reason}). Choose another backbone or --model.view_size."
+        ) from error
+    model.train()
 
 
 def _trainer(config: Config, run: Path, keep_best: KeepBest, console: Console) -> lightning.Trainer:
@@ -188,7 +230,7 @@ def _trainer(config: Config, run: Path, keep_best: KeepBest, console: Console) -
         max_epochs=recipe.epochs,
         precision=PRECISIONS[recipe.precision],
         accelerator="auto",
-        devices="auto" if recipe.devices == -1 else recipe.devices,
+        devices=1,
         accumulate_grad_batches=recipe.accumulate,
         gradient_clip_val=recipe.clip_norm or None,
         callbacks=callbacks,
@@ -210,7 +252,12 @@ def _fit_quietly(
     """Fit without the engine's advice, which is about settings that lcnet chooses itself."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", module=r"lightning\..*")
-        trainer.fit(learner, training, validation, ckpt_path=checkpoint, weights_only=True)
+        try:
+            trainer.fit(learner, training, validation, ckpt_path=checkpoint, weights_only=True)
+        except SystemExit:
+            if trainer.interrupted:  # the engine turns Ctrl-C into an exit of its own
+                raise KeyboardInterrupt from None
+            raise
 
 
 def _summary(config: Config, model: LCNet, training: Split, validation: Split) -> str:

@@ -52,6 +52,20 @@ def test_a_picture_that_cannot_be_read_is_named_with_its_row(tmp_path, content, 
     assert "\n" not in str(error.value)
 
 
+def test_sixteen_bits_a_pixel_keep_their_shades(tmp_path):
+    shades = np.array([[0, 20000, 40000, 65535]], dtype=np.uint16)
+    Image.fromarray(shades).save(tmp_path / "deep.png")
+    assert np.asarray(read_image(tmp_path / "deep.png"))[0, :, 0].tolist() == [0, 77, 155, 255]
+
+
+def test_a_loader_process_s_traceback_becomes_one_line():
+    text = (
+        "Caught DataError in DataLoader worker process 0.\nOriginal Traceback (most recent call "
+        "last):\n  File ...\nlcnet.errors.DataError: x.jpg: no such picture\n"
+    )
+    assert str(DataError(text)) == "x.jpg: no such picture"
+
+
 def test_a_truncated_picture_is_refused(tmp_path):
     path = tmp_path / "x.jpg"
     Image.effect_noise((200, 200), 50).save(path)

@@ -97,6 +97,7 @@ def test_chunks_limit_how_many_views_pass_at_once():
         ("resnet5O", "Did you mean resnet50"),
         ("local-dir:/nowhere", "no /nowhere/config.json"),
         ("", "no timm model"),
+        ("resnet50.nothing", "timm has no weights 'resnet50.nothing'. Known: .*resnet50.a1_in1k"),
     ],
 )
 def test_a_backbone_that_does_not_exist_is_named(name, message):

@@ -56,6 +56,16 @@ class Draw:
     seed: int
 
 
+def upright_rgb(image: Image.Image) -> Image.Image:
+    """The picture in RGB, turned as its EXIF data says; 16 bits a pixel become 8."""
+    upright = ImageOps.exif_transpose(image)
+    if upright.mode.startswith("I"):
+        values = np.asarray(upright).astype(np.float64)
+        scale = 257 if values.max(initial=0) > 255 else 1
+        upright = Image.fromarray((values / scale).clip(0, 255).astype(np.uint8))
+    return upright.convert("RGB")
+
+
 def read_image(path: Path, source: str = "") -> Image.Image:
     """The picture at `path`, upright (EXIF rotation applied), in RGB.
 
@@ -64,12 +74,12 @@ def read_image(path: Path, source: str = "") -> Image.Image:
     where = f" (listed in {source})" if source else ""
     try:
         with Image.open(path) as image:
-            return ImageOps.exif_transpose(image).convert("RGB")
+            return upright_rgb(image)
     except FileNotFoundError:
         raise DataError(
             f"{path}: no such picture{where}. Correct the path or drop the row."
         ) from None
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+    except Exception as error:  # Pillow's decoders raise a dozen types on a broken file
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise DataError(
             f"{path}: not a readable picture{where}: {reason}. Replace the file or drop the row."

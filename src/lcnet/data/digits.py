@@ -21,8 +21,10 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageDraw, ImageFilter
 
+from lcnet.data.checks import unreadable
 from lcnet.data.dataset import Sample, Split
 from lcnet.errors import DataError
+from lcnet.files import written_whole
 from lcnet.progress import track
 
 LABELS = tuple("0123456789")
@@ -156,10 +158,13 @@ def read_digits(root: Path, split: str, labels: Sequence[str] | None = None) -> 
     folder = root / split
     if not (folder / "scenes.json").is_file():
         write_scenes(folder, split)
-    scenes = json.loads((folder / "scenes.json").read_text(encoding="utf-8"))
+    try:
+        scenes = json.loads((folder / "scenes.json").read_text(encoding="utf-8"))
+        shown_in = {name: {place["label"] for place in scenes[name]} for name in scenes}
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise unreadable(str(folder / "scenes.json"), "what write_scenes wrote", error) from None
     samples = []
-    for name, places in scenes.items():
-        shown = {place["label"] for place in places}
+    for name, shown in shown_in.items():
         targets = tuple(int(label in shown) for label in names)
         samples.append(Sample(folder / name, targets, f"{folder / 'scenes.json'}: {name}"))
     return Split(names, tuple(samples), split)
@@ -177,6 +182,5 @@ def write_scenes(folder: Path, split: str, *, scenes: int | None = None, seed: i
         name = f"{index:06d}.jpg"
         scene.save(folder / name, quality=95)
         places[name] = [asdict(place) for place in digits_shown]
-    unfinished = folder / "scenes.json.part"
-    unfinished.write_text(json.dumps(places), encoding="utf-8")
-    unfinished.replace(folder / "scenes.json")
+    with written_whole(folder / "scenes.json") as unfinished:
+        unfinished.write_text(json.dumps(places), encoding="utf-8")

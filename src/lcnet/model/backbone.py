@@ -46,18 +46,31 @@ def describe_backbone(name: str, view_size: int) -> BackboneSpec:
     Models that are built for one image size (ViT, Swin) are built for `view_size`.
     Raises ConfigError if there is no such model.
     """
-    kind, _, place = name.rpartition(":")
+    kind, _, place = name.partition(":")
     if kind == "local-dir":
         architecture, settings, options = _local_config(Path(place))
     elif kind in ("hf-hub", "hf_hub"):
-        settings, architecture, options = timm.models.load_model_config_from_hf(place)
+        try:
+            settings, architecture, options = timm.models.load_model_config_from_hf(place)
+        except Exception as error:  # the hub and the network fail in a dozen types
+            raise ConfigError(
+                f"model.backbone: no description of {name!r} on the hub ({_reason(error)}). "
+                "Correct the name, or use local-dir:FOLDER where there is no network."
+            ) from error
     else:
         architecture, options = name, {}
         if not timm.is_model(name.split(".")[0]):
             near = difflib.get_close_matches(name, timm.list_models(), n=3)
             hint = f"Did you mean {', '.join(near)}?" if near else "timm.list_models() names all."
             raise ConfigError(f"model.backbone: no timm model is called {name!r}. {hint}")
-        settings = timm.get_pretrained_cfg(name).to_dict()
+        try:
+            known = timm.get_pretrained_cfg(name)
+        except RuntimeError:  # a known model, but no such weights
+            tags = ", ".join(timm.list_pretrained(f"{name.split('.')[0]}.*"))
+            raise ConfigError(
+                f"model.backbone: timm has no weights {name!r}. Known: {tags}."
+            ) from None
+        settings = known.to_dict() if known else {}
     options = {name: value for name, value in options.items() if name != "num_classes"}
     if settings.get("fixed_input_size"):
         options["img_size"] = view_size
@@ -130,21 +143,28 @@ def build_backbone(
 ) -> Backbone:
     """A backbone with random weights, or with those that timm finds under `pretrained_from`.
 
-    Raises ConfigError if pretrained weights are asked for and cannot be had.
+    Raises ConfigError if timm cannot build the model or the weights cannot be had.
     """
-    if not pretrained_from:
-        features = timm.create_model(
-            spec.architecture, pretrained=False, num_classes=0, **spec.options
-        )
-        return Backbone(features, width, chunk=chunk)
     try:
         features = timm.create_model(
-            pretrained_from, pretrained=True, num_classes=0, **spec.options
+            pretrained_from or spec.architecture,
+            pretrained=bool(pretrained_from),
+            num_classes=0,
+            **spec.options,
         )
+        return Backbone(features, width, chunk=chunk)
     except Exception as error:  # timm, the hub and the network fail in a dozen types
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        if not pretrained_from:
+            raise ConfigError(
+                f"model.backbone: timm cannot build {spec.architecture!r} ({_reason(error)}). "
+                "Choose another backbone or another --model.view_size."
+            ) from error
         raise ConfigError(
-            f"model.backbone: no pretrained weights for {pretrained_from!r} ({reason}). Use "
-            "--model.backbone local-dir:FOLDER for weights on disk, or --model.pretrained false."
+            f"model.backbone: no pretrained weights for {pretrained_from!r} ({_reason(error)}). "
+            "Use --model.backbone local-dir:FOLDER for weights on disk, or "
+            "--model.pretrained false."
         ) from error
-    return Backbone(features, width, chunk=chunk)
+
+
+def _reason(error: Exception) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0]

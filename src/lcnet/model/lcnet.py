@@ -97,11 +97,12 @@ class LCNet(nn.Module):
         """The views' attention (B L V h w) as one map over the image: B L H W."""
         level = max(self.crops.level, 1)
         whole = attention[:, :, -1]
-        total = F.interpolate(whole, size, mode="bilinear") / whole[0, 0].numel()
+        # A token's share over the pixels it covers: dense where many tokens cover the image.
+        total = F.interpolate(whole, size, mode="bilinear") * whole[0, 0].numel()
         if self.crops.level:
             tiles = attention[:, :, :-1].unflatten(2, (level, level))  # B L row column h w
             tiles = tiles.permute(0, 1, 2, 4, 3, 5).flatten(4, 5).flatten(2, 3)
-            total = total + F.interpolate(tiles, size, mode="bilinear") / tiles[0, 0].numel()
+            total = total + F.interpolate(tiles, size, mode="bilinear") * tiles[0, 0].numel()
         return total / total.sum(dim=(2, 3), keepdim=True)
 
     def parameter_groups(

@@ -3,6 +3,7 @@
 import math
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 
@@ -45,7 +46,8 @@ class ImageTokens(nn.Module):
 
 def _sines(place: Tensor, width: int) -> Tensor:
     """Sines and cosines of places (N 3), of wavelength 2 down to 1/32 of the image: N width."""
-    waves = math.ceil(width / 6)
+    waves = width // 6
     rates = math.pi * 64 ** (torch.arange(waves, device=place.device) / max(waves - 1, 1))
     angles = place[:, :, None] * rates  # N 3 waves
-    return torch.cat([angles.sin(), angles.cos()], dim=-1).flatten(1)[:, :width]
+    codes = torch.cat([angles.sin(), angles.cos()], dim=-1).flatten(1)
+    return F.pad(codes, (0, width - codes.shape[1]))
