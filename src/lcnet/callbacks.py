@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from lightning import LightningModule, Trainer
-from lightning.pytorch.callbacks import Callback, WeightAveraging
+from lightning.pytorch.callbacks import Callback, RichProgressBar, WeightAveraging
 from torch import Tensor
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 
@@ -28,6 +28,20 @@ def average_weights(decay: float) -> WeightAveraging:
         get_ema_multi_avg_fn(now)(kept, current, steps)
 
     return WeightAveraging(multi_avg_fn=average)
+
+
+class EpochBar(RichProgressBar):
+    """A progress bar that goes with its epoch; what is to stay is printed by `History`."""
+
+    def __init__(self) -> None:
+        super().__init__(leave=False)
+
+    def get_metrics(
+        self, trainer: Trainer, pl_module: LightningModule
+    ) -> dict[str, int | str | float | dict[str, float]]:
+        """The logged metrics without the logger's version, which a run folder has no use for."""
+        metrics = super().get_metrics(trainer, pl_module)
+        return {name: value for name, value in metrics.items() if name != "v_num"}
 
 
 class KeepBest(Callback):

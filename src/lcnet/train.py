@@ -7,18 +7,17 @@ from pathlib import Path
 from typing import Literal
 
 import lightning
+import rich
 import torch
 from lightning.pytorch.callbacks import (
     Callback,
     EarlyStopping,
     LearningRateMonitor,
     ModelCheckpoint,
-    RichProgressBar,
 )
 from lightning.pytorch.loggers import TensorBoardLogger
-from rich.console import Console
 
-from lcnet.callbacks import History, KeepBest, average_weights
+from lcnet.callbacks import EpochBar, History, KeepBest, average_weights
 from lcnet.checkpoint import ModelInfo, load_model, read_info
 from lcnet.config import Config
 from lcnet.data.dataset import POSITIVE, ImageLabels, Split
@@ -79,7 +78,7 @@ def resume(run: Path) -> Path:
             )
     config, info = Config.load(run / "config.yaml"), read_info(run)
     if _is_finished(checkpoint, config.train.epochs):
-        Console(markup=False).print(f"{run}: already finished", soft_wrap=True)
+        _tell(f"{run}: already finished")
         return run
     _check_machine(config)
     splits = _load_splits(config, info.labels)
@@ -145,11 +144,11 @@ def _fit(
     *,
     checkpoint: Path | None = None,
 ) -> Path:
-    recipe, console = config.train, Console(highlight=False, markup=False)
-    console.print(_summary(config, model, training, validation), soft_wrap=True)
+    recipe = config.train
+    _tell(_summary(config, model, training, validation))
     keep_best = KeepBest(run / "model", info)
     _fit_quietly(
-        _trainer(config, run, keep_best, console),
+        _trainer(config, run, keep_best),
         Learner(model, recipe),
         train_loader(
             ImageLabels(training, train_transform(info.preprocessing, recipe)),
@@ -164,8 +163,8 @@ def _fit(
         ),
         checkpoint,
     )
-    console.print(f"best validation mAP {keep_best.best:.1f}, epoch {keep_best.best_epoch + 1}")
-    console.print(f"run folder: {run}", soft_wrap=True)
+    _tell(f"best validation mAP {keep_best.best:.1f}, epoch {keep_best.best_epoch + 1}")
+    _tell(f"run folder: {run}")
     evaluate(run, split=config.data.val, quiet=True)
     return run
 
@@ -211,7 +210,7 @@ def _check_forward(config: Config, model: LCNet) -> None:
     model.train()
 
 
-def _trainer(config: Config, run: Path, keep_best: KeepBest, console: Console) -> lightning.Trainer:
+def _trainer(config: Config, run: Path, keep_best: KeepBest) -> lightning.Trainer:
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
     recipe = config.train
     callbacks: list[Callback] = [keep_best]
@@ -219,10 +218,11 @@ def _trainer(config: Config, run: Path, keep_best: KeepBest, console: Console) -
         callbacks.append(average_weights(recipe.ema_decay))
     if recipe.early_stop:
         callbacks.append(EarlyStopping("val/mAP", mode="max", patience=recipe.early_stop))
-    if console.is_terminal:
-        callbacks.append(RichProgressBar(leave=False))
+    interactive = rich.get_console().is_terminal
+    if interactive:
+        callbacks.append(EpochBar())
     callbacks += [
-        History(run / "history.csv", keep_best, console.print),
+        History(run / "history.csv", keep_best, _tell),
         LearningRateMonitor("step"),
         ModelCheckpoint(run / "checkpoints", filename="last", enable_version_counter=False),
     ]
@@ -237,7 +237,7 @@ def _trainer(config: Config, run: Path, keep_best: KeepBest, console: Console) -
         logger=TensorBoardLogger(run, name="", version="logs"),
         log_every_n_steps=10,
         num_sanity_val_steps=0,
-        enable_progress_bar=console.is_terminal,
+        enable_progress_bar=interactive,
         enable_model_summary=False,
     )
 
@@ -258,6 +258,11 @@ def _fit_quietly(
             if trainer.interrupted:  # the engine turns Ctrl-C into an exit of its own
                 raise KeyboardInterrupt from None
             raise
+
+
+def _tell(text: str) -> None:
+    """Print a line, above the progress bar where there is one: both use rich's one console."""
+    rich.get_console().print(text, markup=False, highlight=False, soft_wrap=True)
 
 
 def _summary(config: Config, model: LCNet, training: Split, validation: Split) -> str:
