@@ -39,6 +39,11 @@ def test_the_make_targets_that_are_named_exist():
         assert named <= targets, page
 
 
+def test_no_number_is_left_to_fill_in():
+    for page in PAGES:
+        assert not re.search(r"\b[A-Z0-9]+_(?:MAP|MINUTES|TABLE|READING)\b", page.read_text()), page
+
+
 def test_links_lead_somewhere():
     for page in [path for path in PAGES if path.suffix == ".md"]:
         for link in re.findall(r"\]\(([^)#:]+)\)", page.read_text(encoding="utf-8")):
