@@ -48,7 +48,7 @@ def train_parser() -> ArgumentParser:
 
 
 def train(arguments: Namespace) -> int:
-    """Train, or continue to."""
+    """Train, or continue a run."""
     from lcnet.train import resume, train
 
     config = Config(**{name: arguments[name] for name in SECTIONS})
@@ -79,7 +79,7 @@ def evaluate_parser() -> ArgumentParser:
 
 
 def evaluate(arguments: Namespace) -> int:
-    """Evaluate."""
+    """Measure a run."""
     from lcnet.evaluate import evaluate
 
     evaluate(
@@ -106,7 +106,7 @@ def predict_parser() -> ArgumentParser:
 
 
 def predict(arguments: Namespace) -> int:
-    """Predict; 1 if a picture could not be read."""
+    """Label pictures; the exit code is 1 if one could not be read."""
     from lcnet.predict import predict
 
     failed = predict(

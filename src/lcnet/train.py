@@ -45,6 +45,7 @@ def train(config: Config, out: Path, *, overwrite: bool = False) -> Path:
     The folder holds config.yaml, history.csv, metrics.json (of the validation split), model/ (the
     best by validation mAP), checkpoints/last.ckpt (for `resume`) and logs/ (TensorBoard). An older
     run is replaced only if `overwrite`, and only once data and model are known to be usable.
+    A run that fails before its first checkpoint leaves nothing.
     Raises ConfigError if `out` may not be written or a setting cannot work here; DataError if the
     data cannot be used.
     """
