@@ -2,11 +2,10 @@
 
     python -m benchmarks.seeds --out runs/bench --seeds 0 1 2 -- --config configs/digits.yaml
 
-What stands behind `--` goes to `lcnet train`. A seed that is finished is not trained
-again, so another recipe needs another folder. `val`
-is the best epoch's mAP, picked on that very split; `last` is the last epoch's, picked on nothing;
-`test` is the best epoch's on the test split, where the config names another one than for
-validation.
+What stands behind `--` goes to `lcnet train`. A seed that is finished is not trained again, so
+another recipe needs another folder. `val` is the best epoch's mAP, picked on that very split;
+`last` is the last epoch's, picked on nothing; `test` is the best epoch's on the test split, where
+the config names another one than for validation.
 """
 
 import argparse

@@ -15,7 +15,7 @@ import yaml
 from jsonargparse import ArgumentParser, set_parsing_settings
 
 from lcnet.errors import ConfigError
-from lcnet.files import written_whole
+from lcnet.files import write_text
 
 
 def _require(condition: bool, name: str, expected: str, got: object) -> None:
@@ -211,9 +211,7 @@ class Config:
 
     def save(self, file: Path) -> None:
         """Write all settings as YAML, so that `load` gives them back."""
-        with written_whole(file) as unfinished:
-            text = yaml.safe_dump(asdict(self), sort_keys=False)
-            unfinished.write_text(text, encoding="utf-8")
+        write_text(file, yaml.safe_dump(asdict(self), sort_keys=False))
 
 
 SECTIONS: dict[str, type] = {"model": Model, "data": Data, "train": Train}

@@ -9,6 +9,11 @@ The message is one line: what was expected, what came, where, and what to do nex
 """
 
 
+def reason_of(error: Exception) -> str:
+    """The first line of what a library's error says, or its type where it says nothing."""
+    return (str(error).splitlines() or [type(error).__name__])[0]
+
+
 class LCNetError(Exception):
     """Base of all errors a user can cause; `exit_code` is what the command line returns."""
 

@@ -17,7 +17,7 @@ from lcnet.data.loading import eval_loader
 from lcnet.data.readers import load_split
 from lcnet.data.transforms import eval_transform
 from lcnet.errors import CheckpointError, ConfigError
-from lcnet.files import written_whole
+from lcnet.files import write_text
 from lcnet.metrics import Verification, verify
 from lcnet.metrics_state import VerificationState
 from lcnet.progress import track
@@ -71,7 +71,8 @@ def evaluate(
         info.labels,
         threshold=_threshold(info) if threshold is None else threshold,
     )
-    _write(out or run / "metrics.json", {"split": name, **verification.to_dict()})
+    metrics = json.dumps({"split": name, **verification.to_dict()}, indent=1, ensure_ascii=False)
+    write_text(out or run / "metrics.json", metrics)
     if not quiet:
         _show(verification, name, Console(highlight=False))
     return verification
@@ -81,11 +82,6 @@ def _threshold(info: ModelInfo) -> float | np.ndarray:
     """The model's threshold, as one number if all labels have the same."""
     first = info.thresholds[0]
     return first if set(info.thresholds) == {first} else np.array(info.thresholds)
-
-
-def _write(file: Path, metrics: dict[str, object]) -> None:
-    with written_whole(file) as unfinished:
-        unfinished.write_text(json.dumps(metrics, indent=1, ensure_ascii=False), encoding="utf-8")
 
 
 def _show(verification: Verification, split: str, console: Console) -> None:

@@ -18,3 +18,9 @@ def written_whole(file: Path) -> Iterator[Path]:
         unfinished.replace(file)
     finally:
         unfinished.unlink(missing_ok=True)
+
+
+def write_text(file: Path, text: str) -> None:
+    """Write a text file in UTF-8, whole or not at all."""
+    with written_whole(file) as unfinished:
+        unfinished.write_text(text, encoding="utf-8")

@@ -26,7 +26,7 @@ from lcnet.data.readers import load_split
 from lcnet.data.statistics import count_labels
 from lcnet.data.transforms import eval_transform, train_transform
 from lcnet.data.vectors import read_vectors
-from lcnet.errors import CheckpointError, ConfigError, DataError
+from lcnet.errors import CheckpointError, ConfigError, DataError, reason_of
 from lcnet.evaluate import evaluate
 from lcnet.learner import Learner
 from lcnet.model.backbone import describe_backbone
@@ -203,10 +203,9 @@ def _check_forward(config: Config, model: LCNet) -> None:
         with torch.inference_mode():
             model.eval()(torch.zeros(1, 3, size, size))
     except (RuntimeError, AssertionError, AttributeError, ValueError) as error:
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise ConfigError(
             f"model.backbone: {config.model.backbone!r} gives no map for views of {size} px "
-            f"({reason}). Choose another backbone or --model.view_size."
+            f"({reason_of(error)}). Choose another backbone or --model.view_size."
         ) from error
     model.train()
 

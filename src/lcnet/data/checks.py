@@ -5,7 +5,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 
 from lcnet.data.dataset import NEGATIVE
-from lcnet.errors import DataError
+from lcnet.errors import DataError, reason_of
 
 
 def check_root(root: Path, inside: str) -> None:
@@ -29,8 +29,9 @@ def missing_split(path: Path, split: str, existing: Iterable[str]) -> DataError:
 
 def unreadable(where: str, expected: str, error: Exception) -> DataError:
     """The error for a file that cannot be read or parsed, with the reason in one line."""
-    reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-    return DataError(f"{where}: expected {expected}, got: {reason}. Repair or replace the file.")
+    return DataError(
+        f"{where}: expected {expected}, got: {reason_of(error)}. Repair or replace the file."
+    )
 
 
 def check_labels(labels: Sequence[str], where: str) -> tuple[str, ...]:

@@ -10,7 +10,7 @@ from PIL import Image, ImageOps
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from lcnet.errors import DataError
+from lcnet.errors import DataError, reason_of
 
 POSITIVE, NEGATIVE, UNKNOWN = 1, 0, -1
 PICTURE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff"})
@@ -80,9 +80,9 @@ def read_image(path: Path, source: str = "") -> Image.Image:
             f"{path}: no such picture{where}. Correct the path or drop the row."
         ) from None
     except Exception as error:  # Pillow's decoders raise a dozen types on a broken file
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise DataError(
-            f"{path}: not a readable picture{where}: {reason}. Replace the file or drop the row."
+            f"{path}: not a readable picture{where}: {reason_of(error)}. "
+            "Replace the file or drop the row."
         ) from None
 
 

@@ -24,7 +24,7 @@ from PIL import Image, ImageDraw, ImageFilter
 from lcnet.data.checks import unreadable
 from lcnet.data.dataset import Sample, Split
 from lcnet.errors import DataError
-from lcnet.files import written_whole
+from lcnet.files import write_text
 from lcnet.progress import track
 
 LABELS = tuple("0123456789")
@@ -182,5 +182,4 @@ def write_scenes(folder: Path, split: str, *, scenes: int | None = None, seed: i
         name = f"{index:06d}.jpg"
         scene.save(folder / name, quality=95)
         places[name] = [asdict(place) for place in digits_shown]
-    with written_whole(folder / "scenes.json") as unfinished:
-        unfinished.write_text(json.dumps(places), encoding="utf-8")
+    write_text(folder / "scenes.json", json.dumps(places))

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from lcnet.errors import DataError
+from lcnet.errors import DataError, reason_of
 
 SHOWN = 10
 """So many names an error message lists at most."""
@@ -51,9 +51,8 @@ def _from_array(path: Path, labels: Sequence[str]) -> np.ndarray:
     try:
         stored = np.load(path, allow_pickle=False)
     except (ValueError, EOFError) as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise DataError(
-            f"{path}: expected an array of numbers in .npy form, got: {reason}. "
+            f"{path}: expected an array of numbers in .npy form, got: {reason_of(error)}. "
             "Store it with numpy.save."
         ) from None
     # A .npz archive named .npy comes back as something else than an array.

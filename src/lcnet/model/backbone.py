@@ -12,7 +12,7 @@ import torch
 from timm.data import resolve_data_config
 from torch import Tensor, nn
 
-from lcnet.errors import ConfigError
+from lcnet.errors import ConfigError, reason_of
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,7 @@ def describe_backbone(name: str, view_size: int) -> BackboneSpec:
             settings, architecture, options = timm.models.load_model_config_from_hf(place)
         except Exception as error:  # the hub and the network fail in a dozen types
             raise ConfigError(
-                f"model.backbone: no description of {name!r} on the hub ({_reason(error)}). "
+                f"model.backbone: no description of {name!r} on the hub ({reason_of(error)}). "
                 "Correct the name, or use local-dir:FOLDER where there is no network."
             ) from error
     else:
@@ -156,15 +156,11 @@ def build_backbone(
     except Exception as error:  # timm, the hub and the network fail in a dozen types
         if not pretrained_from:
             raise ConfigError(
-                f"model.backbone: timm cannot build {spec.architecture!r} ({_reason(error)}). "
+                f"model.backbone: timm cannot build {spec.architecture!r} ({reason_of(error)}). "
                 "Choose another backbone or another --model.view_size."
             ) from error
         raise ConfigError(
-            f"model.backbone: no pretrained weights for {pretrained_from!r} ({_reason(error)}). "
+            f"model.backbone: no pretrained weights for {pretrained_from!r} ({reason_of(error)}). "
             "Use --model.backbone local-dir:FOLDER for weights on disk, or "
             "--model.pretrained false."
         ) from error
-
-
-def _reason(error: Exception) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0]
