@@ -21,6 +21,7 @@ from lcnet.data.transforms import Preprocessing
 from lcnet.errors import CheckpointError, LCNetError
 from lcnet.files import written_whole
 from lcnet.model.backbone import BackboneSpec
+from lcnet.model.classifier import Classifier
 from lcnet.model.lcnet import LCNet, build_model
 
 FORMAT = 1
@@ -75,7 +76,7 @@ class ModelInfo:
         )
 
 
-def save_model(folder: Path, model: LCNet, info: ModelInfo) -> None:
+def save_model(folder: Path, model: Classifier, info: ModelInfo) -> None:
     """Write a model folder; a file is whole before it takes the place of an older one."""
     weights = {name: tensor.contiguous().cpu() for name, tensor in model.state_dict().items()}
     text = json.dumps(info.to_dict(), indent=1, ensure_ascii=False)

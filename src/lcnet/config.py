@@ -44,6 +44,8 @@ class Model:
     """Crop-Forwarding: C x C tiles and the whole image; 0 is the whole image alone."""
     view_size: int = 224
     """Side of each view in pixels; images are brought to max(1, crop_level) times this."""
+    antialias: bool = True
+    """Shrink views with antialiasing; the release does not."""
     view_chunk: int = 0
     """Views that go through the backbone at a time, to save memory; 0 is all at once."""
     width: int = 256
@@ -58,8 +60,20 @@ class Model:
     """Let all decoder layers share one set of weights, as the release does."""
     dropout: float = 0.1
     """Dropout inside the decoder."""
-    graph: Literal["learned", "prior", "off"] = "learned"
-    """Label graph: learned from the prior, the prior alone, or none."""
+    layer: Literal["exchange_first", "released"] = "exchange_first"
+    """Decoder layer: image and graph exchange before labels read, or as released."""
+    graph: Literal["learned", "prior", "released", "off"] = "learned"
+    """Label graph: learned from the prior, the prior alone, as released, or none."""
+    graph_tokens: Literal["label", "feature"] = "label"
+    """What a graph token stands for: a label, or a feature, as released."""
+    graph_width: int = 1024
+    """Width between the two hops of the released graph."""
+    graph_low: float = 0.2
+    """Correlation from which labels are joined in the released graph (VOC: 0.4)."""
+    label_tokens: Literal["learned", "frozen"] = "learned"
+    """Label tokens: learned, or frozen where they start, as released."""
+    shared_bias: bool = False
+    """One bias for all labels in the mapping, as released."""
     label_vectors: str = ""
     """Optional vectors of the labels: text (`name v1 v2 ...`) or .npy with a row per label."""
     position: bool = False
@@ -79,6 +93,8 @@ class Model:
             self.width,
         )
         _require(self.mlp_width >= 1, "model.mlp_width", "at least 1", self.mlp_width)
+        _require(self.graph_width >= 1, "model.graph_width", "at least 1", self.graph_width)
+        _require(0 <= self.graph_low < 1, "model.graph_low", "from 0 to below 1", self.graph_low)
         _require(0 <= self.dropout < 1, "model.dropout", "a share from 0 to below 1", self.dropout)
 
     @property

@@ -2,7 +2,7 @@ import torch
 from torch import Tensor
 
 from lcnet.model.attention import Attention
-from lcnet.model.decoder import Decoder, LLCDLayer
+from lcnet.model.decoder import Decoder, Exchange, LLCDLayer, Read
 
 
 def plain_attention(part: Attention, queries: Tensor, memory: Tensor) -> Tensor:
@@ -17,42 +17,57 @@ def plain_attention(part: Attention, queries: Tensor, memory: Tensor) -> Tensor:
     return part.out(torch.cat(heads, dim=-1))
 
 
+def make_layer(*, exchange: bool = True) -> LLCDLayer:
+    return LLCDLayer(
+        Read(16, 4, mlp_width=32, dropout=0.1), Exchange(16, 4, dropout=0.1) if exchange else None
+    ).eval()
+
+
+def streams() -> tuple[Tensor, Tensor, Tensor]:
+    return torch.randn(2, 3, 16), torch.randn(2, 7, 16), torch.randn(2, 3, 16)
+
+
 def test_a_layer_is_the_formula_of_the_documents():
     torch.manual_seed(0)
-    layer = LLCDLayer(16, 4, mlp_width=32, dropout=0.1, graph=True).eval()
-    labels, image, graph = torch.randn(2, 3, 16), torch.randn(2, 7, 16), torch.randn(2, 3, 16)
-    exchange = layer.exchange
+    layer = make_layer()
+    labels, image, graph = streams()
+    exchange, read = layer.exchange, layer.read
     new_graph = exchange.graph_residual.norm(
         graph + plain_attention(exchange.graph_reads_image, graph, image)
     )
     new_image = exchange.image_residual.norm(
         image + plain_attention(exchange.image_reads_graph, image, new_graph)
     )
-    read = layer.read_residual.norm(
-        labels + plain_attention(layer.labels_read_image, labels, new_image)
+    seen = read.read_residual.norm(
+        labels + plain_attention(read.labels_read_image, labels, new_image)
     )
-    expected = layer.mlp_residual.norm(read + layer.mlp(read))
+    expected = read.mlp_residual.norm(seen + read.mlp(seen))
     got = layer(labels, image, graph)
     for tensor, wanted in zip(got, (expected, new_image, new_graph), strict=True):
         torch.testing.assert_close(tensor, wanted, atol=1e-5, rtol=1e-4)
 
 
 def test_a_stack_runs_its_layers_in_order_and_a_shared_layer_as_often():
-    settings = {"mlp_width": 32, "dropout": 0.0}
-    labels, image, graph = torch.randn(2, 3, 16), torch.randn(2, 7, 16), torch.randn(2, 3, 16)
-    own = Decoder(16, 4, depth=3, **settings).eval()
-    streams = (labels, image, graph)
-    for layer in own.layers:
-        streams = layer(*streams)
-    assert own(labels, image, graph).equal(streams[0])
-    shared = Decoder(16, 4, depth=3, share_layers=True, **settings).eval()
-    streams = (labels, image, graph)
+    start = streams()
+    own = [make_layer() for _ in range(3)]
+    for layers in (own, own[:1]):
+        passed = start
+        for number in range(3):
+            passed = layers[number % len(layers)](*passed)
+        assert Decoder(layers, depth=3)(*start).equal(passed[0])
+
+
+def test_reading_first_is_the_released_order():
+    start = streams()
+    layer = make_layer()
+    labels, image, graph = start
     for _ in range(3):
-        streams = shared.layers[0](*streams)
-    assert shared(labels, image, graph).equal(streams[0])
+        labels = layer.read(labels, image)
+        image, graph = layer.exchange(image, graph)
+    assert Decoder([layer], depth=3, read_first=True)(*start).equal(labels)
 
 
 def test_without_a_graph_there_is_no_exchange():
-    decoder = Decoder(16, 4, depth=2, mlp_width=32, dropout=0.0, graph=False)
+    decoder = Decoder([make_layer(exchange=False) for _ in range(2)], depth=2)
     assert not any("exchange" in name for name, _ in decoder.named_parameters())
     assert decoder(torch.randn(1, 3, 16), torch.randn(1, 7, 16), None).shape == (1, 3, 16)

@@ -125,7 +125,7 @@ def test_the_optimizer_decays_weight_matrices_only(make_model):
     decayed = {id(w) for group in groups if group["weight_decay"] for w in group["params"]}
     assert id(model.label_tokens.tokens) not in decayed
     assert id(model.graph.nodes) not in decayed
-    assert id(model.decoder.layers[0].mlp[0].weight) in decayed
+    assert id(model.decoder.layers[0].read.mlp[0].weight) in decayed
     assert all(w.ndim > 1 for w in grouped if id(w) in decayed)
     slow = {
         id(w) for group in groups if group["lr"] == pytest.approx(1e-4) for w in group["params"]

@@ -9,10 +9,11 @@ from typing import Any
 
 import timm
 import torch
-from timm.data import resolve_data_config
+from timm.data import IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD, resolve_data_config
 from torch import Tensor, nn
 
 from lcnet.errors import ConfigError, reason_of
+from lcnet.model.cvt import CVT, build_cvt
 
 
 @dataclass(frozen=True)
@@ -29,6 +30,8 @@ class BackboneSpec:
     """Their standard deviation."""
     interpolation: str
     """How pictures are resized: `bilinear` or `bicubic`."""
+    leaky_slope: float | None = None
+    """Slope of all leaky ReLUs where the weights were trained with another than timm builds."""
 
     def to_dict(self) -> dict[str, Any]:
         """The fields as plain values for JSON."""
@@ -40,12 +43,30 @@ class BackboneSpec:
         return cls(**{**fields, "mean": tuple(fields["mean"]), "std": tuple(fields["std"])})
 
 
+PUBLISHED_NAMES = {
+    "TResnetL_V2": "tresnet_v2_l.miil_in21k",
+    "swin_B_224_22k": "swin_base_patch4_window7_224.ms_in22k",
+    "swin_B_384_22k": "swin_base_patch4_window12_384.ms_in22k",
+    "swin_L_224_22k": "swin_large_patch4_window7_224.ms_in22k",
+    "swin_L_384_22k": "swin_large_patch4_window12_384.ms_in22k",
+    "CvT_w24": "cvt_w24",
+}
+"""What the backbones of the release and of Query2Label are called here; the names that stand for
+the same in timm (resnet101, tresnet_l) are left out."""
+RELEASED_SLOPE = 1e-6
+"""Of all leaky ReLUs in the release's TResNet-L V2; elsewhere, and in timm, 1e-2 and 1e-3."""
+
+
 def describe_backbone(name: str, view_size: int) -> BackboneSpec:
     """The spec of a timm model, given by name, `local-dir:FOLDER` or `hf-hub:USER/NAME`.
 
-    Models that are built for one image size (ViT, Swin) are built for `view_size`.
-    Raises ConfigError if there is no such model.
+    Published names (`PUBLISHED_NAMES`) are understood too. Models that are built for one image size
+    (ViT, Swin) are built for `view_size`. Raises ConfigError if there is no such model.
     """
+    slope = RELEASED_SLOPE if name == "TResnetL_V2" else None
+    name = PUBLISHED_NAMES.get(name, name)
+    if name == CVT:
+        return BackboneSpec(CVT, {}, IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD, "bicubic")
     kind, _, place = name.partition(":")
     if kind == "local-dir":
         architecture, settings, options = _local_config(Path(place))
@@ -81,6 +102,7 @@ def describe_backbone(name: str, view_size: int) -> BackboneSpec:
         mean=tuple(expects["mean"]),
         std=tuple(expects["std"]),
         interpolation=expects["interpolation"],
+        leaky_slope=slope,
     )
 
 
@@ -111,11 +133,15 @@ class Backbone(nn.Module):
     features: Any
     """A timm model; timm declares no common type."""
 
-    def __init__(self, features: Any, width: int, *, chunk: int = 0) -> None:
-        """Take a timm model without classifier; `chunk` views pass at a time (0: all)."""
+    def __init__(self, features: Any, width: int = 0, *, chunk: int = 0) -> None:
+        """Take a timm model without classifier; width 0 leaves its features as they are.
+
+        `chunk` views pass at a time (0: all).
+        """
         super().__init__()
         self.features = features
-        self.project = nn.Linear(features.num_features, width)
+        self.width = width or features.num_features
+        self.project = nn.Linear(features.num_features, width) if width else nn.Identity()
         self.chunk = chunk
 
     def forward(self, views: Tensor) -> Tensor:
@@ -139,20 +165,16 @@ class Backbone(nn.Module):
 
 
 def build_backbone(
-    spec: BackboneSpec, width: int, *, pretrained_from: str = "", chunk: int = 0
+    spec: BackboneSpec, width: int = 0, *, pretrained_from: str = "", chunk: int = 0
 ) -> Backbone:
     """A backbone with random weights, or with those that timm finds under `pretrained_from`.
 
     Raises ConfigError if timm cannot build the model or the weights cannot be had.
     """
     try:
-        features = timm.create_model(
-            pretrained_from or spec.architecture,
-            pretrained=bool(pretrained_from),
-            num_classes=0,
-            **spec.options,
-        )
-        return Backbone(features, width, chunk=chunk)
+        features = _build_features(spec, PUBLISHED_NAMES.get(pretrained_from, pretrained_from))
+    except ConfigError:
+        raise
     except Exception as error:  # timm, the hub and the network fail in a dozen types
         if not pretrained_from:
             raise ConfigError(
@@ -161,6 +183,22 @@ def build_backbone(
             ) from error
         raise ConfigError(
             f"model.backbone: no pretrained weights for {pretrained_from!r} ({reason_of(error)}). "
-            "Use --model.backbone local-dir:FOLDER for weights on disk, or "
-            "--model.pretrained false."
+            "Use --model.backbone local-dir:FOLDER or --model.backbone_weights FILE for weights on "
+            "disk, or --model.pretrained false."
         ) from error
+    if spec.leaky_slope is not None:
+        for part in features.modules():
+            if isinstance(part, nn.LeakyReLU):
+                part.negative_slope = spec.leaky_slope
+    return Backbone(features, width, chunk=chunk)
+
+
+def _build_features(spec: BackboneSpec, pretrained_from: str) -> Any:
+    if spec.architecture == CVT:
+        return build_cvt(pretrained=bool(pretrained_from))
+    return timm.create_model(
+        pretrained_from or spec.architecture,
+        pretrained=bool(pretrained_from),
+        num_classes=0,
+        **spec.options,
+    )

@@ -1,5 +1,7 @@
 """LLCD, the learnable label correlation decoder: label, image and graph tokens, fused."""
 
+from collections.abc import Sequence
+
 from torch import Tensor, nn
 
 from lcnet.model.attention import Attention
@@ -29,24 +31,17 @@ class Exchange(nn.Module):
         self.image_residual = Residual(width, dropout=dropout)
 
     def forward(self, image: Tensor, graph: Tensor) -> tuple[Tensor, Tensor]:
-        """Both streams after the exchange: image B T D, graph B L D."""
+        """Both streams after the exchange: image B T D, graph B G D."""
         graph = self.graph_residual(graph, self.graph_reads_image(graph, image))
         image = self.image_residual(image, self.image_reads_graph(image, graph))
         return image, graph
 
 
-class LLCDLayer(nn.Module):
-    """One decoder layer: the exchange first, then the label tokens read the image.
+class Read(nn.Module):
+    """Each label token reads the image, then thinks alone (MLP)."""
 
-    The release lets labels read first and exchanges afterwards, so that the last layer's exchange
-    is thrown away and a single layer never sees the graph. In this order nothing is wasted.
-    """
-
-    def __init__(
-        self, width: int, heads: int, *, mlp_width: int, dropout: float, graph: bool
-    ) -> None:
+    def __init__(self, width: int, heads: int, *, mlp_width: int, dropout: float) -> None:
         super().__init__()
-        self.exchange = Exchange(width, heads, dropout=dropout) if graph else None
         self.labels_read_image = Attention(width, heads, dropout=dropout)
         self.read_residual = Residual(width, dropout=dropout)
         self.mlp = nn.Sequential(
@@ -54,45 +49,61 @@ class LLCDLayer(nn.Module):
         )
         self.mlp_residual = Residual(width, dropout=dropout)
 
+    def forward(self, labels: Tensor, image: Tensor) -> Tensor:
+        """The label tokens (B L D) after reading the image tokens (B T D): B L D."""
+        labels = self.read_residual(labels, self.labels_read_image(labels, image))
+        return self.mlp_residual(labels, self.mlp(labels))
+
+
+class LLCDLayer(nn.Module):
+    """One decoder layer: image and graph exchange, then the label tokens read the image."""
+
+    def __init__(self, read: Read, exchange: nn.Module | None) -> None:
+        super().__init__()
+        self.exchange = exchange
+        self.read = read
+
     def forward(
         self, labels: Tensor, image: Tensor, graph: Tensor | None
     ) -> tuple[Tensor, Tensor, Tensor | None]:
-        """The three streams after this layer: labels B L D, image B T D, graph B L D (or none)."""
+        """The three streams after this layer: labels B L D, image B T D, graph B G D (or none)."""
         if self.exchange is not None and graph is not None:
             image, graph = self.exchange(image, graph)
-        labels = self.read_residual(labels, self.labels_read_image(labels, image))
-        labels = self.mlp_residual(labels, self.mlp(labels))
-        return labels, image, graph
+        return self.read(labels, image), image, graph
 
 
 class Decoder(nn.Module):
-    """The LLCD stack."""
+    """The LLCD stack: one layer after the other, or one shared layer run `depth` times.
+
+    The release lets labels read first and exchanges afterwards, so that the last layer's exchange
+    is thrown away and a single layer never sees the graph. With the exchange first nothing is
+    wasted. The released order is the same stack without the first exchange: `read_first`.
+    """
 
     def __init__(
-        self,
-        width: int,
-        heads: int,
-        *,
-        depth: int,
-        mlp_width: int,
-        dropout: float,
-        graph: bool = True,
-        share_layers: bool = False,
+        self, layers: Sequence[LLCDLayer], *, depth: int, read_first: bool = False
     ) -> None:
-        """Make `depth` layers with own weights, or one that is run `depth` times."""
+        """Take `depth` layers with own weights, or a single one that is shared."""
         super().__init__()
-        self.runs = depth if share_layers else 1
-        self.layers = nn.ModuleList(
-            LLCDLayer(width, heads, mlp_width=mlp_width, dropout=dropout, graph=graph)
-            for _ in range(1 if share_layers else depth)
-        )
+        self.layers = nn.ModuleList(layers)
+        self.depth = depth
+        self.read_first = read_first
 
     def forward(self, labels: Tensor, image: Tensor, graph: Tensor | None) -> Tensor:
         """The label tokens (B L D) after all layers: B L D."""
-        for layer in [*self.layers] * self.runs:
-            labels, image, graph = layer(labels, image, graph)
+        for number in range(self.depth):
+            layer = self._layer(number)
+            if number == 0 and self.read_first:
+                labels = layer.read(labels, image)
+            else:
+                labels, image, graph = layer(labels, image, graph)
         return labels
 
     def readers(self) -> list[Attention]:
         """Each layer's attention from label tokens to image tokens."""
-        return [layer.labels_read_image for layer in self.layers]  # type: ignore[misc]
+        return [self._layer(number).read.labels_read_image for number in range(len(self.layers))]
+
+    def _layer(self, number: int) -> LLCDLayer:
+        layer = self.layers[number % len(self.layers)]
+        assert isinstance(layer, LLCDLayer)
+        return layer

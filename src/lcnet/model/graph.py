@@ -21,7 +21,13 @@ class LabelGraph(nn.Module):
     vectors: Tensor | None
 
     def __init__(
-        self, prior: Tensor, width: int, *, vectors: Tensor | None = None, learn: bool = True
+        self,
+        prior: Tensor,
+        width: int,
+        *,
+        vectors: Tensor | None = None,
+        learn: bool = True,
+        by_feature: bool = False,
     ) -> None:
         """Take the prior P(column | row), L L in [0, 1], and maybe a vector per label, L E."""
         super().__init__()
@@ -30,6 +36,7 @@ class LabelGraph(nn.Module):
         self.nodes = nn.Parameter(torch.empty(len(prior), width)) if vectors is None else None
         self.embed = None if vectors is None else nn.Linear(vectors.shape[1], width)
         self.learn = learn
+        self.by_feature = by_feature
         if learn:
             self.query = nn.Linear(width, width, bias=False)
             self.key = nn.Linear(width, width, bias=False)
@@ -39,10 +46,11 @@ class LabelGraph(nn.Module):
         self.norm = nn.LayerNorm(width)
 
     def forward(self) -> Tensor:
-        """The graph tokens, one per label: L D."""
+        """The graph tokens, one per label (L D) or one per feature (D D)."""
         nodes, adjacency = self.features(), self.adjacency()
         hidden = F.leaky_relu(adjacency @ self.first_hop(nodes), 0.2)
-        return self.norm(nodes + adjacency @ self.second_hop(hidden))
+        tokens = self.norm(nodes + adjacency @ self.second_hop(hidden))
+        return feature_tokens(tokens) if self.by_feature else tokens
 
     def features(self) -> Tensor:
         """The nodes before any exchange, learned or from the label vectors: L D."""
@@ -62,3 +70,8 @@ class LabelGraph(nn.Module):
             )
             logits = logits + 10 * torch.tanh(self.scale) * (query @ key.T)
         return logits.softmax(dim=-1)
+
+
+def feature_tokens(tokens: Tensor) -> Tensor:
+    """A token per feature instead of one per label (L D), as released: X^T X + I, D D."""
+    return tokens.T @ tokens + torch.eye(tokens.shape[1], device=tokens.device)

@@ -5,12 +5,15 @@ from torch import Tensor, nn
 
 
 class Mapping(nn.Module):
-    """One vector and one bias per label (ML-Decoder's group fully connected layer)."""
+    """One vector and one bias per label (ML-Decoder's group fully connected layer).
 
-    def __init__(self, labels: int, width: int) -> None:
+    The release has a single bias for all labels: `shared_bias`.
+    """
+
+    def __init__(self, labels: int, width: int, *, shared_bias: bool = False) -> None:
         super().__init__()
         self.weight = nn.Parameter(torch.empty(labels, width))
-        self.bias = nn.Parameter(torch.empty(labels))
+        self.bias = nn.Parameter(torch.empty(1 if shared_bias else labels))
 
     def forward(self, tokens: Tensor) -> Tensor:
         """The logit of each label token (B L D): B L."""

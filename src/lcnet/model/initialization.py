@@ -7,7 +7,9 @@
 | label tokens, graph nodes       | standard normal, the scale that layer norms keep             |
 | graph attention scale           | 0.1, so that the adjacency starts close to the prior         |
 | mapping vectors                 | normal with variance 1 / width: logits start near their bias |
-| mapping bias                    | log odds of the label's share in training, within [-4, 4]    |
+| mapping bias                    | log odds of the label's share in training, within [-4, 4];   |
+|                                 | their mean where one bias serves all labels                  |
+| nodes of the released graph     | the label tokens                                             |
 """
 
 import torch
@@ -17,6 +19,7 @@ from lcnet.model.backbone import Backbone
 from lcnet.model.graph import LabelGraph
 from lcnet.model.head import Mapping
 from lcnet.model.labels import LabelTokens
+from lcnet.model.released import ReleasedGraph
 
 
 def initialize(model: nn.Module, *, shares: Tensor | None = None) -> None:
@@ -45,7 +48,13 @@ def initialize(model: nn.Module, *, shares: Tensor | None = None) -> None:
                 nn.init.zeros_(part.bias)
                 if shares is not None:
                     with torch.no_grad():
-                        part.bias.copy_(torch.logit(shares.float(), eps=1e-6).clamp(-4, 4))
+                        odds = torch.logit(shares.float(), eps=1e-6).clamp(-4, 4)
+                        part.bias.copy_(odds if len(part.bias) == len(odds) else odds.mean())
+    tokens = [part.tokens for part in model.modules() if isinstance(part, LabelTokens)]
+    for part in model.modules():
+        if isinstance(part, ReleasedGraph) and tokens:
+            with torch.no_grad():
+                part.nodes.copy_(tokens[0])
 
 
 def _own_parts(model: nn.Module) -> list[nn.Module]:

@@ -5,11 +5,16 @@ from torch import Tensor, nn
 
 
 class LabelTokens(nn.Module):
-    """One learned token per label."""
+    """One token per label, learned, or frozen where it starts (as released)."""
 
-    def __init__(self, labels: int, width: int) -> None:
+    tokens: Tensor
+
+    def __init__(self, labels: int, width: int, *, learn: bool = True) -> None:
         super().__init__()
-        self.tokens = nn.Parameter(torch.empty(labels, width))
+        if learn:
+            self.tokens = nn.Parameter(torch.empty(labels, width))
+        else:
+            self.register_buffer("tokens", torch.empty(labels, width))
 
     def forward(self) -> Tensor:
         """The tokens: L D."""

@@ -1,6 +1,7 @@
 """LCNet: one image, many labels.
 
-Letters for shapes: B images, V views, T image tokens, L labels, D width, H and W pixels.
+Letters for shapes: B images, V views, T image tokens, L labels, G graph tokens (one per label, or
+one per feature as released), D width, H and W pixels.
 """
 
 from collections.abc import Iterator
@@ -14,13 +15,21 @@ from torch import Tensor, nn
 from lcnet import config
 from lcnet.model.attention import Attention
 from lcnet.model.backbone import Backbone, BackboneSpec, build_backbone, describe_backbone
+from lcnet.model.classifier import Classifier
 from lcnet.model.crops import Crops
-from lcnet.model.decoder import Decoder
+from lcnet.model.decoder import Decoder, Exchange, LLCDLayer, Read
 from lcnet.model.graph import LabelGraph
 from lcnet.model.head import Mapping
 from lcnet.model.initialization import initialize
 from lcnet.model.labels import LabelTokens
 from lcnet.model.position import ImageTokens
+from lcnet.model.released import (
+    ReleasedExchange,
+    ReleasedGraph,
+    ReleasedRead,
+    band_correlation,
+    graph_heads,
+)
 
 
 @dataclass(frozen=True)
@@ -32,10 +41,11 @@ class Explanation:
     attention: Tensor
     """Where each label looked: B L H W, not negative, each map sums to 1."""
     graph: Tensor | None
-    """What each label (row) takes from each other (column): L L, rows sum to 1; or no graph."""
+    """What each label (row) takes from each other (column): L L; or no graph. Rows sum to 1, but
+    not those of the released graph."""
 
 
-class LCNet(nn.Module):
+class LCNet(Classifier):
     """Learnable Label Correlation Network: the figure's boxes and the order they run in."""
 
     def __init__(
@@ -45,13 +55,11 @@ class LCNet(nn.Module):
         backbone: Backbone,
         image_tokens: ImageTokens,
         label_tokens: LabelTokens,
-        graph: LabelGraph | None,
+        graph: LabelGraph | ReleasedGraph | None,
         decoder: Decoder,
         mapping: Mapping,
     ) -> None:
-        super().__init__()
-        self.crops = crops
-        self.backbone = backbone
+        super().__init__(crops, backbone)
         self.image_tokens = image_tokens
         self.label_tokens = label_tokens
         self.graph = graph
@@ -59,19 +67,13 @@ class LCNet(nn.Module):
         self.mapping = mapping
 
     def forward(self, images: Tensor) -> Tensor:
-        """The logits (B L) of images (B 3 H W, RGB, normalised as the backbone expects)."""
+        """The logits (B L, float32) of images (B 3 H W, RGB, normalised for the backbone)."""
         image = self.image_tokens(self.maps(images))  # B T D
         labels = self.label_tokens().expand(len(images), -1, -1)  # B L D
-        graph = None if self.graph is None else self.graph().expand(len(images), -1, -1)  # B L D
+        graph = None if self.graph is None else self.graph().expand(len(images), -1, -1)  # B G D
         labels = self.decoder(labels, image, graph)  # B L D
         logits: Tensor = self.mapping(labels)  # B L
         return logits.float()
-
-    def maps(self, images: Tensor) -> Tensor:
-        """The feature maps of all views of each image: B V D h w."""
-        views = self.crops(images)  # B V 3 S S
-        maps: Tensor = self.backbone(views.flatten(0, 1))
-        return maps.unflatten(0, views.shape[:2])
 
     @torch.inference_mode()
     def explain(self, images: Tensor) -> Explanation:
@@ -105,30 +107,10 @@ class LCNet(nn.Module):
             total = total + F.interpolate(tiles, size, mode="bilinear") * tiles[0, 0].numel()
         return total / total.sum(dim=(2, 3), keepdim=True)
 
-    def parameter_groups(
-        self, lr: float, *, backbone_lr_factor: float, weight_decay: float
-    ) -> list[dict[str, object]]:
-        """Groups for an optimizer: the backbone at its own rate, decay on weight matrices only.
-
-        Biases, norms, label tokens and graph nodes are not decayed, nor what a ViT excludes itself.
-        """
-        spared = {id(self.label_tokens.tokens)}
-        if self.graph is not None and self.graph.nodes is not None:
-            spared.add(id(self.graph.nodes))
-        features = self.backbone.features
-        excluded: set[str] = getattr(features, "no_weight_decay", set)()
-        spared |= {id(weight) for name, weight in features.named_parameters() if name in excluded}
-        backbone = {id(weight) for weight in features.parameters()}
-        groups: dict[tuple[float, float], list[nn.Parameter]] = {}
-        for weight in self.parameters():
-            if weight.requires_grad:
-                rate = lr * backbone_lr_factor if id(weight) in backbone else lr
-                decay = weight_decay if weight.ndim > 1 and id(weight) not in spared else 0.0
-                groups.setdefault((rate, decay), []).append(weight)
-        return [
-            {"params": weights, "lr": rate, "weight_decay": decay}
-            for (rate, decay), weights in groups.items()
-        ]
+    def undecayed(self) -> list[Tensor]:
+        """The label tokens and the graph's nodes."""
+        nodes = None if self.graph is None else self.graph.nodes
+        return [self.label_tokens.tokens] + ([] if nodes is None else [nodes])
 
 
 @contextmanager
@@ -165,32 +147,65 @@ def build_model(
     Raises ConfigError if there is no such backbone or its weights cannot be had.
     """
     spec = spec or describe_backbone(settings.backbone, settings.view_size)
-    crops = Crops(settings.crop_level, settings.view_size)
-    width, heads = settings.width, settings.heads
-    if prior is None:
-        prior = torch.ones(labels, labels)
-    graph = LabelGraph(prior, width, vectors=vectors, learn=settings.graph == "learned")
+    crops = Crops(settings.crop_level, settings.view_size, antialias=settings.antialias)
+    prior = torch.ones(labels, labels) if prior is None else prior
     model = LCNet(
         crops=crops,
         backbone=build_backbone(
             spec,
-            width,
+            settings.width,
             pretrained_from=settings.backbone if settings.pretrained else "",
             chunk=settings.view_chunk,
         ),
-        image_tokens=ImageTokens(crops.boxes(), width, encode=settings.position),
-        label_tokens=LabelTokens(labels, width),
-        graph=None if settings.graph == "off" else graph,
-        decoder=Decoder(
-            width,
-            heads,
-            depth=settings.depth,
-            mlp_width=settings.mlp_width,
-            dropout=settings.dropout,
-            graph=settings.graph != "off",
-            share_layers=settings.share_layers,
-        ),
-        mapping=Mapping(labels, width),
+        image_tokens=ImageTokens(crops.boxes(), settings.width, encode=settings.position),
+        label_tokens=LabelTokens(labels, settings.width, learn=settings.label_tokens == "learned"),
+        graph=_graph(settings, prior, vectors),
+        decoder=_decoder(settings),
+        mapping=Mapping(labels, settings.width, shared_bias=settings.shared_bias),
     )
     initialize(model, shares=shares)
     return model
+
+
+def _graph(
+    settings: config.Model, prior: Tensor, vectors: Tensor | None
+) -> LabelGraph | ReleasedGraph | None:
+    by_feature = settings.graph_tokens == "feature"
+    match settings.graph:
+        case "off":
+            return None
+        case "released":
+            return ReleasedGraph(
+                band_correlation(prior, settings.graph_low),
+                settings.width,
+                hidden=settings.graph_width,
+                heads=graph_heads(len(prior)),
+                by_feature=by_feature,
+            )
+        case kind:
+            return LabelGraph(
+                prior,
+                settings.width,
+                vectors=vectors,
+                learn=kind == "learned",
+                by_feature=by_feature,
+            )
+
+
+def _decoder(settings: config.Model) -> Decoder:
+    """The stack of layers; one that is never used to exchange has no weights for it."""
+    width, heads, dropout = settings.width, settings.heads, settings.dropout
+    released = settings.layer == "released"
+    read_kind = ReleasedRead if released else Read
+    exchange_kind = ReleasedExchange if released else Exchange
+    shared = settings.share_layers and settings.depth > 1
+    layers = [
+        LLCDLayer(
+            read_kind(width, heads, mlp_width=settings.mlp_width, dropout=dropout),
+            exchange_kind(width, heads, dropout=dropout)
+            if settings.graph != "off" and (number > 0 or shared or not released)
+            else None,
+        )
+        for number in range(1 if settings.share_layers else settings.depth)
+    ]
+    return Decoder(layers, depth=settings.depth, read_first=released)

@@ -1,0 +1,1 @@
+"""What others published: checkpoints, commands and label correlations."""

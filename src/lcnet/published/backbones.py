@@ -1,0 +1,112 @@
+"""Backbone weights as others published them, brought to timm's names."""
+
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor
+
+from lcnet.errors import CheckpointError
+from lcnet.published.reading import read_published
+
+
+def to_timm(weights: Mapping[str, Tensor], features: Any) -> dict[str, Tensor]:
+    """Published weights under the names of a timm model, without its classifier's.
+
+    timm's own filters do the renaming. TResNets were published with InPlaceABN, whose batch norms
+    multiply by |weight| + 1e-5; they become plain batch norms with that weight.
+    """
+    renamed = getattr(sys.modules[type(features).__module__], "checkpoint_filter_fn", None)
+    converted = dict(renamed(dict(weights), features) if renamed else weights)
+    classifier = str(features.default_cfg.get("classifier", ""))
+    return {
+        name: weight
+        for name, weight in converted.items()
+        if not (classifier and name.startswith(f"{classifier}."))
+    }
+
+
+def load_backbone_weights(features: Any, file: Path) -> None:
+    """Give a timm model without classifier the weights of a file in timm's or a published format.
+
+    Raises CheckpointError if the file cannot be read or its weights do not fit the model.
+    """
+    weights = to_timm(read_published(file).tensors, features)
+    load_exactly(features, weights, file)
+
+
+def load_exactly(module: Any, weights: Mapping[str, Tensor], file: Path) -> None:
+    """Load weights that must be those of the module, none missing, none over, all of its shapes.
+
+    Counters of batch norms may be missing. Raises CheckpointError otherwise.
+    """
+    expected = module.state_dict()
+    counters = {name for name in expected if name.endswith("num_batches_tracked")}
+    missing = sorted(expected.keys() - weights.keys() - counters)
+    over = sorted(weights.keys() - expected.keys())
+    unlike = sorted(
+        name
+        for name in expected.keys() & weights.keys()
+        if expected[name].shape != weights[name].shape
+    )
+    for names, what in ((missing, "has no"), (over, "has unknown"), (unlike, "misshapes")):
+        if names:
+            more = f" and {len(names) - 1:,} more" if len(names) > 1 else ""
+            shapes = (
+                f" (expected {tuple(expected[names[0]].shape)}, "
+                f"got {tuple(weights[names[0]].shape)})"
+                if names is unlike
+                else ""
+            )
+            raise CheckpointError(
+                f"{file}: {what} weights {names[0]!r}{more}{shapes}. "
+                "Give the whole checkpoint, and the backbone it was trained with."
+            )
+    module.load_state_dict(weights, strict=False)
+
+
+def describe_weights(weights: Mapping[str, Tensor], file: Path) -> tuple[str, dict[str, Any]]:
+    """The backbone that published weights belong to, and the options to build it with.
+
+    The name is one of timm's, or the release's `TResnetL_V2`. Depths and width are read from names
+    and shapes, and are options only where they differ from those of the published models.
+    Raises CheckpointError if the weights are no TResNet's and no ResNet's.
+    """
+    if "body.conv1.0.weight" in weights:
+        second = "body.layer1.0.conv3.0.weight" in weights  # only V2 starts with bottlenecks
+        depths = tuple(_blocks(weights, f"body.layer{stage}.") for stage in (1, 2, 3, 4))
+        planes = weights["body.conv1.0.weight"].shape[0]
+        name = TRESNETS.get((second, depths, planes))
+        if name:
+            return name, {}
+        name = "TResnetL_V2" if second else "tresnet_l"
+        return name, {"layers": list(depths), "width_factor": planes / 64}
+    if "conv1.weight" in weights and "layer4.0.conv3.weight" in weights:
+        depths = tuple(_blocks(weights, f"layer{stage}.") for stage in (1, 2, 3, 4))
+        if depths in RESNETS:
+            return RESNETS[depths], {}
+    raise CheckpointError(
+        f"{file}: a backbone that lcnet does not know (expected a TResNet or a ResNet of 50, 101 "
+        "or 152 layers). Import a checkpoint with one of them."
+    )
+
+
+TRESNETS: dict[tuple[bool, tuple[int, ...], int], str] = {
+    (False, (3, 4, 11, 3), 64): "tresnet_m",
+    (False, (4, 5, 18, 3), 76): "tresnet_l",
+    (False, (4, 5, 24, 3), 83): "tresnet_xl",
+    (True, (3, 4, 23, 3), 64): "TResnetL_V2",
+}
+"""By whether it is V2, its blocks in each stage and its first width."""
+RESNETS: dict[tuple[int, ...], str] = {
+    (3, 4, 6, 3): "resnet50",
+    (3, 4, 23, 3): "resnet101",
+    (3, 8, 36, 3): "resnet152",
+}
+"""By its blocks in each stage."""
+
+
+def _blocks(weights: Mapping[str, Tensor], prefix: str) -> int:
+    """How many numbered blocks there are under a prefix."""
+    return len({name[len(prefix) :].split(".")[0] for name in weights if name.startswith(prefix)})

@@ -1,0 +1,113 @@
+"""Reads checkpoint files of others: tensors and plain values, and never code."""
+
+import argparse
+import pickle
+import re
+import zipfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import safetensors
+import torch
+from safetensors.torch import load_file
+from torch import Tensor
+
+from lcnet.errors import CheckpointError, reason_of
+
+RELEASED_FILE = "model_best.pth.tar"
+STATE_KEYS = ("state_dict", "model_state", "state_dict_ema", "model")
+"""Under which key published checkpoints keep their weights, the first one present."""
+SETTINGS_KEYS = ("arch", "args")
+"""Under which key they keep the command line they were trained with."""
+_HARMLESS = [
+    argparse.Namespace,
+    np.dtype,
+    # Both names of numpy's scalar constructor: files of numpy 1 and 2 differ.
+    (np._core.multiarray.scalar, "numpy.core.multiarray.scalar"),  # type: ignore[attr-defined]
+    np._core.multiarray.scalar,  # type: ignore[attr-defined]
+    *{type(np.dtype(kind)) for kind in "?bBhHiIlLqQefd"},
+]
+"""What a checkpoint may hold besides tensors and plain values: none of them runs code."""
+
+
+@dataclass(frozen=True)
+class Published:
+    """A checkpoint as it was found."""
+
+    file: Path
+    tensors: dict[str, Tensor]
+    """The weights by name, without a leading `module.`."""
+    settings: dict[str, Any]
+    """The command line it was trained with (`arch` or `args`); empty if the file has none."""
+    others: dict[str, Any]
+    """The other entries beside the weights, such as `epoch`; an optimizer's are not looked into."""
+
+
+def read_published(path: Path) -> Published:
+    """The checkpoint at `path`: .pth, .tar, .safetensors, or a folder with `RELEASED_FILE`.
+
+    Code in the file is refused, not run. Raises CheckpointError if it cannot be read, wants to run
+    code, or holds no weights.
+    """
+    file = path / RELEASED_FILE if path.is_dir() else path
+    if not file.is_file():
+        raise CheckpointError(
+            f"{file}: no such checkpoint (expected a .pth, .tar or .safetensors file, or a folder "
+            f"with {RELEASED_FILE}). Correct the path."
+        )
+    content = _load(file)
+    if not isinstance(content, Mapping):
+        raise CheckpointError(
+            f"{file}: expected a dictionary of weights, got {type(content).__name__}. "
+            "Give the checkpoint that training saved."
+        )
+    key = next((key for key in STATE_KEYS if isinstance(content.get(key), Mapping)), None)
+    weights = content if key is None else content[key]
+    tensors = {
+        str(name).removeprefix("module."): value
+        for name, value in weights.items()
+        if isinstance(value, Tensor)
+    }
+    if not tensors:
+        raise CheckpointError(
+            f"{file}: no weights (expected a state_dict, alone or under "
+            f"{', '.join(STATE_KEYS)}). Give the checkpoint that training saved."
+        )
+    others = {} if key is None else {name: content[name] for name in content if name != key}
+    return Published(file, tensors, _settings(others), others)
+
+
+def _settings(others: dict[str, Any]) -> dict[str, Any]:
+    """Takes the command line out of the other entries; empty if there is none."""
+    for name in SETTINGS_KEYS:
+        found = others.get(name)
+        found = vars(found) if isinstance(found, argparse.Namespace) else found
+        if isinstance(found, Mapping):
+            del others[name]
+            return dict(found)
+    return {}
+
+
+def _load(file: Path) -> Any:
+    try:
+        if file.suffix == ".safetensors":
+            return load_file(file)
+        with torch.serialization.safe_globals(_HARMLESS):
+            return torch.load(
+                file, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(file)
+            )
+    except pickle.UnpicklingError as error:
+        wanted = re.search(r"(?:GLOBAL|global:?|class) `?([\w.]+)`?", str(error))
+        what = f"{wanted[1]!r}" if wanted else "something other than tensors and plain values"
+        raise CheckpointError(
+            f"{file}: refused, it holds {what}, which could run code (expected tensors and plain "
+            "values). Save its state_dict alone, where you trust it."
+        ) from None
+    except (safetensors.SafetensorError, Exception) as error:  # torch fails in a dozen types
+        raise CheckpointError(
+            f"{file}: not a whole checkpoint ({reason_of(error).partition('. ')[0]}). "
+            "Fetch the file again."
+        ) from None
