@@ -12,13 +12,15 @@ SOURCE = Path(__file__).parent.parent / "src" / "lcnet"
 # From the top down. Files of one layer do not know each other.
 LAYERS = (
     {"__init__", "__main__"},
-    {"cli"},
+    {"cli", "released_command"},
     {"train"},
     {"evaluate", "predict", "import_model"},
     {"callbacks"},
-    {"learner", "checkpoint", "published.backbones", "published.release", "published.datasets"},
-    {"published.reading"},
-    {"model.lcnet", "data.readers", "data.loading", "data.transforms", "metrics_state", "losses"},
+    {"learner", "checkpoint", "published.backbones"},
+    {"published.reading", "published.release", "published.rivals", "published.datasets"},
+    {"published.naming", "published.flags"},
+    {"model.build", "data.readers", "data.loading", "data.transforms", "metrics_state", "losses"},
+    {"model.lcnet", "model.rivals"},
     {"model.initialization", "model.classifier"},
     {"model.released"},
     {
@@ -28,13 +30,14 @@ LAYERS = (
         "model.graph",
         "model.head",
         "model.labels",
-        "model.position",
+        "model.image_tokens",
     },
     {"model.attention", "model.cvt"},
+    {"data.rope"},
     {"data.coco", "data.voc", "data.table", "data.folder", "data.digits"},
-    {"data.statistics", "data.vectors", "data.checks", "metrics"},
+    {"data.statistics", "data.vectors", "data.checks", "data.feature_cache", "metrics"},
     {"data.dataset"},
-    {"config", "progress"},
+    {"config", "progress", "protocols"},
     {"errors", "files"},
 )
 

@@ -10,7 +10,7 @@ from lcnet.config import Model
 from lcnet.data.statistics import count_labels
 from lcnet.errors import CheckpointError
 from lcnet.model.backbone import describe_backbone
-from lcnet.model.lcnet import build_model
+from lcnet.model.build import build_model
 
 LABELS = ("cat", "dog", "Hündin")
 

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from lcnet.cli import main
-from lcnet.config import SECTIONS
+from lcnet.cli import build_parser, main
+from lcnet.config import SECTIONS, Data
 
 LCNET = (sys.executable, "-m", "lcnet")
 
@@ -36,6 +36,13 @@ def test_every_setting_is_a_flag_and_explained(train_help, name, section):
     assert "Crop-Forwarding: C x C tiles and the whole image" in train_help
 
 
+@pytest.mark.parametrize("setting", fields(Data), ids=lambda setting: setting.name)
+def test_every_data_setting_is_a_flag_of_evaluate(setting):
+    given = [f"--data.{setting.name}", str(setting.default)]
+    arguments = build_parser().parse_args(["evaluate", "x", *given])
+    assert arguments.evaluate.data.as_dict() == {setting.name: setting.default}
+
+
 def test_help_comes_in_under_half_a_second():
     # Processor time, which on a quiet machine is all of it: other work does not lengthen it.
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
@@ -58,7 +65,12 @@ def test_help_comes_in_under_half_a_second():
         ("train --data.format table --data.root nowhere --out x", 1, "no folder nowhere"),
         ("train --data.format table --out x --data.root . --data.train a.csv", 1, "a.csv"),
         ("train --train.precision fp16 --out x", 2, "fp16 needs an accelerator"),
-        ("evaluate nowhere", 1, "no config.yaml"),
+        ("evaluate nowhere", 1, "no model here"),
+        ("evaluate nowhere --protocol voc", 2, "one of lcnet, ml-gcn, csra, ml-decoder"),
+        ("evaluate nowhere --batch_size 0", 2, "--batch_size: expected at least 1, got 0"),
+        ("evaluate nowhere --data.root x", 2, "--data.root: expected --data.format with it"),
+        ("evaluate nowhere --data.formt x", 2, "Did you mean --data.format?"),
+        ("evaluate nowhere --data.workers x", 2, "--data.workers"),
         ("predict nowhere picture.jpg", 1, "picture.jpg: no picture"),
         ("predict nowhere .", 1, "no picture"),
     ],
@@ -88,9 +100,26 @@ def test_train_evaluate_and_predict_by_the_command_line(capsys, tiny_config, tmp
     assert (metrics["split"], metrics["images"], metrics["threshold"]) == ("train.csv", 24, 0.3)
     assert f"{metrics['mAP']:.2f}" in printed
 
+    code, printed, error = run(capsys, f"evaluate {out} --split val.csv --protocol lcnet")
+    assert (code, "protocol lcnet: step AP, threshold 0.85" in printed) == (0, True), error
+    assert read_json(out / "metrics.json")["protocol"] == "lcnet"
+
+    root = tiny_config.data.root
+    code, _, error = run(capsys, f"evaluate {out}/model")
+    assert (code, "Add --data.format and --data.root" in error) == (2, True)
+    code, _, error = run(
+        capsys,
+        f"evaluate {out}/model --data.format table --data.root nowhere --data.test train.csv"
+        f" --root {root} --data.workers 0 --batch_size 5 --out {tmp_path}/other.json",
+    )
+    assert code == 0, error
+    assert not (out / "model" / "metrics.json").exists()
+    other = read_json(tmp_path / "other.json")
+    assert (other["split"], other["images"], other["root"]) == ("train.csv", 24, root)
+    assert other["AP"] == metrics["AP"]
+
     (tmp_path / "broken.jpg").write_bytes(b"no picture")
     Image.new("L", (5, 300)).save(tmp_path / "odd.png")
-    root = tiny_config.data.root
     code, printed, error = run(
         capsys,
         f"predict {out} {tmp_path}/broken.jpg {tmp_path}/odd.png '{root}/images/val*.png'"

@@ -19,7 +19,7 @@ def test_a_saved_config_is_loaded_as_it_was(tmp_path):
 @pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.name)
 def test_shipped_configs_parse_and_say_how_to_run_them(path):
     config = Config.load(path)
-    assert config.data.format in ("digits", "coco", "voc", "table")
+    assert config.data.format in ("digits", "coco", "voc", "table", "rope")
     assert f"--config configs/{path.name}" in path.read_text()
 
 

@@ -1,7 +1,9 @@
 import json
 import random
 from dataclasses import asdict
+from fractions import Fraction
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 import pytest
@@ -11,7 +13,14 @@ from hypothesis.extra import numpy as nps
 from sklearn.metrics import average_precision_score, precision_recall_fscore_support
 
 from lcnet.errors import DataError
-from lcnet.metrics import average_precision, predict_at, predict_top, rates, verify
+from lcnet.metrics import (
+    ApFormula,
+    average_precision,
+    predict_at,
+    predict_top,
+    rates,
+    verify,
+)
 
 REFERENCE = Path(__file__).parent / "reference"
 EXPECTED = json.loads((REFERENCE / "losses_and_metrics.json").read_text())["metrics"]
@@ -21,6 +30,7 @@ PROBABILITIES, TARGETS = NUMBERS["probabilities"], NUMBERS["targets"]
 """500 images x 20 labels; the last label has no positive."""
 
 Split = tuple[np.ndarray, np.ndarray]
+FORMULAS: tuple[ApFormula, ...] = get_args(ApFormula)
 
 
 @st.composite
@@ -53,22 +63,145 @@ def test_average_precision_equals_scikit_learn(split: Split) -> None:
             assert np.isnan(value)
 
 
+def plain_average_precision(
+    probabilities: list[float], targets: list[int], formula: ApFormula
+) -> Fraction:
+    """The definition, exactly: precision and recall at every threshold, of known images only."""
+    known = [pair for pair in zip(probabilities, targets, strict=True) if pair[1] >= 0]
+    positives = sum(target for _, target in known)
+    curve = []  # recall and precision, from the highest threshold down
+    for threshold in sorted({probability for probability, _ in known}, reverse=True):
+        taken = [target for probability, target in known if probability >= threshold]
+        curve.append((Fraction(sum(taken), positives), Fraction(sum(taken), len(taken))))
+
+    def largest_from(recall: Fraction) -> Fraction:
+        return max(precision for reached, precision in curve if reached >= recall)
+
+    if formula == "11-point":
+        return sum((largest_from(Fraction(tenths, 10)) for tenths in range(11)), Fraction(0)) / 11
+    area, before = Fraction(0), Fraction(0)
+    for recall, precision in curve:
+        height = largest_from(recall) if formula == "envelope" else precision
+        area += (recall - before) * height
+        before = recall
+    return area
+
+
+@pytest.mark.parametrize("formula", FORMULAS)
+@settings(deadline=None, max_examples=150)
+@given(split=splits())
+def test_average_precision_is_its_definition(formula: ApFormula, split: Split) -> None:
+    probabilities, targets = split
+    for label, value in enumerate(average_precision(probabilities, targets, formula=formula)):
+        column = targets[:, label].tolist()
+        if 1 in column:
+            expected = plain_average_precision(probabilities[:, label].tolist(), column, formula)
+            assert value == pytest.approx(float(expected), abs=1e-12)
+        else:
+            assert np.isnan(value)
+
+
+@pytest.mark.parametrize("formula", FORMULAS)
 @settings(deadline=None, max_examples=50)
-@given(splits(), st.randoms(use_true_random=False))
+@given(marks=st.lists(st.sampled_from([1, 0]), min_size=1, max_size=40).filter(any))
+def test_average_precision_without_ties_is_that_of_the_ranks(
+    formula: ApFormula, marks: list[int]
+) -> None:
+    """With all scores different it is what code that goes down the ranking gives."""
+    hits = np.cumsum(marks)
+    precision, recall = hits / np.arange(1, len(marks) + 1), [Fraction(n, hits[-1]) for n in hits]
+    from_here = np.maximum.accumulate(precision[::-1])[::-1]
+    if formula == "11-point":
+        points = [
+            next(rank for rank, reached in enumerate(recall) if reached >= Fraction(tenths, 10))
+            for tenths in range(11)
+        ]
+        expected = from_here[points].mean()
+    else:
+        expected = (precision if formula == "step" else from_here)[np.array(marks) == 1].mean()
+    scores = np.linspace(0.9, 0.1, len(marks))[:, None]
+    ours = average_precision(scores, np.array(marks)[:, None], formula=formula)
+    assert ours == pytest.approx(expected, abs=1e-12)
+
+
+@settings(deadline=None, max_examples=100)
+@given(splits())
+def test_the_envelope_is_never_below_the_steps(split: Split) -> None:
+    step, envelope = (average_precision(*split, formula=name) for name in ("step", "envelope"))
+    assert ((envelope >= step) | np.isnan(step)).all()
+
+
+def ranked(marks: str) -> Split:
+    """One label whose images stand in the order of their probability: 1, 0 and ? for unknown."""
+    targets = np.array([[{"1": 1, "0": 0, "?": -1}[mark]] for mark in marks])
+    return np.linspace(1, 0, len(marks))[:, None], targets
+
+
+@pytest.mark.parametrize(
+    ("marks", "step", "envelope", "eleven"),
+    [
+        # Precision 1, 2/3 and 1/2 at recall 1/3, 2/3 and 1: recall 0 to 0.3, 0.4 to 0.6, 0.7 to 1.
+        ("101001", (1 + 2 / 3 + 1 / 2) / 3, (1 + 2 / 3 + 1 / 2) / 3, (4 + 3 * 2 / 3 + 4 / 2) / 11),
+        # Precision 1/2 and 2/3: the larger one is at the higher recall.
+        ("011", (1 / 2 + 2 / 3) / 2, 2 / 3, 2 / 3),
+        # Unknown images are not there.
+        ("?0?11?", (1 / 2 + 2 / 3) / 2, 2 / 3, 2 / 3),
+    ],
+)
+def test_average_precision_by_hand(marks: str, step: float, envelope: float, eleven: float) -> None:
+    values = [average_precision(*ranked(marks), formula=formula)[0] for formula in FORMULAS]
+    assert values == pytest.approx([step, envelope, eleven], abs=1e-12)
+
+
+@pytest.mark.parametrize("tenths", range(1, 10))
+def test_a_recall_of_exactly_so_many_tenths_counts(tenths: int) -> None:
+    # In floating point 3/10 is below 3 * 0.1. So many positives lead, the others come last.
+    ap = average_precision(
+        *ranked("1" * tenths + "0" * 10 + "1" * (10 - tenths)), formula="11-point"
+    )
+    assert ap == pytest.approx(((tenths + 1) * 1 + (10 - tenths) * 10 / 20) / 11)
+
+
+@pytest.mark.parametrize("formula", FORMULAS)
+@settings(deadline=None, max_examples=50)
+@given(split=splits(), shuffle=st.randoms(use_true_random=False))
 def test_average_precision_does_not_depend_on_the_order_of_images(
-    split: Split, shuffle: random.Random
+    formula: ApFormula, split: Split, shuffle: random.Random
 ) -> None:
     probabilities, targets = split
     order = shuffle.sample(range(len(targets)), len(targets))
     np.testing.assert_array_equal(
-        average_precision(probabilities, targets),
-        average_precision(probabilities[order], targets[order]),
+        average_precision(probabilities, targets, formula=formula),
+        average_precision(probabilities[order], targets[order], formula=formula),
     )
 
 
-def test_a_constant_probability_has_the_base_rate_as_average_precision() -> None:
+@pytest.mark.parametrize("formula", FORMULAS)
+@settings(deadline=None, max_examples=50)
+@given(split=splits())
+def test_unknown_images_do_not_count_whatever_their_probability(
+    formula: ApFormula, split: Split
+) -> None:
+    probabilities, targets = split
+    for value in (0, 1):
+        np.testing.assert_array_equal(
+            average_precision(probabilities, targets, formula=formula),
+            average_precision(
+                np.where(targets < 0, value, probabilities), targets, formula=formula
+            ),
+        )
+
+
+@pytest.mark.parametrize("formula", FORMULAS)
+def test_a_constant_probability_has_the_base_rate_as_average_precision(formula: ApFormula) -> None:
     targets = np.array([[1], [0], [0], [1], [0]])
-    assert average_precision(np.full((5, 1), 0.3), targets) == pytest.approx(2 / 5)
+    ap = average_precision(np.full((5, 1), 0.3), targets, formula=formula)
+    assert ap == pytest.approx(2 / 5)
+
+
+def test_an_unknown_formula_is_named() -> None:
+    with pytest.raises(ValueError, match="expected formula step, envelope, 11-point, got 'voc'"):
+        average_precision(np.array([[0.5]]), np.array([[1]]), formula="voc")  # type: ignore[arg-type]
 
 
 def test_average_precision_agrees_with_the_released_code() -> None:
@@ -79,9 +212,11 @@ def test_average_precision_agrees_with_the_released_code() -> None:
     assert EXPECTED["ap"][19] == 0
 
 
-def test_an_unknown_column_and_no_images_have_no_average_precision() -> None:
-    assert np.isnan(average_precision(np.full((3, 1), 0.5), np.full((3, 1), -1))).all()
-    assert np.isnan(average_precision(np.empty((0, 2)), np.empty((0, 2), dtype=int))).all()
+@pytest.mark.parametrize("formula", FORMULAS)
+def test_an_unknown_column_and_no_images_have_no_average_precision(formula: ApFormula) -> None:
+    for targets in (np.full((3, 1), -1), np.empty((0, 2), dtype=int)):
+        ap = average_precision(np.full(targets.shape, 0.5), targets, formula=formula)
+        assert np.isnan(ap).all()
 
 
 # Which labels count as predicted
@@ -213,6 +348,7 @@ def test_verification_as_json() -> None:
     result = verify(probabilities, targets, ("bus", "cat", "dog"), top_k=1)
     assert json.loads(json.dumps(result.to_dict())) == {
         "mAP": 79.1667,  # bus (1/2 + 2/3) / 2, dog 1
+        "ap_formula": "step",
         "images": 3,
         "labels": 3,
         "labels_without_positive": ["cat"],
@@ -235,6 +371,13 @@ def test_verification_as_json() -> None:
         },
         "AP": {"bus": 58.3333, "cat": None, "dog": 100.0},
     }
+
+
+def test_verification_by_another_formula_says_so() -> None:
+    result = verify(*ranked("011"), ["bus"], formula="envelope")
+    assert result.ap == pytest.approx((200 / 3,))
+    assert result.ap_formula == result.to_dict()["ap_formula"] == "envelope"
+    assert verify(*ranked("011"), ["bus"]).at_threshold == result.at_threshold
 
 
 def test_thresholds_per_label_are_kept_as_given_and_top_k_is_lowered() -> None:

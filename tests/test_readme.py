@@ -11,7 +11,7 @@ from lcnet.checkpoint import ModelInfo, save_model
 from lcnet.cli import build_parser
 from lcnet.data.digits import LABELS, write_scenes
 from lcnet.model.backbone import describe_backbone
-from lcnet.model.lcnet import build_model
+from lcnet.model.build import build_model
 
 ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")), *ROOT.glob("configs/*.yaml")]

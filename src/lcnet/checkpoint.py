@@ -7,13 +7,14 @@ model/
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import safetensors
 import torch
 from safetensors.torch import load_file, save_file
+from torch import Tensor
 
 from lcnet import config
 from lcnet.data.statistics import Statistics
@@ -21,8 +22,8 @@ from lcnet.data.transforms import Preprocessing
 from lcnet.errors import CheckpointError, LCNetError
 from lcnet.files import written_whole
 from lcnet.model.backbone import BackboneSpec
+from lcnet.model.build import build_model
 from lcnet.model.classifier import Classifier
-from lcnet.model.lcnet import LCNet, build_model
 
 FORMAT = 1
 """Version of the folder's layout."""
@@ -42,6 +43,8 @@ class ModelInfo:
     """Probability above which each label counts as present."""
     statistics: Statistics | None = None
     """Counts of the training labels."""
+    head_options: Mapping[str, Any] = field(default_factory=dict)
+    """Sizes of a rival's head, where a checkpoint was published with others than its paper's."""
 
     @property
     def preprocessing(self) -> Preprocessing:
@@ -55,6 +58,7 @@ class ModelInfo:
             "format": FORMAT,
             "labels": list(self.labels),
             "model": asdict(self.model),
+            "head_options": dict(self.head_options),
             "backbone": self.backbone.to_dict(),
             "preprocessing": asdict(self.preprocessing),  # for readers other than lcnet
             "thresholds": list(self.thresholds),
@@ -72,6 +76,7 @@ class ModelInfo:
             model=config.Model(**fields["model"]),
             backbone=BackboneSpec.from_dict(fields["backbone"]),
             thresholds=tuple(fields["thresholds"]),
+            head_options=fields["head_options"],
             statistics=Statistics.from_dict(statistics) if statistics else None,
         )
 
@@ -88,13 +93,22 @@ def save_model(folder: Path, model: Classifier, info: ModelInfo) -> None:
         description.write_text(text, encoding="utf-8")
 
 
+def is_model(path: Path) -> bool:
+    """Whether `path` is a model folder, or a run folder with one in it."""
+    return any(_has_model(folder) for folder in (path, path / "model"))
+
+
+def _has_model(folder: Path) -> bool:
+    return (folder / "model.json").is_file() and (folder / "model.safetensors").is_file()
+
+
 def find_model(path: Path) -> Path:
     """The model folder at `path`, which may be that folder or a run folder.
 
     Raises CheckpointError if there is none.
     """
     for folder in (path, path / "model"):
-        if (folder / "model.json").is_file() and (folder / "model.safetensors").is_file():
+        if _has_model(folder):
             return folder
     raise CheckpointError(
         f"{path}: no model here (expected a run folder, or a model folder with model.json and "
@@ -125,7 +139,7 @@ def read_info(path: Path) -> ModelInfo:
         ) from None
 
 
-def load_model(path: Path | str) -> LCNet:
+def load_model(path: Path | str) -> Classifier:
     """The trained model in a model or run folder, on the CPU and in evaluation mode.
 
     No code from the folder runs and nothing is fetched. Raises CheckpointError if it cannot be read
@@ -135,9 +149,13 @@ def load_model(path: Path | str) -> LCNet:
     file = folder / "model.safetensors"
     try:
         weights = load_file(file)
-        vectors = weights.get("graph.vectors")
-        settings = replace(info.model, pretrained=False)
-        model = build_model(settings, len(info.labels), spec=info.backbone, vectors=vectors)
+        model = build_model(
+            replace(info.model, pretrained=False),
+            len(info.labels),
+            spec=info.backbone,
+            vectors=_vectors(weights, info),
+            head_options=info.head_options,
+        )
         model.load_state_dict(weights)
     except (OSError, RuntimeError, ValueError, safetensors.SafetensorError) as error:
         reason = " ".join(str(error).split())[:200]
@@ -146,3 +164,10 @@ def load_model(path: Path | str) -> LCNet:
             "the model anew."
         ) from None
     return model.eval().requires_grad_(False).to(memory_format=torch.channels_last)
+
+
+def _vectors(weights: Mapping[str, Tensor], info: ModelInfo) -> Tensor | None:
+    """The label vectors that a model was trained with; those that it learned are weights."""
+    if info.model.head == "ml_gcn":
+        return weights["head.vectors"] if info.model.label_vectors else None
+    return weights.get("graph.vectors")

@@ -1,14 +1,17 @@
 """The command line: one verb is one function call, and no torch before a verb runs."""
 
 import sys
+from argparse import SUPPRESS
+from dataclasses import fields
 from difflib import get_close_matches
 from pathlib import Path
 from typing import NoReturn
 
-from jsonargparse import ArgumentParser, Namespace
+from jsonargparse import ArgumentParser, Namespace, set_parsing_settings
 
-from lcnet.config import SECTIONS, Config, config_parser
+from lcnet.config import SECTIONS, Config, Data, Model, config_parser
 from lcnet.errors import ConfigError, LCNetError
+from lcnet.protocols import PROTOCOLS
 
 
 class Parser(ArgumentParser):
@@ -42,6 +45,12 @@ def train_parser() -> ArgumentParser:
     parser.add_argument("--out", type=Path | None, help="Run folder to make.")
     parser.add_argument("--overwrite", action="store_true", help="Replace --out if it is there.")
     parser.add_argument(
+        "--init",
+        type=Path | None,
+        help="Model or run folder, or published checkpoint, to train on from; it keeps its "
+        "architecture.",
+    )
+    parser.add_argument(
         "--resume", type=Path | None, help="Run folder to continue, as it was set up."
     )
     return parser
@@ -52,44 +61,79 @@ def train(arguments: Namespace) -> int:
     from lcnet.train import resume, train
 
     config = Config(**{name: arguments[name] for name in SECTIONS})
+    others = arguments.out or arguments.init or arguments.overwrite
     if arguments.resume is not None:
-        if config != Config() or arguments.out is not None or arguments.overwrite:
+        if config != Config() or others:
             raise ConfigError("--resume: takes no other flags, since a run keeps its own settings.")
         resume(arguments.resume)
     elif arguments.out is None:
         raise ConfigError("--out: expected a folder for the run, got none. Add --out runs/NAME.")
+    elif arguments.init is not None and config.model != Model():
+        raise ConfigError("--init: takes no --model flags, since a model keeps its architecture.")
     else:
-        train(config, arguments.out, overwrite=arguments.overwrite)
+        train(config, arguments.out, overwrite=arguments.overwrite, init=arguments.init)
     return 0
 
 
 def evaluate_parser() -> ArgumentParser:
     """The flags of `lcnet evaluate`."""
+    set_parsing_settings(docstring_parse_attribute_docstrings=True)
     parser = Parser()
-    parser.add_argument("run", type=Path, help="Run folder.")
+    parser.add_argument("model", type=Path, help="Run folder, or model folder with --data flags.")
     parser.add_argument(
-        "--split", default="", help="Split; the test split of the run's config if not given."
+        "--split", default="", help="Split; the protocol's or data.test if not given."
     )
     parser.add_argument("--root", default="", help="Folder of the data set, if it has moved.")
-    parser.add_argument("--threshold", type=float | None, help="One threshold for all labels.")
     parser.add_argument(
-        "--out", type=Path | None, help="JSON file to write; RUN/metrics.json if not given."
+        "--protocol",
+        default="",
+        help=f"Measure as published: {', '.join(PROTOCOLS)}. docs/metrics.md says what each does.",
     )
+    parser.add_argument(
+        "--threshold",
+        type=float | None,
+        help="One threshold for all labels; the protocol's or the model's own if not given.",
+    )
+    parser.add_argument(
+        "--batch_size", type=int | None, help="Pictures at a time; as in the run if not given."
+    )
+    parser.add_argument(
+        "--out", type=Path | None, help="JSON file to write; MODEL/metrics.json if not given."
+    )
+    parser.add_class_arguments(Data, "data", instantiate=False)
+    # Without defaults, only what is given is there, so that nothing given means the run's own.
+    parser.set_defaults({f"data.{setting.name}": SUPPRESS for setting in fields(Data)})
     return parser
 
 
 def evaluate(arguments: Namespace) -> int:
-    """Measure a run."""
+    """Measure a model."""
     from lcnet.evaluate import evaluate
 
     evaluate(
-        arguments.run,
+        arguments.model,
         split=arguments.split,
         root=arguments.root,
         threshold=arguments.threshold,
+        data=_data(arguments),
+        protocol=arguments.protocol,
+        batch_size=arguments.batch_size,
         out=arguments.out,
     )
     return 0
+
+
+def _data(arguments: Namespace) -> Data | None:
+    """The data set that --data flags describe; None if there are none."""
+    given = arguments.get("data")
+    if given is None:
+        return None
+    if "format" not in given:
+        raise ConfigError(
+            f"--data.{next(iter(given.keys()))}: expected --data.format with it, since --data "
+            "flags describe the whole data set and not what differs from the run's. Add it."
+        )
+    return Data(**given.as_dict())
 
 
 def predict_parser() -> ArgumentParser:
@@ -119,10 +163,50 @@ def predict(arguments: Namespace) -> int:
     return 1 if failed else 0
 
 
+def import_parser() -> ArgumentParser:
+    """The flags of `lcnet import`."""
+    parser = Parser()
+    parser.add_argument(
+        "checkpoint",
+        type=Path,
+        help="Published checkpoint of LCNet, ML-Decoder, ASL or Query2Label, or the folder of "
+        "LCNet's model_best.pth.tar.",
+    )
+    parser.add_argument("--out", type=Path, required=True, help="Model folder to make.")
+    parser.add_argument(
+        "--labels", default="", help="Text file with a label name per line, or names with commas."
+    )
+    parser.add_argument(
+        "--correlation",
+        type=Path | None,
+        help="LCNet: .npy with the L x L label correlations that its graph starts from.",
+    )
+    parser.add_argument("--crop_level", type=int | None, help="Crop-Forwarding level.")
+    parser.add_argument("--view_size", type=int | None, help="Side of a view in pixels.")
+    parser.add_argument("--heads", type=int | None, help="Attention heads of the decoder.")
+    return parser
+
+
+def import_(arguments: Namespace) -> int:
+    """Turn a published checkpoint into a model folder."""
+    from lcnet.import_model import Choices, import_model
+
+    choices = Choices(
+        labels=arguments.labels,
+        correlation=arguments.correlation,
+        crop_level=arguments.crop_level,
+        view_size=arguments.view_size,
+        heads=arguments.heads,
+    )
+    import_model(arguments.checkpoint, arguments.out, choices)
+    return 0
+
+
 VERBS = {
     "train": (train, train_parser, "Train a model, or continue a run."),
-    "evaluate": (evaluate, evaluate_parser, "Measure a run's model on a split."),
+    "evaluate": (evaluate, evaluate_parser, "Measure a model on a split."),
     "predict": (predict, predict_parser, "Label pictures, one JSON line each."),
+    "import": (import_, import_parser, "Turn a published checkpoint into a model folder."),
 }
 
 

@@ -40,6 +40,8 @@ class Model:
     """A timm model by name, `local-dir:FOLDER` or `hf-hub:USER/NAME`, CNN or ViT."""
     pretrained: bool = True
     """Start the backbone from pretrained weights, fetched by timm or read from the local folder."""
+    backbone_weights: str = ""
+    """File with the backbone's weights, in timm's or the published TResNet, Swin or CvT format."""
     crop_level: int = 2
     """Crop-Forwarding: C x C tiles and the whole image; 0 is the whole image alone."""
     view_size: int = 224
@@ -48,6 +50,9 @@ class Model:
     """Shrink views with antialiasing; the release does not."""
     view_chunk: int = 0
     """Views that go through the backbone at a time, to save memory; 0 is all at once."""
+    head: Literal["lcnet", "gap", "csra", "ml_gcn", "query2label", "ml_decoder"] = "lcnet"
+    """What turns features into scores: LCNet, or a rival, whose sizes are those of its paper; the
+    settings below are LCNet's."""
     width: int = 256
     """Width of all tokens."""
     heads: int = 4
@@ -107,7 +112,7 @@ class Model:
 class Data:
     """The pictures and their labels."""
 
-    format: Literal["digits", "coco", "voc", "table", "folder"] = "digits"
+    format: Literal["digits", "coco", "voc", "table", "folder", "rope"] = "digits"
     """How labels are stored; docs/data.md shows each."""
     root: str = "data/digits"
     """Folder of the data set; `digits` writes its scenes there."""
@@ -117,6 +122,8 @@ class Data:
     """Validation split, on which the best model is picked."""
     test: str = "test"
     """Test split, for `lcnet evaluate`; leave it empty if there is none."""
+    images: Literal["all", "annotated"] = "all"
+    """Take all pictures of a split, or leave out those without any present label."""
     separator: str = "|"
     """`table`: what stands between the names, where one column lists an image's labels."""
     difficult: Literal["positive", "negative", "unknown"] = "unknown"
@@ -144,6 +151,8 @@ class Train:
     """Peak learning rate of the one-cycle schedule (Adam)."""
     backbone_lr_factor: float = 1.0
     """Times this for the backbone's weights; 0 freezes it, its norm statistics too."""
+    cache_features: bool = False
+    """Pass each picture through a frozen backbone once, and train the head on the kept features."""
     weight_decay: float = 1e-2
     """Decoupled weight decay (AdamW) on matrices only, never on biases, norms, tokens and nodes."""
     warmup: float = 0.2
@@ -199,6 +208,19 @@ class Train:
             0 < self.min_scale <= 1, "train.min_scale", "a share above 0, at most 1", self.min_scale
         )
         _require(0 <= self.randaugment <= 30, "train.randaugment", "0 to 30", self.randaugment)
+        if self.cache_features:
+            for name, value in (
+                ("backbone_lr_factor", 0.0),
+                ("randaugment", 0),
+                ("cutout", 0.0),
+                ("min_scale", 1.0),
+            ):
+                _require(
+                    getattr(self, name) == value,
+                    f"train.{name}",
+                    f"{value:g}, which train.cache_features needs",
+                    getattr(self, name),
+                )
         _require(0 <= self.seed < 2**32, "train.seed", "0 to 4294967295", self.seed)
 
 

@@ -1,26 +1,33 @@
-"""`lcnet evaluate`: how good a run's model is on a split."""
+"""`lcnet evaluate`: how good a model is on a split, measured as its run says or as papers do."""
 
 import json
+from collections.abc import Iterator
 from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
+from rich.columns import Columns
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
 from lcnet.checkpoint import ModelInfo, load_model, read_info
-from lcnet.config import Config
-from lcnet.data.dataset import ImageLabels
+from lcnet.config import Config, Data
+from lcnet.data.dataset import ImageLabels, Split
 from lcnet.data.loading import eval_loader
 from lcnet.data.readers import load_split
 from lcnet.data.transforms import eval_transform
-from lcnet.errors import CheckpointError, ConfigError
+from lcnet.errors import ConfigError, DataError
 from lcnet.files import write_text
 from lcnet.metrics import Verification, verify
 from lcnet.metrics_state import VerificationState
 from lcnet.progress import track
+from lcnet.protocols import PROTOCOLS, Protocol
+
+BATCH_SIZE = 8
+"""Images at a time for a model folder, which has no run to say how many."""
 
 
 def evaluate(
@@ -29,80 +36,199 @@ def evaluate(
     split: str = "",
     root: str = "",
     threshold: float | None = None,
+    data: Data | None = None,
+    protocol: str = "",
+    batch_size: int | None = None,
     out: Path | None = None,
     quiet: bool = False,
 ) -> Verification:
-    """The metrics of a run's best model on a split, by default the test split of its config.
+    """The metrics of a model on a split; printed unless `quiet`, and written to `out`.
 
-    They are printed unless `quiet` and written to `out`, by default metrics.json in the run folder.
-    `root` says where the data is now; `threshold` replaces the model's own.
-    Raises CheckpointError if the run cannot be read, DataError if the data cannot.
+    Args:
+        run: a run folder, or a model folder together with `data`.
+        split: by default the one that the protocol reports for this data format, else data.test.
+        root: where the data set is now.
+        threshold: one for all labels, instead of the protocol's or, without one, the model's own.
+        data: the data set; by default the run's.
+        protocol: one of `PROTOCOLS`. It says which pictures count, the threshold, the AP formula.
+        batch_size: images at a time; by default the run's, or `BATCH_SIZE`.
+        out: by default metrics.json in the folder.
+        quiet: print nothing.
+
+    Raises CheckpointError if the model cannot be read, DataError if the data cannot, ConfigError
+    for a choice that does not exist or a model folder without `data`.
     """
-    if not (run / "config.yaml").is_file():
-        raise CheckpointError(
-            f"{run}: no config.yaml (expected a run folder). "
-            f"Train one with: lcnet train --out {run}"
-        )
-    config = Config.load(run / "config.yaml")
-    name = split or config.data.test
+    chosen = _protocol(protocol)
+    _check(threshold, batch_size)
+    info = read_info(run)
+    data, usual_batch_size = _data_set(run, data)
+    data = replace(_as_measured(data, chosen), root=root or data.root)
+    name = split or (chosen.splits.get(data.format) if chosen else "") or data.test
     if not name:
-        raise ConfigError(
-            "--split: expected a split, and the run's data.test is empty. Set --split."
-        )
-    if threshold is not None and not 0 <= threshold <= 1:
-        raise ConfigError(f"--threshold: expected a probability from 0 to 1, got {threshold}.")
-    info, model = read_info(run), load_model(run)
-    data = replace(config.data, root=root or config.data.root)
-    samples = load_split(data, name, info.labels)
-    loader = eval_loader(
-        ImageLabels(samples, eval_transform(info.preprocessing)),
-        batch_size=config.train.batch_size,
-        workers=data.workers,
-    )
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    model.to(device)
-    state = VerificationState()
-    with torch.inference_mode():
-        batches = loader if quiet else track(loader, f"Evaluating {name}, batches", len(loader))
-        for images, targets in batches:
-            state.update(model(images.to(device)), targets)
+        raise ConfigError("--split: expected a split, and data.test is empty. Set --split.")
+    samples = _load(data, name, info)
+    if threshold is None and chosen:
+        threshold = chosen.threshold
     verification = verify(
-        *state.compute(),
-        info.labels,
-        threshold=_threshold(info) if threshold is None else threshold,
+        *_predict(run, samples, info, data, batch_size or usual_batch_size, quiet=quiet),
+        samples.labels,
+        threshold=_own_threshold(info) if threshold is None else threshold,
+        formula=chosen.ap_formula if chosen else "step",
     )
-    metrics = json.dumps({"split": name, **verification.to_dict()}, indent=1, ensure_ascii=False)
+    said = {"split": name, "root": data.root, "protocol": protocol or None}
+    metrics = json.dumps({**said, **verification.to_dict()}, indent=1, ensure_ascii=False)
     write_text(out or run / "metrics.json", metrics)
     if not quiet:
-        _show(verification, name, Console(highlight=False))
+        if samples.labels != info.labels:
+            print("label names: the data set's, in its order, since the model knows none")
+        _show(verification, name, data, protocol)
     return verification
 
 
-def _threshold(info: ModelInfo) -> float | np.ndarray:
+# What is measured
+
+
+def _protocol(name: str) -> Protocol | None:
+    if name and name not in PROTOCOLS:
+        raise ConfigError(f"--protocol: expected one of {', '.join(PROTOCOLS)}, got {name!r}.")
+    return PROTOCOLS.get(name)
+
+
+def _check(threshold: float | None, batch_size: int | None) -> None:
+    if threshold is not None and not 0 <= threshold <= 1:
+        raise ConfigError(f"--threshold: expected a probability from 0 to 1, got {threshold}.")
+    if batch_size is not None and batch_size < 1:
+        raise ConfigError(f"--batch_size: expected at least 1, got {batch_size}.")
+
+
+def _data_set(run: Path, data: Data | None) -> tuple[Data, int]:
+    """The data set to measure on and the batch size, the run's where nothing else is said."""
+    if (run / "config.yaml").is_file():
+        config = Config.load(run / "config.yaml")
+        return data or config.data, config.train.batch_size
+    if data is None:
+        raise ConfigError(
+            f"{run}: expected a run folder, or --data flags: without config.yaml it does not say "
+            "what to measure on. Add --data.format and --data.root."
+        )
+    return data, BATCH_SIZE
+
+
+def _as_measured(data: Data, protocol: Protocol | None) -> Data:
+    """The data set under a protocol, which speaks of COCO and VOC only.
+
+    Of VOC all pictures count: `annotated` would leave out those with difficult objects alone.
+    """
+    if protocol and data.format == "coco":
+        return replace(data, images=protocol.images)
+    if protocol and data.format == "voc":
+        return replace(data, images="all", difficult=protocol.difficult)
+    return data
+
+
+def _load(data: Data, split: str, info: ModelInfo) -> Split:
+    """The split, its targets in the order of the model's labels.
+
+    A model that was imported without names calls its labels label_1, label_2 and so on. If the data
+    set has as many under other names, they are taken for the same, in the data set's order.
+    """
+    generic = tuple(f"label_{place}" for place in range(1, len(info.labels) + 1))
+    if info.labels == generic:
+        samples = load_split(data, split)
+        if not set(samples.labels) <= set(generic):
+            if len(samples.labels) == len(generic):
+                return samples
+            raise DataError(
+                f"{split}: expected {len(generic)} labels, as many as the model has (it knows no "
+                f"names for them), got {len(samples.labels)}. Choose the data set of its training."
+            )
+    return load_split(data, split, info.labels)
+
+
+def _own_threshold(info: ModelInfo) -> float | NDArray[np.float64]:
     """The model's threshold, as one number if all labels have the same."""
     first = info.thresholds[0]
     return first if set(info.thresholds) == {first} else np.array(info.thresholds)
 
 
-def _show(verification: Verification, split: str, console: Console) -> None:
-    """Print the headline, the rates and the AP of each label."""
+def _predict(
+    run: Path, samples: Split, info: ModelInfo, data: Data, batch_size: int, *, quiet: bool
+) -> tuple[NDArray[np.float32], NDArray[np.int8]]:
+    """The probabilities and targets of all pictures, N x L each."""
+    loader = eval_loader(
+        ImageLabels(samples, eval_transform(info.preprocessing)),
+        batch_size=batch_size,
+        workers=data.workers,
+    )
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    model = load_model(run).to(device)
+    state = VerificationState()
+    what = f"Evaluating {samples.name}, batches"
+    with torch.inference_mode():
+        for images, targets in loader if quiet else track(loader, what, len(loader)):
+            state.update(model(images.to(device)), targets)
+    return state.compute()
+
+
+# What is printed
+
+
+def _show(verification: Verification, split: str, data: Data, protocol: str) -> None:
+    """Print how it was measured, the headline, the rates and the AP of each label."""
+    console = Console(highlight=False, markup=False)
     left_out = len(verification.without_positive)
     console.print(
-        f"[bold]{escape(split)}[/bold]: {verification.images:,} pictures, "
-        f"{len(verification.labels)} labels"
+        f"{split}: {verification.images:,} pictures, {len(verification.labels)} labels"
         + (f" ({left_out} without a positive, left out of the means)" if left_out else "")
     )
-    console.print(f"[bold]mAP {verification.mAP:.2f}[/bold]")
-    rates = Table("", *asdict(verification.at_threshold))
-    shown = verification.threshold
-    at = f"at {shown:g}" if isinstance(shown, float) else "at the labels' thresholds"
+    for line in _how(verification, split, data, protocol):
+        console.print(line)
+    console.print(f"mAP {verification.mAP:.2f}", style="bold")
+    class_f1 = PROTOCOLS[protocol].class_f1 if protocol else ""
+    rates = Table("")
+    for name in asdict(verification.at_threshold):
+        rates.add_column(f"{name}*" if name == class_f1 else name, justify="right")
     for title, row in (
-        (at, verification.at_threshold),
+        (f"at {_threshold_text(verification)}", verification.at_threshold),
         (f"top {verification.top_k}", verification.at_top),
     ):
         rates.add_row(title, *(f"{value:.1f}" for value in asdict(row).values()))
     console.print(rates)
-    labels = Table("label", "AP")
-    for label, ap in zip(verification.labels, verification.ap, strict=True):
-        labels.add_row(escape(label), "no positive" if ap is None else f"{ap:.1f}")
-    console.print(labels)
+    if class_f1:
+        console.print(f"* what {protocol} calls CF1")
+    console.print("\nAP of each label")
+    values = zip(verification.labels, verification.ap, strict=True)
+    console.print(
+        Columns(
+            [Text(f"{'-' if ap is None else f'{ap:.1f}':>5} {label}") for label, ap in values],
+            padding=(0, 3),
+            equal=True,
+            column_first=True,
+        )
+    )
+
+
+def _how(verification: Verification, split: str, data: Data, protocol: str) -> Iterator[str]:
+    """How it was measured, and what was chosen against the protocol, a line each."""
+    threshold = _threshold_text(verification)
+    of_data = {"coco": f"{data.images} pictures, ", "voc": f"difficult {data.difficult}, "}
+    yield (
+        f"{f'protocol {protocol}' if protocol else 'no protocol'}: {of_data.get(data.format, '')}"
+        f"{verification.ap_formula} AP, threshold {threshold}"
+    )
+    if protocol:
+        chosen = PROTOCOLS[protocol]
+        pairs = (
+            ("split", split, chosen.splits.get(data.format, split)),
+            ("threshold", threshold, f"{chosen.threshold:g}"),
+        )
+        unlike = [f"{what} {ours}, not {theirs}" for what, ours, theirs in pairs if ours != theirs]
+        if unlike:
+            yield f"unlike {protocol}: {'; '.join(unlike)}"
+        if data.format in chosen.training:
+            yield f"{protocol} trains on {chosen.training[data.format]}"
+
+
+def _threshold_text(verification: Verification) -> str:
+    threshold = verification.threshold
+    return f"{threshold:g}" if isinstance(threshold, float) else "the labels' own"

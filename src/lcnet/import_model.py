@@ -1,8 +1,9 @@
 """`lcnet import`: from a checkpoint that others published to a model folder."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import rich
@@ -12,10 +13,12 @@ from torch import Tensor
 
 from lcnet import config
 from lcnet.checkpoint import ModelInfo, save_model
+from lcnet.data.coco import COCO_LABELS
+from lcnet.data.readers import unnamed
 from lcnet.errors import CheckpointError, ConfigError, DataError, reason_of
 from lcnet.model.backbone import BackboneSpec, describe_backbone
+from lcnet.model.build import build_model
 from lcnet.model.classifier import Classifier
-from lcnet.model.lcnet import build_model
 from lcnet.published.backbones import describe_weights, load_exactly, to_timm
 from lcnet.published.datasets import (
     THRESHOLD,
@@ -24,15 +27,27 @@ from lcnet.published.datasets import (
     released_correlation,
     released_set,
 )
+from lcnet.published.naming import under
 from lcnet.published.reading import Published, read_published
 from lcnet.published.release import (
     BACKBONE,
     UNUSED,
-    ReleasedSizes,
     convert_released,
     is_released,
     released_sizes,
 )
+from lcnet.published.rivals import RivalLayout, rival_layout
+
+RELEASED_BACKBONES = {"tresnet_v2_l": "TResnetL_V2"}
+"""Backbones that the release builds otherwise than timm: leaky slopes of 1e-6."""
+VIEW_SIZES = {
+    "swin_base_patch4_window7_224": 224,
+    "swin_base_patch4_window12_384": 384,
+    "swin_large_patch4_window7_224": 224,
+    "swin_large_patch4_window12_384": 384,
+    "cvt_w24": 384,
+}
+"""Side in pixels of the pictures that Query2Label's backbones saw, where it is not 448."""
 
 
 @dataclass(frozen=True)
@@ -71,50 +86,55 @@ def import_model(file: Path, out: Path, choices: Choices) -> Import:
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise ConfigError(f"--out {out}: already there. Choose another folder.")
     made = read_model(file, choices)
-    save_model(out, made.model, made.info)
-    for line in (*made.report, f"model folder: {out}"):
-        rich.get_console().print(line, markup=False, highlight=False, soft_wrap=True)
+    write_import(made, out)
     return made
 
 
+def write_import(made: Import, out: Path) -> None:
+    """Write the model folder, in place of one that is there, and print what was read."""
+    save_model(out, made.model, made.info)
+    for line in (*made.report, f"model folder: {out}"):
+        rich.get_console().print(line, markup=False, highlight=False, soft_wrap=True)
+
+
 def read_model(file: Path, choices: Choices) -> Import:
-    """The model in a published checkpoint. Raises CheckpointError or ConfigError."""
+    """The model in a published checkpoint. Raises CheckpointError, ConfigError or DataError."""
     published = read_published(file)
-    if is_released(published.tensors):
-        return _released(published, choices)
+    try:
+        if is_released(published.tensors):
+            return _released(published, choices)
+        layout = rival_layout(published.tensors)
+        if layout is not None:
+            return _rival(published, layout, choices)
+    except KeyError as error:
+        raise CheckpointError(
+            f"{published.file}: has no weights {error}, as its layout does. "
+            "Give the whole checkpoint."
+        ) from None
     names = ", ".join(list(published.tensors)[:3])
     raise CheckpointError(
         f"{published.file}: a layout that lcnet does not know (weights such as {names}; expected "
-        "LCNet's). Give a checkpoint of the release."
+        "LCNet's, ML-Decoder's, ASL's or Query2Label's). Give a checkpoint of one of them."
     )
 
 
 def _released(published: Published, choices: Choices) -> Import:
+    """A checkpoint of the released LCNet."""
     file, weights, said = published.file, published.tensors, published.settings
-    sizes = released_sizes(weights, file)
+    sizes = released_sizes(weights)
     data = released_set(sizes.labels, str(said.get("dataname", "")))
-    assumed: list[str] = []
-
-    def choose(name: str, chosen: int | None, in_file: str, default: int) -> int:
-        if chosen is not None:
-            return chosen
-        if isinstance(said.get(in_file), int):
-            return int(said[in_file])
-        assumed.append(f"{name} {default}")
-        return default
-
-    level = choose("crop level", choices.crop_level, "CropLevels", data.crop_level)
-    view_size = choose("view size", choices.view_size, "img_size", VIEW_SIZE)
-    features = _under(weights, BACKBONE)
-    backbone, spec = _released_backbone(features, said, view_size, file)
+    assumed = Assumed(said)
+    features = under(weights, BACKBONE)
+    backbone, options = describe_weights(features, file)
+    backbone = RELEASED_BACKBONES.get(backbone, backbone)
     settings = config.Model(
         backbone=backbone,
         pretrained=False,
-        crop_level=level,
-        view_size=view_size,
+        crop_level=assumed.choose("crop level", choices.crop_level, "CropLevels", data.crop_level),
+        view_size=assumed.choose("view size", choices.view_size, "img_size", VIEW_SIZE),
         antialias=False,
         width=sizes.width,
-        heads=choose("decoder heads", choices.heads, "nheads", 4),
+        heads=assumed.choose("decoder heads", choices.heads, "nheads", 4),
         depth=sizes.depth,
         mlp_width=sizes.mlp_width,
         share_layers=sizes.shared,
@@ -126,65 +146,146 @@ def _released(published: Published, choices: Choices) -> Import:
         label_tokens="frozen",
         shared_bias=True,
     )
-    correlation = _correlation(choices, data, sizes, assumed)
+    spec = _spec(backbone, options, settings.view_size, normalised=not said.get("orid_norm"))
+    correlation = _correlation(choices, data, sizes.labels, assumed)
     model = build_model(settings, sizes.labels, spec=spec, prior=correlation)
-    load_exactly(model.backbone.features, to_timm(features, model.backbone.features), file)
-    converted = convert_released(weights, sizes, file)
-    kept = {
-        name: value
-        for name, value in model.state_dict().items()
-        if name.startswith("backbone.features.") or name in ("graph.band",)
-    }
-    load_exactly(model, {**kept, **converted}, file)
+    band = {"graph.band": model.state_dict()["graph.band"]}
+    _fill(model, features, {**convert_released(weights, sizes), **band}, file)
     labels = _labels(choices, data.labels, sizes.labels, assumed)
-    info = ModelInfo(labels, settings, spec, thresholds=(THRESHOLD,) * sizes.labels)
     unused = [name for name in weights if name.startswith(UNUSED)]
-    report = (
-        f"{file}: LCNet as released, {sizes.labels} labels, {len(weights) - len(unused)} of "
-        f"{len(weights)} weights read",
-        f"read: {spec.architecture}, width {sizes.width}, {sizes.depth} decoder layers"
-        + (" that share one set of weights" if sizes.shared else ""),
-        f"dropped: {len(unused)} weights that the release never uses"
-        + (f"; {', '.join(published.others)}" if published.others else ""),
-        f"assumed: {'; '.join(assumed) or 'nothing'}",
+    shared = " that share one set of weights" if sizes.shared else ""
+    return Import(
+        model=model.eval().requires_grad_(False),
+        info=ModelInfo(labels, settings, spec, thresholds=(THRESHOLD,) * sizes.labels),
+        report=(
+            f"{file}: LCNet as released, {sizes.labels} labels",
+            f"read: {backbone}, width {sizes.width}, {sizes.depth} decoder layers{shared}; "
+            f"{len(weights) - len(unused)} of {len(weights)} weights",
+            _dropped(unused, "that the release never uses", published),
+            assumed.line(),
+        ),
     )
-    return Import(model.eval().requires_grad_(False), info, report)
 
 
-def _released_backbone(
-    weights: Mapping[str, Tensor], said: Mapping[str, object], view_size: int, file: Path
-) -> tuple[str, BackboneSpec]:
-    """The published name and the spec of the backbone, told from its weights.
+def _rival(published: Published, layout: RivalLayout, choices: Choices) -> Import:
+    """A checkpoint of ML-Decoder, ASL or Query2Label."""
+    file, said = published.file, published.settings
+    assumed = Assumed(said)
+    backbone, options = describe_weights(layout.backbone, file)
+    settings = config.Model(
+        backbone=backbone,
+        pretrained=False,
+        head=layout.head,
+        crop_level=choices.crop_level or 0,
+        view_size=assumed.choose(
+            "view size", choices.view_size, "img_size", VIEW_SIZES.get(backbone, VIEW_SIZE)
+        ),
+    )
+    plain = bool(said.get("orid_norm", "tresnet" in backbone))
+    if "orid_norm" not in said:
+        assumed.add("pictures from 0 to 1" if plain else "pictures normalised as ImageNet's")
+    head_options = dict(layout.options)
+    if layout.heads:
+        head_options["heads"] = assumed.choose(
+            "attention heads", choices.heads, "nheads", layout.heads
+        )
+    spec = _spec(backbone, options, settings.view_size, normalised=not plain)
+    model = build_model(settings, layout.labels, spec=spec, head_options=head_options)
+    _fill(model, layout.backbone, layout.weights, file)
+    known = _listed_names(published.others, layout.labels)
+    info = ModelInfo(
+        labels=_labels(choices, known, layout.labels, assumed),
+        model=settings,
+        backbone=spec,
+        thresholds=(layout.threshold,) * layout.labels,
+        head_options=head_options,
+    )
+    return Import(
+        model=model.eval().requires_grad_(False),
+        info=info,
+        report=(
+            f"{file}: {layout.title}, {layout.labels} labels",
+            f"read: {backbone} and the head {layout.head}; "
+            f"{len(published.tensors) - len(layout.dropped)} of {len(published.tensors)} weights",
+            _dropped(layout.dropped, "that are constants", published),
+            assumed.line(),
+        ),
+    )
 
-    The release normalises as ImageNet does, whatever timm says, unless it was told `--orid_norm`.
-    """
-    name, options = describe_weights(weights, file)
-    spec = describe_backbone(name, view_size)
-    plain = bool(said.get("orid_norm"))
-    spec = replace(
+
+class Assumed:
+    """What an import takes for granted because neither the user nor the file says it."""
+
+    def __init__(self, said: Mapping[str, Any]) -> None:
+        self.said = said
+        self.things: list[str] = []
+
+    def add(self, thing: str) -> None:
+        """Note one more."""
+        self.things.append(thing)
+
+    def choose(self, name: str, chosen: int | None, in_file: str, default: int) -> int:
+        """What the user chose, else what the file says, else the default, which is noted."""
+        if chosen is not None:
+            return chosen
+        if isinstance(self.said.get(in_file), int):
+            return int(self.said[in_file])
+        self.add(f"{name} {default}")
+        return default
+
+    def line(self) -> str:
+        """All of them in one line."""
+        return f"assumed: {'; '.join(self.things) or 'nothing'}"
+
+
+def _dropped(names: Sequence[str], why: str, published: Published) -> str:
+    parts = [f"{len(names)} weights {why}"] if names else []
+    return f"dropped: {'; '.join([*parts, *published.others]) or 'nothing'}"
+
+
+def _spec(
+    backbone: str, options: Mapping[str, Any], view_size: int, *, normalised: bool
+) -> BackboneSpec:
+    """The backbone's spec, with the preprocessing of its publisher instead of timm's."""
+    spec = describe_backbone(backbone, view_size)
+    return replace(
         spec,
         options={**spec.options, **options},
-        mean=(0.0, 0.0, 0.0) if plain else IMAGENET_DEFAULT_MEAN,
-        std=(1.0, 1.0, 1.0) if plain else IMAGENET_DEFAULT_STD,
+        mean=IMAGENET_DEFAULT_MEAN if normalised else (0.0, 0.0, 0.0),
+        std=IMAGENET_DEFAULT_STD if normalised else (1.0, 1.0, 1.0),
         interpolation="bilinear",
     )
-    return name, spec
 
 
-def _correlation(
-    choices: Choices, data: ReleasedSet, sizes: ReleasedSizes, assumed: list[str]
-) -> Tensor:
-    labels = sizes.labels
+def _fill(
+    model: Classifier, features: Mapping[str, Tensor], others: Mapping[str, Tensor], file: Path
+) -> None:
+    """Give a model its published weights. Raises CheckpointError if they do not fit exactly."""
+    load_exactly(model.backbone.features, to_timm(features, model.backbone.features), file)
+    whole = model.state_dict()
+    kept = {name: whole[name] for name in whole if name.startswith("backbone.features.")}
+    load_exactly(model, {**kept, **others}, file)
+
+
+def _listed_names(others: Mapping[str, Any], number: int) -> tuple[str, ...]:
+    """The label names in the file, as ML-Decoder and ASL keep them; empty if it has none."""
+    names = others.get("idx_to_class")
+    if isinstance(names, Mapping) and len(names) == number:
+        return tuple(str(name) for name in names.values())
+    return COCO_LABELS if number == len(COCO_LABELS) else ()
+
+
+def _correlation(choices: Choices, data: ReleasedSet, labels: int, assumed: Assumed) -> Tensor:
     if choices.correlation is None:
         if data.name == "coco14":
-            assumed.append(
+            assumed.add(
                 "COCO's released label correlations, in alphabetical order as the release has them "
                 "(its labels are not)"
             )
         elif data.labels:
-            assumed.append("VOC's released label correlations")
+            assumed.add("VOC's released label correlations")
         else:
-            assumed.append("a graph without edges, as released for rope (--correlation gives one)")
+            assumed.add("a graph without edges, as released for rope (--correlation gives one)")
         return released_correlation(data, labels)
     try:
         matrix = np.load(choices.correlation, allow_pickle=False)
@@ -202,13 +303,13 @@ def _correlation(
 
 
 def _labels(
-    choices: Choices, known: tuple[str, ...], number: int, assumed: list[str]
+    choices: Choices, known: tuple[str, ...], number: int, assumed: Assumed
 ) -> tuple[str, ...]:
     if not choices.labels:
         if len(known) == number:
             return known
-        assumed.append(f"label names label_1 to label_{number} (--labels gives others)")
-        return tuple(f"label_{place}" for place in range(1, number + 1))
+        assumed.add(f"label names label_1 to label_{number} (--labels gives others)")
+        return unnamed(number)
     file = Path(choices.labels)
     try:
         text = file.read_text(encoding="utf-8-sig") if file.is_file() else None
@@ -219,14 +320,8 @@ def _labels(
     parts = choices.labels.split(",") if text is None else text.splitlines()
     names = tuple(name for part in parts if (name := part.strip()))
     if len(names) != number or len(set(names)) != number:
-        raise ConfigError(
+        raise DataError(
             f"--labels: expected {number} different names, as many as the checkpoint has labels, "
             f"got {len(names)} ({len(set(names))} different). Correct the names."
         )
     return names
-
-
-def _under(weights: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
-    return {
-        name[len(prefix) :]: value for name, value in weights.items() if name.startswith(prefix)
-    }

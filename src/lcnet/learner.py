@@ -10,15 +10,15 @@ from torch import Tensor
 from lcnet import config
 from lcnet.losses import asymmetric_loss
 from lcnet.metrics_state import VerificationState
-from lcnet.model.lcnet import LCNet
+from lcnet.model.classifier import Classifier
 
 Batch = tuple[Tensor, Tensor]
 
 
 class Learner(lightning.LightningModule):
-    """An LCNet in training, with the asymmetric loss, AdamW and the one-cycle schedule."""
+    """A model in training, with the asymmetric loss, AdamW and the one-cycle schedule."""
 
-    def __init__(self, model: LCNet, recipe: config.Train) -> None:
+    def __init__(self, model: Classifier, recipe: config.Train) -> None:
         super().__init__()
         self.model = model.to(memory_format=torch.channels_last)
         self.recipe = recipe
@@ -40,10 +40,10 @@ class Learner(lightning.LightningModule):
         torch.manual_seed(int(np.random.SeedSequence(place).generate_state(1)[0]))
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
-        """The loss of a batch: images B 3 H W and targets B L."""
+        """The loss of a batch: images B 3 H W (or cached maps B V C h w) and targets B L."""
         images, targets = batch
         loss = asymmetric_loss(
-            self.model(images),
+            self._logits(images),
             targets,
             gamma_neg=self.recipe.gamma_neg,
             gamma_pos=self.recipe.gamma_pos,
@@ -55,7 +55,13 @@ class Learner(lightning.LightningModule):
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         """Keep a batch's probabilities; the callback `KeepBest` scores them."""
         images, targets = batch
-        self.verification.update(self.model(images), targets)
+        self.verification.update(self._logits(images), targets)
+
+    def _logits(self, images: Tensor) -> Tensor:
+        """The logits (B L) of images, or of cached feature maps in their place."""
+        if self.recipe.cache_features:
+            return self.model.score(images.float()).float()
+        return self.model(images)
 
     def configure_optimizers(self) -> Any:
         """AdamW on the model's own parameter groups, each with its peak rate."""

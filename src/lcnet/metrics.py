@@ -7,6 +7,7 @@ over labels, and counted. (Much published code counts it as 0 there, which lower
 """
 
 from dataclasses import asdict, dataclass
+from typing import Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,37 +17,63 @@ from lcnet.errors import DataError
 Floats = NDArray[np.floating]
 Targets = NDArray[np.integer]
 Flags = NDArray[np.bool_]
+ApFormula = Literal["step", "envelope", "11-point"]
+"""How average precision is taken from precision and recall; `average_precision` has the formulas.
+
+step: as scikit-learn, ML-GCN, CSRA, ASL, ML-Decoder and LCNet have it. envelope: as the VOC
+challenge from 2010 on and Query2Label. 11-point: as the VOC challenge up to 2009.
+"""
 
 
 # Average precision
 
 
-def average_precision(probabilities: Floats, targets: Targets) -> NDArray[np.float64]:
+def average_precision(
+    probabilities: Floats, targets: Targets, *, formula: ApFormula = "step"
+) -> NDArray[np.float64]:
     """The average precision of each label, L values in [0, 1]; NaN where a label has no positive.
 
-    AP = mean over a label's positives of the precision at it,
-    precision at a positive = the share of positives among all images scored at least as high.
+    At a positive, precision is the share of positives among all images scored at least as high, and
+    recall the share of all positives that are scored at least as high. AP is
 
-    Images of equal probability thus count together, and their order does not matter. Equal to
-    sklearn.metrics.average_precision_score; no interpolation (VOC 2007's 11 points) and no envelope
-    (Query2Label). The ranking alone decides.
+    - step: the mean over positives of the precision at each;
+    - envelope: the same, with the largest precision at each one's recall or any higher;
+    - 11-point: the mean over r = 0, 0.1, ..., 1 of the largest precision at recall r or higher.
+
+    Images of equal probability thus count together, and their order does not matter: the ranking
+    alone decides. step equals sklearn.metrics.average_precision_score; envelope is never below it.
 
     Raises DataError if a probability is not finite.
     """
+    if formula not in get_args(ApFormula):
+        raise ValueError(
+            f"average_precision: expected formula {', '.join(get_args(ApFormula))}, "
+            f"got {formula!r}."
+        )
     _check_shapes(probabilities, targets)
     _check_probabilities(probabilities)
     columns = zip(probabilities.T, targets.T, strict=True)
-    return np.array([_label_average_precision(*column) for column in columns], dtype=np.float64)
+    return np.array(
+        [_label_average_precision(*column, formula) for column in columns], dtype=np.float64
+    )
 
 
-def _label_average_precision(probabilities: Floats, targets: Targets) -> float:
+def _label_average_precision(probabilities: Floats, targets: Targets, formula: ApFormula) -> float:
     everyone = np.sort(probabilities[targets >= 0])
     positives = np.sort(probabilities[targets == 1])
     if not positives.size:
         return float("nan")
+    # From the lowest positive, where recall is 1, to the highest.
     positives_at_least = positives.size - np.searchsorted(positives, positives)
     everyone_at_least = everyone.size - np.searchsorted(everyone, positives)
-    return float((positives_at_least / everyone_at_least).mean())
+    precision = positives_at_least / everyone_at_least
+    if formula == "envelope":
+        precision = np.maximum.accumulate(precision)
+    elif formula == "11-point":
+        # Recall as counts: in floating point 3 of 10 positives may fall short of 0.3.
+        reached = [10 * positives_at_least >= tenths * positives.size for tenths in range(11)]
+        precision = np.array([precision[at_least].max() for at_least in reached])
+    return float(precision.mean())
 
 
 # Which labels count as predicted
@@ -172,6 +199,8 @@ class Verification:
     images: int
     without_positive: tuple[str, ...]
     """The labels left out of all means over labels, having no known positive."""
+    ap_formula: ApFormula
+    """How `ap` was taken from precision and recall."""
     threshold: float | tuple[float, ...]
     """Above this a label counts as predicted: one for all, or one per label."""
     at_threshold: Rates
@@ -188,6 +217,7 @@ class Verification:
         threshold = self.threshold
         return {
             "mAP": round(self.mAP, 4),
+            "ap_formula": self.ap_formula,
             "images": self.images,
             "labels": len(self.labels),
             "labels_without_positive": list(self.without_positive),
@@ -208,6 +238,7 @@ def verify(
     *,
     threshold: float | Floats = 0.5,
     top_k: int = 3,
+    formula: ApFormula = "step",
 ) -> Verification:
     """The mAP, the AP of each label, and the rates at a threshold and of the top labels.
 
@@ -217,10 +248,11 @@ def verify(
         labels: the L names, in column order.
         threshold: one number or one per label; strictly above it a label counts as predicted.
         top_k: how many labels per image the second set of rates takes; lowered to L.
+        formula: how the AP is taken from precision and recall, see `average_precision`.
 
     Raises DataError if a probability is not finite or no label has a positive.
     """
-    ap = 100 * average_precision(probabilities, targets)
+    ap = 100 * average_precision(probabilities, targets, formula=formula)
     if len(labels) != len(ap):
         raise ValueError(
             "verify: expected a name for each column of probabilities, "
@@ -236,6 +268,7 @@ def verify(
         labels=tuple(labels),
         images=len(probabilities),
         without_positive=tuple(labels[index] for index in np.flatnonzero(empty)),
+        ap_formula=formula,
         threshold=_plain(threshold),
         at_threshold=at_threshold,
         top_k=top_k,

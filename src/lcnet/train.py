@@ -3,6 +3,7 @@
 import logging
 import shutil
 import warnings
+from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
@@ -18,19 +19,24 @@ from lightning.pytorch.callbacks import (
 from lightning.pytorch.loggers import TensorBoardLogger
 
 from lcnet.callbacks import EpochBar, History, KeepBest, average_weights
-from lcnet.checkpoint import ModelInfo, load_model, read_info
+from lcnet.checkpoint import ModelInfo, is_model, load_model, read_info
 from lcnet.config import Config
 from lcnet.data.dataset import POSITIVE, ImageLabels, Split
-from lcnet.data.loading import eval_loader, train_loader
-from lcnet.data.readers import load_split
+from lcnet.data.feature_cache import CachedMaps, cache_maps
+from lcnet.data.loading import Batches, Pictures, eval_loader, train_loader
+from lcnet.data.readers import load_split, load_split_for
 from lcnet.data.statistics import count_labels
 from lcnet.data.transforms import eval_transform, train_transform
 from lcnet.data.vectors import read_vectors
 from lcnet.errors import CheckpointError, ConfigError, DataError, reason_of
 from lcnet.evaluate import evaluate
+from lcnet.import_model import Choices, read_model
 from lcnet.learner import Learner
 from lcnet.model.backbone import describe_backbone
-from lcnet.model.lcnet import LCNet, build_model
+from lcnet.model.build import build_model
+from lcnet.model.classifier import Classifier
+from lcnet.progress import track
+from lcnet.published.backbones import load_backbone_weights
 
 PRECISIONS: dict[str, Literal["32-true", "bf16-mixed", "16-mixed"]] = {
     "fp32": "32-true",
@@ -39,8 +45,11 @@ PRECISIONS: dict[str, Literal["32-true", "bf16-mixed", "16-mixed"]] = {
 }
 
 
-def train(config: Config, out: Path, *, overwrite: bool = False) -> Path:
+def train(config: Config, out: Path, *, overwrite: bool = False, init: Path | None = None) -> Path:
     """Train a model and give back its run folder.
+
+    `init` is a model or run folder, or a published checkpoint, whose model is trained on; its own
+    architecture takes the place of `config.model`.
 
     The folder holds config.yaml, history.csv, metrics.json (of the validation split), model/ (the
     best by validation mAP), checkpoints/last.ckpt (for `resume`) and logs/ (TensorBoard). An older
@@ -51,9 +60,15 @@ def train(config: Config, out: Path, *, overwrite: bool = False) -> Path:
     """
     _check_machine(config)
     _check_free(out, overwrite=overwrite)
-    splits = _load_splits(config)
     lightning.seed_everything(config.train.seed, verbose=False)
-    model, info = _build(config, splits[0])
+    if init is None:
+        splits = _load_splits(config)
+        model, info = _build(config, splits[0])
+    else:
+        model, info = _read_start(init)
+        splits = _load_splits(config, info.labels)
+        info = replace(info, labels=splits[0].labels, statistics=count_labels(splits[0].targets()))
+        config = replace(config, model=info.model)
     if out.exists():
         shutil.rmtree(out)
     out.mkdir(parents=True)
@@ -125,7 +140,10 @@ def _check_machine(config: Config) -> None:
 
 
 def _load_splits(config: Config, labels: tuple[str, ...] | None = None) -> tuple[Split, Split]:
-    training = load_split(config.data, config.data.train, labels)
+    if labels is None:
+        training = load_split(config.data, config.data.train)
+    else:
+        training = load_split_for(config.data, config.data.train, labels)
     validation = load_split(config.data, config.data.val, training.labels)
     if not (validation.targets() == POSITIVE).any():
         raise DataError(
@@ -138,7 +156,7 @@ def _load_splits(config: Config, labels: tuple[str, ...] | None = None) -> tuple
 def _fit(
     config: Config,
     run: Path,
-    model: LCNet,
+    model: Classifier,
     info: ModelInfo,
     training: Split,
     validation: Split,
@@ -148,32 +166,59 @@ def _fit(
     recipe = config.train
     _tell(_summary(config, model, training, validation))
     keep_best = KeepBest(run / "model", info)
-    _fit_quietly(
-        _trainer(config, run, keep_best),
-        Learner(model, recipe),
-        train_loader(
-            ImageLabels(training, train_transform(info.preprocessing, recipe)),
-            batch_size=recipe.batch_size,
-            workers=config.data.workers,
-            seed=recipe.seed,
-        ),
-        eval_loader(
-            ImageLabels(validation, eval_transform(info.preprocessing)),
-            batch_size=recipe.batch_size,
-            workers=config.data.workers,
-        ),
-        checkpoint,
-    )
+    loaders = _loaders(config, model, info, training, validation)
+    trainer, learner = _trainer(config, run, keep_best), Learner(model, recipe)
+    _fit_quietly(trainer, learner, *loaders, checkpoint)
     _tell(f"best validation mAP {keep_best.best:.1f}, epoch {keep_best.best_epoch + 1}")
     _tell(f"run folder: {run}")
     evaluate(run, split=config.data.val, quiet=True)
     return run
 
 
-def _build(config: Config, training: Split) -> tuple[LCNet, ModelInfo]:
+def _loaders(
+    config: Config, model: Classifier, info: ModelInfo, training: Split, validation: Split
+) -> tuple[Batches, Batches]:
+    """The batches to train on and to validate on, of pictures or of cached features."""
+    recipe, workers = config.train, config.data.workers
+    size = recipe.batch_size
+    measured: Pictures = ImageLabels(validation, eval_transform(info.preprocessing))
+    if recipe.cache_features:
+        seen: Pictures = ImageLabels(training, eval_transform(info.preprocessing))
+        seen = _cache(config, model, seen, "training", mirrored=recipe.flip)
+        measured = _cache(config, model, measured, "validation")
+        workers = 0
+    else:
+        seen = ImageLabels(training, train_transform(info.preprocessing, recipe))
+    return (
+        train_loader(seen, batch_size=size, workers=workers, seed=recipe.seed),
+        eval_loader(measured, batch_size=size, workers=workers),
+    )
+
+
+def _cache(
+    config: Config, model: Classifier, pictures: Pictures, what: str, *, mirrored: bool = False
+) -> CachedMaps:
+    """The features of all pictures, in the run's precision, on the accelerator if there is one."""
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    kind = {"fp32": None, "bf16": torch.bfloat16, "fp16": torch.float16}[config.train.precision]
+    loader = eval_loader(pictures, batch_size=config.train.batch_size, workers=config.data.workers)
+    model = model.to(device).eval()
+    with torch.autocast(device.type, dtype=kind, enabled=kind is not None):
+        cached = cache_maps(
+            track(loader, f"Features of the {what} pictures, batches", len(loader)),
+            lambda images: model.maps(images.to(device)),
+            mirrored=mirrored,
+        )
+    _tell(f"features of {len(cached):,} {what} pictures: {cached.size / 2**30:.1f} GiB in memory")
+    return cached
+
+
+def _build(config: Config, training: Split) -> tuple[Classifier, ModelInfo]:
     """The model to train and what its folder will say of it."""
     statistics = count_labels(training.targets())
     vectors = None
+    if config.model.backbone_weights and config.model.pretrained:
+        config = replace(config, model=replace(config.model, pretrained=False))
     if config.model.label_vectors:
         vectors = torch.from_numpy(read_vectors(Path(config.model.label_vectors), training.labels))
     spec = describe_backbone(config.model.backbone, config.model.view_size)
@@ -185,6 +230,8 @@ def _build(config: Config, training: Split) -> tuple[LCNet, ModelInfo]:
         vectors=vectors,
         shares=torch.from_numpy(statistics.shares()),
     )
+    if config.model.backbone_weights:
+        load_backbone_weights(model.backbone.features, Path(config.model.backbone_weights))
     _check_forward(config, model)
     info = ModelInfo(
         labels=training.labels,
@@ -196,7 +243,19 @@ def _build(config: Config, training: Split) -> tuple[LCNet, ModelInfo]:
     return model, info
 
 
-def _check_forward(config: Config, model: LCNet) -> None:
+def _read_start(path: Path) -> tuple[Classifier, ModelInfo]:
+    """The model to train on, from a model or run folder or a published checkpoint."""
+    if is_model(path):
+        model, info = load_model(path), read_info(path)
+    else:
+        made = read_model(path, Choices())
+        model, info = made.model, made.info
+        for line in made.report:
+            _tell(line)
+    return model.requires_grad_(True).train(), info
+
+
+def _check_forward(config: Config, model: Classifier) -> None:
     """Raises ConfigError if a picture does not go through, as with a backbone without a map."""
     size = config.model.view_size
     try:
@@ -265,7 +324,7 @@ def _tell(text: str) -> None:
     rich.get_console().print(text, markup=False, highlight=False, soft_wrap=True)
 
 
-def _summary(config: Config, model: LCNet, training: Split, validation: Split) -> str:
+def _summary(config: Config, model: Classifier, training: Split, validation: Split) -> str:
     weights = sum(weight.numel() for weight in model.parameters())
     views = config.model.crop_level**2 + 1
     return (

@@ -100,6 +100,10 @@ def without(key: str) -> dict[str, Any]:
             "images[1]: expected each id once, got 1 twice",
         ),
         (
+            changed("images", [{"id": 1, "file_name": "a"}, {"id": 7, "file_name": "./a"}]),
+            "image 7: expected each file_name once, got './a' already as image 1",
+        ),
+        (
             changed("categories", [{"id": 1, "name": "dog"}, {"id": 18, "name": "dog"}]),
             "expected each label name once, got 'dog' twice",
         ),

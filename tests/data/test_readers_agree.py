@@ -10,6 +10,7 @@ from PIL import Image
 from lcnet.data.coco import read_coco
 from lcnet.data.dataset import Split, read_image
 from lcnet.data.folder import read_folder
+from lcnet.data.rope import read_rope
 from lcnet.data.table import read_table
 from lcnet.data.voc import read_voc
 
@@ -51,6 +52,16 @@ def coco(root: Path, labels: Sequence[str] | None) -> Split:
 
 
 def voc(root: Path, labels: Sequence[str] | None) -> Split:
+    write_year(root)
+    return read_voc(root, "train", labels)
+
+
+def voc_as_released(root: Path, labels: Sequence[str] | None) -> Split:
+    write_year(root / "train/VOCdevkit/VOC2007")
+    return read_voc(root, "train", labels)
+
+
+def write_year(root: Path) -> None:
     for folder in ("Annotations", "ImageSets/Main"):
         (root / folder).mkdir(parents=True)
     for name, present in PICTURES.items():
@@ -60,15 +71,25 @@ def voc(root: Path, labels: Sequence[str] | None) -> Split:
         draw(root / "JPEGImages" / name)
     listed = "\n".join(Path(name).stem for name in PICTURES)
     (root / "ImageSets/Main/train.txt").write_text(listed)
-    return read_voc(root, "train", labels)
 
 
-def table_of_columns(root: Path, labels: Sequence[str] | None) -> Split:
+def lines_of_columns() -> list[str]:
     rows = [
         ",".join([name, *(str(int(label in present)) for label in LABELS)])
         for name, present in PICTURES.items()
     ]
-    return table(root, labels, ["picture," + ",".join(LABELS), *rows])
+    return ["picture," + ",".join(LABELS), *rows]
+
+
+def rope(root: Path, labels: Sequence[str] | None) -> Split:
+    (root / "imageLabelsTrain.csv").write_text("\n".join(lines_of_columns()))
+    for name in PICTURES:
+        draw(root / "ropeTrain" / name)
+    return read_rope(root, "train", labels)
+
+
+def table_of_columns(root: Path, labels: Sequence[str] | None) -> Split:
+    return table(root, labels, lines_of_columns())
 
 
 def table_of_names(root: Path, labels: Sequence[str] | None) -> Split:
@@ -90,7 +111,10 @@ def folder(root: Path, labels: Sequence[str] | None) -> Split:
     return read_folder(root, "train", labels)
 
 
-@pytest.mark.parametrize("reader", [coco, voc, table_of_columns, table_of_names, folder])
+FORMATS = [coco, voc, voc_as_released, table_of_columns, table_of_names, folder, rope]
+
+
+@pytest.mark.parametrize("reader", FORMATS)
 def test_every_format_gives_the_same_labels_targets_and_pictures(
     tmp_path: Path, reader: Reader
 ) -> None:
@@ -102,7 +126,7 @@ def test_every_format_gives_the_same_labels_targets_and_pictures(
         assert read_image(sample.path, sample.source).size == (4, 3)
 
 
-@pytest.mark.parametrize("reader", [coco, voc, table_of_columns, table_of_names, folder])
+@pytest.mark.parametrize("reader", FORMATS)
 def test_every_format_follows_the_given_order_of_labels(tmp_path: Path, reader: Reader) -> None:
     backwards = LABELS[::-1]
     split = reader(tmp_path, backwards)

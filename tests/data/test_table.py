@@ -48,6 +48,12 @@ def test_pictures_are_found_from_the_root_and_rows_by_their_line(tmp_path: Path)
     assert [sample.source for sample in samples] == ["lists/train.csv:2", "lists/train.csv:5"]
 
 
+def test_pictures_may_have_a_folder_of_their_own(tmp_path: Path) -> None:
+    write(tmp_path, "picture,dog\nimg/a.jpg,1\n")
+    split = read_table(tmp_path, "train.csv", pictures=tmp_path / "photos")
+    assert split.samples[0].path == tmp_path / "photos/img/a.jpg"
+
+
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig"])
 def test_text_is_utf8_with_or_without_a_mark(tmp_path: Path, encoding: str) -> None:
     split = read_table(write(tmp_path, "Bild,Kätzchen\n猫.jpg,1\n".encode(encoding)), "train.csv")
@@ -74,6 +80,12 @@ def test_one_column_of_names_marks_those_and_no_others(tmp_path: Path) -> None:
 def test_the_separator_can_be_chosen(tmp_path: Path) -> None:
     write(tmp_path, 'picture,labels\na.jpg,"dog, cat"\nb.jpg,a|b\n')
     assert read_table(tmp_path, "train.csv", separator=",").labels == ("a|b", "cat", "dog")
+
+
+def test_without_a_separator_no_column_lists_names(tmp_path: Path) -> None:
+    write(tmp_path, "picture,labels\na.jpg,dog\n")
+    with pytest.raises(DataError, match=r"^train.csv:2: column 'labels': expected 1, 0 .*'dog'"):
+        read_table(tmp_path, "train.csv", separator=None)
 
 
 def test_given_labels_set_the_order_of_names_and_may_be_more(tmp_path: Path) -> None:

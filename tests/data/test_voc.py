@@ -99,6 +99,65 @@ def test_two_years_are_not_guessed_between(tmp_path: Path) -> None:
         read_voc(tmp_path, "train")
 
 
+def released(root: Path, split: str, pictures: dict[str, str | bytes]) -> Path:
+    """A split with a tree of its own, as the release has it."""
+    write(root / split / "VOCdevkit/VOC2007", pictures, split)
+    return root
+
+
+@pytest.mark.parametrize("inner", ["VOCdevkit/VOC2007", "VOC2012"])
+def test_a_split_may_have_a_tree_of_its_own(tmp_path: Path, inner: str) -> None:
+    for split, object_of in (("train", "dog"), ("val", "cat"), ("test", "cow")):
+        write(tmp_path / split / inner, {split: annotation((object_of, 0))}, split)
+    for split, object_of in (("train", "dog"), ("val", "cat"), ("test", "cow")):
+        read = read_voc(tmp_path, split)
+        assert read.labels == LABELS
+        assert read.samples[0].path == tmp_path / split / inner / f"JPEGImages/{split}.jpg"
+        assert read.targets().tolist() == [[int(label == object_of) for label in LABELS]]
+        assert read.name == split
+
+
+def test_the_tree_of_the_split_comes_before_one_of_all_splits(tmp_path: Path) -> None:
+    small(tmp_path / "VOCdevkit/VOC2012")
+    write(tmp_path / "VOCdevkit/VOC2012", {"000009": annotation()}, "val")
+    released(tmp_path, "train", {"1": annotation()})
+    assert [s.path.stem for s in read_voc(tmp_path, "train").samples] == ["1"]
+    assert [s.path.stem for s in read_voc(tmp_path, "val").samples] == ["000009"]
+
+
+def test_other_names_are_taken_from_the_trees_of_all_splits(tmp_path: Path) -> None:
+    released(tmp_path, "train", {"1": annotation(("crack", 0))})
+    released(tmp_path, "val", {"2": annotation(("bolt", 0))})
+    assert read_voc(tmp_path, "train").labels == ("bolt", "crack")
+    assert read_voc(tmp_path, "val").targets().tolist() == [[1, 0]]
+
+
+def test_a_wrong_annotation_is_named_with_its_tree(tmp_path: Path) -> None:
+    released(tmp_path, "train", {"1": annotation()})
+    released(tmp_path, "val", {"1": annotation(("dog", 2))})
+    with pytest.raises(DataError, match=r"^val/VOCdevkit/VOC2007/Annotations/1.xml: object 1: "):
+        read_voc(tmp_path, "train")
+
+
+def test_two_years_of_a_split_are_not_guessed_between(tmp_path: Path) -> None:
+    released(tmp_path, "train", {"1": annotation()})
+    small(tmp_path / "train/VOC2012")
+    with pytest.raises(DataError, match="got train/VOC2012 and train/VOCdevkit/VOC2007"):
+        read_voc(tmp_path, "train")
+
+
+def test_a_split_without_a_tree_names_those_that_have_one(tmp_path: Path) -> None:
+    released(released(tmp_path, "val", {"1": annotation()}), "train", {"1": annotation()})
+    with pytest.raises(DataError, match=r"^test: .*test.VOCdevkit \(there are: train, val\)"):
+        read_voc(tmp_path, "test")
+
+
+def test_a_tree_without_the_list_of_its_split_names_the_lists_it_has(tmp_path: Path) -> None:
+    write(tmp_path / "val/VOCdevkit/VOC2007", {"1": annotation()}, "trainval")
+    with pytest.raises(DataError, match=r"^val: .*Main.val.txt \(there are: trainval\)"):
+        read_voc(tmp_path, "val")
+
+
 def test_a_picture_has_the_suffix_of_its_filename_if_that_is_one(tmp_path: Path) -> None:
     write(
         tmp_path,

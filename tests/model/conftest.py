@@ -2,7 +2,8 @@ import pytest
 import torch
 
 from lcnet import config
-from lcnet.model.lcnet import LCNet, build_model
+from lcnet.model.build import build_model
+from lcnet.model.lcnet import LCNet
 
 
 def tiny_settings(**changes: object) -> config.Model:

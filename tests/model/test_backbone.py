@@ -31,7 +31,7 @@ def test_a_local_folder_gives_its_weights_and_its_preprocessing(local_weights):
         (0.4, 0.5, 0.6),
         "bilinear",
     )
-    backbone = build_backbone(spec, 16, pretrained_from=name)
+    backbone = build_backbone(spec, pretrained_from=name)
     for key, weight in backbone.features.state_dict().items():
         assert weight.equal(features.state_dict()[key]), key
 
@@ -42,20 +42,20 @@ def test_build_options_of_a_local_folder_are_kept(local_weights):
     content["model_args"] = {"output_stride": 8}
     (folder / "config.json").write_text(json.dumps(content))
     spec = describe_backbone(f"local-dir:{folder}", 64)
-    assert build_backbone(spec, 16)(torch.randn(1, 3, 64, 64)).shape == (1, 16, 8, 8)
+    assert build_backbone(spec)(torch.randn(1, 3, 64, 64)).shape[2:] == (8, 8)
 
 
 @pytest.mark.parametrize("name", ["test_resnet", "test_convnext", "test_vit", "test_vit2"])
 def test_maps_are_the_backbone_s_features_in_their_places(name):
     spec = describe_backbone(name, 64)
-    backbone = build_backbone(spec, 16).eval()
+    backbone = build_backbone(spec).eval()
     views = torch.randn(2, 3, 64, 64)
     maps = backbone(views)
     features = backbone.features.forward_features(views)
     if features.ndim == 3:
         features = features[:, backbone.features.num_prefix_tokens :].transpose(1, 2)
-    expected = backbone.project(features.flatten(2).transpose(1, 2))
-    torch.testing.assert_close(maps.flatten(2).transpose(1, 2), expected, atol=1e-5, rtol=1e-4)
+    assert maps.shape[1] == backbone.channels
+    torch.testing.assert_close(maps.flatten(2), features.flatten(2), atol=1e-5, rtol=1e-4)
 
 
 def test_a_backbone_that_gives_channels_last_is_understood():
@@ -66,16 +66,15 @@ def test_a_backbone_that_gives_channels_last_is_understood():
         def forward_features(self, views):
             return views.permute(0, 2, 3, 1)
 
-    backbone = Backbone(Swinlike(), 4)
+    backbone = Backbone(Swinlike())
     views = torch.randn(1, 3, 5, 6)
-    expected = backbone.project(views[0, :, 2, 3])
-    torch.testing.assert_close(backbone(views)[0, :, 2, 3], expected)
+    assert backbone(views).equal(views)
 
 
 def test_a_vision_transformer_is_built_for_the_view_size():
     spec = describe_backbone("test_vit", 48)
     assert spec.options == {"img_size": 48}
-    assert build_backbone(spec, 8)(torch.randn(1, 3, 48, 48)).shape == (1, 8, 3, 3)
+    assert build_backbone(spec)(torch.randn(1, 3, 48, 48)).shape[2:] == (3, 3)
 
 
 def test_a_spec_comes_back_from_json():
@@ -84,7 +83,7 @@ def test_a_spec_comes_back_from_json():
 
 
 def test_chunks_limit_how_many_views_pass_at_once():
-    backbone = build_backbone(describe_backbone("test_resnet", 32), 8, chunk=3).eval()
+    backbone = build_backbone(describe_backbone("test_resnet", 32), chunk=3).eval()
     sizes = []
     backbone.features.conv1.register_forward_pre_hook(lambda _, args: sizes.append(len(args[0])))
     backbone(torch.randn(7, 3, 32, 32))
@@ -111,7 +110,7 @@ def test_a_local_folder_without_weights_or_sense_is_named(local_weights):
     spec = describe_backbone(name, 64)
     (folder / "model.safetensors").unlink()
     with pytest.raises(ConfigError, match="no pretrained weights") as error:
-        build_backbone(spec, 8, pretrained_from=name)
+        build_backbone(spec, pretrained_from=name)
     assert "\n" not in str(error.value)
     (folder / "config.json").write_text("[]")
     with pytest.raises(ConfigError, match="is not timm's format"):

@@ -40,7 +40,8 @@ def read_coco(root: Path, split: str, labels: Sequence[str] | None = None) -> Sp
 
     Pictures are expected in `root/{split}`. A label is present if any object has it, crowds
     (`iscrowd`) included, and absent otherwise. Without `labels` they are the file's, in ascending
-    order of id. Raises DataError for a file that is not COCO or has an object of another label.
+    order of id. Raises DataError for a file that is not COCO, lists a picture twice or has an
+    object of another label.
     """
     content = _load(root, split)
     where = f"instances_{split}.json"
@@ -48,6 +49,7 @@ def read_coco(root: Path, split: str, labels: Sequence[str] | None = None) -> Sp
     files = _by_id(content, "images", "file_name", where)
     if not files:
         raise DataError(f"{where}: no images. Choose a split that has pictures.")
+    _check_files(files, where)
     named = check_labels([names[key] for key in sorted(names)], where)
     order = named if labels is None else check_labels(labels, "labels")
 
@@ -89,6 +91,17 @@ def _load(root: Path, split: str) -> dict[str, Any]:
             f"got {type(content).__name__}. Write the file in COCO's format."
         )
     return content
+
+
+def _check_files(files: dict[int, str], where: str) -> None:
+    first: dict[Path, int] = {}
+    for image, file in files.items():
+        earlier = first.setdefault(Path(file), image)
+        if earlier != image:
+            raise DataError(
+                f"{where}: image {image}: expected each file_name once, got {file!r} already as "
+                f"image {earlier}. Join the two."
+            )
 
 
 def _entries(content: dict[str, Any], key: str, where: str) -> list[Any]:

@@ -9,8 +9,10 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Sampler
 
 from lcnet.data.dataset import Draw, ImageLabels
+from lcnet.data.feature_cache import CachedMaps
 
 Batches = DataLoader[tuple[Tensor, Tensor]]
+Pictures = ImageLabels | CachedMaps
 
 
 class SeededSampler(Sampler[Draw]):
@@ -37,20 +39,20 @@ class SeededSampler(Sampler[Draw]):
             yield Draw(int(index), int(seeds[index]))
 
 
-def train_loader(data: ImageLabels, *, batch_size: int, workers: int, seed: int) -> Batches:
+def train_loader(data: Pictures, *, batch_size: int, workers: int, seed: int) -> Batches:
     """Shuffled batches; a last, smaller one is left out, since batch norm would overrate it."""
     sampler = SeededSampler(len(data), seed)
     full = len(data) >= batch_size
     return _loader(data, batch_size, workers, sampler=sampler, drop_last=full)
 
 
-def eval_loader(data: ImageLabels, *, batch_size: int, workers: int) -> Batches:
+def eval_loader(data: Pictures, *, batch_size: int, workers: int) -> Batches:
     """All samples in their own order."""
     return _loader(data, batch_size, workers)
 
 
 def _loader(
-    data: ImageLabels,
+    data: Pictures,
     batch_size: int,
     workers: int,
     *,

@@ -1,13 +1,15 @@
 """From the data settings to the samples of a split, whatever the format."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from lcnet import config
 from lcnet.data.coco import read_coco
-from lcnet.data.dataset import Split
+from lcnet.data.dataset import POSITIVE, Split
 from lcnet.data.digits import read_digits
 from lcnet.data.folder import read_folder
+from lcnet.data.rope import read_rope
 from lcnet.data.table import read_table
 from lcnet.data.voc import read_voc
 from lcnet.errors import DataError
@@ -24,18 +26,22 @@ READERS: dict[str, Reader] = {
         root, split, labels, separator=data.separator
     ),
     "folder": lambda data, root, split, labels: read_folder(root, split, labels),
+    "rope": lambda data, root, split, labels: read_rope(root, split, labels),
 }
 
 
 def load_split(data: config.Data, split: str, labels: Sequence[str] | None = None) -> Split:
     """The samples of a split, their targets in the order of `labels` (the reader's own if none).
 
-    Raises DataError if the data cannot be read, is empty, has a label that is not among `labels`,
-    or lists a picture that does not exist.
+    Where `data.images` is `annotated`, pictures without any present label are left out, also those
+    of which some labels are unknown. Raises DataError if the data cannot be read, is empty, has a
+    label that is not among `labels`, or lists a picture that does not exist.
     """
     samples = READERS[data.format](data, Path(data.root), split, labels)
     if not samples.samples:
         raise DataError(f"{data.root}: split {split!r} is empty (expected at least one picture).")
+    if data.images == "annotated":
+        samples = _annotated(samples, data.root)
     missing = [sample for sample in samples.samples if not sample.path.is_file()]
     if missing:
         first = missing[0]
@@ -45,3 +51,36 @@ def load_split(data: config.Data, split: str, labels: Sequence[str] | None = Non
             "Correct the paths, set --data.root, or drop the rows."
         )
     return samples
+
+
+def load_split_for(data: config.Data, split: str, labels: Sequence[str]) -> Split:
+    """The samples of a split for a model with the given labels, their targets in its order.
+
+    If the model has no names for its labels (`unnamed`) and the data set has as many, they are
+    taken for the same, in the data set's order. Raises DataError as `load_split` does.
+    """
+    if tuple(labels) != unnamed(len(labels)):
+        return load_split(data, split, labels)
+    samples = load_split(data, split)
+    if len(samples.labels) != len(labels):
+        raise DataError(
+            f"{split}: expected {len(labels)} labels, as many as the model has, which knows no "
+            f"names for them, got {len(samples.labels)}. Choose the data set that it was trained "
+            "on."
+        )
+    return samples
+
+
+def unnamed(number: int) -> tuple[str, ...]:
+    """What labels are called whose names nobody gave: label_1, label_2 and so on."""
+    return tuple(f"label_{place}" for place in range(1, number + 1))
+
+
+def _annotated(split: Split, root: str) -> Split:
+    kept = tuple(sample for sample in split.samples if POSITIVE in sample.targets)
+    if not kept:
+        raise DataError(
+            f"{root}: split {split.name!r}: expected a picture with a present label, got none in "
+            f"{len(split):,} pictures. Set --data.images all, or mark labels as present."
+        )
+    return replace(split, samples=kept)

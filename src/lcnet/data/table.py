@@ -36,12 +36,18 @@ class _Row(NamedTuple):
 
 
 def read_table(
-    root: Path, split: str, labels: Sequence[str] | None = None, *, separator: str = "|"
+    root: Path,
+    split: str,
+    labels: Sequence[str] | None = None,
+    *,
+    separator: str | None = "|",
+    pictures: Path | None = None,
 ) -> Split:
     """The pictures of the comma-separated UTF-8 file `split`, a path relative to `root`.
 
-    The header names the columns. The first column holds the picture's path, relative to `root`.
-    What follows is one of two forms, told apart by the content:
+    The header names the columns. The first column holds the picture's path, relative to the folder
+    `pictures`, which is `root` if None. What follows is one of two forms, told apart by the
+    content; with `separator` None it is the first:
 
     - One column per label, each cell one of `MARKS`. A row that ends early is unknown from there.
     - One column of label names joined by `separator`; an empty cell is a picture without labels.
@@ -54,12 +60,13 @@ def read_table(
     """
     check_root(root, f"{split} and the pictures that it lists")
     columns, rows = _load(root, split)
-    if _lists_names(columns, rows, labels):
+    if separator is not None and _lists_names(columns, rows, labels):
         order, targets = _from_names(split, rows, labels, separator)
     else:
         order, targets = _from_columns(split, columns, rows, labels)
+    folder = root if pictures is None else pictures
     samples = tuple(
-        Sample(root / row.picture, marks, f"{split}:{row.line}")
+        Sample(folder / row.picture, marks, f"{split}:{row.line}")
         for row, marks in zip(rows, targets, strict=True)
     )
     return Split(order, samples, split)

@@ -39,6 +39,7 @@ LABELS = (
     "tvmonitor",
 )
 """The labels of all VOC years, in alphabetical order, as the challenge lists them."""
+DEVKIT = "VOCdevkit"
 INSIDE = "JPEGImages/, Annotations/ and ImageSets/Main/"
 DIFFICULT = {"positive": POSITIVE, "negative": NEGATIVE, "unknown": UNKNOWN}
 
@@ -53,21 +54,23 @@ def read_voc(
     """The pictures that `ImageSets/Main/{split}.txt` lists, marked by their objects.
 
     `root` is the folder of a year, or a folder with a single such `VOC2007` or
-    `VOCdevkit/VOC2007` in it. A label is present if any object has it that is not difficult; if
-    only difficult objects do, it is what `difficult` says. Pictures are `JPEGImages/{id}.jpg`, or
-    with the suffix that `<filename>` has. Without `labels` they are VOC's 20, or, if any file in
-    `Annotations` has another name, the sorted names of all of them. Raises DataError for files
-    that are missing, are not VOC or have an object of another label.
+    `VOCdevkit/VOC2007` in it. If `root/{split}` holds such a folder, that one is read, as the
+    release has it. A label is present if any object has it that is not difficult; if only
+    difficult objects do, it is what `difficult` says. Pictures are `JPEGImages/{id}.jpg`, or with
+    the suffix that `<filename>` has. Without `labels` they are VOC's 20, or, if any file in
+    `Annotations` (of all splits) has another name, the sorted names of all of them. Raises
+    DataError for files that are missing, are not VOC or have an object of another label.
     """
-    year = _year_folder(root)
+    year, together = _year_folders(root, split)
     listed = _listed(year, split)
-    order = check_labels(_names(year) if labels is None else labels, "labels")
+    order = check_labels(_names(together, root) if labels is None else labels, "labels")
     samples = []
     for identity, source in listed.items():
-        picture = _parse(year / "Annotations" / f"{identity}.xml", source)
+        file = year / "Annotations" / f"{identity}.xml"
+        picture, place = _parse(file, root, source), _place(file, root)
         path = year / "JPEGImages" / f"{identity}{_suffix(picture)}"
         marks: dict[str, int] = {}
-        for name, is_difficult, where in _objects(picture, identity):
+        for name, is_difficult, where in _objects(picture, place):
             check_known(name, order, where)
             if not is_difficult:
                 marks[name] = POSITIVE
@@ -77,21 +80,37 @@ def read_voc(
     return Split(order, tuple(samples), split)
 
 
-def _year_folder(root: Path) -> Path:
+def _year_folders(root: Path, split: str) -> tuple[Path, list[Path]]:
+    """The year's folder that `split` is read from, and those whose labels belong together."""
     check_root(root, INSIDE)
+    of_splits = _years(root, "*/")
+    splits = {year.relative_to(root).parts[0] for year in of_splits}
+    if split in splits:
+        return _only([year for year in of_splits if root / split in year.parents], root), of_splits
     if _is_year(root):
-        return root
-    years = [
+        return root, [root]
+    years = _years(root)
+    if splits and not years:
+        raise missing_split(root / split / DEVKIT, split, splits)
+    return _only(years, root), years
+
+
+def _years(root: Path, below: str = "") -> list[Path]:
+    return [
         folder
-        for pattern in ("VOC[0-9]*", "VOCdevkit/VOC[0-9]*")
-        for folder in sorted(root.glob(pattern))
+        for pattern in ("VOC[0-9]*", f"{DEVKIT}/VOC[0-9]*")
+        for folder in sorted(root.glob(below + pattern))
         if _is_year(folder)
     ]
+
+
+def _only(years: list[Path], root: Path) -> Path:
     if len(years) != 1:
         got = " and ".join(str(year.relative_to(root)) for year in years) or "none"
         raise DataError(
-            f"data.root: expected {INSIDE} in {root}, or one year's folder that has them, "
-            f"got {got}. Set --data.root to the folder of a year."
+            f"data.root: expected {INSIDE} in {root}, or one year's folder that has them (one for "
+            f"all splits, or one in each split's folder), got {got}. "
+            "Set --data.root to the folder of a year, or move the others away."
         )
     return years[0]
 
@@ -131,11 +150,12 @@ def _splits(folder: Path) -> Iterable[str]:
     return (stem for stem in stems if stem.rpartition("_")[2] not in stems - {stem})
 
 
-def _names(year: Path) -> Sequence[str]:
+def _names(years: Iterable[Path], root: Path) -> Sequence[str]:
     found = {
         name
+        for year in years
         for path in sorted((year / "Annotations").glob("*.xml"))
-        for name, _, _ in _objects(_parse(path), path.stem)
+        for name, _, _ in _objects(_parse(path, root), _place(path, root))
     }
     return LABELS if found <= set(LABELS) else sorted(found)
 
@@ -149,8 +169,12 @@ class _WithoutDoctype(ElementTree.TreeBuilder):
         )
 
 
-def _parse(path: Path, source: str = "") -> ElementTree.Element:
-    where = f"Annotations/{path.name}"
+def _place(path: Path, root: Path) -> str:
+    return path.relative_to(root).as_posix()
+
+
+def _parse(path: Path, root: Path, source: str = "") -> ElementTree.Element:
+    where = _place(path, root)
     listed = f" (listed in {source})" if source else ""
     try:
         parser = ElementTree.XMLParser(target=_WithoutDoctype())
@@ -168,10 +192,10 @@ def _suffix(picture: ElementTree.Element) -> str:
     return suffix if suffix.lower() in PICTURE_SUFFIXES else ".jpg"
 
 
-def _objects(picture: ElementTree.Element, identity: str) -> Iterator[tuple[str, bool, str]]:
+def _objects(picture: ElementTree.Element, place: str) -> Iterator[tuple[str, bool, str]]:
     """Each object's label, whether it is difficult, and where it stands."""
     for number, entry in enumerate(picture.findall("object"), start=1):
-        where = f"Annotations/{identity}.xml: object {number}"
+        where = f"{place}: object {number}"
         name = (entry.findtext("name") or "").strip()
         difficult = entry.findtext("difficult", default="0").strip()
         if not name:

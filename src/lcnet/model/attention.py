@@ -7,7 +7,8 @@ from torch import Tensor, nn
 class Attention(nn.Module):
     """Multi-head scaled dot-product attention (Vaswani et al. 2017, equation 1).
 
-    `forward` never materialises the attention weights; `weights` computes them on request.
+    `forward` never materialises the attention weights; `weights` computes them on request. Places
+    are codes that are added to queries and keys, and never to what is gathered.
     """
 
     def __init__(self, width: int, heads: int, *, dropout: float = 0.0) -> None:
@@ -19,20 +20,39 @@ class Attention(nn.Module):
         self.value = nn.Linear(width, width)
         self.out = nn.Linear(width, width)
 
-    def forward(self, queries: Tensor, memory: Tensor) -> Tensor:
+    def forward(
+        self,
+        queries: Tensor,
+        memory: Tensor,
+        *,
+        query_place: Tensor | None = None,
+        key_place: Tensor | None = None,
+    ) -> Tensor:
         """What each query (B Q D) gathers from the memory (B M D): B Q D."""
         gathered = F.scaled_dot_product_attention(
-            self._split(self.query(queries)),
-            self._split(self.key(memory)),
+            self._split(self.query(_placed(queries, query_place))),
+            self._split(self.key(_placed(memory, key_place))),
             self._split(self.value(memory)),
             dropout_p=self.dropout if self.training else 0.0,
         )  # B heads Q D/heads
         return self.out(gathered.transpose(1, 2).flatten(2))
 
-    def weights(self, queries: Tensor, memory: Tensor) -> Tensor:
+    def weights(
+        self,
+        queries: Tensor,
+        memory: Tensor,
+        *,
+        query_place: Tensor | None = None,
+        key_place: Tensor | None = None,
+    ) -> Tensor:
         """How much each query attends to each memory token: B heads Q M, rows sum to 1."""
-        query, key = self._split(self.query(queries)), self._split(self.key(memory))
+        query = self._split(self.query(_placed(queries, query_place)))
+        key = self._split(self.key(_placed(memory, key_place)))
         return (query @ key.mT / query.shape[-1] ** 0.5).softmax(dim=-1)
 
     def _split(self, tokens: Tensor) -> Tensor:
         return tokens.unflatten(-1, (self.heads, -1)).transpose(1, 2)
+
+
+def _placed(tokens: Tensor, place: Tensor | None) -> Tensor:
+    return tokens if place is None else tokens + place

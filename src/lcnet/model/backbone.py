@@ -1,4 +1,4 @@
-"""Any timm model, CNN or ViT, as a map of features of one width."""
+"""Any timm model, CNN or ViT, as a map of features."""
 
 import difflib
 import json
@@ -128,24 +128,20 @@ def _local_config(folder: Path) -> tuple[str, dict[str, Any], dict[str, Any]]:
 
 
 class Backbone(nn.Module):
-    """A timm model's last feature map, brought to one width by a linear layer."""
+    """A timm model's last feature map."""
 
     features: Any
     """A timm model; timm declares no common type."""
 
-    def __init__(self, features: Any, width: int = 0, *, chunk: int = 0) -> None:
-        """Take a timm model without classifier; width 0 leaves its features as they are.
-
-        `chunk` views pass at a time (0: all).
-        """
+    def __init__(self, features: Any, *, chunk: int = 0) -> None:
+        """Take a timm model without classifier; `chunk` views pass at a time (0: all)."""
         super().__init__()
         self.features = features
-        self.width = width or features.num_features
-        self.project = nn.Linear(features.num_features, width) if width else nn.Identity()
+        self.channels: int = features.num_features
         self.chunk = chunk
 
     def forward(self, views: Tensor) -> Tensor:
-        """One feature map per view (N 3 h w): N D h' w'.
+        """One feature map per view (N 3 h w): N C h' w'.
 
         Chunks give equal results in evaluation; in training, batch norm sees a chunk at a time.
         """
@@ -160,13 +156,11 @@ class Backbone(nn.Module):
             patches = features[:, getattr(self.features, "num_prefix_tokens", 0) :]
             features = patches.unflatten(1, self.features.patch_embed.grid_size)
         elif getattr(self.features, "output_fmt", "NCHW") == "NCHW":
-            features = features.permute(0, 2, 3, 1)
-        return self.project(features).permute(0, 3, 1, 2)
+            return features
+        return features.permute(0, 3, 1, 2)
 
 
-def build_backbone(
-    spec: BackboneSpec, width: int = 0, *, pretrained_from: str = "", chunk: int = 0
-) -> Backbone:
+def build_backbone(spec: BackboneSpec, *, pretrained_from: str = "", chunk: int = 0) -> Backbone:
     """A backbone with random weights, or with those that timm finds under `pretrained_from`.
 
     Raises ConfigError if timm cannot build the model or the weights cannot be had.
@@ -190,7 +184,7 @@ def build_backbone(
         for part in features.modules():
             if isinstance(part, nn.LeakyReLU):
                 part.negative_slope = spec.leaky_slope
-    return Backbone(features, width, chunk=chunk)
+    return Backbone(features, chunk=chunk)
 
 
 def _build_features(spec: BackboneSpec, pretrained_from: str) -> Any:

@@ -1,6 +1,7 @@
 """What every model of this project is: pictures -> views -> feature maps -> a head -> logits.
 
-Letters for shapes: B images, V views, T image tokens, L labels, D width, H and W pixels.
+Letters for shapes: B images, V views, T image tokens, L labels, C channels of a
+feature map, D width of a token, H and W pixels.
 """
 
 from torch import Tensor, nn
@@ -10,7 +11,7 @@ from lcnet.model.crops import Crops
 
 
 class Classifier(nn.Module):
-    """Crop-Forwarding and a backbone; subclasses add what turns feature maps into logits."""
+    """Crop-Forwarding and a backbone; subclasses add the head, which turns maps into logits."""
 
     def __init__(self, crops: Crops, backbone: Backbone) -> None:
         super().__init__()
@@ -19,13 +20,17 @@ class Classifier(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """The logits (B L, float32) of images (B 3 H W, RGB, normalised for the backbone)."""
-        raise NotImplementedError
+        return self.score(self.maps(images)).float()
 
     def maps(self, images: Tensor) -> Tensor:
-        """The feature maps of all views of each image: B V D h w."""
+        """The feature maps of all views of each image: B V C h w."""
         views = self.crops(images)  # B V 3 S S
         maps: Tensor = self.backbone(views.flatten(0, 1))
         return maps.unflatten(0, views.shape[:2])
+
+    def score(self, maps: Tensor) -> Tensor:
+        """The head: the logits (B L) of feature maps (B V C h w)."""
+        raise NotImplementedError
 
     def undecayed(self) -> list[Tensor]:
         """Matrices of the head that weight decay would only shrink, such as label tokens."""

@@ -1,5 +1,7 @@
 """CvT-w24, a backbone of the release that timm lacks, from `transformers` (extra `[cvt]`)."""
 
+import re
+from collections.abc import Mapping
 from typing import Any
 
 from torch import Tensor, nn
@@ -58,3 +60,42 @@ def build_cvt(*, pretrained: bool) -> CvtFeatures:
         return CvtFeatures(CvtForImageClassification.from_pretrained(HUB_NAME))
     settings = CvtConfig(embed_dim=[192, 768, 1024], num_heads=[3, 12, 16], depth=[2, 2, 20])
     return CvtFeatures(CvtForImageClassification(settings))
+
+
+NAMES = (
+    (r"^norm\.", "norm."),
+    (r"^stage(\d)\.", r"cvt.encoder.stages.\1."),
+    (r"\.patch_embed\.proj\.", ".embedding.convolution_embeddings.projection."),
+    (r"\.patch_embed\.norm\.", ".embedding.convolution_embeddings.normalization."),
+    (r"\.blocks\.", ".layers."),
+    (r"\.attn\.conv_proj_([qkv])\.conv\.", r".attn.conv_proj_\1.convolution."),
+    (r"\.attn\.conv_proj_([qkv])\.bn\.", r".attn.conv_proj_\1.normalization."),
+    (
+        r"\.attn\.conv_proj_([qkv])\.",
+        r".attention.attention.convolution_projection_\1.convolution_projection.",
+    ),
+    (r"\.attn\.proj_([qkv])\.", r".attention.attention.projection_\1."),
+    (r"projection_q\.", "projection_query."),
+    (r"projection_k\.", "projection_key."),
+    (r"projection_v\.", "projection_value."),
+    (r"\.attn\.proj\.", ".attention.output.dense."),
+    (r"\.mlp\.fc1\.", ".intermediate.dense."),
+    (r"\.mlp\.fc2\.", ".output.dense."),
+    (r"\.norm1\.", ".layernorm_before."),
+    (r"\.norm2\.", ".layernorm_after."),
+)
+"""How the authors' names become those of transformers, in this order."""
+
+
+def checkpoint_filter_fn(weights: Mapping[str, Tensor], features: nn.Module) -> dict[str, Tensor]:
+    """The authors' weights under the names of `CvtFeatures`, without the classifier's.
+
+    It has the name and arguments of the function that timm's models have for this.
+    """
+    renamed = {}
+    for name, weight in weights.items():
+        if not name.startswith("head."):
+            for old, new in NAMES:
+                name = re.sub(old, new, name)
+            renamed[name] = weight
+    return renamed

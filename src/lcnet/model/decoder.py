@@ -49,9 +49,22 @@ class Read(nn.Module):
         )
         self.mlp_residual = Residual(width, dropout=dropout)
 
-    def forward(self, labels: Tensor, image: Tensor) -> Tensor:
-        """The label tokens (B L D) after reading the image tokens (B T D): B L D."""
-        labels = self.read_residual(labels, self.labels_read_image(labels, image))
+    def forward(
+        self,
+        labels: Tensor,
+        image: Tensor,
+        *,
+        query_place: Tensor | None = None,
+        key_place: Tensor | None = None,
+    ) -> Tensor:
+        """The label tokens (B L D) after reading the image tokens (B T D): B L D.
+
+        Places are codes for the attention alone (L D and T D), which LCNet does not use.
+        """
+        gathered = self.labels_read_image(
+            labels, image, query_place=query_place, key_place=key_place
+        )
+        labels = self.read_residual(labels, gathered)
         return self.mlp_residual(labels, self.mlp(labels))
 
 

@@ -45,16 +45,19 @@ def initialize(model: nn.Module, *, shares: Tensor | None = None) -> None:
                     nn.init.constant_(part.scale, 0.1)
             case Mapping():
                 nn.init.normal_(part.weight, std=part.weight.shape[-1] ** -0.5)
-                nn.init.zeros_(part.bias)
-                if shares is not None:
-                    with torch.no_grad():
-                        odds = torch.logit(shares.float(), eps=1e-6).clamp(-4, 4)
-                        part.bias.copy_(odds if len(part.bias) == len(odds) else odds.mean())
+                start_at_shares(part.bias, shares)
     tokens = [part.tokens for part in model.modules() if isinstance(part, LabelTokens)]
     for part in model.modules():
         if isinstance(part, ReleasedGraph) and tokens:
             with torch.no_grad():
                 part.nodes.copy_(tokens[0])
+
+
+@torch.no_grad()
+def start_at_shares(bias: Tensor, shares: Tensor | None) -> None:
+    """Set a head's bias to the log odds of the labels' shares; one bias for all to their mean."""
+    odds = torch.zeros(1) if shares is None else torch.logit(shares.float(), eps=1e-6).clamp(-4, 4)
+    bias.copy_(odds if len(odds) == len(bias) else odds.mean())
 
 
 def _own_parts(model: nn.Module) -> list[nn.Module]:

@@ -7,6 +7,7 @@ one per feature as released), D width, H and W pixels.
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -14,15 +15,15 @@ from torch import Tensor, nn
 
 from lcnet import config
 from lcnet.model.attention import Attention
-from lcnet.model.backbone import Backbone, BackboneSpec, build_backbone, describe_backbone
+from lcnet.model.backbone import Backbone
 from lcnet.model.classifier import Classifier
 from lcnet.model.crops import Crops
 from lcnet.model.decoder import Decoder, Exchange, LLCDLayer, Read
 from lcnet.model.graph import LabelGraph
 from lcnet.model.head import Mapping
+from lcnet.model.image_tokens import ImageTokens
 from lcnet.model.initialization import initialize
 from lcnet.model.labels import LabelTokens
-from lcnet.model.position import ImageTokens
 from lcnet.model.released import (
     ReleasedExchange,
     ReleasedGraph,
@@ -66,14 +67,13 @@ class LCNet(Classifier):
         self.decoder = decoder
         self.mapping = mapping
 
-    def forward(self, images: Tensor) -> Tensor:
-        """The logits (B L, float32) of images (B 3 H W, RGB, normalised for the backbone)."""
-        image = self.image_tokens(self.maps(images))  # B T D
-        labels = self.label_tokens().expand(len(images), -1, -1)  # B L D
-        graph = None if self.graph is None else self.graph().expand(len(images), -1, -1)  # B G D
+    def score(self, maps: Tensor) -> Tensor:
+        """The head: the logits (B L) of the feature maps of all views (B V C h w)."""
+        image = self.image_tokens(maps)  # B T D
+        labels = self.label_tokens().expand(len(maps), -1, -1)  # B L D
+        graph = None if self.graph is None else self.graph().expand(len(maps), -1, -1)  # B G D
         labels = self.decoder(labels, image, graph)  # B L D
-        logits: Tensor = self.mapping(labels)  # B L
-        return logits.float()
+        return self.mapping(labels)
 
     @torch.inference_mode()
     def explain(self, images: Tensor) -> Explanation:
@@ -84,9 +84,10 @@ class LCNet(Classifier):
         """
         was_training = self.training
         self.eval()
+        maps = self.maps(images)
         with _recorded(self.decoder.readers()) as weights:
-            logits = self(images)
-        grid = self.maps(images[:1]).shape[-2:]
+            logits = self.score(maps).float()
+        grid = maps.shape[-2:]
         self.train(was_training)
         attention = torch.stack(weights).mean(dim=(0, 2))  # B L T
         height, width = images.shape[-2:]
@@ -118,11 +119,11 @@ def _recorded(parts: list[Attention]) -> Iterator[list[Tensor]]:
     """Collects the attention weights (B heads L T) of each call of `parts`."""
     weights: list[Tensor] = []
 
-    def record(part: nn.Module, inputs: tuple[Tensor, Tensor]) -> None:
+    def record(part: nn.Module, inputs: tuple[Tensor, Tensor], places: dict[str, Any]) -> None:
         assert isinstance(part, Attention)
-        weights.append(part.weights(*inputs).float())
+        weights.append(part.weights(*inputs, **places).float())
 
-    hooks = [part.register_forward_pre_hook(record) for part in parts]
+    hooks = [part.register_forward_pre_hook(record, with_kwargs=True) for part in parts]
     try:
         yield weights
     finally:
@@ -130,38 +131,25 @@ def _recorded(parts: list[Attention]) -> Iterator[list[Tensor]]:
             hook.remove()
 
 
-def build_model(
+def build_lcnet(
     settings: config.Model,
-    labels: int,
+    backbone: Backbone,
+    prior: Tensor,
     *,
-    spec: BackboneSpec | None = None,
-    prior: Tensor | None = None,
     vectors: Tensor | None = None,
     shares: Tensor | None = None,
 ) -> LCNet:
-    """An LCNet for `labels` labels, initialised.
-
-    `spec` describes the backbone that the settings name, looked up if not given. `prior` (L L) is
-    P(column | row) from the training labels, even if not given; `vectors` (L E) describe the
-    labels; `shares` (L) are how often each is present.
-    Raises ConfigError if there is no such backbone or its weights cannot be had.
-    """
-    spec = spec or describe_backbone(settings.backbone, settings.view_size)
+    """An LCNet as the settings say, initialised; `build_model` explains the arguments."""
+    labels, width = len(prior), settings.width
     crops = Crops(settings.crop_level, settings.view_size, antialias=settings.antialias)
-    prior = torch.ones(labels, labels) if prior is None else prior
     model = LCNet(
         crops=crops,
-        backbone=build_backbone(
-            spec,
-            settings.width,
-            pretrained_from=settings.backbone if settings.pretrained else "",
-            chunk=settings.view_chunk,
-        ),
-        image_tokens=ImageTokens(crops.boxes(), settings.width, encode=settings.position),
-        label_tokens=LabelTokens(labels, settings.width, learn=settings.label_tokens == "learned"),
+        backbone=backbone,
+        image_tokens=ImageTokens(crops.boxes(), backbone.channels, width, encode=settings.position),
+        label_tokens=LabelTokens(labels, width, learn=settings.label_tokens == "learned"),
         graph=_graph(settings, prior, vectors),
         decoder=_decoder(settings),
-        mapping=Mapping(labels, settings.width, shared_bias=settings.shared_bias),
+        mapping=Mapping(labels, width, shared_bias=settings.shared_bias),
     )
     initialize(model, shares=shares)
     return model

@@ -39,9 +39,9 @@ class ReleasedRead(Read):
         super().__init__(width, heads, mlp_width=mlp_width, dropout=dropout)
         self.self_residual = Residual(width, dropout=dropout)
 
-    def forward(self, labels: Tensor, image: Tensor) -> Tensor:
+    def forward(self, labels: Tensor, image: Tensor, **places: Tensor | None) -> Tensor:
         """The label tokens (B L D) after reading the image tokens (B T D): B L D."""
-        return super().forward(self.self_residual(labels, labels), image)
+        return super().forward(self.self_residual(labels, labels), image, **places)
 
 
 class ReleasedGraph(nn.Module):

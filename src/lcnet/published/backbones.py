@@ -8,6 +8,8 @@ from typing import Any
 from torch import Tensor
 
 from lcnet.errors import CheckpointError
+from lcnet.model.cvt import CVT
+from lcnet.published.naming import count
 from lcnet.published.reading import read_published
 
 
@@ -19,7 +21,7 @@ def to_timm(weights: Mapping[str, Tensor], features: Any) -> dict[str, Tensor]:
     """
     renamed = getattr(sys.modules[type(features).__module__], "checkpoint_filter_fn", None)
     converted = dict(renamed(dict(weights), features) if renamed else weights)
-    classifier = str(features.default_cfg.get("classifier", ""))
+    classifier = str(getattr(features, "default_cfg", {}).get("classifier", ""))
     return {
         name: weight
         for name, weight in converted.items()
@@ -69,26 +71,33 @@ def load_exactly(module: Any, weights: Mapping[str, Tensor], file: Path) -> None
 def describe_weights(weights: Mapping[str, Tensor], file: Path) -> tuple[str, dict[str, Any]]:
     """The backbone that published weights belong to, and the options to build it with.
 
-    The name is one of timm's, or the release's `TResnetL_V2`. Depths and width are read from names
+    The name is one of timm's. Depths and width are read from names
     and shapes, and are options only where they differ from those of the published models.
-    Raises CheckpointError if the weights are no TResNet's and no ResNet's.
+    Raises CheckpointError if they are of no backbone that the release or the rivals have.
     """
     if "body.conv1.0.weight" in weights:
         second = "body.layer1.0.conv3.0.weight" in weights  # only V2 starts with bottlenecks
-        depths = tuple(_blocks(weights, f"body.layer{stage}.") for stage in (1, 2, 3, 4))
+        depths = tuple(count(weights, f"body.layer{stage}.") for stage in (1, 2, 3, 4))
         planes = weights["body.conv1.0.weight"].shape[0]
         name = TRESNETS.get((second, depths, planes))
         if name:
             return name, {}
-        name = "TResnetL_V2" if second else "tresnet_l"
+        name = "tresnet_v2_l" if second else "tresnet_l"
         return name, {"layers": list(depths), "width_factor": planes / 64}
     if "conv1.weight" in weights and "layer4.0.conv3.weight" in weights:
-        depths = tuple(_blocks(weights, f"layer{stage}.") for stage in (1, 2, 3, 4))
+        depths = tuple(count(weights, f"layer{stage}.") for stage in (1, 2, 3, 4))
         if depths in RESNETS:
             return RESNETS[depths], {}
+    if "layers.0.blocks.0.attn.relative_position_bias_table" in weights:
+        places = len(weights["layers.0.blocks.0.attn.relative_position_bias_table"])
+        planes = weights["patch_embed.proj.weight"].shape[0]
+        if (planes, places) in SWINS:
+            return SWINS[planes, places], {}
+    if "stage0.patch_embed.proj.weight" in weights:
+        return CVT, {}
     raise CheckpointError(
-        f"{file}: a backbone that lcnet does not know (expected a TResNet or a ResNet of 50, 101 "
-        "or 152 layers). Import a checkpoint with one of them."
+        f"{file}: a backbone that lcnet does not know (expected a TResNet, a ResNet of 50, 101 or "
+        "152 layers, a Swin B or L, or CvT-w24). Import a checkpoint with one of them."
     )
 
 
@@ -96,7 +105,7 @@ TRESNETS: dict[tuple[bool, tuple[int, ...], int], str] = {
     (False, (3, 4, 11, 3), 64): "tresnet_m",
     (False, (4, 5, 18, 3), 76): "tresnet_l",
     (False, (4, 5, 24, 3), 83): "tresnet_xl",
-    (True, (3, 4, 23, 3), 64): "TResnetL_V2",
+    (True, (3, 4, 23, 3), 64): "tresnet_v2_l",
 }
 """By whether it is V2, its blocks in each stage and its first width."""
 RESNETS: dict[tuple[int, ...], str] = {
@@ -105,8 +114,10 @@ RESNETS: dict[tuple[int, ...], str] = {
     (3, 8, 36, 3): "resnet152",
 }
 """By its blocks in each stage."""
-
-
-def _blocks(weights: Mapping[str, Tensor], prefix: str) -> int:
-    """How many numbered blocks there are under a prefix."""
-    return len({name[len(prefix) :].split(".")[0] for name in weights if name.startswith(prefix)})
+SWINS = {
+    (128, 13**2): "swin_base_patch4_window7_224",
+    (128, 23**2): "swin_base_patch4_window12_384",
+    (192, 13**2): "swin_large_patch4_window7_224",
+    (192, 23**2): "swin_large_patch4_window12_384",
+}
+"""By its first width and the places that its first window's bias table has."""

@@ -3,6 +3,7 @@
 import argparse
 import pickle
 import re
+import warnings
 import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -10,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import safetensors
 import torch
 from safetensors.torch import load_file
 from torch import Tensor
@@ -22,6 +22,8 @@ STATE_KEYS = ("state_dict", "model_state", "state_dict_ema", "model")
 """Under which key published checkpoints keep their weights, the first one present."""
 SETTINGS_KEYS = ("arch", "args")
 """Under which key they keep the command line they were trained with."""
+LFS_POINTER = b"version https://git-lfs"
+"""How the file starts that Git leaves in place of a large one."""
 _HARMLESS = [
     argparse.Namespace,
     np.dtype,
@@ -93,20 +95,33 @@ def _settings(others: dict[str, Any]) -> dict[str, Any]:
 
 def _load(file: Path) -> Any:
     try:
+        with file.open("rb") as start:
+            pointer = start.read(len(LFS_POINTER)) == LFS_POINTER
+        if pointer:
+            raise CheckpointError(
+                f"{file}: a Git LFS pointer, not the checkpoint itself. Fetch it with: git lfs pull"
+            )
         if file.suffix == ".safetensors":
             return load_file(file)
-        with torch.serialization.safe_globals(_HARMLESS):
+        with torch.serialization.safe_globals(_HARMLESS), warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # about pickle protocols that it may not understand
             return torch.load(
                 file, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(file)
             )
+    except CheckpointError:
+        raise
     except pickle.UnpicklingError as error:
-        wanted = re.search(r"(?:GLOBAL|global:?|class) `?([\w.]+)`?", str(error))
-        what = f"{wanted[1]!r}" if wanted else "something other than tensors and plain values"
+        wanted = re.search(r"GLOBAL ([\w.]+)", str(error))
+        if wanted:
+            raise CheckpointError(
+                f"{file}: refused, it holds {wanted[1]!r}, which could run code (expected tensors "
+                "and plain values). Save its state_dict alone, where you trust it."
+            ) from None
         raise CheckpointError(
-            f"{file}: refused, it holds {what}, which could run code (expected tensors and plain "
-            "values). Save its state_dict alone, where you trust it."
+            f"{file}: not a checkpoint of tensors and plain values; nothing in it was run. "
+            "Fetch the file again, or save its state_dict alone, where you trust it."
         ) from None
-    except (safetensors.SafetensorError, Exception) as error:  # torch fails in a dozen types
+    except Exception as error:  # torch and safetensors fail in a dozen types
         raise CheckpointError(
             f"{file}: not a whole checkpoint ({reason_of(error).partition('. ')[0]}). "
             "Fetch the file again."

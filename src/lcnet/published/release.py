@@ -3,7 +3,7 @@
 | released name                                   | here                                        |
 |-------------------------------------------------|---------------------------------------------|
 | `backbone.0.body.*`                             | backbone.features, by timm's own filters    |
-| `embed_standart`                                | backbone.project                            |
+| `embed_standart`                                | image_tokens.project                        |
 | `query_embed`                                   | label_tokens.tokens and graph.nodes         |
 | `graphEncoder.transformerblock.attention_norm1` | graph.norm                                  |
 | `graphEncoder.transformerblock.attn1`, `.attn2` | graph.first_attention, .second_attention    |
@@ -17,12 +17,10 @@ layer), `graphEncoder.linear_A`, `...attn3`, `...attn4`, and `backbone.1.pe` (ad
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 
-import torch
 from torch import Tensor
 
-from lcnet.errors import CheckpointError
+from lcnet.published.naming import count, renamed, under, unpacked_attention
 
 UNUSED = (
     "decoder.transformer_decoder.",
@@ -32,10 +30,7 @@ UNUSED = (
     "backbone.1.",
 )
 BACKBONE = "backbone.0.body."
-_GRAPH = "graphEncoder."
-_BLOCK = "graphEncoder.transformerblock."
-_SIDES = ("weight", "bias")
-_READ = {
+READ = {
     "multihead_attn": "read.labels_read_image",
     "norm1": "read.self_residual.norm",
     "norm2": "read.read_residual.norm",
@@ -43,7 +38,8 @@ _READ = {
     "mlp_img_to_img.0": "read.mlp.0",
     "mlp_img_to_img.3": "read.mlp.3",
 }
-_EXCHANGE = {
+"""The parts of their layer that are our `Read`."""
+EXCHANGE = {
     "multihead_attn_image": "exchange.image_reads_graph",
     "multihead_attn_graph": "exchange.graph_reads_image",
     "cross_attn_graph_to_img": "exchange.image_reads_new_graph",
@@ -51,6 +47,7 @@ _EXCHANGE = {
     "norm5": "exchange.graph_residual.norm",
     "norm6": "exchange.new_image_residual.norm",
 }
+"""And those that are our `Exchange`."""
 
 
 @dataclass(frozen=True)
@@ -59,8 +56,6 @@ class ReleasedSizes:
 
     labels: int
     width: int
-    channels: int
-    """Of the backbone's features."""
     graph_width: int
     mlp_width: int
     depth: int
@@ -70,95 +65,79 @@ class ReleasedSizes:
 
 def is_released(weights: Mapping[str, Tensor]) -> bool:
     """Whether these are weights of the released LCNet."""
-    return any(name.startswith(_GRAPH) for name in weights)
+    return any(name.startswith("graphEncoder.") for name in weights)
 
 
-def released_sizes(weights: Mapping[str, Tensor], file: Path) -> ReleasedSizes:
-    """The sizes of a released checkpoint. Raises CheckpointError if a part is missing."""
-    labels, width = _get(weights, "query_embed.weight", file).shape
-    depth = len({name.split(".")[2] for name in weights if name.startswith("decoder.layers.")})
+def released_sizes(weights: Mapping[str, Tensor]) -> ReleasedSizes:
+    """The sizes of a released checkpoint. Raises KeyError if a part is missing."""
+    labels, width = weights["query_embed.weight"].shape
+    depth = count(weights, "decoder.layers.")
+    layers = [under(weights, f"decoder.layers.{number}.") for number in range(depth)]
     return ReleasedSizes(
         labels=labels,
         width=width,
-        channels=_get(weights, "embed_standart.weight", file).shape[1],
-        graph_width=_get(weights, f"{_GRAPH}gc1.weight", file).shape[1],
-        mlp_width=_get(weights, "decoder.layers.0.mlp_img_to_img.0.weight", file).shape[0],
+        graph_width=weights["graphEncoder.gc1.weight"].shape[1],
+        mlp_width=len(weights["decoder.layers.0.mlp_img_to_img.0.weight"]),
         depth=depth,
-        shared=depth > 1 and _layers_are_equal(weights, depth),
+        shared=depth > 1 and all(_are_equal(layers[0], layer) for layer in layers[1:]),
     )
 
 
-def convert_released(
-    weights: Mapping[str, Tensor], sizes: ReleasedSizes, file: Path
-) -> dict[str, Tensor]:
+def convert_released(weights: Mapping[str, Tensor], sizes: ReleasedSizes) -> dict[str, Tensor]:
     """The weights outside the backbone under this project's names; the banded graph is not in them.
 
-    Raises CheckpointError if one is missing.
+    Raises KeyError if one is missing.
     """
-
-    def get(name: str) -> Tensor:
-        return _get(weights, name, file)
-
-    tokens = get("query_embed.weight")
+    block = "graphEncoder.transformerblock."
+    tokens = weights["query_embed.weight"]
     converted = {
-        "backbone.project.weight": get("embed_standart.weight"),
-        "backbone.project.bias": get("embed_standart.bias"),
         "label_tokens.tokens": tokens,
         "graph.nodes": tokens,
-        "graph.first_hop.weight": get(f"{_GRAPH}gc1.weight").T,
-        "graph.second_hop.weight": get(f"{_GRAPH}gc2.weight").T,
-        "mapping.weight": get("duplicate_pooling").squeeze(-1),
-        "mapping.bias": get("duplicate_pooling_bias"),
+        "graph.first_hop.weight": weights["graphEncoder.gc1.weight"].T,
+        "graph.second_hop.weight": weights["graphEncoder.gc2.weight"].T,
+        "mapping.weight": weights["duplicate_pooling"].squeeze(-1),
+        "mapping.bias": weights["duplicate_pooling_bias"],
+        **renamed(
+            weights,
+            {
+                "embed_standart": "image_tokens.project",
+                f"{block}attention_norm1": "graph.norm",
+                **{
+                    f"{block}{theirs}.{part}": f"graph.{ours}.{part}"
+                    for theirs, ours in (
+                        ("attn1", "first_attention"),
+                        ("attn2", "second_attention"),
+                    )
+                    for part in ("query", "key", "value", "out")
+                },
+            },
+        ),
     }
-    for side in _SIDES:
-        converted[f"graph.norm.{side}"] = get(f"{_BLOCK}attention_norm1.{side}")
-        for theirs, ours in (("attn1", "first_attention"), ("attn2", "second_attention")):
-            for part in ("query", "key", "value", "out"):
-                converted[f"graph.{ours}.{part}.{side}"] = get(f"{_BLOCK}{theirs}.{part}.{side}")
     for number in range(1 if sizes.shared else sizes.depth):
-        _convert_layer(weights, converted, file, number, _READ, number)
+        theirs = f"decoder.layers.{number}."
+        converted |= _convert_layer(weights, theirs, f"decoder.layers.{number}.", READ)
         # Their layer exchanges after reading, ours before: their exchange N is ours of layer N + 1.
         if sizes.shared:
-            _convert_layer(weights, converted, file, number, _EXCHANGE, number)
+            converted |= _convert_layer(weights, theirs, "decoder.layers.0.", EXCHANGE)
         elif number + 1 < sizes.depth:
-            _convert_layer(weights, converted, file, number, _EXCHANGE, number + 1)
+            ours = f"decoder.layers.{number + 1}."
+            converted |= _convert_layer(weights, theirs, ours, EXCHANGE)
     return converted
 
 
 def _convert_layer(
-    weights: Mapping[str, Tensor],
-    converted: dict[str, Tensor],
-    file: Path,
-    theirs: int,
-    names: Mapping[str, str],
-    ours: int,
-) -> None:
+    weights: Mapping[str, Tensor], theirs: str, ours: str, names: Mapping[str, str]
+) -> dict[str, Tensor]:
+    converted: dict[str, Tensor] = {}
     for name, part in names.items():
-        source, target = f"decoder.layers.{theirs}.{name}", f"decoder.layers.{ours}.{part}"
-        for side in _SIDES:
-            if "attn" not in name:
-                converted[f"{target}.{side}"] = _get(weights, f"{source}.{side}", file)
-                continue
-            packed = _get(weights, f"{source}.in_proj_{side}", file)
-            for kind, piece in zip(("query", "key", "value"), packed.chunk(3), strict=True):
-                converted[f"{target}.{kind}.{side}"] = piece
-            converted[f"{target}.out.{side}"] = _get(weights, f"{source}.out_proj.{side}", file)
+        if "attn" in name:
+            converted |= unpacked_attention(weights, f"{theirs}{name}", f"{ours}{part}")
+        else:
+            converted |= renamed(weights, {f"{theirs}{name}": f"{ours}{part}"})
+    return converted
 
 
-def _layers_are_equal(weights: Mapping[str, Tensor], depth: int) -> bool:
-    first = {name: value for name, value in weights.items() if name.startswith("decoder.layers.0.")}
-    return all(
-        (other := weights.get(name.replace("layers.0.", f"layers.{number}.", 1))) is not None
-        and torch.equal(value, other)
-        for name, value in first.items()
-        for number in range(1, depth)
+def _are_equal(first: Mapping[str, Tensor], second: Mapping[str, Tensor]) -> bool:
+    return first.keys() == second.keys() and all(
+        value.equal(second[name]) for name, value in first.items()
     )
-
-
-def _get(weights: Mapping[str, Tensor], name: str, file: Path) -> Tensor:
-    if name not in weights:
-        raise CheckpointError(
-            f"{file}: has no weights {name!r}, as a released LCNet checkpoint does. "
-            "Give the whole checkpoint."
-        )
-    return weights[name]

@@ -8,7 +8,9 @@ from torch import Tensor, nn
 
 
 class ImageTokens(nn.Module):
-    """Strings the feature maps of all views into one row of tokens and adds their position.
+    """Strings the feature maps of all views into one row of tokens of one width.
+
+    Each token can be told its position.
 
     The position of a token is the centre of its patch and the size of its view, all as fractions of
     the whole image, in sines and cosines (Vaswani et al. 2017, section 3.5, in two dimensions):
@@ -17,15 +19,17 @@ class ImageTokens(nn.Module):
 
     boxes: Tensor
 
-    def __init__(self, boxes: Tensor, width: int, *, encode: bool = True) -> None:
+    def __init__(self, boxes: Tensor, channels: int, width: int, *, encode: bool = True) -> None:
+        """Take each view's place in the image (V 4, from 0 to 1: left, top, right, bottom)."""
         super().__init__()
+        self.project = nn.Linear(channels, width)
         self.width = width
         self.encode = encode
         self.register_buffer("boxes", boxes, persistent=False)
 
     def forward(self, maps: Tensor) -> Tensor:
-        """One row of tokens (B V*h*w D) from the views' feature maps (B V D h w)."""
-        tokens = maps.flatten(3).transpose(2, 3).flatten(1, 2)
+        """One row of tokens (B V*h*w D) from the views' feature maps (B V C h w)."""
+        tokens = self.project(maps.permute(0, 1, 3, 4, 2)).flatten(1, 3)
         if not self.encode:
             return tokens
         return tokens + self.positions(*maps.shape[-2:]).to(tokens.dtype)

@@ -1,0 +1,84 @@
+"""How published work measures: which pictures count, and by which formulas.
+
+Numbers of two papers can be compared only under one protocol. docs/metrics.md has the table, with
+the sources, and says which values a source does not state.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+
+@dataclass(frozen=True)
+class Protocol:
+    """One way to measure; the names of its values are those of the settings and of the metrics."""
+
+    images: Literal["all", "annotated"]
+    """COCO: all pictures, or only those with an annotation. Of VOC everybody takes all."""
+    difficult: Literal["positive", "negative", "unknown"]
+    """VOC: what a label counts as, when measured, whose every object is marked difficult."""
+    ap_formula: Literal["step", "envelope", "11-point"]
+    """How average precision is taken from precision and recall."""
+    threshold: float
+    """Probability above which a label counts as predicted."""
+    class_f1: Literal["CF1", "mean_label_F1"]
+    """Which of the two it calls CF1."""
+    splits: Mapping[str, str]
+    """The split that is reported, by data format."""
+    training: Mapping[str, str]
+    """What it trains on, by data format, in words."""
+
+
+_REPORTED = {"coco": "val2014", "voc": "test"}
+
+PROTOCOLS: dict[str, Protocol] = {
+    "lcnet": Protocol(
+        images="all",
+        difficult="positive",
+        ap_formula="step",
+        threshold=0.85,
+        class_f1="mean_label_F1",
+        splits={**_REPORTED, "rope": "test"},
+        training={
+            "coco": "train2014",
+            "voc": "train, difficult positive, with the epoch picked on val",
+            "rope": "train, with the epoch picked on val",
+        },
+    ),
+    "ml-gcn": Protocol(
+        images="annotated",
+        difficult="unknown",
+        ap_formula="step",
+        threshold=0.5,
+        class_f1="CF1",
+        splits=_REPORTED,
+        training={"coco": "train2014, annotated", "voc": "trainval, difficult positive"},
+    ),
+    "csra": Protocol(
+        images="annotated",
+        difficult="unknown",
+        ap_formula="step",
+        threshold=0.5,
+        class_f1="CF1",
+        splits=_REPORTED,
+        training={"coco": "train2014, annotated", "voc": "trainval, difficult negative"},
+    ),
+    "ml-decoder": Protocol(
+        images="annotated",
+        difficult="unknown",  # not stated
+        ap_formula="step",
+        threshold=0.8,
+        class_f1="mean_label_F1",
+        splits=_REPORTED,
+        training={"coco": "train2014, annotated", "voc": "trainval, difficult not stated"},
+    ),
+    "query2label": Protocol(
+        images="all",
+        difficult="unknown",  # not stated
+        ap_formula="envelope",
+        threshold=0.5,  # not stated
+        class_f1="CF1",  # not stated
+        splits=_REPORTED,
+        training={"coco": "train2014", "voc": "trainval, difficult not stated"},
+    ),
+}

@@ -1,0 +1,42 @@
+"""How published state_dicts are cut into parts and renamed."""
+
+from collections.abc import Mapping
+
+from torch import Tensor
+
+SIDES = ("weight", "bias")
+
+
+def under(weights: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    """The weights below a prefix, without it."""
+    return {
+        name[len(prefix) :]: value for name, value in weights.items() if name.startswith(prefix)
+    }
+
+
+def count(weights: Mapping[str, Tensor], prefix: str) -> int:
+    """How many numbered parts there are below a prefix."""
+    return len({name.split(".")[0] for name in under(weights, prefix)})
+
+
+def renamed(weights: Mapping[str, Tensor], names: Mapping[str, str]) -> dict[str, Tensor]:
+    """Weight and bias of each part under its new name. Raises KeyError if one is missing."""
+    return {
+        f"{ours}.{side}": weights[f"{theirs}.{side}"]
+        for theirs, ours in names.items()
+        for side in SIDES
+    }
+
+
+def unpacked_attention(weights: Mapping[str, Tensor], theirs: str, ours: str) -> dict[str, Tensor]:
+    """A torch.nn.MultiheadAttention's weights as those of an `Attention`.
+
+    Raises KeyError if one is missing.
+    """
+    unpacked = {}
+    for side in SIDES:
+        parts = weights[f"{theirs}.in_proj_{side}"].chunk(3)
+        for name, part in zip(("query", "key", "value"), parts, strict=True):
+            unpacked[f"{ours}.{name}.{side}"] = part
+        unpacked[f"{ours}.out.{side}"] = weights[f"{theirs}.out_proj.{side}"]
+    return unpacked

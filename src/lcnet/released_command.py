@@ -1,0 +1,156 @@
+"""The released `train.py`: its flags, turned into a call of `lcnet train` or `lcnet evaluate`."""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Literal
+
+from lcnet.config import Config, Data, Model, Train
+from lcnet.errors import CheckpointError, ConfigError, LCNetError
+from lcnet.published.flags import command_parser, without_meaning
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Run the command line and exit: 0 done, 1 wrong data, 2 wrong command, 130 stopped."""
+    arguments = command_parser().parse_args(argv)
+    try:
+        for line in without_meaning(arguments):
+            _say(line)
+        if arguments.isTrain:
+            _train(arguments)
+        else:
+            _verify(arguments)
+    except LCNetError as error:
+        print(f"train.py: {error}", file=sys.stderr)
+        sys.exit(error.exit_code)
+    except KeyboardInterrupt:
+        print("train.py: stopped", file=sys.stderr)
+        sys.exit(130)
+
+
+def _train(arguments: argparse.Namespace) -> None:
+    """`--isTrain True`: train, from the checkpoint if one is given."""
+    from lcnet.data.readers import load_split
+    from lcnet.train import train
+
+    init = Path(arguments.resume) if arguments.resume else None
+    config = released_config(arguments)
+    if init:
+        _say("--resume gives architecture and weights; optimizer and epochs start anew")
+    if arguments.num_class is not None:
+        labels = load_split(config.data, config.data.train).labels
+        _require_labels(arguments, len(labels), arguments.dataset_dir)
+    train(config, Path(arguments.output), init=init)
+
+
+def _verify(arguments: argparse.Namespace) -> None:
+    """`--isTrain False`: the test set under the release's protocol, into metrics.json."""
+    from lcnet.checkpoint import is_model
+    from lcnet.evaluate import evaluate
+    from lcnet.import_model import Choices, read_model, write_import
+
+    if not arguments.resume:
+        raise ConfigError(
+            "--resume: expected a checkpoint to verify, got none. Add --resume PATH, or train "
+            "with --isTrain True."
+        )
+    model, out = Path(arguments.resume), Path(arguments.output)
+    if not is_model(model):
+        choices = Choices(crop_level=arguments.CropLevels, view_size=_view_size(arguments))
+        made = read_model(model, choices)
+        _require_labels(arguments, len(made.info.labels), arguments.resume)
+        model = out / "model"
+        write_import(made, model)
+    evaluate(
+        model,
+        data=released_config(arguments).data,
+        protocol="lcnet",
+        threshold=arguments.thr,
+        batch_size=arguments.batch_size,
+        out=out / "metrics.json",
+    )
+
+
+def released_config(arguments: argparse.Namespace) -> Config:
+    """The run that the released flags describe. Raises ConfigError if a value cannot work."""
+    level = arguments.CropLevels
+    return Config(
+        model=Model(
+            backbone=arguments.backbone,
+            pretrained=arguments.pretrained,
+            crop_level=level,
+            view_size=_view_size(arguments),
+            antialias=False,
+            width=arguments.hidden_dim,
+            heads=arguments.nheads,
+            depth=arguments.dec_layers,
+            mlp_width=arguments.dim_feedforward,
+            share_layers=True,
+            dropout=arguments.dropout,
+            layer="released",
+            graph="released",
+            graph_tokens="feature",
+            graph_low=0.4 if arguments.dataname == "voc" else 0.2,
+            label_tokens="frozen",
+            shared_bias=True,
+        ),
+        data=_data(arguments.dataname, arguments.dataset_dir, arguments.workers),
+        train=Train(
+            epochs=arguments.epochs,
+            batch_size=arguments.batch_size,
+            lr=arguments.lr,
+            weight_decay=arguments.wd,
+            ema_decay=arguments.ema_decay,
+            gamma_neg=arguments.gamma_neg,
+            gamma_pos=arguments.gamma_pos,
+            loss_clip=arguments.loss_clip,
+            flip=False,
+            cutout=arguments.cut_fact if arguments.cutout else 0.0,
+            precision=_precision(amp=arguments.amp),
+            early_stop=8 if arguments.early_stop else 0,
+            seed=arguments.seed,
+        ),
+    )
+
+
+def _data(name: str, root: str, workers: int) -> Data:
+    """The data set in the release's layout; VOC's difficult objects count as present."""
+    match name:
+        case "coco14":
+            return Data("coco", root, "train2014", "val2014", "val2014", workers=workers)
+        case "voc":
+            return Data("voc", root, "train", "val", "test", difficult="positive", workers=workers)
+        case _:
+            return Data("rope", root, "train", "val", "test", workers=workers)
+
+
+def _view_size(arguments: argparse.Namespace) -> int:
+    """Side of a view; pictures are loaded at that times the crop level, whatever else is said."""
+    whole = max(1, arguments.CropLevels) * arguments.img_size
+    if arguments.imgInpsize not in (None, whole):
+        _say(
+            f"--imgInpsize {arguments.imgInpsize}: pictures are loaded at {whole} px "
+            "(CropLevels x img_size)"
+        )
+    return arguments.img_size
+
+
+def _precision(*, amp: bool) -> Literal["fp32", "bf16", "fp16"]:
+    import torch
+
+    if not amp:
+        return "fp32"
+    return "fp16" if torch.cuda.is_available() else "bf16"
+
+
+def _require_labels(arguments: argparse.Namespace, found: int, where: str) -> None:
+    if arguments.num_class not in (None, found):
+        raise CheckpointError(
+            f"--num_class: expected {arguments.num_class} labels, got {found} in {where}. "
+            "Correct the number, or give another checkpoint."
+        )
+
+
+def _say(text: str) -> None:
+    print(f"train.py: {text}")
