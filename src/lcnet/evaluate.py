@@ -17,9 +17,9 @@ from lcnet.checkpoint import ModelInfo, load_model, read_info
 from lcnet.config import Config, Data
 from lcnet.data.dataset import ImageLabels, Split
 from lcnet.data.loading import eval_loader
-from lcnet.data.readers import load_split
+from lcnet.data.readers import load_split_for
 from lcnet.data.transforms import eval_transform
-from lcnet.errors import ConfigError, DataError
+from lcnet.errors import ConfigError
 from lcnet.files import write_text
 from lcnet.metrics import Verification, verify
 from lcnet.metrics_state import VerificationState
@@ -66,7 +66,7 @@ def evaluate(
     name = split or (chosen.splits.get(data.format) if chosen else "") or data.test
     if not name:
         raise ConfigError("--split: expected a split, and data.test is empty. Set --split.")
-    samples = _load(data, name, info)
+    samples = load_split_for(data, name, info.labels)
     if threshold is None and chosen:
         threshold = chosen.threshold
     verification = verify(
@@ -124,25 +124,6 @@ def _as_measured(data: Data, protocol: Protocol | None) -> Data:
     if protocol and data.format == "voc":
         return replace(data, images="all", difficult=protocol.difficult)
     return data
-
-
-def _load(data: Data, split: str, info: ModelInfo) -> Split:
-    """The split, its targets in the order of the model's labels.
-
-    A model that was imported without names calls its labels label_1, label_2 and so on. If the data
-    set has as many under other names, they are taken for the same, in the data set's order.
-    """
-    generic = tuple(f"label_{place}" for place in range(1, len(info.labels) + 1))
-    if info.labels == generic:
-        samples = load_split(data, split)
-        if not set(samples.labels) <= set(generic):
-            if len(samples.labels) == len(generic):
-                return samples
-            raise DataError(
-                f"{split}: expected {len(generic)} labels, as many as the model has (it knows no "
-                f"names for them), got {len(samples.labels)}. Choose the data set of its training."
-            )
-    return load_split(data, split, info.labels)
 
 
 def _own_threshold(info: ModelInfo) -> float | NDArray[np.float64]:

@@ -4,11 +4,14 @@ import argparse
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from lcnet.config import Config, Data, Model, Train
 from lcnet.errors import CheckpointError, ConfigError, LCNetError
 from lcnet.published.flags import command_parser, without_meaning
+
+if TYPE_CHECKING:
+    from lcnet.import_model import Import
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -31,45 +34,55 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 def _train(arguments: argparse.Namespace) -> None:
     """`--isTrain True`: train, from the checkpoint if one is given."""
-    from lcnet.data.readers import load_split
     from lcnet.train import train
 
-    init = Path(arguments.resume) if arguments.resume else None
     config = released_config(arguments)
-    if init:
+    init = None
+    if arguments.resume:
         _say("--resume gives architecture and weights; optimizer and epochs start anew")
-    if arguments.num_class is not None:
-        labels = load_split(config.data, config.data.train).labels
-        _require_labels(arguments, len(labels), arguments.dataset_dir)
+        init = _start(arguments)
     train(config, Path(arguments.output), init=init)
 
 
 def _verify(arguments: argparse.Namespace) -> None:
     """`--isTrain False`: the test set under the release's protocol, into metrics.json."""
-    from lcnet.checkpoint import is_model
     from lcnet.evaluate import evaluate
-    from lcnet.import_model import Choices, read_model, write_import
+    from lcnet.import_model import write_import
 
     if not arguments.resume:
         raise ConfigError(
             "--resume: expected a checkpoint to verify, got none. Add --resume PATH, or train "
             "with --isTrain True."
         )
-    model, out = Path(arguments.resume), Path(arguments.output)
-    if not is_model(model):
-        choices = Choices(crop_level=arguments.CropLevels, view_size=_view_size(arguments))
-        made = read_model(model, choices)
-        _require_labels(arguments, len(made.info.labels), arguments.resume)
+    data = released_config(arguments).data
+    model, out = _start(arguments), Path(arguments.output)
+    if not isinstance(model, Path):
+        write_import(model, out / "model")
         model = out / "model"
-        write_import(made, model)
     evaluate(
         model,
-        data=released_config(arguments).data,
+        data=data,
         protocol="lcnet",
         threshold=arguments.thr,
         batch_size=arguments.batch_size,
         out=out / "metrics.json",
     )
+
+
+def _start(arguments: argparse.Namespace) -> "Path | Import":
+    """What --resume names: a model or run folder of lcnet, or what a released checkpoint holds."""
+    from lcnet.checkpoint import is_model, read_info
+    from lcnet.import_model import Choices, read_model
+
+    path = Path(arguments.resume)
+    if is_model(path):
+        _require_labels(arguments, len(read_info(path).labels))
+        return path
+    made = read_model(
+        path, Choices(crop_level=arguments.CropLevels, view_size=_view_size(arguments))
+    )
+    _require_labels(arguments, len(made.info.labels))
+    return made
 
 
 def released_config(arguments: argparse.Namespace) -> Config:
@@ -144,11 +157,11 @@ def _precision(*, amp: bool) -> Literal["fp32", "bf16", "fp16"]:
     return "fp16" if torch.cuda.is_available() else "bf16"
 
 
-def _require_labels(arguments: argparse.Namespace, found: int, where: str) -> None:
+def _require_labels(arguments: argparse.Namespace, found: int) -> None:
     if arguments.num_class not in (None, found):
         raise CheckpointError(
-            f"--num_class: expected {arguments.num_class} labels, got {found} in {where}. "
-            "Correct the number, or give another checkpoint."
+            f"{arguments.resume}: expected {arguments.num_class} labels (--num_class), got "
+            f"{found}. Correct the number, or give another checkpoint."
         )
 
 

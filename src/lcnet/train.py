@@ -30,7 +30,7 @@ from lcnet.data.transforms import eval_transform, train_transform
 from lcnet.data.vectors import read_vectors
 from lcnet.errors import CheckpointError, ConfigError, DataError, reason_of
 from lcnet.evaluate import evaluate
-from lcnet.import_model import Choices, read_model
+from lcnet.import_model import Choices, Import, read_model
 from lcnet.learner import Learner
 from lcnet.model.backbone import describe_backbone
 from lcnet.model.build import build_model
@@ -45,11 +45,13 @@ PRECISIONS: dict[str, Literal["32-true", "bf16-mixed", "16-mixed"]] = {
 }
 
 
-def train(config: Config, out: Path, *, overwrite: bool = False, init: Path | None = None) -> Path:
+def train(
+    config: Config, out: Path, *, overwrite: bool = False, init: Path | Import | None = None
+) -> Path:
     """Train a model and give back its run folder.
 
-    `init` is a model or run folder, or a published checkpoint, whose model is trained on; its own
-    architecture takes the place of `config.model`.
+    `init` is a model or run folder or a published checkpoint, or what was read from one, whose
+    model is trained on; its own architecture takes the place of `config.model`.
 
     The folder holds config.yaml, history.csv, metrics.json (of the validation split), model/ (the
     best by validation mAP), checkpoints/last.ckpt (for `resume`) and logs/ (TensorBoard). An older
@@ -243,16 +245,14 @@ def _build(config: Config, training: Split) -> tuple[Classifier, ModelInfo]:
     return model, info
 
 
-def _read_start(path: Path) -> tuple[Classifier, ModelInfo]:
+def _read_start(init: Path | Import) -> tuple[Classifier, ModelInfo]:
     """The model to train on, from a model or run folder or a published checkpoint."""
-    if is_model(path):
-        model, info = load_model(path), read_info(path)
-    else:
-        made = read_model(path, Choices())
-        model, info = made.model, made.info
-        for line in made.report:
-            _tell(line)
-    return model.requires_grad_(True).train(), info
+    if isinstance(init, Path) and is_model(init):
+        return load_model(init).requires_grad_(True).train(), read_info(init)
+    made = read_model(init, Choices()) if isinstance(init, Path) else init
+    for line in made.report:
+        _tell(line)
+    return made.model.requires_grad_(True).train(), made.info
 
 
 def _check_forward(config: Config, model: Classifier) -> None:
