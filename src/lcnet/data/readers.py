@@ -59,16 +59,17 @@ def load_split_for(data: config.Data, split: str, labels: Sequence[str]) -> Spli
     If the model has no names for its labels (`unnamed`) and the data set has as many, they are
     taken for the same, in the data set's order. Raises DataError as `load_split` does.
     """
-    if tuple(labels) != unnamed(len(labels)):
-        return load_split(data, split, labels)
-    samples = load_split(data, split)
-    if len(samples.labels) != len(labels):
-        raise DataError(
-            f"{split}: expected {len(labels)} labels, as many as the model has, which knows no "
-            f"names for them, got {len(samples.labels)}. Choose the data set that it was trained "
-            "on."
-        )
-    return samples
+    nameless = unnamed(len(labels))
+    if tuple(labels) == nameless:
+        samples = load_split(data, split)
+        if not set(samples.labels) <= set(nameless):
+            if len(samples.labels) == len(labels):
+                return samples
+            raise DataError(
+                f"{split}: expected {len(labels)} labels, as many as the model has (it knows no "
+                f"names for them), got {len(samples.labels)}. Choose the data set of its training."
+            )
+    return load_split(data, split, labels)
 
 
 def unnamed(number: int) -> tuple[str, ...]:
