@@ -151,8 +151,9 @@ class Train:
     """Peak learning rate of the one-cycle schedule (Adam)."""
     backbone_lr_factor: float = 1.0
     """Times this for the backbone's weights; 0 freezes it, its norm statistics too."""
-    cache_features: bool = False
-    """Pass each picture through a frozen backbone once, and train the head on the kept features."""
+    cache_features: str = ""
+    """Folder that keeps what a frozen backbone makes of each picture, so that it is computed once,
+    for this run and later ones; empty computes it every time."""
     weight_decay: float = 1e-2
     """Decoupled weight decay (AdamW) on matrices only, never on biases, norms, tokens and nodes."""
     warmup: float = 0.2

@@ -10,11 +10,15 @@ def written_whole(file: Path) -> Iterator[Path]:
     """A path to write to, which takes the place of `file` once all is written without an error.
 
     The folder is made if it is not there. After an error nothing is left and an older file stays.
+    Others may read it as they may any new file, also where a library keeps its files private.
     """
     file.parent.mkdir(parents=True, exist_ok=True)
     unfinished = file.with_name(f"{file.name}.part")
+    unfinished.touch()
+    usual = unfinished.stat().st_mode
     try:
         yield unfinished
+        unfinished.chmod(usual)
         unfinished.replace(file)
     finally:
         unfinished.unlink(missing_ok=True)

@@ -3,7 +3,9 @@
 import logging
 import shutil
 import warnings
+from collections.abc import Iterator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
@@ -17,12 +19,13 @@ from lightning.pytorch.callbacks import (
     ModelCheckpoint,
 )
 from lightning.pytorch.loggers import TensorBoardLogger
+from torch import Tensor
 
 from lcnet.callbacks import EpochBar, History, KeepBest, average_weights
 from lcnet.checkpoint import ModelInfo, is_model, load_model, read_info
 from lcnet.config import Config
 from lcnet.data.dataset import POSITIVE, ImageLabels, Split
-from lcnet.data.feature_cache import CachedMaps, cache_maps
+from lcnet.data.feature_cache import CachedMaps, cache_key, cached_maps
 from lcnet.data.loading import Batches, Pictures, eval_loader, train_loader
 from lcnet.data.readers import load_split, load_split_for
 from lcnet.data.statistics import count_labels
@@ -182,36 +185,46 @@ def _loaders(
 ) -> tuple[Batches, Batches]:
     """The batches to train on and to validate on, of pictures or of cached features."""
     recipe, workers = config.train, config.data.workers
-    size = recipe.batch_size
+    seen: Pictures = ImageLabels(training, train_transform(info.preprocessing, recipe))
     measured: Pictures = ImageLabels(validation, eval_transform(info.preprocessing))
     if recipe.cache_features:
-        seen: Pictures = ImageLabels(training, eval_transform(info.preprocessing))
-        seen = _cache(config, model, seen, "training", mirrored=recipe.flip)
-        measured = _cache(config, model, measured, "validation")
+        seen = _cached(config, model, info, training, mirrored=recipe.flip)
+        measured = _cached(config, model, info, validation)
         workers = 0
-    else:
-        seen = ImageLabels(training, train_transform(info.preprocessing, recipe))
     return (
-        train_loader(seen, batch_size=size, workers=workers, seed=recipe.seed),
-        eval_loader(measured, batch_size=size, workers=workers),
+        train_loader(seen, batch_size=recipe.batch_size, workers=workers, seed=recipe.seed),
+        eval_loader(measured, batch_size=recipe.batch_size, workers=workers),
     )
 
 
-def _cache(
-    config: Config, model: Classifier, pictures: Pictures, what: str, *, mirrored: bool = False
+def _cached(
+    config: Config, model: Classifier, info: ModelInfo, split: Split, *, mirrored: bool = False
 ) -> CachedMaps:
-    """The features of all pictures, in the run's precision, on the accelerator if there is one."""
+    """A frozen backbone's features of a split, and of its mirror images."""
+    recipe = config.train
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    kind = {"fp32": None, "bf16": torch.bfloat16, "fp16": torch.float16}[config.train.precision]
-    loader = eval_loader(pictures, batch_size=config.train.batch_size, workers=config.data.workers)
+    kind = {"fp32": None, "bf16": torch.bfloat16, "fp16": torch.float16}[recipe.precision]
+    pictures = ImageLabels(split, eval_transform(info.preprocessing))
+    loader = eval_loader(pictures, batch_size=recipe.batch_size, workers=config.data.workers)
     model = model.to(device).eval()
-    with torch.autocast(device.type, dtype=kind, enabled=kind is not None):
-        cached = cache_maps(
-            track(loader, f"Features of the {what} pictures, batches", len(loader)),
-            lambda images: model.maps(images.to(device)),
-            mirrored=mirrored,
-        )
-    _tell(f"features of {len(cached):,} {what} pictures: {cached.size / 2**30:.1f} GiB in memory")
+
+    weights = model.backbone.state_dict()
+
+    def images(*, flip: bool) -> Iterator[Tensor]:
+        what = f"Features of {split.name}{', mirrored' * flip}, batches"
+        for batch, _ in track(loader, what, len(loader)):
+            yield (batch.flip(-1) if flip else batch).to(device)
+
+    def maps_of(batch: Tensor) -> Tensor:
+        with torch.autocast(device.type, dtype=kind, enabled=kind is not None):
+            return model.maps(batch)
+
+    folder, found = Path(recipe.cache_features), []
+    for flip in (False, True) if mirrored else (False,):
+        key = cache_key(split, weights, info.preprocessing, model.crops.settings, kind, flip)
+        found.append(cached_maps(folder, key, split, partial(images, flip=flip), maps_of))
+    cached = CachedMaps([maps.versions[0] for maps in found], found[0].targets)
+    _tell(f"features of {len(cached):,} pictures of {split.name}: {cached.size / 2**30:.1f} GiB")
     return cached
 
 

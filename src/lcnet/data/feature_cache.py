@@ -1,18 +1,22 @@
-"""A frozen backbone's feature maps, computed once and kept, in place of pictures."""
+"""A frozen backbone's feature maps, computed once and kept on disk, in place of pictures."""
 
-from collections.abc import Callable, Iterable, Sequence
+import hashlib
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
 
 import torch
+from safetensors.torch import load_file, save_file
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from lcnet.data.dataset import Draw
+from lcnet.data.dataset import Draw, Split
+from lcnet.files import written_whole
 
 HALF_MAX = torch.finfo(torch.float16).max
 
 
 class CachedMaps(Dataset[tuple[Tensor, Tensor]]):
-    """Feature maps of a split with their targets, held in memory in half precision.
+    """Feature maps of a split with their targets, in half precision.
 
     Each version is the whole split, once as it is and perhaps once mirrored; a `Draw` picks one by
     its seed, an index alone takes the first.
@@ -40,22 +44,40 @@ class CachedMaps(Dataset[tuple[Tensor, Tensor]]):
         return self.versions[0][draw], self.targets[draw]
 
 
-@torch.inference_mode()
-def cache_maps(
-    batches: Iterable[tuple[Tensor, Tensor]],
+def cached_maps(
+    folder: Path,
+    key: str,
+    split: Split,
+    images: Callable[[], Iterable[Tensor]],
     maps_of: Callable[[Tensor], Tensor],
-    *,
-    mirrored: bool = False,
 ) -> CachedMaps:
-    """The maps that `maps_of` gives of images (B 3 H W to B V C h w), and of their mirror images.
+    """The maps that `maps_of` gives of a split's images (B 3 H W to B V C h w).
 
+    They are read from `folder` if it has them under `key`, and else computed and written there.
     They are kept as float16, and values beyond its range at its ends.
     """
-    versions: list[list[Tensor]] = [[], []] if mirrored else [[]]
-    targets = []
-    for images, batch_targets in batches:
-        for version, shown in zip(versions, (images, images.flip(-1)), strict=False):
-            maps = maps_of(shown).float().clamp(-HALF_MAX, HALF_MAX)
-            version.append(maps.to("cpu", torch.float16))
-        targets.append(batch_targets)
-    return CachedMaps([torch.cat(version) for version in versions], torch.cat(targets))
+    file = folder / f"{key}.safetensors"
+    if not file.is_file():
+        parts = []
+        with torch.inference_mode():
+            for batch in images():
+                maps = maps_of(batch).float().clamp(-HALF_MAX, HALF_MAX)
+                parts.append(maps.to("cpu", torch.float16))
+        with written_whole(file) as unfinished:
+            save_file({"maps": torch.cat(parts)}, unfinished)
+    return CachedMaps([load_file(file)["maps"]], torch.from_numpy(split.targets()))
+
+
+def cache_key(split: Split, weights: Mapping[str, Tensor], *settings: object) -> str:
+    """A name for the maps of a split: the same for equal pictures, weights and settings only.
+
+    Pictures are told by path, size and time of change.
+    """
+    digest = hashlib.sha256(repr(settings).encode())
+    for sample in split.samples:
+        state = sample.path.stat()
+        digest.update(f"{sample.path.resolve()} {state.st_size} {state.st_mtime_ns}\n".encode())
+    for name, weight in sorted(weights.items()):
+        digest.update(name.encode())
+        digest.update(weight.detach().cpu().contiguous().numpy().tobytes())
+    return digest.hexdigest()[:32]

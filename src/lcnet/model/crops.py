@@ -21,6 +21,11 @@ class Crops(nn.Module):
         self.view_size = view_size
         self.antialias = antialias
 
+    @property
+    def settings(self) -> tuple[int, int, bool]:
+        """What the views follow from: level, size and antialiasing."""
+        return self.level, self.view_size, self.antialias
+
     def forward(self, images: Tensor) -> Tensor:
         """The views of each image (B 3 H W, any H and W not below the level): B V 3 S S."""
         tiles = [
