@@ -77,7 +77,6 @@ def train(arguments: Namespace) -> int:
 
 def evaluate_parser() -> ArgumentParser:
     """The flags of `lcnet evaluate`."""
-    set_parsing_settings(docstring_parse_attribute_docstrings=True)
     parser = Parser()
     parser.add_argument("model", type=Path, help="Run folder, or model folder with --data flags.")
     parser.add_argument(
@@ -100,9 +99,7 @@ def evaluate_parser() -> ArgumentParser:
     parser.add_argument(
         "--out", type=Path | None, help="JSON file to write; MODEL/metrics.json if not given."
     )
-    parser.add_class_arguments(Data, "data", instantiate=False)
-    # Without defaults, only what is given is there, so that nothing given means the run's own.
-    parser.set_defaults({f"data.{setting.name}": SUPPRESS for setting in fields(Data)})
+    _add_data(parser)
     return parser
 
 
@@ -123,6 +120,13 @@ def evaluate(arguments: Namespace) -> int:
     return 0
 
 
+def _add_data(parser: ArgumentParser) -> None:
+    """The --data flags without defaults, so that only what is given is there."""
+    set_parsing_settings(docstring_parse_attribute_docstrings=True)
+    parser.add_class_arguments(Data, "data", instantiate=False)
+    parser.set_defaults({f"data.{setting.name}": SUPPRESS for setting in fields(Data)})
+
+
 def _data(arguments: Namespace) -> Data | None:
     """The data set that --data flags describe; None if there are none."""
     given = arguments.get("data")
@@ -131,7 +135,7 @@ def _data(arguments: Namespace) -> Data | None:
     if "format" not in given:
         raise ConfigError(
             f"--data.{next(iter(given.keys()))}: expected --data.format with it, since --data "
-            "flags describe the whole data set and not what differs from the run's. Add it."
+            "flags describe a whole data set and not what differs from the run's. Add it."
         )
     return Data(**given.as_dict())
 
@@ -184,6 +188,7 @@ def import_parser() -> ArgumentParser:
     parser.add_argument("--crop_level", type=int | None, help="Crop-Forwarding level.")
     parser.add_argument("--view_size", type=int | None, help="Side of a view in pixels.")
     parser.add_argument("--heads", type=int | None, help="Attention heads of the decoder.")
+    _add_data(parser)
     return parser
 
 
@@ -197,6 +202,7 @@ def import_(arguments: Namespace) -> int:
         crop_level=arguments.crop_level,
         view_size=arguments.view_size,
         heads=arguments.heads,
+        data=_data(arguments),
     )
     import_model(arguments.checkpoint, arguments.out, choices)
     return 0

@@ -14,7 +14,9 @@ from torch import Tensor
 from lcnet import config
 from lcnet.checkpoint import ModelInfo, save_model
 from lcnet.data.coco import COCO_LABELS
-from lcnet.data.readers import unnamed
+from lcnet.data.dataset import Split
+from lcnet.data.readers import load_split, unnamed
+from lcnet.data.statistics import count_labels
 from lcnet.errors import CheckpointError, ConfigError, DataError, reason_of
 from lcnet.model.backbone import BackboneSpec, describe_backbone
 from lcnet.model.build import build_model
@@ -64,6 +66,9 @@ class Choices:
     """Side of a view in pixels."""
     heads: int | None = None
     """Attention heads of the decoder."""
+    data: config.Data | None = None
+    """The data set it was trained on: gives label names, and the label correlations if no file
+    does, as how often a label is there when another is."""
 
 
 @dataclass(frozen=True)
@@ -276,6 +281,10 @@ def _listed_names(others: Mapping[str, Any], number: int) -> tuple[str, ...]:
 
 
 def _correlation(choices: Choices, data: ReleasedSet, labels: int, assumed: Assumed) -> Tensor:
+    if choices.correlation is None and choices.data is not None:
+        assumed.add(f"label correlations counted in {choices.data.train}")
+        targets = _training(choices.data, labels).targets()
+        return torch.from_numpy(count_labels(targets).conditional_probability()).float()
     if choices.correlation is None:
         if data.name == "coco14":
             assumed.add(
@@ -302,9 +311,22 @@ def _correlation(choices: Choices, data: ReleasedSet, labels: int, assumed: Assu
     return torch.from_numpy(matrix).float()
 
 
+def _training(data: config.Data, number: int) -> Split:
+    """The training split that the user named. Raises DataError if it has other labels."""
+    split = load_split(data, data.train)
+    if len(split.labels) != number:
+        raise DataError(
+            f"{data.train}: expected {number} labels, as many as the checkpoint has, got "
+            f"{len(split.labels)}. Choose the data set that it was trained on."
+        )
+    return split
+
+
 def _labels(
     choices: Choices, known: tuple[str, ...], number: int, assumed: Assumed
 ) -> tuple[str, ...]:
+    if choices.data is not None and not choices.labels:
+        return _training(choices.data, number).labels
     if not choices.labels:
         if len(known) == number:
             return known

@@ -9,9 +9,11 @@ import pytest
 import timm
 import torch
 import torch.nn.functional as F
+from PIL import Image
 from tests.published import layouts, plain
 
 from lcnet.checkpoint import load_model, read_info
+from lcnet.config import Data
 from lcnet.errors import CheckpointError, ConfigError, DataError
 from lcnet.import_model import Choices, import_model, read_model
 from lcnet.published.datasets import released_correlation, released_set
@@ -182,6 +184,23 @@ def test_a_correlation_file_makes_the_graph(checkpoint, tmp_path):
     assert not torch.allclose(read_model(folder, Choices()).model.graph(), wanted, atol=1e-2)
 
 
+def test_a_data_set_gives_names_and_correlations(checkpoint, tmp_path):
+    folder, weights = checkpoint(3)
+    (tmp_path / "train.csv").write_text("image,a,b,c\n1.png,1,1,0\n2.png,1,0,0\n3.png,0,0,1\n")
+    for number in (1, 2, 3):
+        Image.new("RGB", (8, 8)).save(tmp_path / f"{number}.png")
+    data = Data(format="table", root=str(tmp_path), train="train.csv")
+    made = read_model(folder, Choices(data=data))
+    assert made.info.labels == ("a", "b", "c")
+    # P(column | row), with one more picture counted in which labels have their shares.
+    seen = torch.tensor([[1, 4 / 9, 1 / 9], [5 / 6, 1, 1 / 6], [1 / 3, 1 / 6, 1]])
+    wanted = plain.released_graph(weights, seen, 0.2, 1)
+    torch.testing.assert_close(made.model.graph(), wanted, atol=1e-4, rtol=1e-4)
+    other, _ = checkpoint(12)
+    with pytest.raises(DataError, match="expected 12 labels"):
+        read_model(other, Choices(data=data))
+
+
 def test_coco_comes_with_its_released_correlations_in_their_wrong_order():
     coco = released_correlation(released_set(80), 80)
     labels = released_set(80).labels
@@ -312,3 +331,7 @@ def test_the_full_size_layouts_give_the_released_numbers(tmp_path, labels, level
         alone = made.model(torch.from_numpy(image))
     expected = torch.tensor(REFERENCE[str(labels)])
     torch.testing.assert_close(alone[0], expected, atol=1e-4, rtol=0)
+    others = torch.randn(3, 3, side, side, generator=torch.Generator().manual_seed(0))
+    with torch.inference_mode():
+        together = made.model(torch.cat([others, torch.from_numpy(image)]))
+    torch.testing.assert_close(together[3], expected, atol=1e-4, rtol=0)
