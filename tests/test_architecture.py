@@ -13,9 +13,10 @@ SOURCE = Path(__file__).parent.parent / "src" / "lcnet"
 LAYERS = (
     {"__init__", "__main__"},
     {"cli", "released_command"},
+    {"compare"},
     {"train"},
-    {"evaluate", "predict", "import_model"},
-    {"callbacks"},
+    {"evaluate", "predict", "import_model", "bootstrap"},
+    {"callbacks", "frozen"},
     {"learner", "checkpoint", "published.backbones"},
     {"published.reading", "published.release", "published.rivals", "published.datasets"},
     {"published.naming", "published.flags"},

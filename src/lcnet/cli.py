@@ -208,10 +208,55 @@ def import_(arguments: Namespace) -> int:
     return 0
 
 
+def compare_parser() -> ArgumentParser:
+    """The flags of `lcnet compare`."""
+    parser = config_parser(Parser)
+    parser.add_argument(
+        "--config", action="config", help="YAML file with settings; flags override it."
+    )
+    parser.add_argument("--out", type=Path, required=True, help="Folder for runs and results.")
+    parser.add_argument(
+        "--heads",
+        type=list[str],
+        default=[],
+        help="Heads to compare, such as '[lcnet,gap]'; the others are measured against the first.",
+    )
+    parser.add_argument(
+        "--variants",
+        type=Path | None,
+        help="YAML file that names variants and what each changes: 'no graph: {model.graph: off}'.",
+    )
+    parser.add_argument("--seeds", type=list[int], default=[0, 1, 2], help="Seeds of each.")
+    parser.add_argument(
+        "--lr_factors",
+        type=list[float],
+        default=[1 / 3, 1.0, 3.0],
+        help="Learning rates that each tries in validation, as factors of train.lr.",
+    )
+    return parser
+
+
+def compare(arguments: Namespace) -> int:
+    """Compare heads or variants on equal terms."""
+    from lcnet.compare import compare, read_variants
+
+    heads = {head: {"model.head": head} for head in arguments.heads}
+    variants = {} if arguments.variants is None else read_variants(arguments.variants)
+    compare(
+        Config(**{name: arguments[name] for name in SECTIONS}),
+        {**heads, **variants},
+        arguments.seeds,
+        arguments.out,
+        lr_factors=arguments.lr_factors,
+    )
+    return 0
+
+
 VERBS = {
     "train": (train, train_parser, "Train a model, or continue a run."),
     "evaluate": (evaluate, evaluate_parser, "Measure a model on a split."),
     "predict": (predict, predict_parser, "Label pictures, one JSON line each."),
+    "compare": (compare, compare_parser, "Compare heads or settings on equal terms."),
     "import": (import_, import_parser, "Turn a published checkpoint into a model folder."),
 }
 

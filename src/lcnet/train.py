@@ -3,9 +3,7 @@
 import logging
 import shutil
 import warnings
-from collections.abc import Iterator
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from typing import Literal
 
@@ -19,13 +17,11 @@ from lightning.pytorch.callbacks import (
     ModelCheckpoint,
 )
 from lightning.pytorch.loggers import TensorBoardLogger
-from torch import Tensor
 
 from lcnet.callbacks import EpochBar, History, KeepBest, average_weights
 from lcnet.checkpoint import ModelInfo, is_model, load_model, read_info
 from lcnet.config import Config
 from lcnet.data.dataset import POSITIVE, ImageLabels, Split
-from lcnet.data.feature_cache import CachedMaps, cache_key, cached_maps
 from lcnet.data.loading import Batches, Pictures, eval_loader, train_loader
 from lcnet.data.readers import load_split, load_split_for
 from lcnet.data.statistics import count_labels
@@ -33,12 +29,12 @@ from lcnet.data.transforms import eval_transform, train_transform
 from lcnet.data.vectors import read_vectors
 from lcnet.errors import CheckpointError, ConfigError, DataError, reason_of
 from lcnet.evaluate import evaluate
+from lcnet.frozen import frozen_features
 from lcnet.import_model import Choices, Import, read_model
 from lcnet.learner import Learner
 from lcnet.model.backbone import describe_backbone
 from lcnet.model.build import build_model
 from lcnet.model.classifier import Classifier
-from lcnet.progress import track
 from lcnet.published.backbones import load_backbone_weights
 
 PRECISIONS: dict[str, Literal["32-true", "bf16-mixed", "16-mixed"]] = {
@@ -188,44 +184,13 @@ def _loaders(
     seen: Pictures = ImageLabels(training, train_transform(info.preprocessing, recipe))
     measured: Pictures = ImageLabels(validation, eval_transform(info.preprocessing))
     if recipe.cache_features:
-        seen = _cached(config, model, info, training, mirrored=recipe.flip)
-        measured = _cached(config, model, info, validation)
+        seen = frozen_features(config, model, info, training, mirrored=recipe.flip)
+        measured = frozen_features(config, model, info, validation)
         workers = 0
     return (
         train_loader(seen, batch_size=recipe.batch_size, workers=workers, seed=recipe.seed),
         eval_loader(measured, batch_size=recipe.batch_size, workers=workers),
     )
-
-
-def _cached(
-    config: Config, model: Classifier, info: ModelInfo, split: Split, *, mirrored: bool = False
-) -> CachedMaps:
-    """A frozen backbone's features of a split, and of its mirror images."""
-    recipe = config.train
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    kind = {"fp32": None, "bf16": torch.bfloat16, "fp16": torch.float16}[recipe.precision]
-    pictures = ImageLabels(split, eval_transform(info.preprocessing))
-    loader = eval_loader(pictures, batch_size=recipe.batch_size, workers=config.data.workers)
-    model = model.to(device).eval()
-
-    weights = model.backbone.state_dict()
-
-    def images(*, flip: bool) -> Iterator[Tensor]:
-        what = f"Features of {split.name}{', mirrored' * flip}, batches"
-        for batch, _ in track(loader, what, len(loader)):
-            yield (batch.flip(-1) if flip else batch).to(device)
-
-    def maps_of(batch: Tensor) -> Tensor:
-        with torch.autocast(device.type, dtype=kind, enabled=kind is not None):
-            return model.maps(batch)
-
-    folder, found = Path(recipe.cache_features), []
-    for flip in (False, True) if mirrored else (False,):
-        key = cache_key(split, weights, info.preprocessing, model.crops.settings, kind, flip)
-        found.append(cached_maps(folder, key, split, partial(images, flip=flip), maps_of))
-    cached = CachedMaps([maps.versions[0] for maps in found], found[0].targets)
-    _tell(f"features of {len(cached):,} pictures of {split.name}: {cached.size / 2**30:.1f} GiB")
-    return cached
 
 
 def _build(config: Config, training: Split) -> tuple[Classifier, ModelInfo]:

@@ -55,8 +55,9 @@ class ReleasedGraph(nn.Module):
         X = A LeakyReLU(A nodes W1) W2
 
     The nodes are the frozen label tokens. The release divides by the root of whatever the row sum
-    is, so it turns NaN once one is negative; here row sums count as at least 1e-6, which changes
-    nothing where the release is finite.
+    is, so it turns NaN once one is negative. Here a row sum counts by its absolute value, and as at
+    least 1e-3, which changes nothing for row sums above that. A small positive value in place of
+    negative ones would not do: the graph tokens would then be too large for the norms behind them.
     """
 
     band: Tensor
@@ -89,7 +90,7 @@ class ReleasedGraph(nn.Module):
         band = self.norm(self.band)[None]
         mixed = self.first_attention(band, band)[0] @ self.second_attention(band, band)[0]
         mixed = mixed + torch.eye(len(mixed), device=mixed.device)
-        scale = mixed.sum(dim=1).clamp(min=1e-6) ** -0.5
+        scale = mixed.sum(dim=1).abs().clamp(min=1e-3) ** -0.5
         return (mixed * scale).T * scale
 
 

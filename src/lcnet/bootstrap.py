@@ -1,0 +1,57 @@
+"""Intervals by resampling images: how far a number depends on which images were tested."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lcnet.metrics import Floats, Targets, average_precision
+
+LEVEL = 95
+"""Of all intervals, in percent."""
+
+
+@dataclass(frozen=True)
+class Interval:
+    """A number and the range that 95 % of resampled test sets give."""
+
+    value: float
+    low: float
+    high: float
+
+
+def mean_ap(probabilities: Floats, targets: Targets) -> float:
+    """The mAP, 0 to 100, over labels with a positive."""
+    return float(100 * np.nanmean(average_precision(probabilities, targets)))
+
+
+def paired_difference(
+    ours: Sequence[Floats],
+    theirs: Sequence[Floats],
+    targets: Targets,
+    *,
+    resamples: int = 1000,
+    seed: int = 0,
+    statistic: Callable[[Floats, Targets], float] = mean_ap,
+) -> Interval:
+    """The difference of two models' mean statistic (ours minus theirs), on the same images.
+
+    Each model is a sequence of predictions, N x L, one per seed; a statistic is averaged over them.
+    Every resample draws N images with replacement, the same for both models and all seeds, and the
+    interval is that of its percentiles (Efron and Tibshirani 1993, chapter 13). It says how far the
+    test images decide, not the seeds. Resamples in which no label has a positive are left out.
+    """
+    rng = np.random.default_rng(seed)
+
+    def difference(rows: NDArray[np.intp]) -> float:
+        chosen = targets[rows]
+        own = [statistic(one[rows], chosen) for one in ours]
+        other = [statistic(one[rows], chosen) for one in theirs]
+        return float(np.mean(own) - np.mean(other))
+
+    count = len(targets)
+    drawn = [difference(rng.integers(count, size=count)) for _ in range(resamples)]
+    half = (100 - LEVEL) / 2
+    low, high = np.nanpercentile(drawn, [half, 100 - half])
+    return Interval(difference(np.arange(count)), float(low), float(high))

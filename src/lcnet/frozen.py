@@ -1,0 +1,49 @@
+"""What a frozen backbone makes of a split, kept in the folder that the run names."""
+
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from lcnet.checkpoint import ModelInfo
+from lcnet.config import Config
+from lcnet.data.dataset import ImageLabels, Split
+from lcnet.data.feature_cache import CachedMaps, cache_key, cached_maps
+from lcnet.data.loading import eval_loader
+from lcnet.data.transforms import eval_transform
+from lcnet.model.classifier import Classifier
+from lcnet.progress import track
+
+
+def frozen_features(
+    config: Config, model: Classifier, info: ModelInfo, split: Split, *, mirrored: bool = False
+) -> CachedMaps:
+    """A frozen backbone's features of a split, and of its mirror images, computed if not kept yet.
+
+    They are computed in the run's precision, on the accelerator if there is one.
+    """
+    recipe = config.train
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    kind = {"fp32": None, "bf16": torch.bfloat16, "fp16": torch.float16}[recipe.precision]
+    pictures = ImageLabels(split, eval_transform(info.preprocessing))
+    loader = eval_loader(pictures, batch_size=recipe.batch_size, workers=config.data.workers)
+    model = model.to(device).eval()
+
+    weights = model.backbone.state_dict()
+
+    def images(*, flip: bool) -> Iterator[Tensor]:
+        what = f"Features of {split.name}{', mirrored' * flip}, batches"
+        for batch, _ in track(loader, what, len(loader)):
+            yield (batch.flip(-1) if flip else batch).to(device)
+
+    def maps_of(batch: Tensor) -> Tensor:
+        with torch.autocast(device.type, dtype=kind, enabled=kind is not None):
+            return model.maps(batch)
+
+    folder, found = Path(recipe.cache_features), []
+    for flip in (False, True) if mirrored else (False,):
+        key = cache_key(split, weights, info.preprocessing, model.crops.settings, kind, flip)
+        found.append(cached_maps(folder, key, split, partial(images, flip=flip), maps_of))
+    return CachedMaps([maps.versions[0] for maps in found], found[0].targets)
