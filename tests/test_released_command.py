@@ -165,7 +165,8 @@ def test_verifying_twice_into_one_folder_and_from_an_imported_model(
         ("--isTrain maybe", 2, "expected True or False"),
         ("--isTrain True --backbone nothing", 2, "no timm model is called 'nothing'"),
         ("--isTrain True --nheads 7", 2, "model.width"),
-        ("--isTrain True --pretrained", 2, "no pretrained weights"),
+        ("--isTrain True --pretrained", 2, "--backbone local-dir:FOLDER"),
+        ("--dataset_dir {tmp}/none --resume {checkpoint}", 1, "no folder"),
     ],
 )
 def test_what_cannot_run_gives_one_line(
@@ -196,6 +197,18 @@ def test_every_flag_of_the_release_is_known():
     known = {name for action in parser._actions for name in action.option_strings}
     assert {f"--{flag}" for flag in flags.split()} <= known
     assert {"-j", "-b", "-p", "-e"} <= known
+
+
+def test_without_crop_levels_the_checkpoint_s_own_hold(voc, tmp_path, monkeypatch):
+    weights = layouts.by_rule(layouts.released(20))
+    said = argparse.Namespace(CropLevels=1, img_size=32)
+    torch.save({"arch": said, "state_dict": weights}, tmp_path / "own.pth")
+    places = f"--dataset_dir {voc} --output {tmp_path / 'out'} --resume {tmp_path / 'own.pth'}"
+    assert run(f"--dataname voc {places}", monkeypatch) == 0
+    info = read_info(tmp_path / "out")
+    assert (info.model.crop_level, info.model.view_size) == (1, 32)
+    assert run(f"--dataname voc --orid_norm {places}", monkeypatch) == 0
+    assert read_info(tmp_path / "out").backbone.std == (1, 1, 1)
 
 
 def test_a_flag_without_meaning_is_said_only_if_given(voc, tmp_path, monkeypatch, capsys):

@@ -44,6 +44,8 @@ def frozen_features(
 
     folder, found = Path(recipe.cache_features), []
     for flip in (False, True) if mirrored else (False,):
-        key = cache_key(split, weights, info.preprocessing, model.crops.settings, kind, flip)
+        key = cache_key(
+            split, weights, info.backbone, info.preprocessing, model.crops.settings, kind, flip
+        )
         found.append(cached_maps(folder, key, split, partial(images, flip=flip), maps_of))
     return CachedMaps([maps.versions[0] for maps in found], found[0].targets)

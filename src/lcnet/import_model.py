@@ -24,11 +24,11 @@ from lcnet.model.classifier import Classifier
 from lcnet.published.backbones import describe_weights, load_exactly, to_timm
 from lcnet.published.datasets import (
     THRESHOLD,
-    VIEW_SIZE,
     ReleasedSet,
     released_correlation,
     released_set,
 )
+from lcnet.published.flags import VIEW_SIZE
 from lcnet.published.naming import under
 from lcnet.published.reading import Published, read_published
 from lcnet.published.release import (
@@ -66,9 +66,11 @@ class Choices:
     """Side of a view in pixels."""
     heads: int | None = None
     """Attention heads of the decoder."""
+    unnormalised: bool = False
+    """Pictures go in as values from 0 to 1, with no mean and std."""
     data: config.Data | None = None
-    """The data set it was trained on: gives label names, and the label correlations if no file
-    does, as how often a label is there when another is."""
+    """The data set it was trained on: gives label names, and LCNet's label correlations, as how
+    often a label is there when another is, unless a file or the release gives them."""
 
 
 @dataclass(frozen=True)
@@ -116,6 +118,11 @@ def read_model(file: Path, choices: Choices) -> Import:
             f"{published.file}: has no weights {error}, as its layout does. "
             "Give the whole checkpoint."
         ) from None
+    except (ValueError, IndexError, RuntimeError) as error:  # shapes that no layout has
+        raise CheckpointError(
+            f"{published.file}: weights of a shape that its layout does not have "
+            f"({reason_of(error)}). Give a checkpoint of the layout, such as no zero-shot one."
+        ) from None
     names = ", ".join(list(published.tensors)[:3])
     raise CheckpointError(
         f"{published.file}: a layout that lcnet does not know (weights such as {names}; expected "
@@ -151,7 +158,10 @@ def _released(published: Published, choices: Choices) -> Import:
         label_tokens="frozen",
         shared_bias=True,
     )
-    spec = _spec(backbone, options, settings.view_size, normalised=not said.get("orid_norm"))
+    plain = choices.unnormalised or bool(said.get("orid_norm"))
+    if not choices.unnormalised and "orid_norm" not in said:
+        assumed.add("pictures normalised as ImageNet's")
+    spec = _spec(backbone, options, settings.view_size, normalised=not plain)
     correlation = _correlation(choices, data, sizes.labels, assumed)
     model = build_model(settings, sizes.labels, spec=spec, prior=correlation)
     band = {"graph.band": model.state_dict()["graph.band"]}
@@ -186,18 +196,27 @@ def _rival(published: Published, layout: RivalLayout, choices: Choices) -> Impor
             "view size", choices.view_size, "img_size", VIEW_SIZES.get(backbone, VIEW_SIZE)
         ),
     )
-    plain = bool(said.get("orid_norm", "tresnet" in backbone))
-    if "orid_norm" not in said:
+    plain = choices.unnormalised or bool(said.get("orid_norm", "tresnet" in backbone))
+    if not choices.unnormalised and "orid_norm" not in said:
         assumed.add("pictures from 0 to 1" if plain else "pictures normalised as ImageNet's")
     head_options = dict(layout.options)
     if layout.heads:
         head_options["heads"] = assumed.choose(
             "attention heads", choices.heads, "nheads", layout.heads
         )
+        _check_heads(head_options["heads"], layout.width)
+    elif choices.heads is not None:
+        raise ConfigError(f"--heads: {layout.title} has no attention. Leave it out.")
+    if choices.correlation is not None:
+        raise ConfigError(f"--correlation: {layout.title} has no label graph. Leave it out.")
     spec = _spec(backbone, options, settings.view_size, normalised=not plain)
     model = build_model(settings, layout.labels, spec=spec, head_options=head_options)
     _fill(model, layout.backbone, layout.weights, file)
     known = _listed_names(published.others, layout.labels)
+    if not known and layout.labels == len(COCO_LABELS):
+        known = COCO_LABELS
+        if choices.data is None and not choices.labels:
+            assumed.add("COCO's label names")
     info = ModelInfo(
         labels=_labels(choices, known, layout.labels, assumed),
         model=settings,
@@ -216,6 +235,13 @@ def _rival(published: Published, layout: RivalLayout, choices: Choices) -> Impor
             assumed.line(),
         ),
     )
+
+
+def _check_heads(heads: int, width: int) -> None:
+    if heads < 1 or width % heads:
+        raise ConfigError(
+            f"--heads: expected a divisor of the width {width}, got {heads}. Correct it."
+        )
 
 
 class Assumed:
@@ -245,7 +271,8 @@ class Assumed:
 
 def _dropped(names: Sequence[str], why: str, published: Published) -> str:
     parts = [f"{len(names)} weights {why}"] if names else []
-    return f"dropped: {'; '.join([*parts, *published.others]) or 'nothing'}"
+    others = [name for name in published.others if name not in ("idx_to_class", "num_classes")]
+    return f"dropped: {'; '.join([*parts, *others]) or 'nothing'}"
 
 
 def _spec(
@@ -277,11 +304,11 @@ def _listed_names(others: Mapping[str, Any], number: int) -> tuple[str, ...]:
     names = others.get("idx_to_class")
     if isinstance(names, Mapping) and len(names) == number:
         return tuple(str(name) for name in names.values())
-    return COCO_LABELS if number == len(COCO_LABELS) else ()
+    return ()
 
 
 def _correlation(choices: Choices, data: ReleasedSet, labels: int, assumed: Assumed) -> Tensor:
-    if choices.correlation is None and choices.data is not None:
+    if choices.correlation is None and choices.data is not None and not data.labels:
         assumed.add(f"label correlations counted in {choices.data.train}")
         targets = _training(choices.data, labels).targets()
         return torch.from_numpy(count_labels(targets).conditional_probability()).float()

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal
 
 from lcnet.config import Config, Data, Model, Train
 from lcnet.errors import CheckpointError, ConfigError, LCNetError
-from lcnet.published.flags import command_parser, without_meaning
+from lcnet.published.flags import VIEW_SIZE, command_parser, without_meaning
 
 if TYPE_CHECKING:
     from lcnet.import_model import Import
@@ -20,6 +20,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     try:
         for line in without_meaning(arguments):
             _say(line)
+        _explain_size(arguments)
         if arguments.isTrain:
             _train(arguments)
         else:
@@ -41,11 +42,21 @@ def _train(arguments: argparse.Namespace) -> None:
     if arguments.resume:
         _say("--resume gives architecture and weights; optimizer and epochs start anew")
         init = _start(arguments)
-    train(config, Path(arguments.output), init=init)
+    try:
+        train(config, Path(arguments.output), init=init)
+    except ConfigError as error:
+        if "no pretrained weights" in str(error):
+            raise ConfigError(
+                f"--pretrained: no weights for {arguments.backbone} could be fetched. Without a "
+                "network, give them as --backbone local-dir:FOLDER (timm's folder format), give "
+                "a whole checkpoint with --resume, or leave --pretrained out."
+            ) from error
+        raise
 
 
 def _verify(arguments: argparse.Namespace) -> None:
     """`--isTrain False`: the test set under the release's protocol, into metrics.json."""
+    from lcnet.data.readers import load_split_for
     from lcnet.evaluate import evaluate
     from lcnet.import_model import write_import
 
@@ -57,6 +68,7 @@ def _verify(arguments: argparse.Namespace) -> None:
     data = released_config(arguments).data
     model, out = _start(arguments), Path(arguments.output)
     if not isinstance(model, Path):
+        load_split_for(data, data.test, model.info.labels)  # before anything is written
         write_import(model, out / "model")
         model = out / "model"
     evaluate(
@@ -78,22 +90,25 @@ def _start(arguments: argparse.Namespace) -> "Path | Import":
     if is_model(path):
         _require_labels(arguments, len(read_info(path).labels))
         return path
-    made = read_model(
-        path, Choices(crop_level=arguments.CropLevels, view_size=_view_size(arguments))
+    choices = Choices(
+        crop_level=arguments.CropLevels,
+        view_size=arguments.img_size,
+        unnormalised=arguments.orid_norm,
     )
+    made = read_model(path, choices)
     _require_labels(arguments, len(made.info.labels))
     return made
 
 
 def released_config(arguments: argparse.Namespace) -> Config:
     """The run that the released flags describe. Raises ConfigError if a value cannot work."""
-    level = arguments.CropLevels
+    level, view_size = arguments.CropLevels or 0, arguments.img_size or VIEW_SIZE
     return Config(
         model=Model(
             backbone=arguments.backbone,
             pretrained=arguments.pretrained,
             crop_level=level,
-            view_size=_view_size(arguments),
+            view_size=view_size,
             antialias=False,
             width=arguments.hidden_dim,
             heads=arguments.nheads,
@@ -138,15 +153,14 @@ def _data(name: str, root: str, workers: int) -> Data:
             return Data("rope", root, "train", "val", "test", workers=workers)
 
 
-def _view_size(arguments: argparse.Namespace) -> int:
-    """Side of a view; pictures are loaded at that times the crop level, whatever else is said."""
-    whole = max(1, arguments.CropLevels) * arguments.img_size
+def _explain_size(arguments: argparse.Namespace) -> None:
+    """Says so if pictures are loaded at another size than the flags ask for."""
+    whole = max(1, arguments.CropLevels or 0) * (arguments.img_size or VIEW_SIZE)
     if arguments.imgInpsize not in (None, whole):
         _say(
             f"--imgInpsize {arguments.imgInpsize}: pictures are loaded at {whole} px "
             "(CropLevels x img_size)"
         )
-    return arguments.img_size
 
 
 def _precision(*, amp: bool) -> Literal["fp32", "bf16", "fp16"]:

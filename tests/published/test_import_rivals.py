@@ -6,6 +6,7 @@ import torch
 from tests.published import layouts, plain
 
 from lcnet.checkpoint import load_model, read_info
+from lcnet.errors import CheckpointError, ConfigError
 from lcnet.import_model import Choices, import_model, read_model
 
 IMAGES = torch.randn(2, 3, 64, 64, generator=torch.Generator().manual_seed(0))
@@ -117,3 +118,19 @@ def test_a_swin_s_own_names_are_understood(tmp_path):
     expected = plain.query2label(weights, maps, encoder=1, decoder=2)
     torch.testing.assert_close(made.model(images), expected, atol=1e-4, rtol=0)
     assert made.info.model.view_size == 224
+
+
+def test_shapes_and_choices_that_do_not_fit_give_one_line(tmp_path):
+    flat = layouts.by_rule(layouts.ml_decoder(7, groups=7))
+    flat["head.decoder.duplicate_pooling"] = torch.ones(24, 1)  # as a zero-shot head has it
+    torch.save(flat, tmp_path / "flat.pth")
+    with pytest.raises(CheckpointError, match="shape that its layout does not have"):
+        read_model(tmp_path / "flat.pth", Choices())
+    torch.save(layouts.by_rule(layouts.ml_decoder(7, groups=7)), tmp_path / "whole.pth")
+    with pytest.raises(ConfigError, match="divisor of the width 24"):
+        read_model(tmp_path / "whole.pth", Choices(heads=5))
+    with pytest.raises(ConfigError, match="no label graph"):
+        read_model(tmp_path / "whole.pth", Choices(correlation=tmp_path / "some.npy"))
+    torch.save(layouts.by_rule(layouts.asl(5)), tmp_path / "asl.pth")
+    with pytest.raises(ConfigError, match="no attention"):
+        read_model(tmp_path / "asl.pth", Choices(heads=4))

@@ -29,8 +29,6 @@ RELEASED_SETS = {
     "voc": ReleasedSet("voc", VOC_LABELS, 3, 0.4),
     "rope": ReleasedSet("rope", (), 2, 0.2),
 }
-VIEW_SIZE = 448
-"""Side of a view in pixels in the release."""
 THRESHOLD = 0.85
 """Probability above which the release counts a label as predicted."""
 

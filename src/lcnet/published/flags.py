@@ -3,6 +3,8 @@
 import argparse
 from typing import Any
 
+VIEW_SIZE = 448
+"""Side of a view in pixels where --img_size does not say it."""
 WITHOUT_MEANING = {
     "print_freq_val": "progress is shown as it goes",
     "print_freq": "progress is shown as it goes",
@@ -21,7 +23,6 @@ WITHOUT_MEANING = {
     "local_rank": "one device is used",
     "n_holes": "one hole is cut",
     "length": "the hole's side is --cut_fact",
-    "orid_norm": "the backbone's own mean and std are used",
     "enc_layers": "there is no encoder",
     "pre_norm": "norms come after",
     "position_embedding": "the release never adds it",
@@ -52,7 +53,7 @@ def command_parser() -> argparse.ArgumentParser:
     add("--dataname", choices=["coco14", "voc", "rope"], default="coco14", help="Data set.")
     add("--dataset_dir", required=True, help="Folder of the data set.")
     add("--output", required=True, metavar="DIR", help="Run folder to make.")
-    add("--num_class", type=int, help="Number of labels, checked against data and checkpoint.")
+    add("--num_class", type=int, help="Number of labels, checked against the checkpoint.")
     add(
         "--isTrain",
         type=_truth,
@@ -70,8 +71,8 @@ def command_parser() -> argparse.ArgumentParser:
     )
     add("--backbone", default="TResnetL_V2", help="Backbone, by its published or timm's name.")
     add("--pretrained", action="store_true", help="Start the backbone from pretrained weights.")
-    add("--CropLevels", type=int, default=0, help="Crop-Forwarding level.")
-    add("--img_size", type=int, default=448, help="Side of a view in pixels.")
+    add("--CropLevels", type=int, help="Crop-Forwarding level; the checkpoint's, else 0.")
+    add("--img_size", type=int, help="Side of a view in pixels; the checkpoint's, else 448.")
     add("--imgInpsize", type=int, help="Side of the whole picture: CropLevels x img_size.")
     add("--hidden_dim", type=int, default=680, help="Width of all tokens.")
     add("--dim_feedforward", type=int, default=680, help="Width of the decoder's MLP.")
@@ -88,10 +89,11 @@ def command_parser() -> argparse.ArgumentParser:
     add("--loss_clip", type=float, default=0.05, help="Asymmetric loss: shift of negatives.")
     add("--ema-decay", type=float, default=0.9997, help="Decay of the averaged weights.")
     add("--seed", type=int, default=0, help="Seed.")
-    add("--amp", action="store_true", help="Mixed precision, where there is an accelerator.")
+    add("--amp", action="store_true", help="Mixed precision: fp16 on an accelerator, else bf16.")
     add("--cutout", action="store_true", help="Cut a hole into training pictures.")
     add("--cut_fact", type=float, default=0.5, help="Its side, as a share of the picture's.")
     add("--early-stop", action="store_true", help="Stop after 8 epochs without a better mAP.")
+    add("--orid_norm", action="store_true", help="Pictures without mean and std: from 0 to 1.")
     add("--thr", type=float, default=0.85, help="Verification: probability that counts as yes.")
     _add_without_meaning(parser)
     return parser
@@ -99,7 +101,7 @@ def command_parser() -> argparse.ArgumentParser:
 
 def _add_without_meaning(parser: argparse.ArgumentParser) -> None:
     switches = {
-        "dtgfl", "evaluate", "orid_norm", "pre_norm", "keep_other_self_attn_dec",
+        "dtgfl", "evaluate", "pre_norm", "keep_other_self_attn_dec",
         "keep_first_self_attn_dec", "keep_input_proj", "remove_aa_jit", "kill_stop",
     }  # fmt: skip
     spellings = {

@@ -26,6 +26,8 @@ class RivalLayout:
     """The backbone's weights, under their published names."""
     threshold: float
     """Probability above which its authors count a label as predicted."""
+    width: int = 0
+    """Of its attention; 0 if it has none."""
     heads: int = 0
     """Its attention heads, which no shape says; 0 if it has none."""
     dropped: tuple[str, ...] = ()
@@ -93,6 +95,7 @@ def _ml_decoder(weights: Mapping[str, Tensor], prefix: str) -> RivalLayout:
         weights=converted,
         backbone=_without(weights, prefix),
         threshold=0.8,
+        width=width,
         heads=8,
     )
 
@@ -140,6 +143,7 @@ def _query2label(weights: Mapping[str, Tensor]) -> RivalLayout:
         weights=converted,
         backbone=under(weights, body or "backbone.0."),
         threshold=0.5,
+        width=width,
         heads=4,
         dropped=tuple(name for name in weights if name.startswith("backbone.1.")),
     )
