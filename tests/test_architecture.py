@@ -31,6 +31,7 @@ LAYERS = (
         "model.graph",
         "model.head",
         "model.labels",
+        "model.pooling",
         "model.image_tokens",
     },
     {"model.attention", "model.cvt"},

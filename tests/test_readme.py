@@ -12,24 +12,30 @@ from lcnet.cli import build_parser
 from lcnet.data.digits import LABELS, write_scenes
 from lcnet.model.backbone import describe_backbone
 from lcnet.model.build import build_model
+from lcnet.published.flags import command_parser
 
 ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")), *ROOT.glob("configs/*.yaml")]
 
 
-def commands() -> list[str]:
-    """Every `lcnet VERB ...` that stands on a line of its own in the documents and configs."""
+def commands(program: str) -> list[str]:
+    """The arguments of every call that stands on a line of its own in the documents and configs."""
     found = []
     for page in PAGES:
         text = page.read_text(encoding="utf-8").replace("\\\n", " ")
-        found += re.findall(r"^(?:#\s+)?lcnet (?:train|evaluate|predict) [^(\n]+", text, re.M)
-    return [command.lstrip("# ").strip() for command in found]
+        found += re.findall(rf"^(?:#\s+)?{re.escape(program)} ([^(\n]+)", text, re.M)
+    return [command.strip() for command in found]
 
 
-@pytest.mark.parametrize("command", commands())
+@pytest.mark.parametrize("command", [line for line in commands("lcnet") if ": " not in line])
 def test_commands_parse(command, monkeypatch):
     monkeypatch.chdir(ROOT)
-    build_parser().parse_args(shlex.split(command)[1:])
+    build_parser().parse_args(shlex.split(command))
+
+
+@pytest.mark.parametrize("command", commands("python train.py"))
+def test_published_commands_parse(command):
+    command_parser().parse_args(shlex.split(command))
 
 
 def test_the_make_targets_that_are_named_exist():

@@ -24,6 +24,7 @@ from lcnet.model.head import Mapping
 from lcnet.model.image_tokens import ImageTokens
 from lcnet.model.initialization import initialize
 from lcnet.model.labels import LabelTokens
+from lcnet.model.pooling import Pooling
 from lcnet.model.released import (
     ReleasedExchange,
     ReleasedGraph,
@@ -59,6 +60,7 @@ class LCNet(Classifier):
         graph: LabelGraph | ReleasedGraph | None,
         decoder: Decoder,
         mapping: Mapping,
+        pooling: Pooling | None = None,
     ) -> None:
         super().__init__(crops, backbone)
         self.image_tokens = image_tokens
@@ -66,6 +68,7 @@ class LCNet(Classifier):
         self.graph = graph
         self.decoder = decoder
         self.mapping = mapping
+        self.pooling = pooling
 
     def score(self, maps: Tensor) -> Tensor:
         """The head: the logits (B L) of the feature maps of all views (B V C h w)."""
@@ -73,7 +76,8 @@ class LCNet(Classifier):
         labels = self.label_tokens().expand(len(maps), -1, -1)  # B L D
         graph = None if self.graph is None else self.graph().expand(len(maps), -1, -1)  # B G D
         labels = self.decoder(labels, image, graph)  # B L D
-        return self.mapping(labels)
+        logits: Tensor = self.mapping(labels)  # B L
+        return logits if self.pooling is None else logits + self.pooling(maps)
 
     @torch.inference_mode()
     def explain(self, images: Tensor) -> Explanation:
@@ -150,6 +154,9 @@ def build_lcnet(
         graph=_graph(settings, prior, vectors),
         decoder=_decoder(settings),
         mapping=Mapping(labels, width, shared_bias=settings.shared_bias),
+        pooling=Pooling(labels, backbone.channels, tiles=settings.crop_level > 0)
+        if settings.pooling
+        else None,
     )
     initialize(model, shares=shares)
     return model

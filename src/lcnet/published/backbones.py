@@ -7,7 +7,7 @@ from typing import Any
 
 from torch import Tensor
 
-from lcnet.errors import CheckpointError
+from lcnet.errors import CheckpointError, reason_of
 from lcnet.model.cvt import CVT
 from lcnet.published.naming import count
 from lcnet.published.reading import read_published
@@ -21,12 +21,10 @@ def to_timm(weights: Mapping[str, Tensor], features: Any) -> dict[str, Tensor]:
     """
     renamed = getattr(sys.modules[type(features).__module__], "checkpoint_filter_fn", None)
     converted = dict(renamed(dict(weights), features) if renamed else weights)
-    classifier = str(getattr(features, "default_cfg", {}).get("classifier", ""))
-    return {
-        name: weight
-        for name, weight in converted.items()
-        if not (classifier and name.startswith(f"{classifier}."))
-    }
+    classifier = getattr(features, "default_cfg", {}).get("classifier") or ()
+    parts = (classifier,) if isinstance(classifier, str) else classifier  # some have two
+    heads = tuple(f"{part}." for part in parts)
+    return {name: weight for name, weight in converted.items() if not name.startswith(heads)}
 
 
 def load_backbone_weights(features: Any, file: Path) -> None:
@@ -34,7 +32,14 @@ def load_backbone_weights(features: Any, file: Path) -> None:
 
     Raises CheckpointError if the file cannot be read or its weights do not fit the model.
     """
-    weights = to_timm(read_published(file).tensors, features)
+    published = read_published(file).tensors
+    try:
+        weights = to_timm(published, features)
+    except Exception as error:  # timm's filters fail in a dozen types where names mislead them
+        raise CheckpointError(
+            f"{file}: weights that are not this backbone's ({type(error).__name__}: "
+            f"{reason_of(error)}). Give the backbone that they were trained with."
+        ) from error
     load_exactly(features, weights, file)
 
 
