@@ -3,14 +3,18 @@ import resource
 import shlex
 import subprocess
 import sys
-from dataclasses import fields
+from argparse import Namespace
+from dataclasses import fields, replace
 from pathlib import Path
 
 import pytest
+import torch
 from PIL import Image
+from tests.published import layouts
 
+from lcnet.checkpoint import read_info
 from lcnet.cli import build_parser, main
-from lcnet.config import SECTIONS, Data
+from lcnet.config import SECTIONS, Config, Data, Model
 
 LCNET = (sys.executable, "-m", "lcnet")
 
@@ -64,6 +68,11 @@ def test_help_comes_in_under_half_a_second():
         ("train --resume nowhere", 1, "nowhere/config.yaml: not there"),
         ("train --data.format table --data.root nowhere --out x", 1, "no folder nowhere"),
         ("train --data.format table --out x --data.root . --data.train a.csv", 1, "a.csv"),
+        ("train --init nowhere --out x", 1, "no such checkpoint"),
+        ("train --init nowhere --model.width 32 --out x", 2, "--init: takes no --model flags"),
+        ("train --init nowhere", 2, "--out: expected a folder for the run"),
+        ("train --resume nowhere --init nowhere", 2, "--resume: takes no other flags"),
+        ("train --train.cache_features x --out x", 2, "--train.backbone_lr_factor"),
         ("train --train.precision fp16 --out x", 2, "fp16 needs an accelerator"),
         ("evaluate nowhere", 1, "no model here"),
         ("evaluate nowhere --protocol voc", 2, "one of lcnet, ml-gcn, csra, ml-decoder"),
@@ -141,6 +150,43 @@ def test_train_evaluate_and_predict_by_the_command_line(capsys, tiny_config, tmp
     assert code == 2
     assert "already there" in error
     assert (out / "model" / "model.json").is_file()
+
+
+def test_training_on_by_the_command_line(capsys, tiny_config, tmp_path):
+    tiny_config.save(tmp_path / "tiny.yaml")
+    data = replace(tiny_config, model=Model(), train=replace(tiny_config.train, epochs=1))
+    data.save(tmp_path / "data.yaml")
+    weights = layouts.by_rule(layouts.released(3))
+    torch.save(
+        {"state_dict": weights, "arch": Namespace(img_size=32, CropLevels=1)}, tmp_path / "it.pth"
+    )
+    first, second, third = (tmp_path / name for name in ("first", "second", "third"))
+    run(capsys, f"train --config {tmp_path}/tiny.yaml --train.epochs 1 --out {first}")
+    for start, out in ((first, second), (second / "model", third)):
+        code, _, error = run(
+            capsys, f"train --config {tmp_path}/data.yaml --init {start} --out {out}"
+        )
+        assert code == 0, error
+        assert Config.load(out / "config.yaml").model == tiny_config.model
+    code, printed, error = run(
+        capsys, f"train --config {tmp_path}/data.yaml --init {tmp_path}/it.pth --out {tmp_path}/on"
+    )
+    assert (code, "LCNet as released, 3 labels" in printed) == (0, True), error
+    assert Config.load(tmp_path / "on" / "config.yaml").model.graph == "released"
+    assert read_info(tmp_path / "on").labels == ("red", "green", "blue")
+
+    code, _, error = run(
+        capsys, f"train --config {tmp_path}/tiny.yaml --init {first} --out {tmp_path}/other"
+    )
+    assert (code, "--init: takes no --model flags" in error) == (2, True), error
+    root = Path(tiny_config.data.root)
+    (root / "train.csv").write_text((root / "train.csv").read_text().replace("blue", "violet"))
+    code, _, error = run(
+        capsys, f"train --config {tmp_path}/data.yaml --init {first} --out {tmp_path}/other"
+    )
+    assert (code, error.count("\n")) == (1, 1), error
+    assert "unknown label 'violet'" in error
+    assert not (tmp_path / "other").exists()
 
 
 def test_version_is_the_package_s(capsys):

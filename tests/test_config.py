@@ -23,6 +23,17 @@ def test_shipped_configs_parse_and_say_how_to_run_them(path):
     assert f"--config configs/{path.name}" in path.read_text()
 
 
+def frozen(**changes: object) -> dict[str, dict[str, object]]:
+    """Settings that keep features, but for the changes."""
+    needed = {"backbone_lr_factor": 0, "randaugment": 0, "cutout": 0}
+    return {"train": {"cache_features": "kept", **needed, **changes}}
+
+
+def test_features_can_be_kept_with_or_without_mirror_images():
+    for flip in (False, True):
+        assert parse_config(frozen(flip=flip), "here.yaml").train.cache_features == "kept"
+
+
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
@@ -38,6 +49,11 @@ def test_shipped_configs_parse_and_say_how_to_run_them(path):
         ({"train": {"epochs": 0}}, "train.epochs: expected at least 1, got 0"),
         ({"train": {"seed": -1}}, "train.seed: expected 0 to 4294967295"),
         ({"train": {"ema_decay": None}}, "train.ema_decay"),
+        (frozen(backbone_lr_factor=1.0), "train.backbone_lr_factor: expected 0, which"),
+        (frozen(randaugment=9), "train.randaugment: expected 0, which train.cache_features needs"),
+        (frozen(cutout=0.5), "train.cutout: expected 0, which train.cache_features needs, got 0.5"),
+        (frozen(min_scale=0.5), "train.min_scale: expected 1, which train.cache_features needs"),
+        ({"train": {"cache_features": "kept"}}, "train.cache_features needs"),
         ({"data": {"test": None}}, "data.test"),
         ({"data": {"separator": ""}}, "data.separator"),
         (["model"], "expected the keys model, data and train"),

@@ -1,18 +1,27 @@
 import csv
+from argparse import Namespace
 from dataclasses import replace
+from pathlib import Path
 
 import lightning
 import pytest
+import timm
 import torch
 from PIL import Image
+from tests.published import layouts
 
 from lcnet.callbacks import average_weights
-from lcnet.checkpoint import load_model
-from lcnet.config import Config
+from lcnet.checkpoint import load_model, read_info
+from lcnet.config import Config, Model
+from lcnet.data.dataset import ImageLabels
 from lcnet.errors import CheckpointError, ConfigError, DataError
 from lcnet.evaluate import evaluate
+from lcnet.import_model import Choices, read_model
+from lcnet.model.classifier import Classifier
 from lcnet.predict import Predictor
 from lcnet.train import resume, train
+
+FROZEN = {"backbone_lr_factor": 0.0, "randaugment": 0, "cutout": 0.0}
 
 
 def with_train(config: Config, **changes: object) -> Config:
@@ -45,32 +54,44 @@ def test_the_kept_model_is_the_one_that_was_validated(finished):
     assert evaluate(finished, split="val.csv", quiet=True).mAP == pytest.approx(best, abs=1e-3)
 
 
-def test_a_resumed_run_ends_with_the_same_weights(tiny_config, tmp_path, monkeypatch):
-    config = with_train(tiny_config, epochs=3, accumulate=2, randaugment=9, cutout=0.5)
-    whole = train(config, tmp_path / "whole")
+class Stop(Exception):
+    pass
 
-    class Stop(Exception):
-        pass
 
-    def stop(self, trainer, *_):
-        if trainer.current_epoch == 2:
-            raise Stop
+@pytest.fixture
+def assert_resumed_is_whole(tmp_path, monkeypatch):
+    """Trains a config twice, once in one go and once stopped before epoch 2 and resumed."""
 
-    monkeypatch.setattr("lcnet.callbacks.History.on_train_epoch_start", stop)
-    with pytest.raises(Stop):
-        train(config, tmp_path / "cut")
-    monkeypatch.undo()
-    resumed = resume(tmp_path / "cut")
+    def check(config: Config, **start: Path) -> None:
+        whole = train(config, tmp_path / "whole", **start)
 
-    ends = [torch.load(run / "checkpoints" / "last.ckpt") for run in (whole, resumed)]
-    for part in ("state_dict", "current_model_state"):
-        assert ends[0][part].keys() == ends[1][part].keys()
-        for name, tensor in ends[0][part].items():
-            assert tensor.equal(ends[1][part][name]), (part, name)
-    assert str(ends[0]["optimizer_states"]) == str(ends[1]["optimizer_states"])
-    assert [r | {"seconds": ""} for r in history(whole)] == [
-        r | {"seconds": ""} for r in history(resumed)
-    ]
+        def stop(self, trainer, *_):
+            if trainer.current_epoch == 2:
+                raise Stop
+
+        monkeypatch.setattr("lcnet.callbacks.History.on_train_epoch_start", stop)
+        with pytest.raises(Stop):
+            train(config, tmp_path / "cut", **start)
+        monkeypatch.undo()
+        resumed = resume(tmp_path / "cut")
+
+        ends = [torch.load(run / "checkpoints" / "last.ckpt") for run in (whole, resumed)]
+        for part in ("state_dict", "current_model_state"):
+            assert ends[0][part].keys() == ends[1][part].keys()
+            for name, tensor in ends[0][part].items():
+                assert tensor.equal(ends[1][part][name]), (part, name)
+        assert str(ends[0]["optimizer_states"]) == str(ends[1]["optimizer_states"])
+        assert [r | {"seconds": ""} for r in history(whole)] == [
+            r | {"seconds": ""} for r in history(resumed)
+        ]
+
+    return check
+
+
+def test_a_resumed_run_ends_with_the_same_weights(tiny_config, assert_resumed_is_whole):
+    assert_resumed_is_whole(
+        with_train(tiny_config, epochs=3, accumulate=2, randaugment=9, cutout=0.5)
+    )
 
 
 def test_the_same_seed_gives_the_same_model_with_any_number_of_workers(tiny_config, tmp_path):
@@ -109,19 +130,90 @@ def test_eight_pictures_are_learnt_by_heart(tiny_config, tmp_path):
         assert set(prediction.labels) == {name for name, value in shown.items() if value == "1"}
 
 
-def test_a_frozen_backbone_keeps_its_weights_and_statistics(tiny_config, tmp_path, monkeypatch):
-    starts = []
+@pytest.mark.parametrize("kept", ["", "kept"])
+def test_a_frozen_backbone_keeps_its_weights_and_statistics(
+    tiny_config, tmp_path, monkeypatch, kept
+):
+    starts, heads = [], []
     original = lightning.Trainer.fit
 
     def fit(self, learner, *args, **kwargs):
         features = learner.model.backbone.features
         starts.append({name: tensor.clone() for name, tensor in features.state_dict().items()})
+        heads.append(learner.model.mapping.weight.detach().clone())
         return original(self, learner, *args, **kwargs)
 
     monkeypatch.setattr(lightning.Trainer, "fit", fit)
-    run = train(with_train(tiny_config, backbone_lr_factor=0.0), tmp_path / "run")
-    kept = load_model(run).backbone.features.state_dict()
-    assert all(tensor.equal(kept[name]) for name, tensor in starts[0].items())
+    config = with_train(tiny_config, **FROZEN, cache_features=kept and str(tmp_path / kept))
+    run = train(config, tmp_path / "run")
+    ends = [
+        load_model(run).state_dict(),
+        {
+            name.removeprefix("model."): tensor
+            for name, tensor in torch.load(run / "checkpoints" / "last.ckpt")["state_dict"].items()
+        },
+    ]
+    for end in ends:
+        assert all(
+            tensor.equal(end[f"backbone.features.{name}"]) for name, tensor in starts[0].items()
+        )
+        assert not end["mapping.weight"].equal(heads[0])
+
+
+@pytest.mark.parametrize("head", ["lcnet", "gap"])
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_kept_features_train_the_model_that_pictures_train(tiny_config, tmp_path, head, precision):
+    config = replace(tiny_config, model=replace(tiny_config.model, head=head, crop_level=2))
+    config = with_train(config, **FROZEN, flip=False, precision=precision)
+    pictures = train(config, tmp_path / "pictures")
+    kept = train(with_train(config, cache_features=str(tmp_path / "kept")), tmp_path / "features")
+    assert len(list((tmp_path / "kept").iterdir())) == 2  # training and validation
+    # Half precision of the features is all that differs.
+    for wanted, row in zip(history(pictures), history(kept), strict=True):
+        assert float(row["train_loss"]) == pytest.approx(float(wanted["train_loss"]), rel=2e-4)
+        assert float(row["val_mAP"]) == pytest.approx(float(wanted["val_mAP"]), abs=5)
+    shown = sorted((tmp_path / "colours" / "images").iterdir())
+    probabilities = [
+        torch.tensor([list(one.probabilities.values()) for one in Predictor(run)(shown)])
+        for run in (pictures, kept)
+    ]
+    assert probabilities[0].std() > 1e-3
+    torch.testing.assert_close(*probabilities, atol=1e-3, rtol=0)
+
+
+def test_kept_features_are_mirrored_as_pictures_are(tiny_config, tmp_path):
+    config = with_train(tiny_config, **FROZEN, epochs=1, cache_features=str(tmp_path / "kept"))
+    train(with_train(config, flip=False), tmp_path / "as it is")
+    assert len(list((tmp_path / "kept").iterdir())) == 2
+    train(config, tmp_path / "mirrored")
+    assert len(list((tmp_path / "kept").iterdir())) == 3  # and the training pictures mirrored
+    losses = [history(tmp_path / name)[0]["train_loss"] for name in ("as it is", "mirrored")]
+    assert losses[0] != losses[1]
+
+
+def test_a_run_on_kept_features_looks_at_each_picture_once(tiny_config, tmp_path, monkeypatch):
+    looked = []
+    original = ImageLabels.__getitem__
+
+    def counted(self, draw):
+        looked.append(draw)
+        return original(self, draw)
+
+    monkeypatch.setattr(ImageLabels, "__getitem__", counted)
+    monkeypatch.setattr("lcnet.train.evaluate", lambda *args, **kwargs: None)
+    config = with_train(tiny_config, **FROZEN, cache_features=str(tmp_path / "kept"))
+    train(config, tmp_path / "first")
+    assert len(looked) == 24 + 24 + 12  # as they are, mirrored, and for validation
+    train(with_train(config, lr=1e-3), tmp_path / "second")
+    assert len(looked) == 24 + 24 + 12
+
+
+def test_a_resumed_run_on_kept_features_ends_with_the_same_weights(
+    tiny_config, tmp_path, assert_resumed_is_whole
+):
+    config = with_train(tiny_config, **FROZEN, epochs=3, cache_features=str(tmp_path / "kept"))
+    assert_resumed_is_whole(config)
+    assert len(list((tmp_path / "kept").iterdir())) == 3
 
 
 @pytest.mark.parametrize("settings", [{"precision": "bf16"}, {"ema_decay": 0.0}, {"early_stop": 1}])
@@ -227,3 +319,128 @@ def test_pictures_of_every_mode_can_be_trained_on(tiny_config, tmp_path):
         file = tmp_path / "colours" / "train.csv"
         file.write_text(file.read_text().replace(f"train{index}.png", f"other{index}.{suffix}"))
     train(with_train(tiny_config, epochs=1), tmp_path / "run")
+
+
+# Training on from a model that is there.
+
+STILL = {"epochs": 1, "lr": 1e-9, "backbone_lr_factor": 0.0, "ema_decay": 0.0}
+"""A recipe that hardly moves a weight."""
+
+
+def logits(model: Classifier, side: int = 32) -> torch.Tensor:
+    with torch.inference_mode():
+        generator = torch.Generator().manual_seed(0)
+        return model(torch.randn(4, 3, side, side, generator=generator))
+
+
+def published(folder: Path, weights: dict[str, torch.Tensor]) -> Path:
+    """A checkpoint file of the release, made for small pictures."""
+    torch.save(
+        {"state_dict": weights, "arch": Namespace(img_size=32, CropLevels=1)}, folder / "it.pth"
+    )
+    return folder / "it.pth"
+
+
+@pytest.mark.parametrize("place", ["", "model"])
+def test_training_on_starts_from_a_run_s_model(finished, tiny_config, tmp_path, place):
+    other = replace(tiny_config, model=Model())  # another architecture, which does not count
+    run = train(with_train(other, **STILL), tmp_path / "on", init=finished / place)
+    assert read_info(run).model == tiny_config.model
+    assert Config.load(run / "config.yaml").model == tiny_config.model
+    before, after = load_model(finished), load_model(run)
+    assert logits(before).std() > 0.05
+    torch.testing.assert_close(logits(after), logits(before), atol=1e-4, rtol=0)
+    assert not after.mapping.weight.equal(before.mapping.weight)
+
+
+def test_training_on_moves_the_weights_of_every_part(finished, tiny_config, tmp_path):
+    run = train(with_train(tiny_config, epochs=1), tmp_path / "on", init=finished)
+    before, after = load_model(finished).state_dict(), load_model(run).state_dict()
+    for name in ("backbone.features.conv1.0.weight", "graph.nodes", "mapping.bias"):
+        assert not after[name].equal(before[name]), name
+
+
+def test_training_on_can_be_resumed(finished, tiny_config, assert_resumed_is_whole):
+    assert_resumed_is_whole(with_train(tiny_config, epochs=3), init=finished)
+
+
+def test_training_on_from_the_released_layout_keeps_it(tiny_config, tmp_path, capsys):
+    weights = layouts.by_rule(layouts.released(3))
+    file = published(tmp_path, weights)
+    before = read_model(file, Choices()).model
+    run = train(with_train(tiny_config, **STILL), tmp_path / "on", init=file)
+    assert "LCNet as released, 3 labels" in capsys.readouterr().out
+    info, after = read_info(run), load_model(run)
+    assert (info.model.layer, info.model.graph, info.model.label_tokens) == (
+        "released",
+        "released",
+        "frozen",
+    )
+    assert info.backbone.options == {"layers": [1, 1, 1, 1], "width_factor": 0.125}
+    assert info.labels == ("red", "green", "blue")  # it had no names of its own
+    assert info.statistics is not None
+    assert after.label_tokens.tokens.equal(weights["query_embed.weight"])
+    assert not after.mapping.bias.equal(before.mapping.bias)
+    torch.testing.assert_close(logits(after), logits(before), atol=1e-3, rtol=1e-4)
+
+
+def test_training_on_from_a_rival_s_layout_keeps_its_sizes(tiny_config, tmp_path):
+    weights = layouts.by_rule(layouts.ml_decoder(3, groups=2))
+    torch.save({"model": weights}, tmp_path / "it.pth")
+    made = read_model(tmp_path / "it.pth", Choices(view_size=32))
+    before = logits(made.model)
+    run = train(with_train(tiny_config, **STILL), tmp_path / "on", init=made)
+    info = read_info(run)
+    assert info.head_options["groups"] == 2
+    assert info.labels == ("red", "green", "blue")
+    torch.testing.assert_close(logits(load_model(run)), before, atol=1e-3, rtol=1e-4)
+
+
+def test_training_on_keeps_the_order_of_the_model_s_labels(finished, tiny_config, tmp_path):
+    for split in ("train.csv", "val.csv"):
+        file = tmp_path / "colours" / split
+        rows = [line.split(",") for line in file.read_text().splitlines()]
+        file.write_text("\n".join(",".join([row[0], row[3], row[1], row[2]]) for row in rows))
+    run = train(with_train(tiny_config, **STILL), tmp_path / "on", init=finished)
+    assert read_info(run).labels == ("red", "green", "blue")
+    best = max(float(row["val_mAP"]) for row in history(finished))
+    assert float(history(run)[0]["val_mAP"]) == pytest.approx(best, abs=0.1)
+
+
+@pytest.mark.parametrize(
+    ("labels", "message"),
+    [
+        ("red,green,yellow", "unknown label 'blue'"),
+        ("label_1,label_2,label_3,label_4", "expected 4 labels"),
+    ],
+)
+def test_other_labels_than_the_model_s_are_named_in_one_line(
+    tiny_config, tmp_path, labels, message
+):
+    names = labels.split(",")
+    file = published(tmp_path, layouts.by_rule(layouts.released(len(names))))
+    made = read_model(file, Choices(labels=labels))
+    with pytest.raises(DataError, match=message) as error:
+        train(tiny_config, tmp_path / "on", init=made)
+    assert "\n" not in str(error.value)
+    assert not (tmp_path / "on").exists()
+
+
+def test_a_start_that_is_not_there_is_named(tiny_config, tmp_path):
+    with pytest.raises(CheckpointError, match="no such checkpoint") as error:
+        train(tiny_config, tmp_path / "on", init=tmp_path / "nowhere")
+    assert "\n" not in str(error.value)
+    assert not (tmp_path / "on").exists()
+
+
+def test_a_backbone_starts_from_a_file_of_weights(tiny_config, tmp_path):
+    torch.manual_seed(5)
+    features = timm.create_model("test_resnet")  # with its classifier
+    torch.save(features.state_dict(), tmp_path / "weights.pth")
+    file = str(tmp_path / "weights.pth")
+    settings = replace(tiny_config.model, backbone_weights=file, pretrained=True)
+    config = with_train(replace(tiny_config, model=settings), **STILL)
+    run = train(config, tmp_path / "run")
+    (tmp_path / "weights.pth").unlink()
+    for name, weight in load_model(run).backbone.features.state_dict().items():
+        assert weight.equal(features.state_dict()[name]), name

@@ -1,11 +1,18 @@
 import json
+from dataclasses import replace
 
 import pytest
 import timm
 import torch
 
 from lcnet.errors import ConfigError
-from lcnet.model.backbone import Backbone, BackboneSpec, build_backbone, describe_backbone
+from lcnet.model.backbone import (
+    PUBLISHED_NAMES,
+    Backbone,
+    BackboneSpec,
+    build_backbone,
+    describe_backbone,
+)
 
 
 @pytest.fixture
@@ -115,3 +122,51 @@ def test_a_local_folder_without_weights_or_sense_is_named(local_weights):
     (folder / "config.json").write_text("[]")
     with pytest.raises(ConfigError, match="is not timm's format"):
         describe_backbone(name, 64)
+
+
+@pytest.mark.parametrize(("published", "name"), PUBLISHED_NAMES.items())
+def test_published_names_stand_for_models_that_exist(published, name):
+    spec = describe_backbone(published, 224)
+    assert spec.architecture == name
+    if published != "CvT_w24":  # which timm lacks
+        architecture, _, weights = name.partition(".")
+        assert timm.is_model(architecture)
+        assert timm.get_pretrained_cfg(name).tag == weights
+        assert replace(spec, leaky_slope=None) == describe_backbone(name, 224)
+
+
+def slopes(backbone: Backbone) -> set[float]:
+    return {
+        part.negative_slope for part in backbone.modules() if isinstance(part, torch.nn.LeakyReLU)
+    }
+
+
+def test_the_published_tresnet_has_the_release_s_slopes_and_timm_s_has_its_own():
+    small = {"layers": [1, 1, 1, 1], "width_factor": 0.125}
+    published = replace(describe_backbone("TResnetL_V2", 64), options=small)
+    assert published.leaky_slope == 1e-6
+    backbone = build_backbone(published).eval()
+    assert slopes(backbone) == {1e-6}
+    ours = replace(describe_backbone("tresnet_v2_l", 64), options=small)
+    assert ours.leaky_slope is None
+    other = build_backbone(ours).eval()
+    assert slopes(other) == {1e-2, 1e-3}
+    other.load_state_dict(backbone.state_dict())
+    views = torch.randn(1, 3, 64, 64)
+    assert not torch.allclose(backbone(views), other(views), atol=1e-5)
+    again = BackboneSpec.from_dict(json.loads(json.dumps(published.to_dict())))
+    assert slopes(build_backbone(again)) == {1e-6}
+
+
+def test_published_names_find_timm_s_weights(monkeypatch):
+    asked = []
+
+    def create_model(name, **options):
+        asked.append((name, options["pretrained"]))
+        raise OSError("no network")
+
+    spec = describe_backbone("swin_B_224_22k", 224)
+    monkeypatch.setattr(timm, "create_model", create_model)
+    with pytest.raises(ConfigError, match=r"--model\.backbone_weights FILE"):
+        build_backbone(spec, pretrained_from="swin_B_224_22k")
+    assert asked == [("swin_base_patch4_window7_224.ms_in22k", True)]

@@ -56,3 +56,18 @@ def test_label_vectors_take_the_place_of_learned_nodes():
     same = torch.cat([vectors[:1], vectors[:1], vectors[2:]])
     twins = graph(vectors=same).features()
     torch.testing.assert_close(twins[0], twins[1])
+
+
+@pytest.mark.parametrize("learn", [True, False])
+def test_a_token_per_feature_is_their_product_over_the_labels_and_a_one(learn):
+    tokens, by_feature = graph(learn=learn)(), graph(learn=learn, by_feature=True)()
+    assert by_feature.shape == (16, 16)
+    for i in range(16):
+        for j in range(16):
+            expected = sum(tokens[label, i] * tokens[label, j] for label in range(6)) + (i == j)
+            torch.testing.assert_close(by_feature[i, j], expected, atol=1e-4, rtol=1e-4)
+
+
+@pytest.mark.parametrize("labels", [1, 11, 300])
+def test_there_are_as_many_feature_tokens_for_any_number_of_labels(labels):
+    assert graph(labels, by_feature=True)().shape == (16, 16)

@@ -51,6 +51,26 @@ def test_every_weight_gets_a_gradient(make_model, depth, share_layers, graph):
     assert still == []
 
 
+@pytest.mark.parametrize("graph", ["learned", "prior"])
+def test_a_graph_token_may_stand_for_a_feature(make_model, graph):
+    model = make_model(7, graph=graph, graph_tokens="feature")
+    assert model.graph().shape == (24, 24)
+    batch = images(3)
+    together = model(batch)
+    alone = torch.cat([model(image[None]) for image in batch])
+    torch.testing.assert_close(alone, together, atol=2e-5, rtol=1e-4)
+    explanation = model.explain(batch)
+    torch.testing.assert_close(explanation.logits, together, atol=2e-5, rtol=1e-4)
+    torch.testing.assert_close(explanation.graph.sum(dim=1), torch.ones(7))
+    asymmetric_loss(model.train()(batch), torch.eye(3, 7).to(torch.int8)).backward()
+    still = [
+        name
+        for name, weight in model.named_parameters()
+        if not name.endswith("key.bias") and (weight.grad is None or not weight.grad.any())
+    ]
+    assert still == []
+
+
 def test_the_graph_reaches_the_logits_already_with_one_layer(make_model):
     model, batch = make_model(depth=1), images()
     before = model(batch)

@@ -9,7 +9,8 @@
 | mapping vectors                 | normal with variance 1 / width: logits start near their bias |
 | mapping bias                    | log odds of the label's share in training, within [-4, 4];   |
 |                                 | their mean where one bias serves all labels                  |
-| nodes of the released graph     | the label tokens                                             |
+| released graph: nodes           | the label tokens                                             |
+| released graph: attentions      | torch's own start; Xavier's makes row sums negative          |
 """
 
 import torch
@@ -46,11 +47,19 @@ def initialize(model: nn.Module, *, shares: Tensor | None = None) -> None:
             case Mapping():
                 nn.init.normal_(part.weight, std=part.weight.shape[-1] ** -0.5)
                 start_at_shares(part.bias, shares)
-    tokens = [part.tokens for part in model.modules() if isinstance(part, LabelTokens)]
-    for part in model.modules():
-        if isinstance(part, ReleasedGraph) and tokens:
-            with torch.no_grad():
-                part.nodes.copy_(tokens[0])
+    for graph in model.modules():
+        if isinstance(graph, ReleasedGraph):
+            _start_released_graph(graph, model)
+
+
+@torch.no_grad()
+def _start_released_graph(graph: ReleasedGraph, model: nn.Module) -> None:
+    for tokens in model.modules():
+        if isinstance(tokens, LabelTokens):
+            graph.nodes.copy_(tokens.tokens)
+    for attention in (graph.first_attention, graph.second_attention):
+        for linear in (attention.query, attention.key, attention.value, attention.out):
+            linear.reset_parameters()
 
 
 @torch.no_grad()

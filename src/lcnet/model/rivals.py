@@ -39,8 +39,9 @@ class RivalNet(Classifier):
         return self.head(maps)
 
     def undecayed(self) -> list[Tensor]:
-        """The queries of heads that have some."""
-        return [part.tokens for part in self.head.modules() if isinstance(part, LabelTokens)]
+        """The queries, or the learned label vectors, of heads that have some."""
+        queries = [part.tokens for part in self.head.modules() if isinstance(part, LabelTokens)]
+        return [*queries, self.head.vectors] if isinstance(self.head, MLGCN) else queries
 
 
 def tokens_of(maps: Tensor) -> Tensor:

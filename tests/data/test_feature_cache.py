@@ -1,0 +1,208 @@
+"""Feature maps that are kept in place of pictures."""
+
+import os
+
+import pytest
+import torch
+from PIL import Image
+
+from lcnet.data.dataset import Draw, Sample, Split
+from lcnet.data.feature_cache import CachedMaps, cache_key, cached_maps
+from lcnet.data.loading import eval_loader, train_loader
+
+WEIGHTS = {"conv.weight": torch.arange(6.0).view(2, 3), "conv.bias": torch.ones(2)}
+
+
+@pytest.fixture
+def split(tmp_path):
+    """Five pictures with targets of two labels, one of them unknown."""
+    samples = []
+    for number in range(5):
+        path = tmp_path / f"{number}.png"
+        Image.new("RGB", (4, 4), (number, 0, 0)).save(path)
+        samples.append(Sample(path, (number % 2, -1 if number == 3 else 0)))
+    return Split(("a", "b"), tuple(samples), "train")
+
+
+def images(split):
+    """A picture's number in each of its pixels, in batches of 2, 2 and 1."""
+    return [torch.tensor([0.0, 1.0]), torch.tensor([2.0, 3.0]), torch.tensor([4.0])]
+
+
+def maps_of(batch):
+    """Two views of one channel and one place: the number, and a third more."""
+    return torch.stack([batch, batch + 1 / 3], dim=1)[:, :, None, None, None]
+
+
+def two_versions(count: int = 40) -> CachedMaps:
+    """Maps that are the picture's number, and less than 0 in the mirrored version."""
+    plain = torch.arange(float(count)).half().view(-1, 1, 1, 1, 1)
+    return CachedMaps([plain, -1 - plain], torch.arange(count)[:, None])
+
+
+def test_maps_are_kept_in_half_precision_with_their_targets(tmp_path, split):
+    cached = cached_maps(tmp_path / "kept", "key", split, lambda: images(split), maps_of)
+    assert len(cached) == 5
+    for number in range(5):
+        maps, targets = cached[number]
+        assert maps.shape == (2, 1, 1, 1)
+        assert maps.dtype == torch.float16
+        expected = torch.tensor([number, number + 1 / 3])
+        torch.testing.assert_close(maps.flatten().float(), expected, atol=0, rtol=2**-11)
+        assert targets.tolist() == list(split.samples[number].targets)
+    assert cached.size == 5 * 2 * 2
+
+
+def test_maps_beyond_half_precision_end_at_its_ends(tmp_path, split):
+    cached = cached_maps(tmp_path, "key", split, lambda: images(split), lambda x: 1e6 * maps_of(x))
+    assert cached[0][0].flatten().tolist() == [0, 65504]
+    cached = cached_maps(tmp_path, "other", split, lambda: images(split), lambda x: -1e9 * x)
+    assert cached[4][0].item() == -65504
+
+
+def test_maps_are_computed_once_and_then_read(tmp_path, split):
+    calls = []
+
+    def counted(batch):
+        assert torch.is_inference_mode_enabled()
+        calls.append(len(batch))
+        return maps_of(batch)
+
+    def asked():
+        calls.append("images")
+        return images(split)
+
+    first = cached_maps(tmp_path / "kept", "key", split, asked, counted)
+    assert calls == ["images", 2, 2, 1]
+    again = cached_maps(tmp_path / "kept", "key", split, asked, counted)
+    assert calls == ["images", 2, 2, 1]
+    assert again.versions[0].equal(first.versions[0])
+    assert again.targets.equal(first.targets)
+    cached_maps(tmp_path / "kept", "another key", split, asked, counted)
+    assert calls[4:] == ["images", 2, 2, 1]
+
+
+def test_targets_are_the_split_s_of_now(tmp_path, split):
+    cached_maps(tmp_path / "kept", "key", split, lambda: images(split), maps_of)
+    samples = tuple(Sample(sample.path, (1, 1)) for sample in split.samples)
+    again = cached_maps(
+        tmp_path / "kept", "key", Split(("a", "b"), samples), lambda: images(split), maps_of
+    )
+    assert (again.targets == 1).all()
+
+
+def test_work_that_is_broken_off_leaves_nothing(tmp_path, split, monkeypatch):
+    def broken():
+        yield torch.tensor([0.0, 1.0])
+        raise RuntimeError("stop")
+
+    def full_disk(tensors, file):
+        file.write_bytes(b"half")
+        raise OSError("no space")
+
+    with pytest.raises(RuntimeError, match="stop"):
+        cached_maps(tmp_path / "kept", "key", split, broken, maps_of)
+    monkeypatch.setattr("lcnet.data.feature_cache.save_file", full_disk)
+    with pytest.raises(OSError, match="no space"):
+        cached_maps(tmp_path / "kept", "key", split, lambda: images(split), maps_of)
+    assert list(tmp_path.glob("kept/*")) == []
+
+
+def test_a_key_is_the_same_for_equal_pictures_weights_and_settings(split):
+    key = cache_key(split, WEIGHTS, (2, 32), None)
+    copied = {name: weight.clone() for name, weight in reversed(WEIGHTS.items())}
+    assert cache_key(split, copied, (2, 32), None) == key
+    other_targets = tuple(Sample(sample.path, (1, 1)) for sample in split.samples)
+    assert cache_key(Split(("c", "d"), other_targets, "other"), WEIGHTS, (2, 32), None) == key
+
+
+def changed_weight(split):
+    return split, {**WEIGHTS, "conv.bias": torch.tensor([1.0, 1.0001])}, (2, 32)
+
+
+def renamed_weight(split):
+    return split, {"conv.weight": WEIGHTS["conv.weight"], "conv.added": torch.ones(2)}, (2, 32)
+
+
+def changed_setting(split):
+    return split, WEIGHTS, (3, 32)
+
+
+def fewer_pictures(split):
+    return Split(split.labels, split.samples[:4]), WEIGHTS, (2, 32)
+
+
+def other_order(split):
+    return Split(split.labels, split.samples[::-1]), WEIGHTS, (2, 32)
+
+
+def larger_picture(split):
+    path = split.samples[2].path
+    before = path.stat()
+    path.write_bytes(path.read_bytes() + b" ")
+    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+    return split, WEIGHTS, (2, 32)
+
+
+def newer_picture(split):
+    path = split.samples[2].path
+    os.utime(path, ns=(0, path.stat().st_mtime_ns + 10))
+    return split, WEIGHTS, (2, 32)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        changed_weight,
+        renamed_weight,
+        changed_setting,
+        fewer_pictures,
+        other_order,
+        larger_picture,
+        newer_picture,
+    ],
+)
+def test_a_key_is_another_when_the_maps_may_be(split, change):
+    key = cache_key(split, WEIGHTS, (2, 32))
+    assert cache_key(*change(split)) != key
+
+
+def test_the_seed_of_a_draw_picks_the_version():
+    data = two_versions()
+    assert [data[Draw(7, seed)][0].item() for seed in (0, 1, 2, 3, 2**63 - 1)] == [7, -8, 7, -8, -8]
+    assert data[Draw(7, 1)][1].item() == 7
+    assert data[7][0].item() == 7  # without a draw, as it is
+    alone = CachedMaps(data.versions[:1], data.targets)
+    assert [alone[Draw(7, seed)][0].item() for seed in (0, 1)] == [7, 7]
+
+
+def test_an_epoch_shows_each_picture_once_about_half_of_them_mirrored():
+    loader = train_loader(two_versions(), batch_size=8, workers=0, seed=0)
+    epochs = []
+    for epoch in range(4):
+        loader.sampler.set_epoch(epoch)
+        maps = torch.cat([maps for maps, _ in loader]).flatten()
+        targets = torch.cat([targets for _, targets in loader]).flatten()
+        assert torch.where(maps < 0, -1 - maps, maps).equal(targets.half())
+        assert targets.sort().values.equal(torch.arange(40))
+        assert 8 <= (maps < 0).sum() <= 32
+        epochs.append({int(target) for target in targets[maps < 0]})
+    assert len({frozenset(mirrored) for mirrored in epochs}) == 4
+
+
+def test_validation_sees_no_mirrored_version():
+    loader = eval_loader(two_versions(), batch_size=8, workers=0)
+    assert torch.cat([maps for maps, _ in loader]).flatten().tolist() == list(range(40))
+
+
+def test_what_was_computed_without_gradients_can_be_learned_from(tmp_path, split):
+    layer = torch.nn.Linear(1, 1)
+
+    def layered(batch):
+        return layer(batch[:, None])
+
+    for key in ("key", "key"):  # computed, then read
+        cached = cached_maps(tmp_path, key, split, lambda: images(split), layered)
+        for maps, _ in train_loader(cached, batch_size=2, workers=0, seed=0):
+            layer(maps.float()).sum().backward()
+    assert layer.weight.grad.item() != 0
