@@ -9,12 +9,12 @@ the config names another one than for validation.
 """
 
 import argparse
-import csv
 import statistics
 import subprocess
 import sys
 from pathlib import Path
 
+from lcnet.callbacks import read_history
 from lcnet.config import Config
 from lcnet.evaluate import evaluate
 
@@ -25,12 +25,11 @@ def run_seed(run: Path, seed: int, flags: list[str]) -> dict[str, float]:
         command = [sys.executable, "-m", "lcnet", "train", *flags]
         command += ["--train.seed", str(seed), "--out", str(run), "--overwrite"]
         subprocess.run(command, check=True)
-    with (run / "history.csv").open(newline="", encoding="utf-8") as file:
-        rows = list(csv.DictReader(file))
+    rows = read_history(run)
     numbers = {
-        "val": float(rows[-1]["best_mAP"]),
-        "last": float(rows[-1]["val_mAP"]),
-        "minutes": sum(float(row["seconds"]) for row in rows) / 60,
+        "val": rows[-1]["best_mAP"],
+        "last": rows[-1]["val_mAP"],
+        "minutes": sum(row["seconds"] for row in rows) / 60,
     }
     data = Config.load(run / "config.yaml").data
     if data.test and data.test != data.val:

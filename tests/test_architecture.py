@@ -19,7 +19,7 @@ LAYERS = (
     {"callbacks", "frozen"},
     {"learner", "checkpoint", "published.backbones"},
     {"published.reading", "published.release", "published.rivals", "published.datasets"},
-    {"published.naming", "published.flags"},
+    {"published.naming", "published.flags", "published.settings"},
     {"model.build", "data.readers", "data.loading", "data.transforms", "metrics_state", "losses"},
     {"model.lcnet", "model.rivals"},
     {"model.initialization", "model.classifier"},

@@ -129,3 +129,10 @@ class History(Callback):
     @staticmethod
     def _done(row: dict[str, str], trainer: Trainer) -> bool:
         return row["epoch"].isdigit() and int(row["epoch"]) < trainer.current_epoch
+
+
+def read_history(run: Path) -> list[dict[str, float]]:
+    """The rows that `History` wrote for a run, an epoch each."""
+    with (run / "history.csv").open(newline="", encoding="utf-8") as file:
+        rows = csv.DictReader(file)
+        return [{name: float(value) for name, value in row.items()} for row in rows]

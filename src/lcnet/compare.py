@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import rich
 import torch
 import yaml
 
 from lcnet.bootstrap import Interval, mean_ap, paired_difference
+from lcnet.callbacks import read_history
 from lcnet.checkpoint import load_model, read_info
 from lcnet.config import SECTIONS, Config, parse_config
 from lcnet.data.dataset import ImageLabels
@@ -21,10 +21,11 @@ from lcnet.data.loading import Pictures, eval_loader
 from lcnet.data.readers import load_split
 from lcnet.data.transforms import eval_transform
 from lcnet.errors import ConfigError, reason_of
+from lcnet.evaluate import predict_batches
 from lcnet.files import write_text, written_whole
 from lcnet.frozen import frozen_features
 from lcnet.metrics import predict_at, rates
-from lcnet.metrics_state import VerificationState
+from lcnet.progress import tell
 from lcnet.train import train
 
 Settings = Mapping[str, Any]
@@ -153,7 +154,7 @@ class _Progress:
         time_left = ""
         if left and self.timed:
             time_left = f", about {left * self.spent / self.timed / 60:.0f} min left"
-        _tell(f"run {self.done} of {self.total}: {what}{time_left}")
+        tell(f"run {self.done} of {self.total}: {what}{time_left}")
 
 
 def _run(out: Path, name: str, config: Config, lr: float, seed: int, progress: _Progress) -> Path:
@@ -169,15 +170,9 @@ def _run(out: Path, name: str, config: Config, lr: float, seed: int, progress: _
     return run
 
 
-def _history(run: Path) -> list[dict[str, float]]:
-    lines = (run / "history.csv").read_text(encoding="utf-8").splitlines()
-    names = lines[0].split(",")
-    return [dict(zip(names, map(float, line.split(",")), strict=True)) for line in lines[1:]]
-
-
 def _best(run: Path) -> float:
     """The run's best validation mAP."""
-    return _history(run)[-1]["best_mAP"]
+    return read_history(run)[-1]["best_mAP"]
 
 
 def _rows(
@@ -212,7 +207,7 @@ def _rows(
                     if not part.startswith("backbone.")
                 ),
                 minutes=statistics.mean(
-                    sum(epoch["seconds"] for epoch in _history(run)) for run in runs
+                    sum(epoch["seconds"] for epoch in read_history(run)) for run in runs
                 )
                 / 60,
                 images_per_second=_speed(model, configs[name]),
@@ -231,23 +226,14 @@ def _predictions(run: Path) -> tuple[np.ndarray, np.ndarray]:
     if file.is_file():
         with np.load(file) as kept:
             return kept["probabilities"], kept["targets"]
-    config, info = Config.load(run / "config.yaml"), read_info(run)
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    model = load_model(run).to(device)
+    config, info, model = Config.load(run / "config.yaml"), read_info(run), load_model(run)
     split = load_split(config.data, config.data.test, info.labels)
     cached = bool(config.train.cache_features)
     pictures: Pictures = ImageLabels(split, eval_transform(info.preprocessing))
     if cached:
         pictures = frozen_features(config, model, info, split)
-    state = VerificationState()
-    with torch.inference_mode():
-        for images, targets in eval_loader(
-            pictures, batch_size=config.train.batch_size, workers=config.data.workers
-        ):
-            images = images.to(device)
-            logits = model.score(images.float()).float() if cached else model(images)
-            state.update(logits, targets)
-    probabilities, found = state.compute()
+    loader = eval_loader(pictures, batch_size=config.train.batch_size, workers=config.data.workers)
+    probabilities, found = predict_batches(model, loader, cached=cached)
     with written_whole(file) as unfinished, unfinished.open("wb") as opened:
         np.savez_compressed(opened, probabilities=probabilities, targets=found)
     return probabilities, found
@@ -279,8 +265,8 @@ def _write(out: Path, config: Config, rows: Sequence[Row], seeds: Sequence[int])
     text = _table(rows, seeds)
     write_text(out / "comparison.md", text + "\n")
     _plot(out / "comparison.png", rows)
-    _tell(text)
-    _tell(f"comparison: {out}/comparison.md, .json and .png")
+    tell(text)
+    tell(f"comparison: {out}/comparison.md, .json and .png")
 
 
 def _table(rows: Sequence[Row], seeds: Sequence[int]) -> str:
@@ -324,7 +310,3 @@ def _plot(file: Path, rows: Sequence[Row]) -> None:
     axes.spines[["top", "right"]].set_visible(False)
     with written_whole(file) as unfinished:
         figure.savefig(unfinished, format="png", dpi=150)
-
-
-def _tell(text: str) -> None:
-    rich.get_console().print(text, markup=False, highlight=False, soft_wrap=True)

@@ -1,7 +1,7 @@
 """`lcnet evaluate`: how good a model is on a split, measured as its run says or as papers do."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict, replace
 from pathlib import Path
 
@@ -12,6 +12,7 @@ from rich.columns import Columns
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
+from torch import Tensor
 
 from lcnet.checkpoint import ModelInfo, load_model, read_info
 from lcnet.config import Config, Data
@@ -23,6 +24,7 @@ from lcnet.errors import ConfigError
 from lcnet.files import write_text
 from lcnet.metrics import Verification, verify
 from lcnet.metrics_state import VerificationState
+from lcnet.model.classifier import Classifier
 from lcnet.progress import track
 from lcnet.protocols import PROTOCOLS, Protocol
 
@@ -141,13 +143,25 @@ def _predict(
         batch_size=batch_size,
         workers=data.workers,
     )
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    model = load_model(run).to(device)
-    state = VerificationState()
     what = f"Evaluating {samples.name}, batches"
+    return predict_batches(load_model(run), loader if quiet else track(loader, what, len(loader)))
+
+
+def predict_batches(
+    model: Classifier, batches: Iterable[tuple[Tensor, Tensor]], *, cached: bool = False
+) -> tuple[NDArray[np.float32], NDArray[np.int8]]:
+    """The probabilities and targets (N x L each) of batches of images, or of cached feature maps.
+
+    The model goes to the accelerator if there is one.
+    """
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    model.to(device)
+    state = VerificationState()
     with torch.inference_mode():
-        for images, targets in loader if quiet else track(loader, what, len(loader)):
-            state.update(model(images.to(device)), targets)
+        for images, targets in batches:
+            images = images.to(device)
+            logits = model.score(images.float()).float() if cached else model(images)
+            state.update(logits, targets)
     return state.compute()
 
 

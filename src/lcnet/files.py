@@ -24,6 +24,11 @@ def written_whole(file: Path) -> Iterator[Path]:
         unfinished.unlink(missing_ok=True)
 
 
+def is_free(path: Path) -> bool:
+    """Whether there is nothing at `path`, or an empty folder."""
+    return not path.exists() or (path.is_dir() and not any(path.iterdir()))
+
+
 def write_text(file: Path, text: str) -> None:
     """Write a text file in UTF-8, whole or not at all."""
     with written_whole(file) as unfinished:

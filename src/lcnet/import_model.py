@@ -1,12 +1,12 @@
 """`lcnet import`: from a checkpoint that others published to a model folder."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import rich
 import torch
 from timm.data import IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD
 from torch import Tensor
@@ -18,17 +18,14 @@ from lcnet.data.dataset import Split
 from lcnet.data.readers import load_split, unnamed
 from lcnet.data.statistics import count_labels
 from lcnet.errors import CheckpointError, ConfigError, DataError, reason_of
+from lcnet.files import is_free
 from lcnet.model.backbone import BackboneSpec, describe_backbone
 from lcnet.model.build import build_model
 from lcnet.model.classifier import Classifier
+from lcnet.progress import tell
+from lcnet.protocols import PROTOCOLS
 from lcnet.published.backbones import describe_weights, load_exactly, to_timm
-from lcnet.published.datasets import (
-    THRESHOLD,
-    ReleasedSet,
-    released_correlation,
-    released_set,
-)
-from lcnet.published.flags import VIEW_SIZE
+from lcnet.published.datasets import ReleasedSet, released_correlation, released_set
 from lcnet.published.naming import under
 from lcnet.published.reading import Published, read_published
 from lcnet.published.release import (
@@ -39,6 +36,7 @@ from lcnet.published.release import (
     released_sizes,
 )
 from lcnet.published.rivals import RivalLayout, rival_layout
+from lcnet.published.settings import VIEW_SIZE, released_model
 
 RELEASED_BACKBONES = {"tresnet_v2_l": "TResnetL_V2"}
 """Backbones that the release builds otherwise than timm: leaky slopes of 1e-6."""
@@ -90,7 +88,7 @@ def import_model(file: Path, out: Path, choices: Choices) -> Import:
     it cannot be used and ConfigError if `out` is taken or a choice does not fit; nothing is written
     then.
     """
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+    if not is_free(out):
         raise ConfigError(f"--out {out}: already there. Choose another folder.")
     made = read_model(file, choices)
     write_import(made, out)
@@ -101,7 +99,7 @@ def write_import(made: Import, out: Path) -> None:
     """Write the model folder, in place of one that is there, and print what was read."""
     save_model(out, made.model, made.info)
     for line in (*made.report, f"model folder: {out}"):
-        rich.get_console().print(line, markup=False, highlight=False, soft_wrap=True)
+        tell(line)
 
 
 def read_model(file: Path, choices: Choices) -> Import:
@@ -139,39 +137,35 @@ def _released(published: Published, choices: Choices) -> Import:
     features = under(weights, BACKBONE)
     backbone, options = describe_weights(features, file)
     backbone = RELEASED_BACKBONES.get(backbone, backbone)
-    settings = config.Model(
+    settings = released_model(
         backbone=backbone,
         pretrained=False,
         crop_level=assumed.choose("crop level", choices.crop_level, "CropLevels", data.crop_level),
         view_size=assumed.choose("view size", choices.view_size, "img_size", VIEW_SIZE),
-        antialias=False,
         width=sizes.width,
         heads=assumed.choose("decoder heads", choices.heads, "nheads", 4),
         depth=sizes.depth,
         mlp_width=sizes.mlp_width,
         share_layers=sizes.shared,
-        layer="released",
-        graph="released",
-        graph_tokens="feature",
         graph_width=sizes.graph_width,
         graph_low=data.graph_low,
-        label_tokens="frozen",
-        shared_bias=True,
     )
-    plain = choices.unnormalised or bool(said.get("orid_norm"))
-    if not choices.unnormalised and "orid_norm" not in said:
-        assumed.add("pictures normalised as ImageNet's")
+    plain = assumed.unnormalised(choices, default=False)
     spec = _spec(backbone, options, settings.view_size, normalised=not plain)
-    correlation = _correlation(choices, data, sizes.labels, assumed)
+    # Read at most once, and only if names or correlations are wanted of it.
+    training = cache(partial(_training, choices.data, sizes.labels))
+    correlation = _correlation(choices, data, sizes.labels, training, assumed)
     model = build_model(settings, sizes.labels, spec=spec, prior=correlation)
     band = {"graph.band": model.state_dict()["graph.band"]}
     _fill(model, features, {**convert_released(weights, sizes), **band}, file)
-    labels = _labels(choices, data.labels, sizes.labels, assumed)
+    labels = _labels(choices, data.labels, sizes.labels, training, assumed)
     unused = [name for name in weights if name.startswith(UNUSED)]
     shared = " that share one set of weights" if sizes.shared else ""
     return Import(
         model=model.eval().requires_grad_(False),
-        info=ModelInfo(labels, settings, spec, thresholds=(THRESHOLD,) * sizes.labels),
+        info=ModelInfo(
+            labels, settings, spec, thresholds=(PROTOCOLS["lcnet"].threshold,) * sizes.labels
+        ),
         report=(
             f"{file}: LCNet as released, {sizes.labels} labels",
             f"read: {backbone}, width {sizes.width}, {sizes.depth} decoder layers{shared}; "
@@ -196,9 +190,7 @@ def _rival(published: Published, layout: RivalLayout, choices: Choices) -> Impor
             "view size", choices.view_size, "img_size", VIEW_SIZES.get(backbone, VIEW_SIZE)
         ),
     )
-    plain = choices.unnormalised or bool(said.get("orid_norm", "tresnet" in backbone))
-    if not choices.unnormalised and "orid_norm" not in said:
-        assumed.add("pictures from 0 to 1" if plain else "pictures normalised as ImageNet's")
+    plain = assumed.unnormalised(choices, default="tresnet" in backbone)
     head_options = dict(layout.options)
     if layout.heads:
         head_options["heads"] = assumed.choose(
@@ -217,8 +209,9 @@ def _rival(published: Published, layout: RivalLayout, choices: Choices) -> Impor
         known = COCO_LABELS
         if choices.data is None and not choices.labels:
             assumed.add("COCO's label names")
+    training = partial(_training, choices.data, layout.labels)
     info = ModelInfo(
-        labels=_labels(choices, known, layout.labels, assumed),
+        labels=_labels(choices, known, layout.labels, training, assumed),
         model=settings,
         backbone=spec,
         thresholds=(layout.threshold,) * layout.labels,
@@ -264,6 +257,15 @@ class Assumed:
         self.add(f"{name} {default}")
         return default
 
+    def unnormalised(self, choices: Choices, *, default: bool) -> bool:
+        """Whether pictures go in from 0 to 1, without ImageNet's mean and std; chosen likewise."""
+        if choices.unnormalised:
+            return True
+        if "orid_norm" in self.said:
+            return bool(self.said["orid_norm"])
+        self.add("pictures from 0 to 1" if default else "pictures normalised as ImageNet's")
+        return default
+
     def line(self) -> str:
         """All of them in one line."""
         return f"assumed: {'; '.join(self.things) or 'nothing'}"
@@ -307,10 +309,16 @@ def _listed_names(others: Mapping[str, Any], number: int) -> tuple[str, ...]:
     return ()
 
 
-def _correlation(choices: Choices, data: ReleasedSet, labels: int, assumed: Assumed) -> Tensor:
+def _correlation(
+    choices: Choices,
+    data: ReleasedSet,
+    labels: int,
+    training: Callable[[], Split],
+    assumed: Assumed,
+) -> Tensor:
     if choices.correlation is None and choices.data is not None and not data.labels:
         assumed.add(f"label correlations counted in {choices.data.train}")
-        targets = _training(choices.data, labels).targets()
+        targets = training().targets()
         return torch.from_numpy(count_labels(targets).conditional_probability()).float()
     if choices.correlation is None:
         if data.name == "coco14":
@@ -338,8 +346,9 @@ def _correlation(choices: Choices, data: ReleasedSet, labels: int, assumed: Assu
     return torch.from_numpy(matrix).float()
 
 
-def _training(data: config.Data, number: int) -> Split:
+def _training(data: config.Data | None, number: int) -> Split:
     """The training split that the user named. Raises DataError if it has other labels."""
+    assert data is not None
     split = load_split(data, data.train)
     if len(split.labels) != number:
         raise DataError(
@@ -350,10 +359,14 @@ def _training(data: config.Data, number: int) -> Split:
 
 
 def _labels(
-    choices: Choices, known: tuple[str, ...], number: int, assumed: Assumed
+    choices: Choices,
+    known: tuple[str, ...],
+    number: int,
+    training: Callable[[], Split],
+    assumed: Assumed,
 ) -> tuple[str, ...]:
     if choices.data is not None and not choices.labels:
-        return _training(choices.data, number).labels
+        return training().labels
     if not choices.labels:
         if len(known) == number:
             return known

@@ -1,13 +1,19 @@
-"""Tells a user how far long work has come."""
+"""Tells a user what was done and how far long work has come."""
 
 from collections.abc import Iterable, Iterator
 from typing import TypeVar
 
+import rich
 import rich.progress
 from rich.console import Console
 from rich.markup import escape
 
 Item = TypeVar("Item")
+
+
+def tell(text: str) -> None:
+    """Print a line, above the progress bar where there is one: both use rich's one console."""
+    rich.get_console().print(text, markup=False, highlight=False, soft_wrap=True)
 
 
 def track(items: Iterable[Item], what: str, total: int) -> Iterator[Item]:

@@ -6,9 +6,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from lcnet.config import Config, Data, Model, Train
+from lcnet.config import Config, Data, Train
 from lcnet.errors import CheckpointError, ConfigError, LCNetError
-from lcnet.published.flags import VIEW_SIZE, command_parser, without_meaning
+from lcnet.published.flags import command_parser, without_meaning
+from lcnet.published.settings import VIEW_SIZE, released_model
 
 if TYPE_CHECKING:
     from lcnet.import_model import Import
@@ -102,26 +103,22 @@ def _start(arguments: argparse.Namespace) -> "Path | Import":
 
 def released_config(arguments: argparse.Namespace) -> Config:
     """The run that the released flags describe. Raises ConfigError if a value cannot work."""
+    from lcnet.published.datasets import RELEASED_SETS
+
     level, view_size = arguments.CropLevels or 0, arguments.img_size or VIEW_SIZE
     return Config(
-        model=Model(
+        model=released_model(
             backbone=arguments.backbone,
             pretrained=arguments.pretrained,
             crop_level=level,
             view_size=view_size,
-            antialias=False,
             width=arguments.hidden_dim,
             heads=arguments.nheads,
             depth=arguments.dec_layers,
             mlp_width=arguments.dim_feedforward,
             share_layers=True,
             dropout=arguments.dropout,
-            layer="released",
-            graph="released",
-            graph_tokens="feature",
-            graph_low=0.4 if arguments.dataname == "voc" else 0.2,
-            label_tokens="frozen",
-            shared_bias=True,
+            graph_low=RELEASED_SETS[arguments.dataname].graph_low,
         ),
         data=_data(arguments.dataname, arguments.dataset_dir, arguments.workers),
         train=Train(

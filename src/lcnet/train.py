@@ -29,12 +29,14 @@ from lcnet.data.transforms import eval_transform, train_transform
 from lcnet.data.vectors import read_vectors
 from lcnet.errors import CheckpointError, ConfigError, DataError, reason_of
 from lcnet.evaluate import evaluate
+from lcnet.files import is_free
 from lcnet.frozen import frozen_features
 from lcnet.import_model import Choices, Import, read_model
 from lcnet.learner import Learner
 from lcnet.model.backbone import describe_backbone
 from lcnet.model.build import build_model
 from lcnet.model.classifier import Classifier
+from lcnet.progress import tell
 from lcnet.published.backbones import load_backbone_weights
 
 PRECISIONS: dict[str, Literal["32-true", "bf16-mixed", "16-mixed"]] = {
@@ -95,7 +97,7 @@ def resume(run: Path) -> Path:
             )
     config, info = Config.load(run / "config.yaml"), read_info(run)
     if _is_finished(checkpoint, config.train.epochs):
-        _tell(f"{run}: already finished")
+        tell(f"{run}: already finished")
         return run
     _check_machine(config)
     splits = _load_splits(config, info.labels)
@@ -118,7 +120,7 @@ def _is_finished(checkpoint: Path, epochs: int) -> bool:
 
 def _check_free(out: Path, *, overwrite: bool) -> None:
     """Raises ConfigError unless `out` is free, or a run that may be replaced."""
-    if not out.exists() or (out.is_dir() and not any(out.iterdir())):
+    if is_free(out):
         return
     if not overwrite:
         raise ConfigError(
@@ -165,13 +167,13 @@ def _fit(
     checkpoint: Path | None = None,
 ) -> Path:
     recipe = config.train
-    _tell(_summary(config, model, training, validation))
+    tell(_summary(config, model, training, validation))
     keep_best = KeepBest(run / "model", info)
     loaders = _loaders(config, model, info, training, validation)
     trainer, learner = _trainer(config, run, keep_best), Learner(model, recipe)
     _fit_quietly(trainer, learner, *loaders, checkpoint)
-    _tell(f"best validation mAP {keep_best.best:.1f}, epoch {keep_best.best_epoch + 1}")
-    _tell(f"run folder: {run}")
+    tell(f"best validation mAP {keep_best.best:.1f}, epoch {keep_best.best_epoch + 1}")
+    tell(f"run folder: {run}")
     evaluate(run, split=config.data.val, quiet=True)
     return run
 
@@ -229,7 +231,7 @@ def _read_start(init: Path | Import) -> tuple[Classifier, ModelInfo]:
         return load_model(init).requires_grad_(True).train(), read_info(init)
     made = read_model(init, Choices()) if isinstance(init, Path) else init
     for line in made.report:
-        _tell(line)
+        tell(line)
     return made.model.requires_grad_(True).train(), made.info
 
 
@@ -259,7 +261,7 @@ def _trainer(config: Config, run: Path, keep_best: KeepBest) -> lightning.Traine
     if interactive:
         callbacks.append(EpochBar())
     callbacks += [
-        History(run / "history.csv", keep_best, _tell),
+        History(run / "history.csv", keep_best, tell),
         LearningRateMonitor("step"),
         ModelCheckpoint(run / "checkpoints", filename="last", enable_version_counter=False),
     ]
@@ -295,11 +297,6 @@ def _fit_quietly(
             if trainer.interrupted:  # the engine turns Ctrl-C into an exit of its own
                 raise KeyboardInterrupt from None
             raise
-
-
-def _tell(text: str) -> None:
-    """Print a line, above the progress bar where there is one: both use rich's one console."""
-    rich.get_console().print(text, markup=False, highlight=False, soft_wrap=True)
 
 
 def _summary(config: Config, model: Classifier, training: Split, validation: Split) -> str:

@@ -29,9 +29,10 @@ class Attention(nn.Module):
         key_place: Tensor | None = None,
     ) -> Tensor:
         """What each query (B Q D) gathers from the memory (B M D): B Q D."""
+        query, key = self._compared(queries, memory, query_place, key_place)
         gathered = F.scaled_dot_product_attention(
-            self._split(self.query(_placed(queries, query_place))),
-            self._split(self.key(_placed(memory, key_place))),
+            query,
+            key,
             self._split(self.value(memory)),
             dropout_p=self.dropout if self.training else 0.0,
         )  # B heads Q D/heads
@@ -46,9 +47,19 @@ class Attention(nn.Module):
         key_place: Tensor | None = None,
     ) -> Tensor:
         """How much each query attends to each memory token: B heads Q M, rows sum to 1."""
-        query = self._split(self.query(_placed(queries, query_place)))
-        key = self._split(self.key(_placed(memory, key_place)))
+        query, key = self._compared(queries, memory, query_place, key_place)
         return (query @ key.mT / query.shape[-1] ** 0.5).softmax(dim=-1)
+
+    def _compared(
+        self,
+        queries: Tensor,
+        memory: Tensor,
+        query_place: Tensor | None,
+        key_place: Tensor | None,
+    ) -> tuple[Tensor, Tensor]:
+        """Queries and keys, a row of heads each: B heads Q D/heads and B heads M D/heads."""
+        query = self._split(self.query(_placed(queries, query_place)))
+        return query, self._split(self.key(_placed(memory, key_place)))
 
     def _split(self, tokens: Tensor) -> Tensor:
         return tokens.unflatten(-1, (self.heads, -1)).transpose(1, 2)

@@ -29,7 +29,7 @@ class ImageTokens(nn.Module):
 
     def forward(self, maps: Tensor) -> Tensor:
         """One row of tokens (B V*h*w D) from the views' feature maps (B V C h w)."""
-        tokens = self.project(maps.permute(0, 1, 3, 4, 2)).flatten(1, 3)
+        tokens = self.project(tokens_of(maps))
         if not self.encode:
             return tokens
         return tokens + self.positions(*maps.shape[-2:]).to(tokens.dtype)
@@ -46,6 +46,11 @@ class ImageTokens(nn.Module):
             [x[:, None].expand_as(size), y[:, :, None].expand_as(size), size], dim=-1
         )
         return _sines(place.flatten(0, 2), self.width)
+
+
+def tokens_of(maps: Tensor) -> Tensor:
+    """The feature maps of all views (B V C h w) as one row of tokens: B T C."""
+    return maps.flatten(3).transpose(2, 3).flatten(1, 2)
 
 
 def _sines(place: Tensor, width: int) -> Tensor:

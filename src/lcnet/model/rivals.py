@@ -23,6 +23,7 @@ from lcnet.model.backbone import Backbone
 from lcnet.model.classifier import Classifier
 from lcnet.model.crops import Crops
 from lcnet.model.decoder import Read
+from lcnet.model.image_tokens import tokens_of
 from lcnet.model.labels import LabelTokens
 from lcnet.model.released import ReleasedRead
 
@@ -42,11 +43,6 @@ class RivalNet(Classifier):
         """The queries, or the learned label vectors, of heads that have some."""
         queries = [part.tokens for part in self.head.modules() if isinstance(part, LabelTokens)]
         return [*queries, self.head.vectors] if isinstance(self.head, MLGCN) else queries
-
-
-def tokens_of(maps: Tensor) -> Tensor:
-    """The feature maps of all views (B V C h w) as one row of tokens: B T C."""
-    return maps.flatten(3).transpose(2, 3).flatten(1, 2)
 
 
 class GlobalPooling(nn.Module):

@@ -76,8 +76,8 @@ def load_exactly(module: Any, weights: Mapping[str, Tensor], file: Path) -> None
 def describe_weights(weights: Mapping[str, Tensor], file: Path) -> tuple[str, dict[str, Any]]:
     """The backbone that published weights belong to, and the options to build it with.
 
-    The name is one of timm's. Depths and width are read from names
-    and shapes, and are options only where they differ from those of the published models.
+    The name is one of timm's. Depths and width are read from names and shapes, and are options only
+    where they differ from those of the published models.
     Raises CheckpointError if they are of no backbone that the release or the rivals have.
     """
     if "body.conv1.0.weight" in weights:

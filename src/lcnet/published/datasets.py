@@ -29,8 +29,6 @@ RELEASED_SETS = {
     "voc": ReleasedSet("voc", VOC_LABELS, 3, 0.4),
     "rope": ReleasedSet("rope", (), 2, 0.2),
 }
-THRESHOLD = 0.85
-"""Probability above which the release counts a label as predicted."""
 
 
 def released_set(labels: int, name: str = "") -> ReleasedSet:

@@ -3,8 +3,8 @@
 import argparse
 from typing import Any
 
-VIEW_SIZE = 448
-"""Side of a view in pixels where --img_size does not say it."""
+from lcnet.protocols import PROTOCOLS
+
 WITHOUT_MEANING = {
     "print_freq_val": "progress is shown as it goes",
     "print_freq": "progress is shown as it goes",
@@ -94,7 +94,12 @@ def command_parser() -> argparse.ArgumentParser:
     add("--cut_fact", type=float, default=0.5, help="Its side, as a share of the picture's.")
     add("--early-stop", action="store_true", help="Stop after 8 epochs without a better mAP.")
     add("--orid_norm", action="store_true", help="Pictures without mean and std: from 0 to 1.")
-    add("--thr", type=float, default=0.85, help="Verification: probability that counts as yes.")
+    add(
+        "--thr",
+        type=float,
+        default=PROTOCOLS["lcnet"].threshold,
+        help="Verification: probability that counts as yes.",
+    )
     _add_without_meaning(parser)
     return parser
 

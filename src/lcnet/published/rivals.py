@@ -74,14 +74,10 @@ def _ml_decoder(weights: Mapping[str, Tensor], prefix: str) -> RivalLayout:
             weights,
             {
                 f"{prefix}embed_standart": "head.embed",
-                f"{layer}linear1": "head.read.mlp.0",
-                f"{layer}linear2": "head.read.mlp.3",
                 f"{layer}norm1": "head.read.self_residual.norm",
-                f"{layer}norm2": "head.read.read_residual.norm",
-                f"{layer}norm3": "head.read.mlp_residual.norm",
             },
         ),
-        **unpacked_attention(weights, f"{layer}multihead_attn", "head.read.labels_read_image"),
+        **_read(weights, layer, "head.read.", "multihead_attn", norms=("norm2", "norm3")),
     }
     return RivalLayout(
         title="ML-Decoder",
