@@ -14,6 +14,7 @@ LAYERS = (
     {"__init__", "__main__"},
     {"cli", "released_command"},
     {"compare"},
+    {"runs"},
     {"train"},
     {"evaluate", "predict", "import_model", "bootstrap"},
     {"callbacks", "frozen"},

@@ -7,7 +7,7 @@ import pytest
 
 from lcnet.cli import main
 from lcnet.compare import compare, read_variants
-from lcnet.errors import ConfigError
+from lcnet.errors import ConfigError, DataError
 
 HEADS = {head: {"model.head": head} for head in ("lcnet", "gap")}
 
@@ -52,6 +52,22 @@ def test_finished_runs_are_not_repeated_and_give_the_same_rows(frozen, tmp_path)
     assert {file: file.stat().st_mtime_ns for file in weights} == weights
     assert again[0].mAP_of_seeds[0] == rows[0].mAP_of_seeds[0]
     assert len(list(out.rglob("model.safetensors"))) == 4
+
+
+def test_two_jobs_train_the_same_models_as_one(frozen, tmp_path, capsys):
+    alone = compare(frozen, HEADS, [0, 1], tmp_path / "one", lr_factors=[1.0])
+    shared = compare(frozen, HEADS, [0, 1], tmp_path / "two", lr_factors=[1.0], jobs=2)
+    for one, two in zip(alone, shared, strict=True):
+        assert one.mAP_of_seeds == pytest.approx(two.mAP_of_seeds, abs=1e-3)
+    assert "run 4 of 4" in capsys.readouterr().out
+    logs = sorted(file.name for file in (tmp_path / "two").rglob("*.log"))
+    assert logs == ["seed0.log", "seed0.log", "seed1.log", "seed1.log"]
+
+
+def test_a_run_that_fails_in_its_own_process_says_why(frozen, tmp_path):
+    broken = replace(frozen, data=replace(frozen.data, val="none"))
+    with pytest.raises(DataError, match="none"):
+        compare(broken, HEADS, [0], tmp_path / "out", lr_factors=[1.0], jobs=2)
 
 
 def test_other_settings_do_not_go_into_a_folder_with_runs(frozen, tmp_path):

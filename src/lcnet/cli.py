@@ -233,6 +233,9 @@ def compare_parser() -> ArgumentParser:
         default=[1 / 3, 1.0, 3.0],
         help="Learning rates that each tries in validation, as factors of train.lr.",
     )
+    parser.add_argument(
+        "--jobs", type=int, default=1, help="Runs at a time, each on its share of the cores."
+    )
     return parser
 
 
@@ -248,6 +251,7 @@ def compare(arguments: Namespace) -> int:
         arguments.seeds,
         arguments.out,
         lr_factors=arguments.lr_factors,
+        jobs=arguments.jobs,
     )
     return 0
 

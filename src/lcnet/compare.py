@@ -26,7 +26,7 @@ from lcnet.files import write_text, written_whole
 from lcnet.frozen import frozen_features
 from lcnet.metrics import predict_at, rates
 from lcnet.progress import tell
-from lcnet.train import train
+from lcnet.runs import Run, Trainer
 
 Settings = Mapping[str, Any]
 """What a contestant changes: a flag's name, such as `model.head`, to its value."""
@@ -63,26 +63,31 @@ def compare(
     out: Path,
     *,
     lr_factors: Sequence[float] = LR_FACTORS,
+    jobs: int = 1,
 ) -> list[Row]:
     """Train every contestant alike and write comparison.json, comparison.md and comparison.png.
 
     Each tries every learning rate with the first seed and keeps the one that is best in validation;
     the other seeds then use it. Finished runs in `out` are not repeated. The test split is looked
-    at only for the rows. Raises ConfigError if there is nothing to compare or a setting does not
-    exist.
+    at only for the rows. `jobs` runs are trained at a time, and then a row's
+    minutes are those of a share of the machine.
+
+    Raises ConfigError if there is nothing to compare or a setting does not exist.
     """
-    configs = _check(config, contestants, seeds, out)
-    todo = len(configs) * (len(lr_factors) + len(seeds) - 1)
-    progress = _Progress(todo)
-    chosen: dict[str, list[Path]] = {}
-    for name, own in configs.items():
-        runs = {
-            factor: _run(out, name, own, own.train.lr * factor, seeds[0], progress)
-            for factor in lr_factors
-        }
-        best = max(runs, key=lambda factor: _best(runs[factor]))
-        others = [_run(out, name, own, own.train.lr * best, seed, progress) for seed in seeds[1:]]
-        chosen[name] = [runs[best], *others]
+    configs = _check(config, contestants, seeds, out, jobs)
+    trainer = Trainer(len(configs) * (len(lr_factors) + len(seeds) - 1), jobs)
+    tried = {
+        name: [_run(out, name, own, own.train.lr * factor, seeds[0]) for factor in lr_factors]
+        for name, own in configs.items()
+    }
+    trainer.train([run for runs in tried.values() for run in runs])
+    best = {name: max(runs, key=lambda run: run.best) for name, runs in tried.items()}
+    others = {
+        name: [_run(out, name, configs[name], run.config.train.lr, seed) for seed in seeds[1:]]
+        for name, run in best.items()
+    }
+    trainer.train([run for runs in others.values() for run in runs])
+    chosen = {name: [run.folder for run in (best[name], *others[name])] for name in configs}
     rows = _rows(configs, contestants, chosen)
     _write(out, config, rows, seeds)
     return rows
@@ -111,9 +116,15 @@ def read_variants(file: Path) -> dict[str, Settings]:
 
 
 def _check(
-    config: Config, contestants: Mapping[str, Settings], seeds: Sequence[int], out: Path
+    config: Config,
+    contestants: Mapping[str, Settings],
+    seeds: Sequence[int],
+    out: Path,
+    jobs: int,
 ) -> dict[str, Config]:
     """Each contestant's config. Raises ConfigError if one cannot be."""
+    if jobs < 1:
+        raise ConfigError(f"--jobs: expected at least 1, got {jobs}.")
     if len(contestants) < 2 or not seeds:
         raise ConfigError(
             "compare: expected two contestants or more and at least one seed, got "
@@ -139,40 +150,10 @@ def _check(
     return configs
 
 
-class _Progress:
-    """Says how many runs are done and how long the rest will take."""
-
-    def __init__(self, total: int) -> None:
-        self.total, self.done, self.spent, self.timed = total, 0, 0.0, 0
-
-    def tell(self, what: str, seconds: float | None) -> None:
-        """Note a finished run; `seconds` is None if it was there already."""
-        self.done += 1
-        if seconds is not None:
-            self.spent, self.timed = self.spent + seconds, self.timed + 1
-        left = self.total - self.done
-        time_left = ""
-        if left and self.timed:
-            time_left = f", about {left * self.spent / self.timed / 60:.0f} min left"
-        tell(f"run {self.done} of {self.total}: {what}{time_left}")
-
-
-def _run(out: Path, name: str, config: Config, lr: float, seed: int, progress: _Progress) -> Path:
-    """The run folder of one training, which is made if it is not there."""
-    run = out / "runs" / name.replace("/", "_") / f"lr{lr:.3g}" / f"seed{seed}"
-    started = time.perf_counter()
-    fresh = not (run / "metrics.json").is_file()
-    if fresh:
-        recipe = replace(config.train, lr=lr, seed=seed)
-        train(replace(config, train=recipe), run, overwrite=run.exists())
-    took = time.perf_counter() - started if fresh else None
-    progress.tell(f"{name}, lr {lr:.3g}, seed {seed}: validation mAP {_best(run):.1f}", took)
-    return run
-
-
-def _best(run: Path) -> float:
-    """The run's best validation mAP."""
-    return read_history(run)[-1]["best_mAP"]
+def _run(out: Path, name: str, config: Config, lr: float, seed: int) -> Run:
+    folder = out / "runs" / name.replace("/", "_") / f"lr{lr:.3g}" / f"seed{seed}"
+    recipe = replace(config.train, lr=lr, seed=seed)
+    return Run(f"{name}, lr {lr:.3g}, seed {seed}", replace(config, train=recipe), folder)
 
 
 def _rows(

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
 import torch
+from filelock import FileLock
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 from torch.utils.data import Dataset
@@ -57,15 +58,21 @@ def cached_maps(
     They are kept as float16, and values beyond its range at its ends.
     """
     file = folder / f"{key}.safetensors"
-    if not file.is_file():
-        parts = []
-        with torch.inference_mode():
-            for batch in images():
-                maps = maps_of(batch).float().clamp(-HALF_MAX, HALF_MAX)
-                parts.append(maps.to("cpu", torch.float16))
-        with written_whole(file) as unfinished:
-            save_file({"maps": torch.cat(parts)}, unfinished)
+    folder.mkdir(parents=True, exist_ok=True)
+    with FileLock(folder / f"{key}.lock"):  # of two runs that want the same maps, one waits
+        if not file.is_file():
+            _write_maps(file, images(), maps_of)
     return CachedMaps([load_file(file)["maps"]], torch.from_numpy(split.targets()))
+
+
+def _write_maps(file: Path, images: Iterable[Tensor], maps_of: Callable[[Tensor], Tensor]) -> None:
+    parts = []
+    with torch.inference_mode():
+        for batch in images:
+            maps = maps_of(batch).float().clamp(-HALF_MAX, HALF_MAX)
+            parts.append(maps.to("cpu", torch.float16))
+    with written_whole(file) as unfinished:
+        save_file({"maps": torch.cat(parts)}, unfinished)
 
 
 def cache_key(split: Split, weights: Mapping[str, Tensor], *settings: object) -> str:
