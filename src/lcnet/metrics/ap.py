@@ -40,7 +40,7 @@ def average_precision(
     check_shapes(probabilities, targets)
     check_probabilities(probabilities)
     # Labels as rows, since a column of a large array is slow to walk; and no -0, see `_at_least`.
-    columns = zip(np.ascontiguousarray(probabilities.T) + 0, targets.T.copy(), strict=True)
+    columns = zip(np.add(probabilities.T, 0, order="C"), targets.T.copy(), strict=True)
     return np.array(
         [_label_average_precision(*column, formula) for column in columns], dtype=np.float64
     )
@@ -49,7 +49,7 @@ def average_precision(
 def _label_average_precision(probabilities: Floats, targets: Targets, formula: ApFormula) -> float:
     known = targets >= 0
     everyone = probabilities if known.all() else probabilities[known]
-    positives = np.sort(probabilities[targets == 1])
+    positives = np.sort(probabilities[np.flatnonzero(targets == 1)])
     if not positives.size:
         return float("nan")
     # From the lowest positive, where recall is 1, to the highest.
@@ -86,7 +86,7 @@ def _at_least(values: Floats, everyone: Floats) -> NDArray[np.int64]:
     shares = with_key[own] > 1
     is_shared = np.zeros(2**16, dtype=np.bool_)
     is_shared[own[shares]] = True
-    rest = np.sort(everyone[is_shared[keys]])
+    rest = np.sort(everyone[np.flatnonzero(is_shared.take(keys))])
     at_least[shares] -= 1
     at_least[shares] += np.searchsorted(key_of(rest), own[shares], side="right")
     at_least[shares] -= np.searchsorted(rest, values[shares])

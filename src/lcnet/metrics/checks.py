@@ -21,6 +21,8 @@ def check_shapes(predictions: NDArray[np.generic], targets: Targets) -> None:
 
 def check_probabilities(probabilities: Floats) -> None:
     """Raises DataError unless all are finite, and ValueError unless all are in [0, 1]."""
+    if not probabilities.size or (probabilities.min() >= 0 and probabilities.max() <= 1):
+        return  # NaN would be the minimum, and fail the comparison
     finite = np.isfinite(probabilities)
     if not finite.all():
         row, column = np.argwhere(~finite)[0]
@@ -29,8 +31,7 @@ def check_probabilities(probabilities: Floats) -> None:
             f"{row}, label {column} (from 0), the first of {int((~finite).sum())}. The model has "
             "diverged: go back to an earlier checkpoint or train with a lower learning rate."
         )
-    if ((probabilities < 0) | (probabilities > 1)).any():
-        raise ValueError(
-            "probabilities: expected values in [0, 1], "
-            f"got {probabilities.min()} to {probabilities.max()}. Logits need a sigmoid first."
-        )
+    raise ValueError(
+        "probabilities: expected values in [0, 1], "
+        f"got {probabilities.min()} to {probabilities.max()}. Logits need a sigmoid first."
+    )
