@@ -62,6 +62,8 @@ def calibrate(
     data, usual_batch_size = data_set(run, data)
     data = replace(data, root=root or data.root)
     name = split or data.val
+    if not name:
+        raise ConfigError("--split: expected a split, and data.val is empty. Set --split.")
     samples = load_split_for(data, name, info.labels)
     console = Console(highlight=False, markup=False, quiet=quiet)
     for line in _warnings(name, data):
@@ -149,9 +151,8 @@ def _show(console: Console, worth: dict[str, dict[str, float]]) -> None:
         table.add_row(title, *shown, style="bold" if title == "cross-fitted" else "")
     console.print(table)
     console.print(
-        "cross-fitted is what to expect of new pictures: each is predicted with what "
-        f"{FOLDS - 1} of {FOLDS}\nparts gave. fitted is measured on the pictures fitted to, so it "
-        "is too good."
+        f"cross-fitted: each picture predicted with what the other {FOLDS - 1} of {FOLDS} parts "
+        "gave,\nwhich is what to expect of new ones. fitted: too good, since measured on the same."
     )
 
 
@@ -161,7 +162,8 @@ def _said(goal: Goal, fitted: Fitted, labels: tuple[str, ...], targets: Targets)
         mean = "CP" if goal.name == "precision" else "CR"
         value = getattr(fitted.expected, mean)
         if fitted.reached:
-            yield f"{goal}: reached, {mean} {value:.1f} cross-fitted (thresholds for {fitted.aim})"
+            margin = "" if fitted.aim == goal else f", with thresholds for {fitted.aim}"
+            yield f"{goal}: reached, {mean} {value:.1f} cross-fitted{margin}"
         else:
             yield (
                 f"warning: {goal}: not reached, {mean} {value:.1f} cross-fitted is the nearest. "

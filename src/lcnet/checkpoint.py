@@ -42,12 +42,12 @@ class ModelInfo:
     """Its backbone, and how pictures are normalised and resized for it."""
     thresholds: tuple[float, ...]
     """Probability above which each label counts as present."""
-    calibration: Calibration | None = None
-    """How logits become probabilities, where `lcnet calibrate` has said so; sigmoid otherwise."""
     statistics: Statistics | None = None
     """Counts of the training labels."""
     head_options: Mapping[str, Any] = field(default_factory=dict)
     """Sizes of a rival's head, where a checkpoint was published with others than its paper's."""
+    calibration: Calibration | None = None
+    """How logits become probabilities, where `lcnet calibrate` has said so; sigmoid otherwise."""
 
     def uncalibrated(self) -> "ModelInfo":
         """The same with every threshold at 0.5 and plain sigmoid probabilities."""

@@ -29,7 +29,8 @@ class Fitted:
     """Whether the goal holds for images that were not fitted to: mean precision CP, or recall CR,
     of `expected`. Always true for the best F1."""
     expected: Rates
-    """The cross-fitted estimate: each image is predicted with what the other folds gave."""
+    """The cross-fitted estimate: each image is predicted with what the other folds gave. It tends
+    to be a little low, since those have fewer images."""
     expected_probabilities: NDArray[np.float32]
     """The probabilities behind it, N x L."""
 

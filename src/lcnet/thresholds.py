@@ -120,7 +120,7 @@ def _best_cut(
         case "f1":
             best = int(np.argmax(2 * hits / (taken + hits[-1])))
         case "recall":
-            best = int(np.argmax(recall >= _just(goal)))
+            best = int(np.argmax(np.where(recall >= _just(goal), precision, -1)))
         case _:
             enough = np.flatnonzero(precision >= _just(goal))
             reached = enough.size > 0
