@@ -24,7 +24,12 @@ from lcnet.config import Config
 from lcnet.data.dataset import NEGATIVE, POSITIVE, ImageLabels, Split
 from lcnet.data.loading import Batches, Pictures, eval_loader, train_loader
 from lcnet.data.readers import load_split, load_split_for
-from lcnet.data.statistics import count_labels, labels_without_absent, repeat_factors
+from lcnet.data.statistics import (
+    assume_absent,
+    count_labels,
+    labels_without_absent,
+    repeat_factors,
+)
 from lcnet.data.transforms import eval_transform, train_transform
 from lcnet.data.vectors import read_vectors
 from lcnet.errors import CheckpointError, ConfigError, DataError, reason_of
@@ -198,7 +203,8 @@ def _fit(
     tell(_summary(config, model, training, validation))
     keep_best = KeepBest(run / "model", info)
     loaders = _loaders(config, model, info, training, validation)
-    trainer, learner = _trainer(config, run, keep_best), Learner(model, recipe, info.statistics)
+    trainer = _trainer(config, run, keep_best)
+    learner = Learner(model, recipe, count_labels(training.targets()))
     _fit_quietly(trainer, learner, *loaders, checkpoint)
     tell(f"best validation mAP {keep_best.best:.1f}, epoch {keep_best.best_epoch + 1}")
     tell(f"run folder: {run}")
@@ -229,7 +235,8 @@ def _loaders(
 
 def _build(config: Config, training: Split) -> tuple[Classifier, ModelInfo]:
     """The model to train and what its folder will say of it."""
-    statistics = count_labels(training.targets())
+    targets = training.targets()
+    assumed = count_labels(assume_absent(targets, everywhere=config.train.unknown == "negative"))
     vectors = None
     if config.model.backbone_weights and config.model.pretrained:
         config = replace(config, model=replace(config.model, pretrained=False))
@@ -240,9 +247,9 @@ def _build(config: Config, training: Split) -> tuple[Classifier, ModelInfo]:
         config.model,
         len(training.labels),
         spec=spec,
-        prior=torch.from_numpy(statistics.conditional_probability()),
+        prior=torch.from_numpy(assumed.conditional_probability()),
         vectors=vectors,
-        shares=torch.from_numpy(statistics.shares()),
+        shares=torch.from_numpy(assumed.shares()),
     )
     if config.model.backbone_weights:
         load_backbone_weights(model.backbone.features, Path(config.model.backbone_weights))
@@ -252,7 +259,7 @@ def _build(config: Config, training: Split) -> tuple[Classifier, ModelInfo]:
         model=config.model,
         backbone=spec,
         thresholds=(0.5,) * len(training.labels),
-        statistics=statistics,
+        statistics=count_labels(targets),
     )
     return model, info
 

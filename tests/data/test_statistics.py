@@ -7,6 +7,7 @@ import pytest
 
 from lcnet.data.statistics import (
     Statistics,
+    assume_absent,
     count_labels,
     labels_without_absent,
     repeat_factors,
@@ -155,3 +156,12 @@ def test_pictures_repeat_by_their_rarest_label() -> None:
 def test_labels_that_are_nowhere_known_to_be_absent() -> None:
     targets = np.array([[1, 1, -1, 1], [-1, 1, -1, 0], [-1, 1, -1, -1]], dtype=np.int8)
     assert labels_without_absent(targets).tolist() == [0]
+
+
+def test_unknown_is_absent_where_nothing_else_is_known_to_be() -> None:
+    targets = np.array([[1, 1, -1, 1], [-1, 1, -1, 0], [-1, 1, -1, -1]], dtype=np.int8)
+    assert assume_absent(targets).tolist() == [[1, 1, -1, 1], [0, 1, -1, 0], [0, 1, -1, -1]]
+    everywhere = assume_absent(targets, everywhere=True)
+    assert everywhere.tolist() == targets.clip(min=0).tolist()
+    shares = count_labels(assume_absent(np.where(np.eye(4) == 1, 1, -1))).shares()
+    assert shares.tolist() == [0.25] * 4

@@ -125,6 +125,17 @@ def labels_without_absent(targets: np.ndarray) -> np.ndarray:
     return np.flatnonzero(present & unknown & ~(targets == NEGATIVE).any(axis=0))
 
 
+def assume_absent(targets: np.ndarray, *, everywhere: bool = False) -> np.ndarray:
+    """The targets with unknown as absent in labels that are nowhere known to be absent.
+
+    Of such a label, as of all where one label a picture is known, the known entries alone would say
+    that it is present always. `everywhere` takes all unknown entries of all labels as absent.
+    """
+    chosen = np.full(targets.shape[1], everywhere)
+    chosen[labels_without_absent(targets)] = True
+    return np.where((targets == UNKNOWN) & chosen, np.int8(NEGATIVE), targets)
+
+
 def repeat_factors(targets: np.ndarray, share: float) -> np.ndarray:
     """Per picture, how often it is to be shown, 1 or more, so that rare labels are seen more.
 
