@@ -14,6 +14,7 @@ from PIL import Image
 from lcnet.checkpoint import read_info
 from lcnet.cli import build_parser, main
 from lcnet.config import SECTIONS, Config, Data, Model
+from lcnet.thresholds import SHRINKAGE
 from tests.published import layouts
 
 LCNET = (sys.executable, "-m", "lcnet")
@@ -45,6 +46,10 @@ def test_every_data_setting_is_a_flag_of_evaluate(setting):
     given = [f"--data.{setting.name}", str(setting.default)]
     arguments = build_parser().parse_args(["evaluate", "x", *given])
     assert arguments.evaluate.data.as_dict() == {setting.name: setting.default}
+
+
+def test_the_shrinkage_in_the_flags_is_the_usual_one():
+    assert build_parser().parse_args(["calibrate", "x"]).calibrate.shrinkage == SHRINKAGE
 
 
 def test_help_comes_in_under_half_a_second():
