@@ -44,7 +44,7 @@ def test_with_many_images_it_is_a_logistic_regression() -> None:
 
 
 @pytest.mark.parametrize("method", ["platt", "temperature", "none"])
-@settings(deadline=None, max_examples=40)
+@settings(deadline=None, max_examples=25)
 @given(split=splits())
 def test_slopes_are_positive_and_unknown_entries_do_not_count(method: str, split: Split) -> None:
     values, targets = split

@@ -35,7 +35,7 @@ def worth(found: tuple[int, int, int], goal: Goal) -> tuple[float, ...]:
 
 
 @pytest.mark.parametrize("goal", GOALS, ids=str)
-@settings(deadline=None, max_examples=120)
+@settings(deadline=None, max_examples=70)
 @given(split=splits())
 def test_no_threshold_is_better_than_a_label_s_own(goal: Goal, split: Split) -> None:
     probabilities, targets = split

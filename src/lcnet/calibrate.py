@@ -152,7 +152,7 @@ def _show(console: Console, worth: dict[str, dict[str, float]]) -> None:
     console.print(table)
     console.print(
         f"cross-fitted: each picture predicted with what the other {FOLDS - 1} of {FOLDS} parts "
-        "gave,\nwhich is what to expect of new ones. fitted: too good, since measured on the same."
+        "gave,\nwhich is what to expect of new ones. fitted: too good, seen before."
     )
 
 
