@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from lcnet.bootstrap import mean_ap, paired_difference
+from lcnet.bootstrap import intervals, mean_ap, paired_difference
+from lcnet.metrics import predict_at, rates
 
 
 def predictions(quality: float, seed: int, targets: np.ndarray) -> np.ndarray:
@@ -55,3 +56,34 @@ def test_a_label_that_a_resample_misses_does_not_break_it():
     ours, theirs = predictions(0.3, 1, targets), predictions(0.3, 2, targets)
     found = paired_difference([ours], [theirs], targets, resamples=100)
     assert np.isfinite([found.value, found.low, found.high]).all()
+
+
+def test_intervals_of_one_model_hold_what_it_measures(targets):
+    ours = predictions(0.35, 1, targets)
+    found = intervals(ours, targets, threshold=0.5, resamples=200)
+    at_half = rates(predict_at(ours, 0.5), targets)
+    assert list(found) == ["mAP", "CF1", "OF1"]
+    whole = [found[name].value for name in found]
+    assert whole == pytest.approx([mean_ap(ours, targets), at_half.CF1, at_half.OF1])
+    for one in found.values():
+        assert one.low < one.value < one.high
+    assert found == intervals(ours, targets, threshold=0.5, resamples=200)
+
+
+def test_an_interval_holds_19_of_20_other_splits():
+    # With 0.3 * target + 0.7 * noise above 0.5 for 5 of 7 present and 2 of 7 absent entries.
+    hits, calls = 0.4 * 5 / 7, 0.4 * 5 / 7 + 0.6 * 2 / 7
+    truth, inside = 100 * 2 * hits / (calls + 0.4), 0
+    for seed in range(40):
+        targets = (np.random.default_rng(seed).random((150, 4)) < 0.4).astype(np.int8)
+        ours = predictions(0.3, 100 + seed, targets)
+        one = intervals(ours, targets, threshold=0.5, resamples=100)["OF1"]
+        inside += one.low <= truth <= one.high
+    assert 34 <= inside <= 40  # 38 expected
+
+
+def test_a_resample_without_a_positive_is_left_out():
+    targets = np.zeros((12, 1), dtype=np.int8)
+    targets[0] = 1
+    found = intervals(predictions(0.3, 1, targets), targets, threshold=0.5, resamples=50)
+    assert np.isfinite([found["mAP"].low, found["mAP"].high]).all()

@@ -10,11 +10,12 @@ from pathlib import Path
 import pytest
 import torch
 from PIL import Image
-from tests.published import layouts
 
 from lcnet.checkpoint import read_info
 from lcnet.cli import build_parser, main
 from lcnet.config import SECTIONS, Config, Data, Model
+from lcnet.thresholds import SHRINKAGE
+from tests.published import layouts
 
 LCNET = (sys.executable, "-m", "lcnet")
 
@@ -45,6 +46,10 @@ def test_every_data_setting_is_a_flag_of_evaluate(setting):
     given = [f"--data.{setting.name}", str(setting.default)]
     arguments = build_parser().parse_args(["evaluate", "x", *given])
     assert arguments.evaluate.data.as_dict() == {setting.name: setting.default}
+
+
+def test_the_shrinkage_in_the_flags_is_the_usual_one():
+    assert build_parser().parse_args(["calibrate", "x"]).calibrate.shrinkage == SHRINKAGE
 
 
 def test_help_comes_in_under_half_a_second():
@@ -80,6 +85,13 @@ def test_help_comes_in_under_half_a_second():
         ("evaluate nowhere --data.root x", 2, "--data.root: expected --data.format with it"),
         ("evaluate nowhere --data.formt x", 2, "Did you mean --data.format?"),
         ("evaluate nowhere --data.workers x", 2, "--data.workers"),
+        ("calibrate nowhere", 1, "no model here"),
+        ("calibrate nowhere --reset", 1, "no model here"),
+        ("calibrate nowhere --goal precision", 2, "--at_least: expected a precision above 0"),
+        ("calibrate nowhere --at_least 0.9", 2, "--at_least 0.9: goes with --goal precision"),
+        ("calibrate nowhere --goal fast", 2, "fast"),
+        ("calibrate nowhere --data.root x", 2, "--data.root: expected --data.format with it"),
+        ("train --train.unknown_weight 0.5 --out x", 2, "0 unless train.unknown is weighted"),
         ("predict nowhere picture.jpg", 1, "picture.jpg: no picture"),
         ("predict nowhere .", 1, "no picture"),
     ],
@@ -126,6 +138,17 @@ def test_train_evaluate_and_predict_by_the_command_line(capsys, tiny_config, tmp
     other = read_json(tmp_path / "other.json")
     assert (other["split"], other["images"], other["root"]) == ("train.csv", 24, root)
     assert other["AP"] == metrics["AP"]
+
+    code, printed, error = run(capsys, f"calibrate {out} --goal recall --at_least 0.9")
+    assert (code, "recall of at least 90" in printed) == (0, True), error
+    code, printed, error = run(capsys, f"evaluate {out} --intervals")
+    assert (code, "95 % intervals over images: mAP" in printed) == (0, True), error
+    metrics = read_json(out / "metrics.json")
+    low, high = metrics["intervals"]["CF1"]
+    assert low <= metrics["CF1"] <= high
+    assert "recall of at least 90" in metrics["calibration"]
+    code, printed, error = run(capsys, f"calibrate {out} --reset")
+    assert (code, "every threshold is 0.5" in printed) == (0, True), error
 
     (tmp_path / "broken.jpg").write_bytes(b"no picture")
     Image.new("L", (5, 300)).save(tmp_path / "odd.png")

@@ -54,6 +54,17 @@ def test_features_can_be_kept_with_or_without_mirror_images():
         (frozen(cutout=0.5), "train.cutout: expected 0, which train.cache_features needs, got 0.5"),
         (frozen(min_scale=0.5), "train.min_scale: expected 1, which train.cache_features needs"),
         ({"train": {"cache_features": "kept"}}, "train.cache_features needs"),
+        ({"train": {"unknown": "absent"}}, "train.unknown"),
+        (
+            {"train": {"unknown": "weighted", "unknown_weight": 2}},
+            "train.unknown_weight: expected from 0 to 1, got 2",
+        ),
+        (
+            {"train": {"unknown_weight": 0.5}},
+            "train.unknown_weight: expected 0 unless train.unknown is weighted, got 0.5",
+        ),
+        ({"train": {"positive_weight": -1}}, "train.positive_weight: expected 0 or more, got -1"),
+        ({"train": {"repeat_rare": 1}}, "train.repeat_rare: expected from 0 to below 1, got 1"),
         ({"data": {"test": None}}, "data.test"),
         ({"data": {"separator": ""}}, "data.separator"),
         (["model"], "expected the keys model, data and train"),

@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
+from lcnet.config import Train
 from lcnet.losses import asymmetric_loss
 
 REFERENCE = Path(__file__).parent / "reference"
@@ -180,3 +181,83 @@ def test_wrong_arguments_are_named(change: dict[str, object], message: str) -> N
     arguments = {"logits": torch.zeros(2, 3), "targets": torch.zeros(2, 3)} | change
     with pytest.raises(ValueError, match=message):
         asymmetric_loss(**arguments)
+
+
+# Unknown labels, and labels that are rare
+
+
+def test_unknown_entries_count_as_absent_as_much_as_they_weigh_by_hand() -> None:
+    logits = torch.zeros(1, 4, requires_grad=True)  # every entry costs log 2
+    targets = torch.tensor([[1, 0, -1, -1]])
+    plain = {"gamma_neg": 0, "gamma_pos": 0, "clip": 0}
+    loss = asymmetric_loss(logits, targets, unknown_weight=0.25, **plain)
+    loss.backward()
+    assert loss.item() == pytest.approx(math.log(2))
+    # Weights 1, 1, 1/4, 1/4; the slopes are -1/2 where present and 1/2 elsewhere.
+    expected = torch.tensor([[-0.5, 0.5, 0.125, 0.125]]) / 2.5
+    torch.testing.assert_close(logits.grad, expected)
+
+
+@pytest.mark.parametrize("setting", SETTINGS)
+def test_assuming_absent_is_the_loss_of_targets_with_0_for_unknown(
+    setting: dict[str, float],
+) -> None:
+    logits, targets = batch()
+    negative = asymmetric_loss(logits, targets, unknown_weight=1.0, **setting)
+    torch.testing.assert_close(negative, asymmetric_loss(logits, targets.clamp(min=0), **setting))
+
+
+@pytest.mark.parametrize("labels", [2, 5, 80])
+def test_one_known_label_weighs_as_much_as_all_others_assumed_absent(labels: int) -> None:
+    """Weak assume negative: at logits of 0 the gradient of a single-positive image sums to 0."""
+    logits = torch.zeros(1, labels, requires_grad=True)
+    targets = torch.full((1, labels), -1)
+    targets[0, 0] = 1
+    weight = Train(unknown="weighted").weight_of_unknown(labels)
+    asymmetric_loss(
+        logits, targets, unknown_weight=weight, gamma_neg=0, gamma_pos=0, clip=0
+    ).backward()
+    assert logits.grad.sum().item() == pytest.approx(0, abs=1e-7)
+    assert logits.grad[0, 0] < 0 < logits.grad[0, 1]
+
+
+def test_the_settings_give_the_weight_of_unknown() -> None:
+    assert Train().weight_of_unknown(10) == 0
+    assert Train(unknown="negative").weight_of_unknown(10) == 1
+    assert Train(unknown="weighted", unknown_weight=0.3).weight_of_unknown(10) == 0.3
+    assert Train(unknown="weighted").weight_of_unknown(1) == 1
+
+
+def test_positive_weight_is_torch_s_pos_weight() -> None:
+    logits, targets = batch(unknown=0)
+    weight = torch.tensor([0.5, 1.0, 2.0, 7.0, 30.0])
+    ours = asymmetric_loss(
+        logits, targets, gamma_neg=0, gamma_pos=0, clip=0, positive_weight=weight
+    )
+    theirs = F.binary_cross_entropy_with_logits(logits, targets.float(), pos_weight=weight)
+    torch.testing.assert_close(ours, theirs)
+
+
+@pytest.mark.parametrize("weight", [0.0, 0.1, 1.0])
+def test_the_derivative_is_right_with_weights(weight: float) -> None:
+    logits, targets = batch()
+    logits = logits.double().requires_grad_()
+    by_label = torch.tensor([1.0, 2.0, 3.0, 0.5, 1.0])
+    assert torch.autograd.gradcheck(
+        lambda x: asymmetric_loss(
+            x, targets, detach_focus=False, unknown_weight=weight, positive_weight=by_label
+        ),
+        logits,
+    )
+
+
+def test_all_unknown_entries_teach_only_if_they_count() -> None:
+    for weight, pulls in ((0.0, False), (0.5, True)):
+        logits = torch.ones(3, 4, requires_grad=True)
+        asymmetric_loss(logits, torch.full((3, 4), -1), unknown_weight=weight).backward()
+        assert bool((logits.grad > 0).all()) == pulls
+
+
+def test_a_weight_of_unknown_beyond_1_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"unknown_weight in \[0, 1\], got 1.5"):
+        asymmetric_loss(torch.zeros(1, 1), torch.zeros(1, 1), unknown_weight=1.5)

@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from hypothesis.extra import numpy as nps
 from sklearn.metrics import average_precision_score, precision_recall_fscore_support
 
 from lcnet.errors import DataError
@@ -21,6 +20,7 @@ from lcnet.metrics import (
     rates,
     verify,
 )
+from tests.drawn import Split, splits
 
 REFERENCE = Path(__file__).parent / "reference"
 EXPECTED = json.loads((REFERENCE / "losses_and_metrics.json").read_text())["metrics"]
@@ -29,20 +29,7 @@ NUMBERS = np.load(REFERENCE / "metrics.npz")
 PROBABILITIES, TARGETS = NUMBERS["probabilities"], NUMBERS["targets"]
 """500 images x 20 labels; the last label has no positive."""
 
-Split = tuple[np.ndarray, np.ndarray]
 FORMULAS: tuple[ApFormula, ...] = get_args(ApFormula)
-
-
-@st.composite
-def splits(draw: st.DrawFn, values: tuple[int, ...] = (1, 0, -1)) -> Split:
-    """Probabilities and targets of few images; few different probabilities, so that many tie."""
-    shape = draw(st.tuples(st.integers(1, 12), st.integers(1, 4)))
-    dtype = draw(st.sampled_from([np.float32, np.float64]))
-    few = st.sampled_from([0.0, 0.2, 0.5, 0.8, 1.0])
-    elements = draw(st.sampled_from([few, st.floats(0, 1, width=32)]))
-    probabilities = draw(nps.arrays(dtype, shape, elements=elements))
-    values = draw(st.sampled_from([values, (1, 0), (1,)]))
-    return probabilities, draw(nps.arrays(np.int8, shape, elements=st.sampled_from(values)))
 
 
 # Average precision
@@ -190,6 +177,20 @@ def test_unknown_images_do_not_count_whatever_their_probability(
                 np.where(targets < 0, value, probabilities), targets, formula=formula
             ),
         )
+
+
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
+@pytest.mark.parametrize("spread", [0.01, 1, 30])
+def test_average_precision_of_many_images_equals_scikit_learn(dtype: type, spread: float) -> None:
+    """So many that probabilities share their first 16 bits, in narrow and in wide ranges."""
+    rng = np.random.default_rng(0)
+    targets = (rng.random((5000, 3)) < [0.3, 0.01, 0.9]).astype(np.int8)
+    logits = spread * (rng.normal(size=targets.shape) + targets)
+    probabilities = (1 / (1 + np.exp(-logits))).astype(dtype)
+    probabilities[::7] = probabilities[0]
+    probabilities[::11] = -0.0
+    expected = average_precision_score(targets, probabilities.astype(np.float64), average=None)
+    np.testing.assert_allclose(average_precision(probabilities, targets), expected, atol=1e-12)
 
 
 @pytest.mark.parametrize("formula", FORMULAS)
@@ -342,6 +343,16 @@ def test_verification_holds_the_parts_in_percent() -> None:
     assert result.at_top == rates(predict_top(PROBABILITIES, 3), TARGETS)
 
 
+RELIABILITY = [
+    [0.1, 0.0, 2],
+    [0.2, 0.0, 1],
+    [0.3, 0.0, 1],
+    [0.7, 1.0, 2],
+    [0.8, 1.0, 1],
+    [0.9, 0.0, 1],
+]
+
+
 def test_verification_as_json() -> None:
     probabilities = np.array([[0.9, 0.2, 0.7], [0.8, 0.6, 0.1], [0.7, 0.1, 0.3]], dtype=np.float32)
     targets = np.array([[0, 0, 1], [1, -1, 0], [1, 0, 0]], dtype=np.int8)
@@ -360,6 +371,14 @@ def test_verification_as_json() -> None:
         "OR": 100.0,
         "OF1": 85.7143,
         "mean_label_F1": 90.0,
+        # {bus, dog} for {dog}: 2/3; then twice {bus} for {bus}, where cat is unknown once.
+        "example_F1": 88.8889,
+        "hamming_loss": 12.5,
+        # Bus stands above dog in the first image; the others are in order.
+        "ranking_loss": 16.6667,
+        "coverage_error": 1.3333,
+        "ECE": 30.0,
+        "Brier": 0.1475,
         "top1": {
             "CP": 33.3333,
             "CR": 50.0,
@@ -370,6 +389,7 @@ def test_verification_as_json() -> None:
             "mean_label_F1": 40.0,
         },
         "AP": {"bus": 58.3333, "cat": None, "dog": 100.0},
+        "reliability": RELIABILITY,
     }
 
 

@@ -8,7 +8,6 @@ import pytest
 import timm
 import torch
 from PIL import Image
-from tests.published import layouts
 
 from lcnet.callbacks import average_weights
 from lcnet.checkpoint import load_model, read_info
@@ -20,6 +19,7 @@ from lcnet.import_model import Choices, read_model
 from lcnet.model.classifier import Classifier
 from lcnet.predict import Predictor
 from lcnet.train import resume, train
+from tests.published import layouts
 
 FROZEN = {"backbone_lr_factor": 0.0, "randaugment": 0, "cutout": 0.0}
 
@@ -444,3 +444,72 @@ def test_a_backbone_starts_from_a_file_of_weights(tiny_config, tmp_path):
     (tmp_path / "weights.pth").unlink()
     for name, weight in load_model(run).backbone.features.state_dict().items():
         assert weight.equal(features.state_dict()[name]), name
+
+
+# Unknown labels, and labels that are rare
+
+
+def hide(table: Path, cell: str, *, columns: tuple[int, ...] = (1, 2, 3)) -> None:
+    """Leave the cells of the columns empty where they hold `cell`."""
+    header, *rows = (line.split(",") for line in table.read_text().splitlines())
+    for row in rows:
+        row[:] = [
+            "" if place in columns and value == cell else value for place, value in enumerate(row)
+        ]
+    table.write_text("\n".join(",".join(row) for row in (header, *rows)))
+
+
+def test_only_positives_known_is_refused_unless_unknown_counts_as_absent(
+    tiny_config, tmp_path, capsys
+):
+    hide(tmp_path / "colours" / "train.csv", "0")
+    with pytest.raises(DataError, match=r"Set --train\.unknown weighted") as error:
+        train(tiny_config, tmp_path / "run")
+    assert "\n" not in str(error.value)
+    assert not (tmp_path / "run").exists()
+    for unknown in ("weighted", "negative"):
+        run = train(with_train(tiny_config, unknown=unknown, epochs=1), tmp_path / unknown)
+        assert float(history(run)[0]["train_loss"]) > 0
+
+
+def test_a_label_nowhere_known_to_be_absent_is_said(tiny_config, tmp_path, capsys):
+    hide(tmp_path / "colours" / "train.csv", "0", columns=(2,))
+    hide(tmp_path / "colours" / "val.csv", "0")
+    train(with_train(tiny_config, epochs=1), tmp_path / "run")
+    printed = capsys.readouterr().out
+    assert "warning: nowhere known to be absent, so the model will always predict it: green." in (
+        " ".join(printed.split())
+    )
+    assert "the validation mAP is 100 whatever the model does" in " ".join(printed.split())
+
+
+def test_unknown_labels_change_training_as_the_setting_says(tiny_config, tmp_path):
+    table = tmp_path / "colours" / "train.csv"
+    hide(table, "0", columns=(1,))
+    table.write_text(table.read_text().replace(",,", ",0,", 1))
+    one_epoch = with_train(tiny_config, epochs=1, ema_decay=0.0)
+    losses = {
+        unknown: float(
+            history(train(with_train(one_epoch, unknown=unknown), tmp_path / unknown))[0][
+                "train_loss"
+            ]
+        )
+        for unknown in ("ignore", "weighted", "negative")
+    }
+    assert len(set(losses.values())) == 3
+
+
+def test_rare_labels_are_weighed_and_shown_more(tiny_config, tmp_path):
+    table = tmp_path / "colours" / "train.csv"
+    header, *rows = (line.split(",") for line in table.read_text().splitlines())
+    for number, row in enumerate(rows):
+        row[1] = str(int(number < 2))
+    table.write_text("\n".join(",".join(row) for row in (header, *rows)))
+    one_epoch = with_train(tiny_config, epochs=1)
+    losses = [
+        history(train(with_train(one_epoch, **changes), tmp_path / str(number)))[0]["train_loss"]
+        for number, changes in enumerate(
+            ({}, {"positive_weight": 1.0}, {"repeat_rare": 0.9}, {"positive_weight": 0.5})
+        )
+    ]
+    assert len(set(losses)) == 4

@@ -2,7 +2,7 @@
 
 model/
 ├── model.safetensors   the weights, the label graph's prior and label vectors among them
-└── model.json          labels, architecture, preprocessing, thresholds, statistics
+└── model.json          labels, architecture, preprocessing, thresholds, calibration, statistics
 """
 
 import json
@@ -17,10 +17,11 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from lcnet import config
+from lcnet.calibration import Calibration
 from lcnet.data.statistics import Statistics
 from lcnet.data.transforms import Preprocessing
 from lcnet.errors import CheckpointError, LCNetError
-from lcnet.files import written_whole
+from lcnet.files import write_text, written_whole
 from lcnet.model.backbone import BackboneSpec
 from lcnet.model.build import build_model
 from lcnet.model.classifier import Classifier
@@ -45,6 +46,12 @@ class ModelInfo:
     """Counts of the training labels."""
     head_options: Mapping[str, Any] = field(default_factory=dict)
     """Sizes of a rival's head, where a checkpoint was published with others than its paper's."""
+    calibration: Calibration | None = None
+    """How logits become probabilities, where `lcnet calibrate` has said so; sigmoid otherwise."""
+
+    def uncalibrated(self) -> "ModelInfo":
+        """The same with every threshold at 0.5 and plain sigmoid probabilities."""
+        return replace(self, thresholds=(0.5,) * len(self.labels), calibration=None)
 
     @property
     def preprocessing(self) -> Preprocessing:
@@ -62,6 +69,7 @@ class ModelInfo:
             "backbone": self.backbone.to_dict(),
             "preprocessing": asdict(self.preprocessing),  # for readers other than lcnet
             "thresholds": list(self.thresholds),
+            "calibration": self.calibration.to_dict() if self.calibration else None,
             "statistics": self.statistics.to_dict() if self.statistics else None,
         }
 
@@ -69,13 +77,18 @@ class ModelInfo:
     def from_dict(cls, fields: Mapping[str, Any]) -> "ModelInfo":
         """The info that `to_dict` wrote."""
         statistics = fields.get("statistics")
+        stored = fields.get("calibration")
+        calibration = Calibration.from_dict(stored) if stored else None
         if len(fields["thresholds"]) != len(fields["labels"]):
             raise ValueError("not one threshold per label")
+        if calibration and len(calibration.slope) != len(fields["labels"]):
+            raise ValueError("not one slope per label")
         return cls(
             labels=tuple(fields["labels"]),
             model=config.Model(**fields["model"]),
             backbone=BackboneSpec.from_dict(fields["backbone"]),
             thresholds=tuple(fields["thresholds"]),
+            calibration=calibration,
             head_options=fields["head_options"],
             statistics=Statistics.from_dict(statistics) if statistics else None,
         )
@@ -91,6 +104,12 @@ def save_model(folder: Path, model: Classifier, info: ModelInfo) -> None:
     ):
         save_file(weights, tensors)
         description.write_text(text, encoding="utf-8")
+
+
+def write_info(path: Path, info: ModelInfo) -> None:
+    """Change what is said of the model in a model or run folder, and leave its weights alone."""
+    text = json.dumps(info.to_dict(), indent=1, ensure_ascii=False)
+    write_text(find_model(path) / "model.json", text)
 
 
 def is_model(path: Path) -> bool:

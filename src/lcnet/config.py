@@ -170,6 +170,15 @@ class Train:
     """Asymmetric loss: focusing on positives."""
     loss_clip: float = 0.05
     """Asymmetric loss: probability by which easy negatives are shifted out."""
+    unknown: Literal["ignore", "negative", "weighted"] = "ignore"
+    """What an unknown label is in training: left out, absent, or absent with `unknown_weight`."""
+    unknown_weight: float = 0.0
+    """How much an unknown label then counts against a known one; 0 takes 1 / (labels - 1)."""
+    positive_weight: float = 0.0
+    """Power of absent / present by which a label's present entries count more; 1 balances them."""
+    repeat_rare: float = 0.0
+    """Show pictures more often whose labels are present in less than this share; 0 shows all
+    alike."""
     flip: bool = True
     """Mirror half of the training images."""
     min_scale: float = 1.0
@@ -197,15 +206,28 @@ class Train:
             "gamma_neg",
             "gamma_pos",
             "early_stop",
+            "positive_weight",
         ):
             _require(getattr(self, name) >= 0, f"train.{name}", "0 or more", getattr(self, name))
-        for name in ("ema_decay", "loss_clip", "cutout"):
+        for name in ("ema_decay", "loss_clip", "cutout", "repeat_rare"):
             _require(
                 0 <= getattr(self, name) < 1,
                 f"train.{name}",
                 "from 0 to below 1",
                 getattr(self, name),
             )
+        _require(
+            0 <= self.unknown_weight <= 1,
+            "train.unknown_weight",
+            "from 0 to 1",
+            self.unknown_weight,
+        )
+        _require(
+            self.unknown == "weighted" or self.unknown_weight == 0,
+            "train.unknown_weight",
+            "0 unless train.unknown is weighted",
+            self.unknown_weight,
+        )
         _require(0 < self.warmup < 1, "train.warmup", "a share between 0 and 1", self.warmup)
         _require(
             0 < self.min_scale <= 1, "train.min_scale", "a share above 0, at most 1", self.min_scale
@@ -225,6 +247,21 @@ class Train:
                     getattr(self, name),
                 )
         _require(0 <= self.seed < 2**32, "train.seed", "0 to 4294967295", self.seed)
+
+    def weight_of_unknown(self, labels: int) -> float:
+        """How much an unknown entry counts as an absent one, 0 to 1, with so many labels.
+
+        `weighted` without a weight takes 1 / (labels - 1), so that one known present label weighs
+        as much as all others together, assumed absent ("weak assume negative", Cole et al. 2021,
+        arXiv 2106.09708, equation 5).
+        """
+        match self.unknown:
+            case "ignore":
+                return 0.0
+            case "negative":
+                return 1.0
+            case _:
+                return self.unknown_weight or 1 / max(1, labels - 1)
 
 
 @dataclass(frozen=True)

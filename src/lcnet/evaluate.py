@@ -1,7 +1,7 @@
 """`lcnet evaluate`: how good a model is on a split, measured as its run says or as papers do."""
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
 
@@ -14,6 +14,8 @@ from rich.table import Table
 from rich.text import Text
 from torch import Tensor
 
+from lcnet.bootstrap import LEVEL, Interval, intervals
+from lcnet.calibration import probabilities
 from lcnet.checkpoint import ModelInfo, load_model, read_info
 from lcnet.config import Config, Data
 from lcnet.data.dataset import ImageLabels, Split
@@ -23,7 +25,6 @@ from lcnet.data.transforms import eval_transform
 from lcnet.errors import ConfigError
 from lcnet.files import write_text
 from lcnet.metrics import Verification, verify
-from lcnet.metrics_state import VerificationState
 from lcnet.model.classifier import Classifier
 from lcnet.progress import track
 from lcnet.protocols import PROTOCOLS, Protocol
@@ -42,6 +43,7 @@ def evaluate(
     protocol: str = "",
     batch_size: int | None = None,
     out: Path | None = None,
+    with_intervals: bool = False,
     quiet: bool = False,
 ) -> Verification:
     """The metrics of a model on a split; printed unless `quiet`, and written to `out`.
@@ -55,6 +57,7 @@ def evaluate(
         protocol: one of `PROTOCOLS`. It says which pictures count, the threshold, the AP formula.
         batch_size: images at a time; by default the run's, or `BATCH_SIZE`.
         out: by default metrics.json in the folder.
+        with_intervals: also print and write 95 % intervals of mAP, CF1 and OF1, see `bootstrap`.
         quiet: print nothing.
 
     Raises CheckpointError if the model cannot be read, DataError if the data cannot, ConfigError
@@ -63,7 +66,7 @@ def evaluate(
     chosen = _protocol(protocol)
     _check(threshold, batch_size)
     info = read_info(run)
-    data, usual_batch_size = _data_set(run, data)
+    data, usual_batch_size = data_set(run, data)
     data = replace(_as_measured(data, chosen), root=root or data.root)
     name = split or (chosen.splits.get(data.format) if chosen else "") or data.test
     if not name:
@@ -71,19 +74,44 @@ def evaluate(
     samples = load_split_for(data, name, info.labels)
     if threshold is None and chosen:
         threshold = chosen.threshold
+    logits, targets = score_split(
+        run, samples, info, data, batch_size or usual_batch_size, quiet=quiet
+    )
+    # Published work takes the plain sigmoid.
+    calibration = None if chosen else info.calibration
+    found = probabilities(torch.from_numpy(logits), calibration).numpy()
     verification = verify(
-        *_predict(run, samples, info, data, batch_size or usual_batch_size, quiet=quiet),
+        found,
+        targets,
         samples.labels,
         threshold=_own_threshold(info) if threshold is None else threshold,
         formula=chosen.ap_formula if chosen else "step",
     )
-    said = {"split": name, "root": data.root, "protocol": protocol or None}
-    metrics = json.dumps({**said, **verification.to_dict()}, indent=1, ensure_ascii=False)
+    ranges = {}
+    if with_intervals:
+        ranges = intervals(
+            found,
+            targets,
+            threshold=np.array(verification.threshold),
+            formula=verification.ap_formula,
+        )
+    said = {
+        "split": name,
+        "root": data.root,
+        "protocol": protocol or None,
+        "calibration": calibration.source if calibration else None,
+        **verification.to_dict(),
+    }
+    if ranges:
+        said["intervals"] = {
+            name: [round(one.low, 4), round(one.high, 4)] for name, one in ranges.items()
+        }
+    metrics = json.dumps(said, indent=1, ensure_ascii=False)
     write_text(out or run / "metrics.json", metrics)
     if not quiet:
         if samples.labels != info.labels:
             print("label names: the data set's, in its order, since the model knows none")
-        _show(verification, name, data, protocol)
+        _show(verification, name, data, protocol, info, ranges)
     return verification
 
 
@@ -103,7 +131,7 @@ def _check(threshold: float | None, batch_size: int | None) -> None:
         raise ConfigError(f"--batch_size: expected at least 1, got {batch_size}.")
 
 
-def _data_set(run: Path, data: Data | None) -> tuple[Data, int]:
+def data_set(run: Path, data: Data | None) -> tuple[Data, int]:
     """The data set to measure on and the batch size, the run's where nothing else is said."""
     if (run / "config.yaml").is_file():
         config = Config.load(run / "config.yaml")
@@ -134,41 +162,57 @@ def _own_threshold(info: ModelInfo) -> float | NDArray[np.float64]:
     return first if set(info.thresholds) == {first} else np.array(info.thresholds)
 
 
-def _predict(
+def score_split(
     run: Path, samples: Split, info: ModelInfo, data: Data, batch_size: int, *, quiet: bool
 ) -> tuple[NDArray[np.float32], NDArray[np.int8]]:
-    """The probabilities and targets of all pictures, N x L each."""
+    """The logits and targets of all pictures of a split, N x L each."""
     loader = eval_loader(
         ImageLabels(samples, eval_transform(info.preprocessing)),
         batch_size=batch_size,
         workers=data.workers,
     )
     what = f"Evaluating {samples.name}, batches"
-    return predict_batches(load_model(run), loader if quiet else track(loader, what, len(loader)))
+    return score_batches(load_model(run), loader if quiet else track(loader, what, len(loader)))
 
 
-def predict_batches(
+def score_batches(
     model: Classifier, batches: Iterable[tuple[Tensor, Tensor]], *, cached: bool = False
 ) -> tuple[NDArray[np.float32], NDArray[np.int8]]:
-    """The probabilities and targets (N x L each) of batches of images, or of cached feature maps.
+    """The logits and targets (N x L each) of batches of images, or of cached feature maps.
 
     The model goes to the accelerator if there is one.
     """
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     model.to(device)
-    state = VerificationState()
+    logits, found = [], []
     with torch.inference_mode():
         for images, targets in batches:
             images = images.to(device)
-            logits = model.score(images.float()).float() if cached else model(images)
-            state.update(logits, targets)
-    return state.compute()
+            scores = model.score(images.float()) if cached else model(images)
+            logits.append(scores.float().cpu())
+            found.append(targets.to(torch.int8))
+    return torch.cat(logits).numpy(), torch.cat(found).numpy()
+
+
+def predict_batches(
+    model: Classifier, batches: Iterable[tuple[Tensor, Tensor]], *, cached: bool = False
+) -> tuple[NDArray[np.float32], NDArray[np.int8]]:
+    """The uncalibrated probabilities and the targets of what `score_batches` takes."""
+    logits, targets = score_batches(model, batches, cached=cached)
+    return probabilities(torch.from_numpy(logits)).numpy(), targets
 
 
 # What is printed
 
 
-def _show(verification: Verification, split: str, data: Data, protocol: str) -> None:
+def _show(
+    verification: Verification,
+    split: str,
+    data: Data,
+    protocol: str,
+    info: ModelInfo,
+    ranges: Mapping[str, Interval],
+) -> None:
     """Print how it was measured, the headline, the rates and the AP of each label."""
     console = Console(highlight=False, markup=False)
     left_out = len(verification.without_positive)
@@ -178,7 +222,12 @@ def _show(verification: Verification, split: str, data: Data, protocol: str) -> 
     )
     for line in _how(verification, split, data, protocol):
         console.print(line)
+    if info.calibration:
+        ignored = ", left out, since published work has none" if protocol else ""
+        console.print(f"calibrated: {info.calibration.source}{ignored}")
     console.print(f"mAP {verification.mAP:.2f}", style="bold")
+    for line in _intervals(ranges):
+        console.print(line)
     class_f1 = PROTOCOLS[protocol].class_f1 if protocol else ""
     rates = Table("")
     for name in asdict(verification.at_threshold):
@@ -191,6 +240,8 @@ def _show(verification: Verification, split: str, data: Data, protocol: str) -> 
     console.print(rates)
     if class_f1:
         console.print(f"* what {protocol} calls CF1")
+    for line in _others(verification):
+        console.print(line)
     console.print("\nAP of each label")
     values = zip(verification.labels, verification.ap, strict=True)
     console.print(
@@ -201,6 +252,28 @@ def _show(verification: Verification, split: str, data: Data, protocol: str) -> 
             column_first=True,
         )
     )
+
+
+def _intervals(ranges: Mapping[str, Interval]) -> Iterator[str]:
+    """The intervals in a line, if there are any."""
+    if ranges:
+        shown = [f"{name} {one.low:.1f} to {one.high:.1f}" for name, one in ranges.items()]
+        yield f"{LEVEL} % intervals over images: {', '.join(shown)}"
+
+
+def _others(verification: Verification) -> Iterator[str]:
+    """What is measured by image, and of calibration, a line each."""
+    by_image, ranking = verification.by_image, verification.ranking
+    yield (
+        f"example F1 {by_image.example_F1:.1f}, Hamming loss {by_image.hamming_loss:.2f}, "
+        f"ranking loss {_or_dash(ranking.ranking_loss)}, "
+        f"coverage error {_or_dash(ranking.coverage_error)}"
+    )
+    yield f"ECE {verification.calibration.ECE:.2f}, Brier {verification.calibration.Brier:.4f}"
+
+
+def _or_dash(value: float | None) -> str:
+    return "-" if value is None else f"{value:.2f}"
 
 
 def _how(verification: Verification, split: str, data: Data, protocol: str) -> Iterator[str]:

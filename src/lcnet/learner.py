@@ -8,6 +8,8 @@ import torch
 from torch import Tensor
 
 from lcnet import config
+from lcnet.data.loading import places_in_split
+from lcnet.data.statistics import Statistics
 from lcnet.losses import asymmetric_loss
 from lcnet.metrics_state import VerificationState
 from lcnet.model.classifier import Classifier
@@ -18,11 +20,22 @@ Batch = tuple[Tensor, Tensor]
 class Learner(lightning.LightningModule):
     """A model in training, with the asymmetric loss, AdamW and the one-cycle schedule."""
 
-    def __init__(self, model: Classifier, recipe: config.Train) -> None:
+    positive_weight: Tensor | None
+
+    def __init__(
+        self, model: Classifier, recipe: config.Train, statistics: Statistics | None = None
+    ) -> None:
+        """Take the model, how to train it and, for `positive_weight`, the training labels'."""
         super().__init__()
         self.model = model.to(memory_format=torch.channels_last)
         self.recipe = recipe
         self.verification = VerificationState()
+        weights = None
+        if recipe.positive_weight and statistics is not None:
+            unknown = recipe.weight_of_unknown(len(statistics.positives))
+            by_label = statistics.positive_weights(recipe.positive_weight, unknown)
+            weights = torch.from_numpy(by_label).float()
+        self.register_buffer("positive_weight", weights, persistent=False)
         if recipe.backbone_lr_factor == 0:
             self.model.backbone.features.requires_grad_(False)
         self.train()  # Lightning keeps each module in the mode it comes in
@@ -48,6 +61,8 @@ class Learner(lightning.LightningModule):
             gamma_neg=self.recipe.gamma_neg,
             gamma_pos=self.recipe.gamma_pos,
             clip=self.recipe.loss_clip,
+            unknown_weight=self.recipe.weight_of_unknown(targets.shape[1]),
+            positive_weight=self.positive_weight,
         )
         self.log("train/loss", loss, on_step=True, on_epoch=True, batch_size=len(images))
         return loss
@@ -55,7 +70,16 @@ class Learner(lightning.LightningModule):
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         """Keep a batch's probabilities; the callback `KeepBest` scores them."""
         images, targets = batch
-        self.verification.update(self._logits(images), targets)
+        loader: Any = self.trainer.val_dataloaders
+        places = places_in_split(
+            batch_idx,
+            len(images),
+            batch_size=loader.batch_size,
+            images=len(loader.dataset),
+            rank=self.global_rank,
+            processes=self.trainer.world_size,
+        )
+        self.verification.update(self._logits(images), targets, places)
 
     def _logits(self, images: Tensor) -> Tensor:
         """The logits (B L) of images, or of cached feature maps in their place."""

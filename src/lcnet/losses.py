@@ -13,6 +13,8 @@ def asymmetric_loss(
     gamma_pos: float = 0.0,
     clip: float = 0.05,
     detach_focus: bool = True,
+    unknown_weight: float = 0.0,
+    positive_weight: Tensor | None = None,
 ) -> Tensor:
     """The asymmetric loss (ASL), averaged over the known entries: a scalar.
 
@@ -20,7 +22,10 @@ def asymmetric_loss(
 
         present   (1 - p)^gamma_pos * -log(p)
         absent    p_m^gamma_neg * -log(1 - p_m)
-        unknown   nothing, and it gives no gradient
+        unknown   nothing, and it gives no gradient; with unknown_weight what an absent one costs
+
+    An unknown entry counts unknown_weight times, in the cost and in the number of entries that is
+    divided by; a present one positive_weight times, in the cost alone.
 
     With clip 0, both gammas at 0 make it binary cross-entropy and equal gammas the focal loss.
     It is finite, and so is its gradient, for every finite logit. If no entry is known it is 0.
@@ -37,19 +42,34 @@ def asymmetric_loss(
         gamma_pos: how much easy present entries count less; at least 0.
         clip: absent entries with p up to this cost nothing; in [0, 1).
         detach_focus: take the powers as plain weights that pass no gradient (as released).
+        unknown_weight: how much an unknown entry counts as an absent one, 0 (left out) to 1
+            ("assume negative"; in between "weak assume negative").
+        positive_weight: how much a present entry of each label counts (L, or anything that
+            broadcasts), at least 0; 1 if None. It is pos_weight of torch's BCEWithLogitsLoss.
 
-    Source: Ridnik et al. 2021, arXiv 2009.14119, equations 4 to 7.
+    Source: Ridnik et al. 2021, arXiv 2009.14119, equations 4 to 7; for unknown_weight Cole et al.
+    2021, arXiv 2106.09708, equations 4 and 5.
     """
     _check(logits, targets, gamma_neg=gamma_neg, gamma_pos=gamma_pos, clip=clip)
+    if not 0 <= unknown_weight <= 1:
+        raise ValueError(
+            f"asymmetric_loss: expected unknown_weight in [0, 1], got {unknown_weight}."
+        )
     logits = logits.to(torch.promote_types(logits.dtype, torch.float32))
     present = _focal(logits, gamma_pos, detach_focus)
     if clip == 0:
         absent = _focal(-logits, gamma_neg, detach_focus)
     else:
         absent = _shifted_focal(logits, gamma_neg, clip, detach_focus)
+    if positive_weight is not None:
+        present = present * positive_weight
     known = targets >= 0
-    cost = torch.where(targets == 1, present, absent).where(known, 0.0)
-    return cost.sum() / known.sum().clamp(min=1)
+    cost = torch.where(targets == 1, present, absent)
+    if unknown_weight == 0:
+        return cost.where(known, 0.0).sum() / known.sum().clamp(min=1)
+    # No entry at all makes it 0 / tiny = 0, as above.
+    counts = torch.where(known, 1.0, unknown_weight)
+    return (cost * counts).sum() / counts.sum().clamp(min=torch.finfo(counts.dtype).tiny)
 
 
 def _focal(logits: Tensor, gamma: float, detach_focus: bool) -> Tensor:

@@ -10,12 +10,15 @@ from torch import Tensor
 from torchmetrics.utilities.data import dim_zero_cat
 from torchmetrics.utilities.distributed import gather_all_tensors
 
+from lcnet.calibration import probabilities
+
 
 class VerificationState(torchmetrics.Metric):
     """All probabilities and targets seen since the last reset; `compute` hands them out as arrays.
 
-    It holds them on the CPU, so that a large split does not fill the accelerator. It keeps whatever
-    it is given: images that a distributed sampler repeats to fill its last batch count twice.
+    It holds them on the CPU, so that a large split does not fill the accelerator. Images whose
+    places are given count once each, however often a distributed sampler repeats them to fill its
+    last batch.
     """
 
     is_differentiable = False
@@ -24,27 +27,41 @@ class VerificationState(torchmetrics.Metric):
 
     probabilities: list[Tensor]
     targets: list[Tensor]
+    places: list[Tensor]
 
     def __init__(self) -> None:
         super().__init__(dist_sync_fn=_gather)
         self.add_state("probabilities", default=[], dist_reduce_fx="cat")
         self.add_state("targets", default=[], dist_reduce_fx="cat")
+        self.add_state("places", default=[], dist_reduce_fx="cat")
 
-    def update(self, logits: Tensor, targets: Tensor) -> None:
-        """Add a batch: logits (B L, any float type) and targets (B L, of 1, 0 and -1)."""
+    def update(self, logits: Tensor, targets: Tensor, places: Tensor | None = None) -> None:
+        """Add a batch: logits (B L, any float type) and targets (B L, of 1, 0 and -1).
+
+        `places` (B, integers) are the images' own in the split; give them always or never.
+        """
         if logits.shape != targets.shape:
             raise ValueError(
                 "VerificationState: expected logits and targets of one shape, "
                 f"got {tuple(logits.shape)} and {tuple(targets.shape)}."
             )
-        # In float32 also where the model runs in half precision: bfloat16 has 3 significant digits,
-        # and the ties it makes would change the average precision.
-        self.probabilities.append(logits.detach().float().sigmoid().cpu())
+        self.probabilities.append(probabilities(logits.detach()).cpu())
         self.targets.append(targets.detach().to(torch.int8).cpu())
+        if places is not None:
+            self.places.append(places.cpu())
 
     def compute(self) -> tuple[NDArray[np.float32], NDArray[np.int8]]:
-        """The probabilities (N L, float32) and targets (N L, int8) of all batches and processes."""
-        return dim_zero_cat(self.probabilities).numpy(), dim_zero_cat(self.targets).numpy()
+        """The probabilities (N L, float32) and targets (N L, int8) of all batches and processes.
+
+        With places, each image is there once, in the order of the split.
+        """
+        found = dim_zero_cat(self.probabilities).numpy(), dim_zero_cat(self.targets).numpy()
+        # Gathered over processes, an empty list is a tensor without elements.
+        places = dim_zero_cat(self.places) if len(self.places) else torch.empty(0)
+        if not places.numel():
+            return found
+        _, first = np.unique(places.numpy(), return_index=True)
+        return found[0][first], found[1][first]
 
 
 def _gather(tensor: Tensor, group: Any = None) -> list[Tensor]:

@@ -15,6 +15,7 @@ from rich.console import Console
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
+from lcnet.calibration import probabilities
 from lcnet.checkpoint import load_model, read_info
 from lcnet.data.dataset import PICTURE_SUFFIXES, read_image, upright_rgb
 from lcnet.data.transforms import Transform, eval_transform
@@ -88,7 +89,7 @@ class Predictor:
         if tensors:
             with torch.inference_mode():
                 logits = self.model(torch.stack(tensors).to(self.device))
-            rows = iter(logits.sigmoid().tolist())
+            rows = iter(probabilities(logits, self.info.calibration).tolist())
         for picture in batch:
             if picture.tensor is None:
                 yield Prediction(picture.name, error=picture.error)

@@ -21,10 +21,15 @@ from lightning.pytorch.loggers import TensorBoardLogger
 from lcnet.callbacks import EpochBar, History, KeepBest, average_weights
 from lcnet.checkpoint import ModelInfo, is_model, load_model, read_info
 from lcnet.config import Config
-from lcnet.data.dataset import POSITIVE, ImageLabels, Split
+from lcnet.data.dataset import NEGATIVE, POSITIVE, ImageLabels, Split
 from lcnet.data.loading import Batches, Pictures, eval_loader, train_loader
 from lcnet.data.readers import load_split, load_split_for
-from lcnet.data.statistics import count_labels
+from lcnet.data.statistics import (
+    assume_absent,
+    count_labels,
+    labels_without_absent,
+    repeat_factors,
+)
 from lcnet.data.transforms import eval_transform, train_transform
 from lcnet.data.vectors import read_vectors
 from lcnet.errors import CheckpointError, ConfigError, DataError, reason_of
@@ -70,7 +75,11 @@ def train(
     else:
         model, info = _read_start(init)
         splits = _load_splits(config, info.labels)
-        info = replace(info, labels=splits[0].labels, statistics=count_labels(splits[0].targets()))
+        info = replace(
+            info.uncalibrated(),
+            labels=splits[0].labels,
+            statistics=count_labels(splits[0].targets()),
+        )
         config = replace(config, model=info.model)
     if out.exists():
         shutil.rmtree(out)
@@ -102,7 +111,8 @@ def resume(run: Path) -> Path:
     _check_machine(config)
     splits = _load_splits(config, info.labels)
     model = load_model(run).requires_grad_(True).train()
-    return _fit(config, run, model, info, *splits, checkpoint=checkpoint)
+    # A better model than the one that was calibrated starts uncalibrated.
+    return _fit(config, run, model, info.uncalibrated(), *splits, checkpoint=checkpoint)
 
 
 def _is_finished(checkpoint: Path, epochs: int) -> bool:
@@ -153,7 +163,30 @@ def _load_splits(config: Config, labels: tuple[str, ...] | None = None) -> tuple
             f"{config.data.val}: no label is present in any picture, so nothing can be measured. "
             "Choose another --data.val."
         )
+    _check_absent(config, training, validation)
     return training, validation
+
+
+def _check_absent(config: Config, training: Split, validation: Split) -> None:
+    """Says which labels are nowhere known to be absent; raises DataError if all of them are not."""
+    never = labels_without_absent(training.targets())
+    names = ", ".join(training.labels[label] for label in never[:5]) + ", ..." * (len(never) > 5)
+    if never.size and config.train.unknown == "ignore":
+        if not (training.targets() == NEGATIVE).any():
+            raise DataError(
+                f"{config.data.train}: no label is known to be absent in any picture, so that a "
+                "model which always says yes has no loss. Set --train.unknown weighted (for one "
+                "known label a picture) or negative, or mark absent labels with 0."
+            )
+        tell(
+            f"warning: nowhere known to be absent, so the model will always predict it: {names}. "
+            "Mark some pictures with 0, or set --train.unknown weighted."
+        )
+    if not (validation.targets() == NEGATIVE).any():
+        tell(
+            f"warning: {config.data.val}: no label is known to be absent in any picture, so that "
+            "the validation mAP is 100 whatever the model does. Mark a validation split fully."
+        )
 
 
 def _fit(
@@ -170,7 +203,8 @@ def _fit(
     tell(_summary(config, model, training, validation))
     keep_best = KeepBest(run / "model", info)
     loaders = _loaders(config, model, info, training, validation)
-    trainer, learner = _trainer(config, run, keep_best), Learner(model, recipe)
+    trainer = _trainer(config, run, keep_best)
+    learner = Learner(model, recipe, count_labels(training.targets()))
     _fit_quietly(trainer, learner, *loaders, checkpoint)
     tell(f"best validation mAP {keep_best.best:.1f}, epoch {keep_best.best_epoch + 1}")
     tell(f"run folder: {run}")
@@ -182,7 +216,9 @@ def _loaders(
     config: Config, model: Classifier, info: ModelInfo, training: Split, validation: Split
 ) -> tuple[Batches, Batches]:
     """The batches to train on and to validate on, of pictures or of cached features."""
-    recipe, workers = config.train, config.data.workers
+    recipe, workers, shares = config.train, config.data.workers, None
+    if recipe.repeat_rare:
+        shares = repeat_factors(training.targets(), recipe.repeat_rare)
     seen: Pictures = ImageLabels(training, train_transform(info.preprocessing, recipe))
     measured: Pictures = ImageLabels(validation, eval_transform(info.preprocessing))
     if recipe.cache_features:
@@ -190,14 +226,17 @@ def _loaders(
         measured = frozen_features(config, model, info, validation)
         workers = 0
     return (
-        train_loader(seen, batch_size=recipe.batch_size, workers=workers, seed=recipe.seed),
+        train_loader(
+            seen, batch_size=recipe.batch_size, workers=workers, seed=recipe.seed, shares=shares
+        ),
         eval_loader(measured, batch_size=recipe.batch_size, workers=workers),
     )
 
 
 def _build(config: Config, training: Split) -> tuple[Classifier, ModelInfo]:
     """The model to train and what its folder will say of it."""
-    statistics = count_labels(training.targets())
+    targets = training.targets()
+    assumed = count_labels(assume_absent(targets, everywhere=config.train.unknown == "negative"))
     vectors = None
     if config.model.backbone_weights and config.model.pretrained:
         config = replace(config, model=replace(config.model, pretrained=False))
@@ -208,9 +247,9 @@ def _build(config: Config, training: Split) -> tuple[Classifier, ModelInfo]:
         config.model,
         len(training.labels),
         spec=spec,
-        prior=torch.from_numpy(statistics.conditional_probability()),
+        prior=torch.from_numpy(assumed.conditional_probability()),
         vectors=vectors,
-        shares=torch.from_numpy(statistics.shares()),
+        shares=torch.from_numpy(assumed.shares()),
     )
     if config.model.backbone_weights:
         load_backbone_weights(model.backbone.features, Path(config.model.backbone_weights))
@@ -220,7 +259,7 @@ def _build(config: Config, training: Split) -> tuple[Classifier, ModelInfo]:
         model=config.model,
         backbone=spec,
         thresholds=(0.5,) * len(training.labels),
-        statistics=statistics,
+        statistics=count_labels(targets),
     )
     return model, info
 

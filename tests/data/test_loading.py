@@ -1,3 +1,4 @@
+import numpy as np
 import torch
 from PIL import Image
 
@@ -32,3 +33,29 @@ def test_training_leaves_out_a_last_smaller_batch_unless_it_is_the_only_one(tmp_
 def test_evaluation_keeps_the_order_and_every_sample(tmp_path):
     batches = list(eval_loader(data(tmp_path), batch_size=4, workers=0))
     assert torch.cat([images for images, _ in batches])[:, 0].tolist() == list(range(10))
+
+
+def test_shares_decide_how_often_a_sample_comes_up():
+    shares = np.array([1.0] * 90 + [4.0] * 10)
+    sampler = SeededSampler(100, seed=3, shares=shares)
+    drawn = list(sampler)
+    assert list(sampler) == drawn
+    assert len(drawn) == len(sampler) == 100
+    counts = np.bincount([draw.index for draw in drawn], minlength=100)
+    expected = 100 * shares / shares.sum()  # 0.77 and 3.08
+    assert (np.abs(counts - expected) < 1).all()
+    assert len({draw.seed for draw in drawn}) == 100
+    # Over epochs chance evens out, and the last places hold no more of one kind than the first.
+    total, first_half = np.zeros(100), 0
+    for epoch in range(200):
+        sampler.set_epoch(epoch)
+        indices = [draw.index for draw in sampler]
+        total += np.bincount(indices, minlength=100)
+        first_half += sum(index >= 90 for index in indices[:50])
+    np.testing.assert_allclose(total / 200, expected, atol=0.12)
+    assert abs(first_half / 200 / 50 - 0.3077) < 0.02
+
+
+def test_equal_shares_show_every_sample_once():
+    drawn = [draw.index for draw in SeededSampler(50, seed=1, shares=np.full(50, 0.3))]
+    assert sorted(drawn) == list(range(50))

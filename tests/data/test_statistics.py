@@ -5,7 +5,13 @@ import json
 import numpy as np
 import pytest
 
-from lcnet.data.statistics import Statistics, count_labels
+from lcnet.data.statistics import (
+    Statistics,
+    assume_absent,
+    count_labels,
+    labels_without_absent,
+    repeat_factors,
+)
 from lcnet.errors import CheckpointError
 
 TARGETS = np.array(
@@ -123,3 +129,39 @@ def test_stored_statistics_that_do_not_fit_are_refused(
 def test_stored_statistics_must_be_complete() -> None:
     with pytest.raises(CheckpointError, match=r"KeyError\('images'\)"):
         Statistics.from_dict({})
+
+
+def test_positive_weights_are_absent_to_present() -> None:
+    counts = count_labels(TARGETS)
+    # Present, absent, unknown: 3 1 1; 2 2 1; 2 2 1; 0 4 1.
+    np.testing.assert_allclose(counts.positive_weights(1), [1 / 3, 1, 1, 1])
+    np.testing.assert_allclose(counts.positive_weights(0.5), [(1 / 3) ** 0.5, 1, 1, 1])
+    np.testing.assert_allclose(counts.positive_weights(1, 1.0), [2 / 3, 3 / 2, 3 / 2, 1])
+    assert (counts.positive_weights(0) == 1).all()
+
+
+def test_pictures_repeat_by_their_rarest_label() -> None:
+    targets = np.zeros((100, 3), dtype=np.int8)
+    targets[:50, 0] = targets[:4, 1] = 1
+    targets[4:60, 1] = -1  # 4 of 44 known
+    targets[99, 0] = -1
+    factors = repeat_factors(targets, 0.4)
+    rare = (0.4 / (4 / 44)) ** 0.5
+    np.testing.assert_allclose(factors, [rare] * 4 + [1] * 96)
+    common = (0.9 / (50 / 99)) ** 0.5
+    np.testing.assert_allclose(repeat_factors(targets, 0.9)[4:50], common)
+    assert (repeat_factors(targets, 0.01) == 1).all()
+
+
+def test_labels_that_are_nowhere_known_to_be_absent() -> None:
+    targets = np.array([[1, 1, -1, 1], [-1, 1, -1, 0], [-1, 1, -1, -1]], dtype=np.int8)
+    assert labels_without_absent(targets).tolist() == [0]
+
+
+def test_unknown_is_absent_where_nothing_else_is_known_to_be() -> None:
+    targets = np.array([[1, 1, -1, 1], [-1, 1, -1, 0], [-1, 1, -1, -1]], dtype=np.int8)
+    assert assume_absent(targets).tolist() == [[1, 1, -1, 1], [0, 1, -1, 0], [0, 1, -1, -1]]
+    everywhere = assume_absent(targets, everywhere=True)
+    assert everywhere.tolist() == targets.clip(min=0).tolist()
+    shares = count_labels(assume_absent(np.where(np.eye(4) == 1, 1, -1))).shares()
+    assert shares.tolist() == [0.25] * 4

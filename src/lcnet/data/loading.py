@@ -5,6 +5,7 @@ from collections.abc import Iterator
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import DataLoader, Sampler
 
@@ -16,11 +17,16 @@ Pictures = ImageLabels | CachedMaps
 
 
 class SeededSampler(Sampler[Draw]):
-    """All samples once an epoch; order and augmentation follow from seed and epoch alone."""
+    """All samples once an epoch; order and augmentation follow from seed and epoch alone.
 
-    def __init__(self, length: int, seed: int) -> None:
+    With `shares`, a positive number per sample, an epoch has as many draws as before, divided in
+    that proportion: a sample comes up its part of them, rounded up or down by chance.
+    """
+
+    def __init__(self, length: int, seed: int, shares: NDArray[np.float64] | None = None) -> None:
         self.length = length
         self.seed = seed
+        self.shares = shares
         self.epoch = 0
 
     def set_epoch(self, epoch: int) -> None:
@@ -35,13 +41,33 @@ class SeededSampler(Sampler[Draw]):
         """The draws of the chosen epoch."""
         rng = np.random.default_rng((self.seed, self.epoch))
         seeds = rng.integers(2**63, size=self.length)
-        for index in rng.permutation(self.length):
-            yield Draw(int(index), int(seeds[index]))
+        order = rng.permutation(self.length)
+        if self.shares is None:
+            for index in order:
+                yield Draw(int(index), int(seeds[index]))
+            return
+        # Systematic sampling: evenly spaced marks along the shares laid end to end, in that order.
+        ends = self.shares[order].cumsum()
+        marks = (np.arange(self.length) + rng.random()) * (ends[-1] / self.length)
+        drawn = order[np.searchsorted(ends, marks, side="right").clip(max=self.length - 1)]
+        # Seeds go with the draw: each time a picture comes up, it is augmented anew.
+        for place in rng.permutation(self.length):
+            yield Draw(int(drawn[place]), int(seeds[place]))
 
 
-def train_loader(data: Pictures, *, batch_size: int, workers: int, seed: int) -> Batches:
-    """Shuffled batches; a last, smaller one is left out, since batch norm would overrate it."""
-    sampler = SeededSampler(len(data), seed)
+def train_loader(
+    data: Pictures,
+    *,
+    batch_size: int,
+    workers: int,
+    seed: int,
+    shares: NDArray[np.float64] | None = None,
+) -> Batches:
+    """Shuffled batches; a last, smaller one is left out, since batch norm would overrate it.
+
+    `shares` is for pictures that are to come up more often than others, see `SeededSampler`.
+    """
+    sampler = SeededSampler(len(data), seed, shares)
     full = len(data) >= batch_size
     return _loader(data, batch_size, workers, sampler=sampler, drop_last=full)
 
@@ -49,6 +75,18 @@ def train_loader(data: Pictures, *, batch_size: int, workers: int, seed: int) ->
 def eval_loader(data: Pictures, *, batch_size: int, workers: int) -> Batches:
     """All samples in their own order."""
     return _loader(data, batch_size, workers)
+
+
+def places_in_split(
+    batch: int, size: int, *, batch_size: int, images: int, rank: int = 0, processes: int = 1
+) -> Tensor:
+    """Where the `size` images of a process's batch number `batch` stand in the split of `images`.
+
+    torch's DistributedSampler, unshuffled, deals images out to the processes in turn and, to give
+    each as many, some from the start again: their place is the one they have had before.
+    """
+    own = batch * batch_size + torch.arange(size)
+    return (own * processes + rank) % images
 
 
 def _loader(

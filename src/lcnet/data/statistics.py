@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from lcnet.data.dataset import POSITIVE, UNKNOWN
+from lcnet.data.dataset import NEGATIVE, POSITIVE, UNKNOWN
 from lcnet.errors import CheckpointError
 
 
@@ -32,6 +32,21 @@ class Statistics:
         """
         known = np.array(self.known, dtype=np.float64)
         return np.array(self.positives, dtype=np.float64) / np.maximum(known, 1)
+
+    def positive_weights(self, power: float, unknown_weight: float = 0.0) -> np.ndarray:
+        """Per label, (absent / present)^power, by which its present entries can count more.
+
+        1 makes present and absent entries of a label weigh alike (as torch explains pos_weight of
+        BCEWithLogitsLoss), 0.5 goes half the way, 0 is 1 for all. An unknown entry is counted as
+        `unknown_weight` absent ones. Shape (labels,), float64, finite and above 0; 1 for a label
+        without a present or an absent entry, and for all if `power` is 0.
+        """
+        present = np.array(self.positives, dtype=np.float64)
+        known = np.array(self.known, dtype=np.float64)
+        absent = known - present + unknown_weight * (self.images - known)
+        ratio = np.ones_like(present)
+        np.divide(absent, present, out=ratio, where=(present > 0) & (absent > 0))
+        return ratio**power
 
     def conditional_probability(self, smoothing: float = 1.0) -> np.ndarray:
         """P(column label | row label), estimated from the counts.
@@ -102,6 +117,38 @@ def count_labels(targets: np.ndarray) -> Statistics:
         cooccurrence=tuple(map(_row, positive.T @ positive)),
         known_with=tuple(map(_row, positive.T @ known)),
     )
+
+
+def labels_without_absent(targets: np.ndarray) -> np.ndarray:
+    """The numbers of the labels that are present or unknown in all pictures, each somewhere."""
+    present, unknown = (targets == POSITIVE).any(axis=0), (targets == UNKNOWN).any(axis=0)
+    return np.flatnonzero(present & unknown & ~(targets == NEGATIVE).any(axis=0))
+
+
+def assume_absent(targets: np.ndarray, *, everywhere: bool = False) -> np.ndarray:
+    """The targets with unknown as absent in labels that are nowhere known to be absent.
+
+    Of such a label, as of all where one label a picture is known, the known entries alone would say
+    that it is present always. `everywhere` takes all unknown entries of all labels as absent.
+    """
+    chosen = np.full(targets.shape[1], everywhere)
+    chosen[labels_without_absent(targets)] = True
+    return np.where((targets == UNKNOWN) & chosen, np.int8(NEGATIVE), targets)
+
+
+def repeat_factors(targets: np.ndarray, share: float) -> np.ndarray:
+    """Per picture, how often it is to be shown, 1 or more, so that rare labels are seen more.
+
+    Label l, present in the share f_l of its known pictures, asks for max(1, sqrt(share / f_l)), and
+    a picture takes the largest number that one of its present labels asks for (repeat factor
+    sampling, Gupta et al. 2019, arXiv 1908.03195, section 4.1). `targets` is (images, labels) with
+    1, 0 and -1. Shape (images,), float64.
+    """
+    positive = targets == POSITIVE
+    frequency = positive.sum(axis=0) / np.maximum((targets != UNKNOWN).sum(axis=0), 1)
+    asked = np.sqrt(share / np.maximum(frequency, np.finfo(np.float64).tiny))
+    factors: np.ndarray = np.where(positive, np.maximum(asked, 1), 1).max(axis=1, initial=1)
+    return factors
 
 
 def _row(values: Any) -> tuple[int, ...]:

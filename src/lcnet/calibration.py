@@ -1,0 +1,119 @@
+"""From logits to probabilities, with a slope and a bias per label that a validation split gave."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any, Literal, get_args
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from scipy.optimize import minimize
+from scipy.special import expit
+from torch import Tensor
+
+Method = Literal["platt", "temperature", "none"]
+"""How logits become probabilities: a slope and a bias per label, one slope for all, or neither."""
+STEEPEST = 5.0
+"""Largest size of the logarithm of a slope: separable labels would have it grow without end."""
+PRIOR_STRENGTH = 10.0
+"""How strongly a label's own slope and bias are drawn to the common ones, in `fit_calibration`."""
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """How a model's logits become probabilities: sigmoid(slope * logit + bias), label by label."""
+
+    slope: tuple[float, ...]
+    """Above 0, so that the order of images, and so the AP, stays as it is."""
+    bias: tuple[float, ...]
+    source: str = ""
+    """Where it and the model's thresholds come from, in words."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain numbers and lists, for JSON."""
+        return {**asdict(self), "slope": list(self.slope), "bias": list(self.bias)}
+
+    @classmethod
+    def from_dict(cls, stored: Mapping[str, Any]) -> "Calibration":
+        """What `to_dict` stored. Raises ValueError for slopes that are not above 0."""
+        made = cls(tuple(stored["slope"]), tuple(stored["bias"]), stored["source"])
+        if len(made.slope) != len(made.bias) or not all(slope > 0 for slope in made.slope):
+            raise ValueError("calibration: expected a positive slope and a bias per label")
+        return made
+
+
+def probabilities(logits: Tensor, calibration: Calibration | None = None) -> Tensor:
+    """The probabilities (B L, float32, 0 to 1) of logits (B L, any float type).
+
+    In float32 also where the model runs in half precision: bfloat16 has 3 significant digits, and
+    the ties it makes would change the average precision.
+    """
+    logits = logits.float()
+    if calibration is not None:
+        slope = torch.tensor(calibration.slope, device=logits.device)
+        logits = slope * logits + torch.tensor(calibration.bias, device=logits.device)
+    return logits.sigmoid()
+
+
+def fit_calibration(
+    logits: NDArray[np.floating], targets: NDArray[np.integer], method: Method
+) -> Calibration:
+    """The slopes and biases under which the known entries (N x L) are most likely.
+
+    - temperature: one slope 1 / T for all labels and no bias (Guo et al. 2017, section 4.2).
+    - platt: a slope a and a bias b per label (Platt 1999), drawn to the common a_0 and b_0 of all
+      entries together, since rare labels say little of their own: each label minimises
+
+      sum of its cross-entropies + S / 2 * ((log a - log a_0)^2 + (b - b_0)^2)
+
+      with S = `PRIOR_STRENGTH`. A label without a present or an absent entry takes a_0 and b_0.
+    - none: slope 1 and bias 0.
+    """
+    labels = logits.shape[1]
+    if method not in get_args(Method):
+        raise ValueError(f"fit_calibration: expected platt, temperature or none, got {method!r}.")
+    known = targets >= 0
+    if method == "none" or not known.any():
+        return Calibration((1.0,) * labels, (0.0,) * labels)
+    common = _fit(logits[known], targets[known] == 1, with_bias=method == "platt")
+    if method == "temperature":
+        return Calibration((float(np.exp(common[0])),) * labels, (0.0,) * labels)
+    fitted = []
+    for label in range(labels):
+        own = known[:, label]
+        present = targets[own, label] == 1
+        fitted.append(common)
+        if present.any() and not present.all():
+            fitted[-1] = _fit(logits[own, label], present, prior=common)
+    return Calibration(
+        tuple(float(np.exp(log_slope)) for log_slope, _ in fitted),
+        tuple(float(bias) for _, bias in fitted),
+    )
+
+
+def _fit(
+    logits: NDArray[np.floating],
+    present: NDArray[np.bool_],
+    *,
+    with_bias: bool = True,
+    prior: NDArray[np.float64] | None = None,
+) -> NDArray[np.float64]:
+    """Log slope and bias of least cross-entropy, plus the distance from `prior` if there is one."""
+    values = logits.astype(np.float64)
+
+    def cost(point: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
+        slope = np.exp(point[0])
+        scores = slope * values + point[1]
+        total = np.logaddexp(0, scores).sum() - scores[present].sum()
+        error = expit(scores) - present
+        gradient = np.array([slope * (error @ values), error.sum() * with_bias])
+        if prior is None:
+            return total / values.size, gradient / values.size
+        away = point - prior
+        total += PRIOR_STRENGTH / 2 * (away @ away)
+        return total / values.size, (gradient + PRIOR_STRENGTH * away) / values.size
+
+    bounds = [(-STEEPEST, STEEPEST), (-100.0, 100.0)]
+    start = np.zeros(2) if prior is None else prior
+    found = minimize(cost, start, jac=True, method="L-BFGS-B", bounds=bounds, tol=1e-10)
+    return np.asarray(found.x, dtype=np.float64)

@@ -1,0 +1,34 @@
+"""How good predictions are, as pure functions on NumPy arrays; docs/metrics.md has the formulas.
+
+All take one row per image and one column per label: probabilities in [0, 1], and targets that are
+1 (present), 0 (absent) or -1 (unknown). Unknown entries are left out everywhere. What has no value,
+such as the recall of a label without a positive, is left out of means and counted. (Much published
+code counts it as 0, which lowers those means.)
+"""
+
+from lcnet.metrics.ap import ApFormula, average_precision
+from lcnet.metrics.by_image import ImageScores, RankingScores, image_scores, ranking_scores
+from lcnet.metrics.calibration_error import CalibrationScores, calibration_scores
+from lcnet.metrics.checks import Flags, Floats, Targets
+from lcnet.metrics.decisions import Rates, predict_at, predict_top, rates
+from lcnet.metrics.verification import Verification, verify
+
+__all__ = [
+    "ApFormula",
+    "CalibrationScores",
+    "Flags",
+    "Floats",
+    "ImageScores",
+    "RankingScores",
+    "Rates",
+    "Targets",
+    "Verification",
+    "average_precision",
+    "calibration_scores",
+    "image_scores",
+    "predict_at",
+    "predict_top",
+    "ranking_scores",
+    "rates",
+    "verify",
+]

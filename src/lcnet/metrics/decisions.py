@@ -1,0 +1,111 @@
+"""Which labels count as predicted, and precision, recall and F1 of those."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lcnet.errors import DataError
+from lcnet.metrics.checks import Flags, Floats, Targets, check_shapes
+
+
+def predict_at(probabilities: Floats, threshold: float | Floats) -> Flags:
+    """True where a probability is strictly above the threshold, N x L.
+
+    `threshold` is one number or one per label (L). It is rounded to the probabilities' own
+    precision first, so that one number and L times that number predict the same.
+    """
+    thresholds = np.asarray(threshold, dtype=probabilities.dtype)
+    labels = probabilities.shape[1]
+    if thresholds.shape not in ((), (labels,)):
+        raise ValueError(
+            f"predict_at: expected one threshold or one for each of {labels} labels, "
+            f"got an array of shape {thresholds.shape}."
+        )
+    return np.asarray(probabilities > thresholds)
+
+
+def predict_top(probabilities: Floats, k: int) -> Flags:
+    """True for the k most probable labels of each image, N x L; of equal ones the first labels.
+
+    Exactly k per image, or all labels if there are fewer, however improbable they are. (The top-3
+    code of ML-GCN's line then drops those under probability 0.5: higher precision, lower recall.)
+    Unknown entries take part in the choice, as at prediction; `rates` leaves them out.
+    """
+    if k < 1:
+        raise ValueError(f"predict_top: expected k of at least 1, got {k}.")
+    # A stable sort of the negated values keeps equal labels in their order.
+    top = np.argsort(-probabilities, axis=1, kind="stable")[:, :k]
+    predicted = np.zeros(probabilities.shape, dtype=np.bool_)
+    np.put_along_axis(predicted, top, True, axis=1)
+    return predicted
+
+
+@dataclass(frozen=True)
+class Rates:
+    """Precision, recall and F1 of the labels predicted, in percent (0 to 100).
+
+    Two numbers go by the name of "CF1": here CF1 and mean_label_F1.
+    """
+
+    CP: float
+    """Mean over labels of their precision."""
+    CR: float
+    """Mean over labels of their recall."""
+    CF1: float
+    """2 CP CR / (CP + CR), as in ML-GCN and CSRA."""
+    OP: float
+    """Precision over all entries together."""
+    OR: float
+    """Recall over all entries together."""
+    OF1: float
+    """2 OP OR / (OP + OR)."""
+    mean_label_F1: float
+    """Mean over labels of their F1, as in ASL, ML-Decoder and LCNet."""
+
+
+def rates(predicted: Flags, targets: Targets) -> Rates:
+    """Precision, recall and F1 of the predicted labels (N x L) against the targets, in percent.
+
+    CP, CR and mean_label_F1 average over the labels with a positive. Code that counts the others as
+    0 and divides by all L gives (L - others) / L of these values, and of CF1. OP, OR and OF1 count
+    every known entry, also the false alarms of labels without a positive. A label with positives
+    that is never predicted has precision 0, and if nothing at all is predicted OP is 0.
+
+    Raises DataError if no label has a positive.
+    """
+    check_shapes(predicted, targets)
+    # Counts are float64, exact to 2^53, so that the divisions below are too.
+    hits = (predicted & (targets == 1)).sum(axis=0, dtype=np.float64)
+    calls = (predicted & (targets >= 0)).sum(axis=0, dtype=np.float64)
+    positives = (targets == 1).sum(axis=0, dtype=np.float64)
+    counted = positives > 0
+    if not counted.any():
+        raise DataError(
+            f"targets: expected at least one positive, got none in {len(targets)} images x "
+            f"{targets.shape[1]} labels. Take a split in which some label is marked present."
+        )
+    cp = float(_ratio(hits, calls)[counted].mean())
+    cr = float(_ratio(hits, positives)[counted].mean())
+    op = float(_ratio(hits.sum(), calls.sum()))
+    or_ = float(_ratio(hits.sum(), positives.sum()))
+    label_f1 = _ratio(2 * hits, calls + positives)[counted]
+    return Rates(
+        CP=100 * cp,
+        CR=100 * cr,
+        CF1=100 * _harmonic_mean(cp, cr),
+        OP=100 * op,
+        OR=100 * or_,
+        OF1=100 * _harmonic_mean(op, or_),
+        mean_label_F1=100 * float(label_f1.mean()),
+    )
+
+
+def _ratio(part: NDArray[np.float64], whole: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Count by count, part / whole, and 0 where both are 0."""
+    return np.asarray(part / np.maximum(whole, 1))
+
+
+def _harmonic_mean(precision: float, recall: float) -> float:
+    total = precision + recall
+    return 2 * precision * recall / total if total else 0.0

@@ -1,0 +1,128 @@
+"""All metrics of a split together."""
+
+from dataclasses import asdict, dataclass
+
+import numpy as np
+
+from lcnet.metrics.ap import ApFormula, average_precision
+from lcnet.metrics.by_image import ImageScores, RankingScores, image_scores, ranking_scores
+from lcnet.metrics.calibration_error import CalibrationScores, calibration_scores
+from lcnet.metrics.checks import Floats, Targets
+from lcnet.metrics.decisions import Rates, predict_at, predict_top, rates
+
+
+@dataclass(frozen=True)
+class Verification:
+    """What a model's predictions are worth on one split; `verify` makes it."""
+
+    mAP: float
+    """Mean of `ap` over the labels with a positive, 0 to 100."""
+    ap: tuple[float | None, ...]
+    """Average precision of each label, 0 to 100; None for a label without a positive."""
+    labels: tuple[str, ...]
+    images: int
+    without_positive: tuple[str, ...]
+    """The labels left out of all means over labels, having no known positive."""
+    ap_formula: ApFormula
+    """How `ap` was taken from precision and recall."""
+    threshold: float | tuple[float, ...]
+    """Above this a label counts as predicted: one for all, or one per label."""
+    at_threshold: Rates
+    top_k: int
+    """How many labels per image `at_top` takes."""
+    at_top: Rates
+    by_image: ImageScores
+    """Of the labels above the threshold."""
+    ranking: RankingScores
+    calibration: CalibrationScores
+
+    def to_dict(self) -> dict[str, object]:
+        """The same as plain JSON values, results rounded to 4 digits, the threshold as given.
+
+        "labels" is their number (the names are the keys of "AP"), what is None is null, and the
+        rates of the top 3 stand under "top3". "Brier" has 6 digits; a row of "reliability" is a
+        bin's mean probability, its share of present entries, and how many entries it has.
+        """
+        threshold = self.threshold
+        return {
+            "mAP": round(self.mAP, 4),
+            "ap_formula": self.ap_formula,
+            "images": self.images,
+            "labels": len(self.labels),
+            "labels_without_positive": list(self.without_positive),
+            "threshold": list(threshold) if isinstance(threshold, tuple) else threshold,
+            **_rounded(self.at_threshold),
+            **_rounded(self.by_image),
+            **_rounded(self.ranking),
+            "ECE": round(self.calibration.ECE, 4),
+            "Brier": round(self.calibration.Brier, 6),
+            f"top{self.top_k}": _rounded(self.at_top),
+            "AP": {
+                label: None if ap is None else round(ap, 4)
+                for label, ap in zip(self.labels, self.ap, strict=True)
+            },
+            "reliability": [
+                [round(one.probability, 4), round(one.present, 4), one.entries]
+                for one in self.calibration.reliability
+            ],
+        }
+
+
+def verify(
+    probabilities: Floats,
+    targets: Targets,
+    labels: tuple[str, ...] | list[str],
+    *,
+    threshold: float | Floats = 0.5,
+    top_k: int = 3,
+    formula: ApFormula = "step",
+) -> Verification:
+    """The mAP, the AP of each label, the rates, and what is measured by image and of calibration.
+
+    Args:
+        probabilities: N x L, in [0, 1].
+        targets: N x L, of 1, 0 and -1 (unknown).
+        labels: the L names, in column order.
+        threshold: one number or one per label; strictly above it a label counts as predicted.
+        top_k: how many labels per image the second set of rates takes; lowered to L.
+        formula: how the AP is taken from precision and recall, see `average_precision`.
+
+    Raises DataError if a probability is not finite or no label has a positive.
+    """
+    ap = 100 * average_precision(probabilities, targets, formula=formula)
+    if len(labels) != len(ap):
+        raise ValueError(
+            "verify: expected a name for each column of probabilities, "
+            f"got {len(labels)} names and {len(ap)} columns."
+        )
+    empty = np.isnan(ap)
+    top_k = min(top_k, len(labels))
+    # Before the mean: it raises where no label has a positive.
+    predicted = predict_at(probabilities, threshold)
+    at_threshold = rates(predicted, targets)
+    return Verification(
+        mAP=float(ap[~empty].mean()),
+        ap=tuple(None if np.isnan(value) else float(value) for value in ap),
+        labels=tuple(labels),
+        images=len(probabilities),
+        without_positive=tuple(labels[index] for index in np.flatnonzero(empty)),
+        ap_formula=formula,
+        threshold=_plain(threshold),
+        at_threshold=at_threshold,
+        top_k=top_k,
+        at_top=rates(predict_top(probabilities, top_k), targets),
+        by_image=image_scores(predicted, targets),
+        ranking=ranking_scores(probabilities, targets),
+        calibration=calibration_scores(probabilities, targets),
+    )
+
+
+def _rounded(scores: Rates | ImageScores | RankingScores) -> dict[str, float | None]:
+    return {
+        name: None if value is None else round(value, 4) for name, value in asdict(scores).items()
+    }
+
+
+def _plain(threshold: float | Floats) -> float | tuple[float, ...]:
+    values = np.asarray(threshold)
+    return float(values) if values.ndim == 0 else tuple(float(value) for value in values)

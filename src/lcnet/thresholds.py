@@ -1,0 +1,138 @@
+"""A threshold for each label, fitted to a goal on a validation split."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import expit, logit
+
+from lcnet.errors import ConfigError
+from lcnet.metrics import Floats, Targets
+
+SHRINKAGE = 10.0
+"""Present entries at which a label's own threshold weighs as much as the common one."""
+
+
+@dataclass(frozen=True)
+class Goal:
+    """What thresholds are to reach, for every label."""
+
+    name: Literal["f1", "precision", "recall"] = "f1"
+    """f1: the best F1. precision: the best recall with at least this precision. recall: the best
+    precision with at least this recall."""
+    at_least: float | None = None
+    """The precision or recall, above 0 and at most 1; none for f1."""
+
+    def __post_init__(self) -> None:
+        if self.name == "f1" and self.at_least is not None:
+            raise ConfigError(
+                f"--at_least {self.at_least}: goes with --goal precision or recall, got --goal f1. "
+                "Leave it out, since the best F1 has no bound."
+            )
+        if self.name != "f1" and (self.at_least is None or not 0 < self.at_least <= 1):
+            raise ConfigError(
+                f"--at_least: expected a {self.name} above 0 and at most 1 with --goal "
+                f"{self.name}, got {self.at_least}. Add --at_least 0.9 or the like."
+            )
+
+    def __str__(self) -> str:
+        """The goal in words."""
+        if self.at_least is None:
+            return "best F1"
+        return f"{self.name} of at least {100 * self.at_least:g}"
+
+
+@dataclass(frozen=True)
+class Thresholds:
+    """What `fit_thresholds` found."""
+
+    values: tuple[float, ...]
+    """Per label, the probability above which it counts as present, 0 to 1."""
+    common: float
+    """The threshold of all labels together."""
+    without_positive: tuple[int, ...]
+    """Labels that have the common threshold because no present entry is known."""
+    unreachable: tuple[int, ...]
+    """Labels of which no threshold reaches the goal, even where it is fitted."""
+
+
+def fit_thresholds(
+    probabilities: Floats, targets: Targets, goal: Goal, *, shrinkage: float = SHRINKAGE
+) -> Thresholds:
+    """Each label's threshold for the goal, drawn to the common one where the label is rare.
+
+    A label's own threshold is the best of those between two probabilities that occur, at the middle
+    of the two on the logit scale; of equals the highest. The common one is the same over all
+    entries together, as if they were of one label. With n present entries a label gets
+
+        logit(t) = w * logit(own) + (1 - w) * logit(common),  w = n / (n + shrinkage)
+
+    For a precision that no threshold reaches, `own` is the one with the highest precision.
+    `probabilities` and `targets` are N x L; unknown entries are left out. With no present entry at
+    all, every threshold is 0.5.
+    """
+    scores = logits_of(probabilities)
+    known = targets >= 0
+    values, without, unreachable = [], [], []
+    common, _ = _best_cut(scores[known], targets[known] == 1, goal)
+    for label in range(targets.shape[1]):
+        own = known[:, label]
+        present = targets[own, label] == 1
+        count = int(present.sum())
+        if not count:
+            without.append(label)
+            values.append(common)
+            continue
+        cut, reached = _best_cut(scores[own, label], present, goal)
+        if not reached:
+            unreachable.append(label)
+        weight = count / (count + shrinkage)
+        values.append(weight * cut + (1 - weight) * common)
+    return Thresholds(
+        tuple(float(value) for value in expit(values)),
+        float(expit(common)),
+        tuple(without),
+        tuple(unreachable),
+    )
+
+
+def logits_of(probabilities: Floats) -> NDArray[np.float64]:
+    """The logits of probabilities, finite also where float32 has rounded them to 0 or 1."""
+    return np.asarray(logit(np.clip(probabilities.astype(np.float64), 1e-30, 1 - 3e-8)))
+
+
+def _best_cut(
+    scores: NDArray[np.float64], present: NDArray[np.bool_], goal: Goal
+) -> tuple[float, bool]:
+    """The score to cut at, and whether the goal is reached there; 0 without a present entry."""
+    if not present.any():
+        return 0.0, False
+    order = np.argsort(-scores)
+    ranked = scores[order]
+    # A cut takes all entries of a score or none: after the last of each.
+    last = np.append(np.flatnonzero(ranked[1:] < ranked[:-1]), ranked.size - 1)
+    hits = present[order].cumsum()[last].astype(np.float64)
+    taken = last + 1.0
+    precision, recall = hits / taken, hits / hits[-1]
+    reached = True
+    match goal.name:
+        case "f1":
+            best = int(np.argmax(2 * hits / (taken + hits[-1])))
+        case "recall":
+            best = int(np.argmax(np.where(recall >= _just(goal), precision, -1)))
+        case _:
+            enough = np.flatnonzero(precision >= _just(goal))
+            reached = enough.size > 0
+            # Of cuts with one recall the highest: those below it only add false alarms.
+            best = int(np.argmax(precision))
+            if reached:
+                best = int(np.argmax(recall == recall[enough[-1]]))
+    lower = ranked[last[best] + 1] if best + 1 < last.size else ranked[-1] - 1
+    return float((ranked[last[best]] + lower) / 2), reached
+
+
+def _just(goal: Goal) -> float:
+    """The goal less rounding, so that 9 of 10 are a recall of 0.9."""
+    assert goal.at_least is not None
+    return goal.at_least - 1e-12
