@@ -2,7 +2,7 @@
 
 import sys
 from argparse import SUPPRESS
-from dataclasses import fields
+from dataclasses import fields, replace
 from difflib import get_close_matches
 from pathlib import Path
 from typing import NoReturn
@@ -252,7 +252,49 @@ def compare(arguments: Namespace) -> int:
     return 0
 
 
+def check_parser() -> ArgumentParser:
+    """The flags of `lcnet check`."""
+    parser = Parser()
+    parser.add_argument(
+        "--config",
+        type=Path | None,
+        help="YAML file with settings, such as a run's, whose data set is checked; --data flags "
+        "override it.",
+    )
+    parser.add_argument(
+        "--json", type=Path | None, help="File for the findings: a list of kind, where, detail."
+    )
+    parser.add_argument("--html", type=Path | None, help="File for the page.")
+    parser.add_argument(
+        "--model",
+        type=Path | None,
+        help="Run or model folder whose predictions show suspicious labels; needs lcnet[check].",
+    )
+    parser.add_argument(
+        "--split", default="", help="Split that the model judges; val and test if not given."
+    )
+    _add_data(parser)
+    return parser
+
+
+def check(arguments: Namespace) -> int:
+    """Check a data set; the exit code is 1 if training on it is not safe."""
+    from lcnet.check import check
+
+    start = Config() if arguments.config is None else Config.load(arguments.config)
+    given = arguments.get("data")
+    report = check(
+        replace(start.data, **given.as_dict()) if given else start.data,
+        model=arguments.model,
+        split=arguments.split,
+        json_file=arguments.json,
+        html=arguments.html,
+    )
+    return 0 if report.is_safe else 1
+
+
 VERBS = {
+    "check": (check, check_parser, "Find what is wrong with a data set before training."),
     "train": (train, train_parser, "Train a model, or continue a run."),
     "evaluate": (evaluate, evaluate_parser, "Measure a model on a split."),
     "predict": (predict, predict_parser, "Label pictures, one JSON line each."),
