@@ -1,12 +1,15 @@
 """`lcnet check` finds each planted fault and cries wolf at none."""
 
+import io
 import json
 import re
 import shlex
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
+from zlib import crc32
 
 import numpy as np
 import pytest
@@ -83,8 +86,6 @@ def kinds(report: Report) -> list[str]:
 
 
 def png(picture: Image.Image) -> bytes:
-    import io
-
     stored = io.BytesIO()
     picture.save(stored, "PNG")
     return stored.getvalue()
@@ -112,9 +113,12 @@ def plant_huge(data: Planted) -> None:
     header = png(Image.new("L", (1, 1))).replace(
         (1).to_bytes(4, "big") * 2, (12_000).to_bytes(4, "big") * 2
     )
-    from zlib import crc32
-
-    data.add("train", header[:29] + crc32(header[12:29]).to_bytes(4, "big") + header[33:], "huge.png", "1,0,0")
+    data.add(
+        "train",
+        header[:29] + crc32(header[12:29]).to_bytes(4, "big") + header[33:],
+        "huge.png",
+        "1,0,0",
+    )
 
 
 def plant_duplicate(data: Planted) -> None:
@@ -272,7 +276,7 @@ def test_boxes_of_no_category_are_found(tmp_path):
         ("unlabelled-row", "instances_train.json: annotations[3]"),
         ("unlabelled-row", "instances_train.json: annotations[4]"),
     ]
-    assert "category_id 9 does not exist" in report.findings[0].detail
+    assert "no category_id 9 exists" in report.findings[0].detail
     assert not report.is_safe
 
 
@@ -523,6 +527,6 @@ def test_a_model_shows_suspicious_labels(judge, tiny_config, capsys):
 
 
 def test_without_cleanlab_the_hint_says_how_to_get_it(planted, capsys, monkeypatch):
-    monkeypatch.setitem(__import__("sys").modules, "cleanlab.filter", None)
+    monkeypatch.setitem(sys.modules, "cleanlab.filter", None)
     with pytest.raises(ConfigError, match=re.escape("pip install 'lcnet[check]'")):
         check(planted.write(), model=planted.root, quiet=True)

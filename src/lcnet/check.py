@@ -29,14 +29,13 @@ from lcnet.data.picture_facts import read_facts
 from lcnet.data.readers import read_split
 from lcnet.errors import ConfigError, DataError
 from lcnet.files import write_text
-from lcnet.label_errors import check_cleanlab, suspicious_labels
+from lcnet.label_errors import check_model, suspicious_labels
 from lcnet.progress import track
 
 FIRST = 5
 """So many findings of a kind are printed."""
 LABEL_ROWS = 24
 """So many labels are printed at most, the rarest and the commonest."""
-Names = list[tuple[str, str]]
 
 
 def check(
@@ -63,23 +62,24 @@ def check(
     of the data set's, CheckpointError if the model cannot be read or knows other labels.
     """
     _check_choices(data, model, split)
-    splits, findings, notes = _read(data)
+    listed, findings, notes = _read(data)
+    splits = [_with_facts(data, name, one, quiet=quiet) for name, one in listed.items()]
     for checked in splits:
         findings += [
             *broken_pictures(checked),
             *labels_without_positives(checked),
             *unlabelled_rows(checked),
         ]
-    findings += copies(splits)
+    findings += copies(splits, quiet=quiet)
     if model is not None:
         for checked in _judged(splits, split):
-            findings += suspicious_labels(model, checked, workers=data.workers)
+            findings += suspicious_labels(model, checked, workers=data.workers, quiet=quiet)
     order = list(KINDS)
     findings.sort(key=lambda one: order.index(one.kind))
     report = Report(data, tuple(splits), tuple(findings), tuple(notes))
     if json_file is not None:
-        listed = [one.to_dict() for one in findings]
-        write_text(json_file, json.dumps(listed, indent=1, ensure_ascii=False) + "\n")
+        rows = [one.to_dict() for one in findings]
+        write_text(json_file, json.dumps(rows, indent=1, ensure_ascii=False) + "\n")
     if html is not None:
         write_page(html, report)
     if not quiet:
@@ -96,7 +96,7 @@ def _check_choices(data: Data, model: Path | None, split: str) -> None:
     if split and split not in names:
         raise ConfigError(f"--split: expected one of {', '.join(names)}, got {split!r}.")
     if model is not None:
-        check_cleanlab()
+        check_model(model)
 
 
 def _judged(splits: Sequence[CheckedSplit], name: str) -> list[CheckedSplit]:
@@ -111,76 +111,78 @@ def _judged(splits: Sequence[CheckedSplit], name: str) -> list[CheckedSplit]:
 # Reading
 
 
-def _read(data: Data) -> tuple[list[CheckedSplit], list[Finding], list[str]]:
-    """The splits with their pictures' facts, the faults of what lists them, and notes.
+def _read(data: Data) -> tuple[dict[str, Split], list[Finding], list[str]]:
+    """The splits by name, the faults of what lists them, and notes.
 
-    A split that cannot be read is a finding, so that the others are still checked.
+    A split that cannot be read is a finding, so that the others are still checked. Raises DataError
+    if none can.
     """
-    roles = {"train": data.train, "val": data.val, "test": data.test}
-    split_of: dict[str, Split] = {}
+    splits: dict[str, Split] = {}
     findings: list[Finding] = []
     notes: list[str] = []
-    names: Names = []
-    errors: list[DataError] = []
-    for role, name in roles.items():
-        if not name or name in split_of:
+    for name in dict.fromkeys(filter(None, (data.train, data.val, data.test))):
+        labels = next(iter(splits.values())).labels if splits else None
+        split, faults = _read_split(data, name, labels)
+        if split is None and name == data.test == Data().test:
+            # Nobody named it, and training does without.
+            notes.append(f"test is left out: {faults[0].detail}")
             continue
-        first = next(iter(split_of.values()), None)
-        labels = first.labels if first else None
-        try:
-            split_of[name], faults = _read_one(data, name, labels)
-            findings += faults
-        except DataError as error:
-            errors.append(error)
-            if role == "test" and name == Data().test:
-                notes.append(f"test is left out: {error}")  # nobody named it, and train needs none
-                continue
-            findings.append(finding("unreadable-split", name, str(error)))
-            if first is None:
-                continue
-            try:
-                split_of[name], _ = _read_one(data, name, None)
-            except DataError:
-                continue
-            assert labels is not None
-            if _only_renamed(split_of[name].labels, labels):
-                findings.pop()
-        names += [(label, name) for label in split_of[name].labels]
-    if not split_of:
-        raise errors[0]
-    findings += similar_names(names)
-    if data.val == data.train or data.test == data.train:
-        same = "data.val" if data.val == data.train else "data.test"
-        detail = f"{same} is data.train, so what is measured was learned"
+        findings += faults
+        if split is not None:
+            splits[name] = split
+    if not splits:
+        reasons = [*(one.detail for one in findings), *notes]
+        raise DataError(*reasons[:1] or ["data.train: expected a split, got none. Set one."])
+    findings += similar_names(
+        (label, name) for name, split in splits.items() for label in split.labels
+    )
+    if data.train in (data.val, data.test):
+        setting = "data.val" if data.val == data.train else "data.test"
+        detail = f"{setting} is data.train too, so what is measured was learned"
         findings.append(finding("split-leak", data.train, detail))
-    checked = [
-        CheckedSplit(
-            tuple(role for role, named in roles.items() if named == name),
-            replace(split, name=name),
-            tuple(
-                track(
-                    read_facts([sample.path for sample in split.samples], data.workers),
-                    f"Reading {name}, pictures",
-                    len(split),
-                )
-            ),
-            Path(data.root),
-        )
-        for name, split in split_of.items()
-    ]
-    return checked, findings, notes
+    return splits, findings, notes
 
 
-def _read_one(
+def _read_split(
     data: Data, name: str, labels: Sequence[str] | None
-) -> tuple[Split, list[Finding]]:
-    """A split, and its boxes without a label."""
+) -> tuple[Split | None, list[Finding]]:
+    """A split, with its own labels where it does not fit the given ones, and its faults.
+
+    It is None where it cannot be read at all.
+    """
     unlabelled: list[tuple[str, str]] = []
-    split = read_split(data, name, labels, unlabelled=unlabelled)
-    return split, [
-        finding("unlabelled-row", where, f"a box of no label: {what} does not exist", unsafe=True)
+    faults = []
+    try:
+        split = read_split(data, name, labels, unlabelled=unlabelled)
+    except DataError as error:
+        faults.append(finding("unreadable-split", name, str(error)))
+        if labels is None:
+            return None, faults
+        unlabelled.clear()
+        try:
+            split = read_split(data, name, unlabelled=unlabelled)
+        except DataError:
+            return None, faults
+        if _only_renamed(split.labels, labels):
+            faults.clear()  # similar names say it better
+    faults += [
+        finding("unlabelled-row", where, f"a box of no label: no {what} exists", unsafe=True)
         for where, what in unlabelled
     ]
+    return split, faults
+
+
+def _with_facts(data: Data, name: str, split: Split, *, quiet: bool) -> CheckedSplit:
+    """The split with what its pictures' files say."""
+    roles = {"train": data.train, "val": data.val, "test": data.test}
+    facts = track(
+        read_facts([sample.path for sample in split.samples], data.workers),
+        f"Reading {name}, pictures",
+        len(split),
+        quiet=quiet,
+    )
+    used_for = tuple(role for role, named in roles.items() if named == name)
+    return CheckedSplit(used_for, replace(split, name=name), tuple(facts), Path(data.root))
 
 
 def _only_renamed(labels: Sequence[str], known: Sequence[str]) -> bool:

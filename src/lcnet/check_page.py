@@ -24,6 +24,8 @@ SHOWN = 40
 THUMBNAIL_PX = 120
 HEAT_MAP_PX = 720
 """Side of the co-occurrence picture, without its names, where labels are many."""
+HEAT_MAP_LABELS = 100
+"""So many labels are in it at most, the commonest."""
 
 
 @dataclass(frozen=True)
@@ -167,10 +169,14 @@ def _thumbnail(path: Path) -> str:
 
 
 def _heat_map(report: Report) -> dict[str, Any]:
-    """What the template draws: cells with place, probability and words, and the size of one."""
-    probability = report.conditional()
-    counts = np.array(report.splits[0].statistics.cooccurrence)
-    names, cells = report.labels, []
+    """What the template draws: the labels, cells with place, probability and words, and sizes."""
+    statistics = report.splits[0].statistics
+    commonest = np.argsort([-count for count in statistics.positives], kind="stable")
+    chosen = np.sort(commonest[:HEAT_MAP_LABELS])
+    names = [report.labels[label] for label in chosen]
+    counts = np.array(statistics.cooccurrence)[np.ix_(chosen, chosen)]
+    probability = report.conditional()[np.ix_(chosen, chosen)]
+    cells = []
     for row, column in np.argwhere(counts > 0).tolist():
         share = float(probability[row, column])
         words = f"{counts[row, column]:,} pictures show {names[row]}"
@@ -180,6 +186,7 @@ def _heat_map(report: Report) -> dict[str, Any]:
                 f"({counts[row, column]:,})"
             )
         cells.append({"row": row, "column": column, "share": share, "words": words})
-    cell = max(9, min(40, HEAT_MAP_PX // max(1, len(names))))
-    longest = max(map(len, names), default=1)
-    return {"cells": cells, "cell": cell, "font": min(12, cell - 1), "margin": 12 + 7 * longest}
+    cell = max(9, min(40, HEAT_MAP_PX // len(names)))
+    font = min(12, cell - 1)
+    margin = 12 + round(0.62 * font * max(map(len, names)))
+    return {"labels": names, "cells": cells, "cell": cell, "font": font, "margin": margin}

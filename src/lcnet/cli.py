@@ -293,7 +293,44 @@ def check(arguments: Namespace) -> int:
     return 0 if report.is_safe else 1
 
 
+def split_parser() -> ArgumentParser:
+    """The flags of `lcnet split`."""
+    parser = Parser()
+    parser.add_argument("table", type=Path, help="CSV file with a row per picture.")
+    parser.add_argument(
+        "--shares",
+        type=dict[str, float],
+        default={"train": 0.8, "val": 0.1, "test": 0.1},
+        help="Share of the rows for each file to write: '{train: 0.8, val: 0.2}'.",
+    )
+    parser.add_argument(
+        "--out", type=Path | None, help="Folder for the files; the table's own if not given."
+    )
+    parser.add_argument(
+        "--separator", default="|", help="What stands between the names in one column."
+    )
+    parser.add_argument("--seed", type=int, default=0, help="Seed of the choice.")
+    parser.add_argument("--overwrite", action="store_true", help="Replace files that are there.")
+    return parser
+
+
+def split(arguments: Namespace) -> int:
+    """Split a table into several with the same label shares."""
+    from lcnet.split import split
+
+    split(
+        arguments.table,
+        arguments.out,
+        arguments.shares,
+        separator=arguments.separator,
+        seed=arguments.seed,
+        overwrite=arguments.overwrite,
+    )
+    return 0
+
+
 VERBS = {
+    "split": (split, split_parser, "Split a table so that labels have the same shares."),
     "check": (check, check_parser, "Find what is wrong with a data set before training."),
     "train": (train, train_parser, "Train a model, or continue a run."),
     "evaluate": (evaluate, evaluate_parser, "Measure a model on a split."),

@@ -36,17 +36,21 @@ class Entry(NamedTuple):
     """Probability that the model gives to what is marked, 0 to 1."""
 
 
-def check_cleanlab() -> None:
-    """Raises ConfigError if cleanlab is not installed."""
+def check_model(run: Path) -> None:
+    """Raises ConfigError if cleanlab is not installed, CheckpointError if there is no model."""
     try:
         import cleanlab.filter  # noqa: F401
     except ImportError:
         raise ConfigError(
-            "--model: looking for wrong labels needs cleanlab. Install it: pip install 'lcnet[check]'"
+            "--model: looking for wrong labels needs cleanlab. "
+            "Install it: pip install 'lcnet[check]'"
         ) from None
+    read_info(run)
 
 
-def suspicious_labels(run: Path, checked: CheckedSplit, *, workers: int) -> Iterator[Finding]:
+def suspicious_labels(
+    run: Path, checked: CheckedSplit, *, workers: int, quiet: bool = False
+) -> Iterator[Finding]:
     """A finding for each label of a split that the model in `run` contradicts, the worst first.
 
     Pictures that cannot be read are left out. Raises CheckpointError if the model cannot be read or
@@ -58,7 +62,8 @@ def suspicious_labels(run: Path, checked: CheckedSplit, *, workers: int) -> Iter
     columns = _columns(info.labels, split.labels, run)
     pictures = ImageLabels(split, eval_transform(info.preprocessing))
     loader = eval_loader(pictures, batch_size=BATCH_SIZE, workers=workers)
-    batches = track(loader, f"Judging labels of {split.name}, batches", len(loader))
+    what = f"Judging labels of {split.name}, batches"
+    batches = track(loader, what, len(loader), quiet=quiet)
     probabilities, targets = predict_batches(load_model(run), batches)
     for entry in wrong_entries(probabilities[:, columns], targets)[:MOST]:
         place, name = readable[entry.picture], split.labels[entry.label]
@@ -80,9 +85,7 @@ def _columns(known: Sequence[str], labels: Sequence[str], run: Path) -> list[int
     return [list(known).index(name) for name in labels]
 
 
-def wrong_entries(
-    probabilities: NDArray[np.float32], targets: NDArray[np.int8]
-) -> list[Entry]:
+def wrong_entries(probabilities: NDArray[np.float32], targets: NDArray[np.int8]) -> list[Entry]:
     """The entries that confident learning takes for errors, those the model denies most first.
 
     Both have the shape (pictures, labels); unknown targets are not judged. Each label is a problem

@@ -117,10 +117,10 @@ class _Picture(NamedTuple):
     """A readable picture: the split's place among the splits, and its own in the split."""
 
     split: int
-    index: int
+    row: int
 
 
-def copies(splits: Sequence[CheckedSplit]) -> list[Finding]:
+def copies(splits: Sequence[CheckedSplit], *, quiet: bool = False) -> list[Finding]:
     """A finding for each picture that is the same as an earlier one, or nearly so.
 
     Splits come in the order train, val, test. A picture that an earlier split has too is a
@@ -136,15 +136,17 @@ def copies(splits: Sequence[CheckedSplit]) -> list[Finding]:
     unique.sort()
     return [
         *(_copy(splits, *pair, "the same pixels as") for pair in sorted(same, key=lambda x: x[1])),
-        *_near_copies(splits, unique),
+        *_near_copies(splits, unique, quiet=quiet),
     ]
 
 
-def _near_copies(splits: Sequence[CheckedSplit], pictures: Sequence[_Picture]) -> Iterator[Finding]:
-    shown = looks([splits[picture.split].facts[picture.index] for picture in pictures])
+def _near_copies(
+    splits: Sequence[CheckedSplit], pictures: Sequence[_Picture], *, quiet: bool
+) -> Iterator[Finding]:
+    shown = looks([splits[picture.split].facts[picture.row] for picture in pictures])
     nearest: dict[_Picture, tuple[bool, float, _Picture]] = {}
     blocks = parts(len(pictures))
-    for pairs in track(near_pairs(shown), "Comparing pictures, blocks", blocks):
+    for pairs in track(near_pairs(shown), "Comparing pictures, blocks", blocks, quiet=quiet):
         for pair in pairs:
             first, second = pictures[pair.first], pictures[pair.second]
             found = (first.split != second.split, pair.similarity, first)
@@ -162,20 +164,20 @@ def _copy(
     near: bool = False,
 ) -> Finding:
     earlier, later = splits[first.split], splits[second.split]
-    detail = f"{likeness} {earlier.place(first.index)}"
+    detail = f"{likeness} {earlier.place(first.row)}"
     if first.split != second.split:
         kind = "split-leak"
-        detail += f" of {'/'.join(earlier.roles)}"
+        detail += f" ({', '.join(earlier.roles)})"
     else:
         kind = "near-duplicate-image" if near else "duplicate-image"
-    only = earlier.present(first.index) ^ later.present(second.index)
+    only = earlier.present(first.row) ^ later.present(second.row)
     if only:
         detail += f"; only one has {', '.join(sorted(only))}"
     paths = (
-        earlier.split.samples[first.index].path,
-        later.split.samples[second.index].path,
+        earlier.split.samples[first.row].path,
+        later.split.samples[second.row].path,
     )
-    return finding(kind, later.place(second.index), detail, *paths)
+    return finding(kind, later.place(second.row), detail, *paths)
 
 
 # Labels and rows

@@ -84,7 +84,7 @@ def parts(pictures: int) -> int:
 def _candidates(
     hashes: NDArray[np.uint64], start: int
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """The pairs of hashes, the first from a block at `start`, the second after it, that are near."""
+    """The pairs of near hashes: the first from the block at `start`, the second after it."""
     first: list[NDArray[np.int64]] = [np.empty(0, np.int64)]
     second = list(first)
     width, height = BLOCK

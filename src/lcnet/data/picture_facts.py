@@ -58,8 +58,13 @@ def picture_facts(path: Path) -> PictureFacts:
         return PictureFacts("unreadable", reason_of(error).replace(f" {str(path)!r}", ""))
     digest = blake2b(f"{rgb.size}".encode(), digest_size=16)
     digest.update(rgb.tobytes())
-    look = rgb.convert("L").resize((LOOK_PX, LOOK_PX), Image.Resampling.LANCZOS)
-    return PictureFacts(size=rgb.size, pixels=digest.digest(), look=look.tobytes())
+    return PictureFacts(size=rgb.size, pixels=digest.digest(), look=look(rgb).tobytes())
+
+
+def look(picture: Image.Image) -> np.ndarray:
+    """The picture as a grey thumbnail: uint8 of shape (LOOK_PX, LOOK_PX)."""
+    grey = picture.convert("L").resize((LOOK_PX, LOOK_PX), Image.Resampling.LANCZOS)
+    return np.asarray(grey, dtype=np.uint8)
 
 
 def read_facts(paths: Sequence[Path], workers: int) -> Iterator[PictureFacts]:
