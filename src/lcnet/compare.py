@@ -16,14 +16,11 @@ from lcnet.bootstrap import Interval, mean_ap, paired_difference
 from lcnet.callbacks import read_history
 from lcnet.checkpoint import load_model, read_info
 from lcnet.config import SECTIONS, Config, parse_config
-from lcnet.data.dataset import ImageLabels
-from lcnet.data.loading import Pictures, eval_loader
+from lcnet.crossfit import to_probabilities
 from lcnet.data.readers import load_split
-from lcnet.data.transforms import eval_transform
 from lcnet.errors import ConfigError, reason_of
-from lcnet.evaluate import predict_batches
+from lcnet.evaluate import score_split
 from lcnet.files import write_text, written_whole
-from lcnet.frozen import frozen_features
 from lcnet.metrics import predict_at, rates
 from lcnet.progress import tell
 from lcnet.runs import Run, Trainer
@@ -207,14 +204,12 @@ def _predictions(run: Path) -> tuple[np.ndarray, np.ndarray]:
     if file.is_file():
         with np.load(file) as kept:
             return kept["probabilities"], kept["targets"]
-    config, info, model = Config.load(run / "config.yaml"), read_info(run), load_model(run)
+    config, info = Config.load(run / "config.yaml"), read_info(run)
     split = load_split(config.data, config.data.test, info.labels)
-    cached = bool(config.train.cache_features)
-    pictures: Pictures = ImageLabels(split, eval_transform(info.preprocessing))
-    if cached:
-        pictures = frozen_features(config, model, info, split)
-    loader = eval_loader(pictures, batch_size=config.train.batch_size, workers=config.data.workers)
-    probabilities, found = predict_batches(model, loader, cached=cached)
+    logits, found = score_split(
+        run, split, info, config.data, config.train.batch_size, quiet=True, use_cache=True
+    )
+    probabilities = to_probabilities(logits, None)
     with written_whole(file) as unfinished, unfinished.open("wb") as opened:
         np.savez_compressed(opened, probabilities=probabilities, targets=found)
     return probabilities, found

@@ -81,8 +81,8 @@ class Model:
     """One bias for all labels in the mapping, as released."""
     label_vectors: str = ""
     """Optional vectors of the labels: text (`name v1 v2 ...`) or .npy with a row per label."""
-    pooling: bool = False
-    """Add what a linear layer makes of the pooled features to each score."""
+    pooling: bool = True
+    """Add to each score what the label's own attention pools from the features, as CSRA does."""
     position: bool = False
     """Add sine position codes to image tokens, by place in the image and size of the view."""
 

@@ -208,7 +208,7 @@ def _fit(
     _fit_quietly(trainer, learner, *loaders, checkpoint)
     tell(f"best validation mAP {keep_best.best:.1f}, epoch {keep_best.best_epoch + 1}")
     tell(f"run folder: {run}")
-    evaluate(run, split=config.data.val, quiet=True)
+    evaluate(run, split=config.data.val, use_cache=True, quiet=True)
     return run
 
 

@@ -3,30 +3,35 @@ import torch
 from lcnet.model.pooling import Pooling
 
 
-def test_tiles_and_whole_have_a_linear_layer_each():
+def test_each_group_of_views_has_a_mean_and_an_attended_score_of_its_own():
     torch.manual_seed(0)
     part = Pooling(3, 6, tiles=True)
-    torch.nn.init.normal_(part.whole)
-    torch.nn.init.normal_(part.tiles)
+    for group in (part.whole, part.tiles):
+        torch.nn.init.normal_(group.weight)
+        torch.nn.init.normal_(group.attended)
     maps = torch.randn(2, 5, 6, 2, 4)
-    tiles = maps[:, :4].permute(0, 1, 3, 4, 2).reshape(2, -1, 6).mean(dim=1)
-    whole = maps[:, 4].flatten(2).mean(dim=2)
-    expected = tiles @ part.tiles.T + whole @ part.whole.T
-    torch.testing.assert_close(part(maps), expected)
-
-
-def test_it_adds_nothing_at_first_and_learns_from_the_first_step():
-    part = Pooling(3, 6, tiles=False)
-    maps = torch.rand(2, 1, 6, 2, 2)
-    assert part.tiles is None
-    assert not part(maps).any()
-    part(maps).sum().backward()
-    assert part.whole.grad.all()
+    logits = part(maps)
+    for image in range(2):
+        for label in range(3):
+            expected = 0.0
+            for group, views in ((part.tiles, range(4)), (part.whole, (4,))):
+                scores = torch.stack(
+                    [
+                        group.weight[label] @ maps[image, view, :, row, column]
+                        for view in views
+                        for row in range(2)
+                        for column in range(4)
+                    ]
+                )
+                shares = scores.exp() / scores.exp().sum()
+                expected += scores.mean() + group.attended[label] * (shares * scores).sum()
+            torch.testing.assert_close(logits[image, label], expected)
 
 
 def test_the_model_adds_it_to_the_decoder_s_scores(make_model):
     model = make_model(pooling=True)
     maps = model.maps(torch.randn(2, 3, 64, 64))
-    without = model.score(maps)
-    torch.nn.init.normal_(model.pooling.whole)
-    torch.testing.assert_close(model.score(maps), without + model.pooling(maps))
+    together, added = model.score(maps), model.pooling(maps)
+    model.pooling = None
+    torch.testing.assert_close(together, model.score(maps) + added)
+    assert added.abs().max() > 0.01

@@ -23,6 +23,7 @@ RELEASED = {
     "label_tokens": "frozen",
     "shared_bias": True,
     "antialias": False,
+    "pooling": False,
 }
 ATTENTION = ("query", "key", "value", "out")
 

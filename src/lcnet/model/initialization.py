@@ -9,6 +9,8 @@
 | mapping vectors                 | normal with variance 1 / width: logits start near their bias |
 | mapping bias                    | log odds of the label's share in training, within [-4, 4];   |
 |                                 | their mean where one bias serves all labels                  |
+| pooling: classifiers            | normal with deviation 0.01: they hardly count at first       |
+| pooling: weight of attended     | 0.1, CSRA's lambda on VOC                                    |
 | released graph: nodes           | the label tokens                                             |
 | released graph: attentions      | torch's own start; Xavier's makes row sums negative          |
 """
@@ -20,6 +22,7 @@ from lcnet.model.backbone import Backbone
 from lcnet.model.graph import LabelGraph
 from lcnet.model.head import Mapping
 from lcnet.model.labels import LabelTokens
+from lcnet.model.pooling import Attended
 from lcnet.model.released import ReleasedGraph
 
 
@@ -44,6 +47,9 @@ def initialize(model: nn.Module, *, shares: Tensor | None = None) -> None:
                     nn.init.normal_(part.nodes)
                 if part.learn:
                     nn.init.constant_(part.scale, 0.1)
+            case Attended():
+                nn.init.normal_(part.weight, std=0.01)
+                nn.init.constant_(part.attended, 0.1)
             case Mapping():
                 nn.init.normal_(part.weight, std=part.weight.shape[-1] ** -0.5)
                 start_at_shares(part.bias, shares)
