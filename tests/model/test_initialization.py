@@ -17,9 +17,18 @@ def test_every_weight_of_ours_is_set(make_model):
 
 
 def test_probabilities_start_near_the_labels_shares(make_model):
-    model = make_model(labels=4, width=240, heads=4)
+    model = make_model(labels=4, width=240, heads=4, pooling=False)
     shares = torch.tensor([0.5, 0.1, 0.02, 0.0])
     initialize(model, shares=shares)
     expected = torch.logit(shares, eps=1e-6).clamp(-4, 4)
     assert model.mapping.bias.equal(expected)
     assert (model(torch.randn(8, 3, 64, 64)).mean(dim=0) - expected).abs().max() < 3
+
+
+def test_beside_pooling_the_decoder_does_not_lead_at_first(make_model):
+    model = make_model(labels=4, width=240, heads=4)
+    initialize(model)
+    maps = model.maps(torch.randn(8, 3, 64, 64))
+    pooled = model.pooling(maps)
+    decoded = model.score(maps) - pooled
+    assert 5 * decoded.std() < pooled.std()

@@ -6,10 +6,11 @@
 | layer norms                     | weight 1, bias 0                                             |
 | label tokens, graph nodes       | standard normal, the scale that layer norms keep             |
 | graph attention scale           | 0.1, so that the adjacency starts close to the prior         |
-| mapping vectors                 | normal with variance 1 / width: logits start near their bias |
+| mapping vectors                 | normal with variance 1 / width: logits start near their bias;|
+|                                 | beside pooling a tenth of that, so that the decoder corrects |
 | mapping bias                    | log odds of the label's share in training, within [-4, 4];   |
 |                                 | their mean where one bias serves all labels                  |
-| pooling: classifiers            | normal with deviation 0.01: they hardly count at first       |
+| pooling: classifiers            | normal with variance 1 / channels                            |
 | pooling: weight of attended     | 0.1, CSRA's lambda on VOC                                    |
 | released graph: nodes           | the label tokens                                             |
 | released graph: attentions      | torch's own start; Xavier's makes row sums negative          |
@@ -31,7 +32,10 @@ def initialize(model: nn.Module, *, shares: Tensor | None = None) -> None:
 
     `shares` (L, from 0 to 1) are how often each label is present; without them biases start at 0.
     """
-    for part in _own_parts(model):
+    own = _own_parts(model)
+    # With a pooled path beside it the decoder only corrects, and is not to lead at first.
+    leads = not any(isinstance(part, Attended) for part in own)
+    for part in own:
         match part:
             case nn.Linear():
                 nn.init.xavier_uniform_(part.weight)
@@ -48,10 +52,11 @@ def initialize(model: nn.Module, *, shares: Tensor | None = None) -> None:
                 if part.learn:
                     nn.init.constant_(part.scale, 0.1)
             case Attended():
-                nn.init.normal_(part.weight, std=0.01)
+                nn.init.normal_(part.weight, std=part.weight.shape[-1] ** -0.5)
                 nn.init.constant_(part.attended, 0.1)
             case Mapping():
-                nn.init.normal_(part.weight, std=part.weight.shape[-1] ** -0.5)
+                deviation = part.weight.shape[-1] ** -0.5
+                nn.init.normal_(part.weight, std=deviation if leads else 0.1 * deviation)
                 start_at_shares(part.bias, shares)
     for graph in model.modules():
         if isinstance(graph, ReleasedGraph):
