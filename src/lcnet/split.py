@@ -194,4 +194,5 @@ def _show(parts: list[Part], root: Path) -> None:
             inside = part.file.is_relative_to(root)
             file = part.file.relative_to(root) if inside else part.file.absolute()
             flags.append(f"--data.{part.name} {shlex.quote(str(file))}")
-    console.print(f"next: lcnet check {' '.join(flags)}", soft_wrap=True)
+    if any(part.name == "train" for part in parts):
+        console.print(f"next: lcnet check {' '.join(flags)}", soft_wrap=True)

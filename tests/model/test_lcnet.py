@@ -27,8 +27,7 @@ def test_permuting_the_labels_permutes_the_logits(make_model, graph):
     before = model(batch)
     order = torch.tensor([3, 0, 4, 1, 2])
     with torch.no_grad():
-        pooled = [*model.pooling.whole.parameters(), *model.pooling.tiles.parameters()]
-        own = (model.label_tokens.tokens, model.mapping.weight, model.mapping.bias, *pooled)
+        own = [model.label_tokens.tokens, *model.mapping.parameters(), *model.pooling.parameters()]
         for part in own:
             part.copy_(part[order].clone())
         if model.graph is not None:

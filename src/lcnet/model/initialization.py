@@ -10,7 +10,7 @@
 |                                 | beside pooling a tenth of that, so that the decoder corrects |
 | mapping bias                    | log odds of the label's share in training, within [-4, 4];   |
 |                                 | their mean where one bias serves all labels                  |
-| pooling: classifiers            | normal with variance 1 / channels                            |
+| pooling: classifier             | normal with variance 1 / channels; 0 for the whole's own     |
 | pooling: weight of attended     | 0.1, CSRA's lambda on VOC                                    |
 | released graph: nodes           | the label tokens                                             |
 | released graph: attentions      | torch's own start; Xavier's makes row sums negative          |
@@ -23,7 +23,7 @@ from lcnet.model.backbone import Backbone
 from lcnet.model.graph import LabelGraph
 from lcnet.model.head import Mapping
 from lcnet.model.labels import LabelTokens
-from lcnet.model.pooling import Attended
+from lcnet.model.pooling import Pooling
 from lcnet.model.released import ReleasedGraph
 
 
@@ -34,7 +34,7 @@ def initialize(model: nn.Module, *, shares: Tensor | None = None) -> None:
     """
     own = _own_parts(model)
     # With a pooled path beside it the decoder only corrects, and is not to lead at first.
-    leads = not any(isinstance(part, Attended) for part in own)
+    leads = not any(isinstance(part, Pooling) for part in own)
     for part in own:
         match part:
             case nn.Linear():
@@ -51,9 +51,11 @@ def initialize(model: nn.Module, *, shares: Tensor | None = None) -> None:
                     nn.init.normal_(part.nodes)
                 if part.learn:
                     nn.init.constant_(part.scale, 0.1)
-            case Attended():
+            case Pooling():
                 nn.init.normal_(part.weight, std=part.weight.shape[-1] ** -0.5)
                 nn.init.constant_(part.attended, 0.1)
+                if part.whole is not None:
+                    nn.init.zeros_(part.whole)
             case Mapping():
                 deviation = part.weight.shape[-1] ** -0.5
                 nn.init.normal_(part.weight, std=deviation if leads else 0.1 * deviation)
