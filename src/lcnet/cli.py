@@ -2,7 +2,7 @@
 
 import sys
 from argparse import SUPPRESS
-from dataclasses import fields
+from dataclasses import fields, replace
 from difflib import get_close_matches
 from pathlib import Path
 from typing import NoReturn
@@ -322,7 +322,86 @@ def compare(arguments: Namespace) -> int:
     return 0
 
 
+def check_parser() -> ArgumentParser:
+    """The flags of `lcnet check`."""
+    parser = Parser()
+    parser.add_argument(
+        "--config",
+        type=Path | None,
+        help="YAML file with settings, such as a run's, whose data set is checked; --data flags "
+        "override it.",
+    )
+    parser.add_argument(
+        "--json", type=Path | None, help="File for the findings: a list of kind, where, detail."
+    )
+    parser.add_argument("--html", type=Path | None, help="File for the page.")
+    parser.add_argument(
+        "--model",
+        type=Path | None,
+        help="Run or model folder whose predictions show suspicious labels; needs lcnet[check].",
+    )
+    parser.add_argument(
+        "--split", default="", help="Split that the model judges; val and test if not given."
+    )
+    _add_data(parser)
+    return parser
+
+
+def check(arguments: Namespace) -> int:
+    """Check a data set; the exit code is 1 if training on it is not safe."""
+    from lcnet.check import check
+
+    start = Config() if arguments.config is None else Config.load(arguments.config)
+    given = arguments.get("data")
+    report = check(
+        replace(start.data, **given.as_dict()) if given else start.data,
+        model=arguments.model,
+        split=arguments.split,
+        json_file=arguments.json,
+        html=arguments.html,
+    )
+    return 0 if report.is_safe else 1
+
+
+def split_parser() -> ArgumentParser:
+    """The flags of `lcnet split`."""
+    parser = Parser()
+    parser.add_argument("table", type=Path, help="CSV file with a row per picture.")
+    parser.add_argument(
+        "--shares",
+        type=dict[str, float],
+        default={"train": 0.8, "val": 0.1, "test": 0.1},
+        help="Share of the rows for each file to write: '{train: 0.8, val: 0.2}'.",
+    )
+    parser.add_argument(
+        "--out", type=Path | None, help="Folder for the files; the table's own if not given."
+    )
+    parser.add_argument(
+        "--separator", default="|", help="What stands between the names in one column."
+    )
+    parser.add_argument("--seed", type=int, default=0, help="Seed of the choice.")
+    parser.add_argument("--overwrite", action="store_true", help="Replace files that are there.")
+    return parser
+
+
+def split(arguments: Namespace) -> int:
+    """Split a table into several with the same label shares."""
+    from lcnet.split import split
+
+    split(
+        arguments.table,
+        arguments.out,
+        arguments.shares,
+        separator=arguments.separator,
+        seed=arguments.seed,
+        overwrite=arguments.overwrite,
+    )
+    return 0
+
+
 VERBS = {
+    "split": (split, split_parser, "Split a table so that labels have the same shares."),
+    "check": (check, check_parser, "Find what is wrong with a data set before training."),
     "train": (train, train_parser, "Train a model, or continue a run."),
     "evaluate": (evaluate, evaluate_parser, "Measure a model on a split."),
     "calibrate": (calibrate, calibrate_parser, "Fit thresholds and probabilities to a goal."),

@@ -16,8 +16,14 @@ def tell(text: str) -> None:
     rich.get_console().print(text, markup=False, highlight=False, soft_wrap=True)
 
 
-def track(items: Iterable[Item], what: str, total: int) -> Iterator[Item]:
-    """The items, with a bar on standard error meanwhile; one line where it is no terminal."""
+def track(items: Iterable[Item], what: str, total: int, *, quiet: bool = False) -> Iterator[Item]:
+    """The items, with a bar on standard error meanwhile; one line where it is no terminal.
+
+    Nothing is shown if `quiet`.
+    """
+    if quiet:
+        yield from items
+        return
     console = Console(stderr=True, highlight=False, markup=False)
     if not console.is_terminal:
         console.print(f"{what}: {total:,}", soft_wrap=True)

@@ -35,13 +35,20 @@ COCO_LABELS = (
 Value = TypeVar("Value", int, str)
 
 
-def read_coco(root: Path, split: str, labels: Sequence[str] | None = None) -> Split:
+def read_coco(
+    root: Path,
+    split: str,
+    labels: Sequence[str] | None = None,
+    *,
+    unlabelled: list[tuple[str, str]] | None = None,
+) -> Split:
     """All pictures of `annotations/instances_{split}.json`, also those without any object.
 
     Pictures are expected in `root/{split}`. A label is present if any object has it, crowds
     (`iscrowd`) included, and absent otherwise. Without `labels` they are the file's, in ascending
     order of id. Raises DataError for a file that is not COCO, lists a picture twice or has an
-    object of another label.
+    object of another label. Where a list `unlabelled` is given, objects whose category does not
+    exist are left out and added to it (where it stands, what it has) instead.
     """
     content = _load(root, split)
     where = f"instances_{split}.json"
@@ -57,9 +64,12 @@ def read_coco(root: Path, split: str, labels: Sequence[str] | None = None) -> Sp
     for number, entry in enumerate(_entries(content, "annotations", where)):
         here = f"{where}: annotations[{number}]"
         image = _value(entry, "image_id", int, here)
-        label = _value(entry, "category_id", int, here)
         if image not in files:
             raise DataError(f"{here}: no image has the image_id {image}. Add it or drop this one.")
+        if unlabelled is not None and entry.get("category_id") not in names:
+            unlabelled.append((here, f"category_id {entry.get('category_id')!r}"))
+            continue
+        label = _value(entry, "category_id", int, here)
         if label not in names:
             raise DataError(
                 f"{here}: no category has the category_id {label}. Add it or drop this one."

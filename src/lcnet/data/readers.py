@@ -31,17 +31,11 @@ READERS: dict[str, Reader] = {
 
 
 def load_split(data: config.Data, split: str, labels: Sequence[str] | None = None) -> Split:
-    """The samples of a split, their targets in the order of `labels` (the reader's own if none).
+    """The samples of a split, as `read_split` gives them, whose pictures all exist.
 
-    Where `data.images` is `annotated`, pictures without any present label are left out, also those
-    of which some labels are unknown. Raises DataError if the data cannot be read, is empty, has a
-    label that is not among `labels`, or lists a picture that does not exist.
+    Raises DataError as that does, and if a picture is listed that does not exist.
     """
-    samples = READERS[data.format](data, Path(data.root), split, labels)
-    if not samples.samples:
-        raise DataError(f"{data.root}: split {split!r} is empty (expected at least one picture).")
-    if data.images == "annotated":
-        samples = _annotated(samples, data.root)
+    samples = read_split(data, split, labels)
     missing = [sample for sample in samples.samples if not sample.path.is_file()]
     if missing:
         first = missing[0]
@@ -51,6 +45,29 @@ def load_split(data: config.Data, split: str, labels: Sequence[str] | None = Non
             "Correct the paths, set --data.root, or drop the rows."
         )
     return samples
+
+
+def read_split(
+    data: config.Data,
+    split: str,
+    labels: Sequence[str] | None = None,
+    *,
+    unlabelled: list[tuple[str, str]] | None = None,
+) -> Split:
+    """What a split lists, their targets in the order of `labels` (the reader's own if none).
+
+    Where `data.images` is `annotated`, pictures without any present label are left out, also those
+    of which some labels are unknown. `unlabelled` is as in `read_coco`. Raises DataError if the
+    data cannot be read, is empty or has a label that is not among `labels`.
+    """
+    root = Path(data.root)
+    if data.format == "coco" and unlabelled is not None:
+        samples = read_coco(root, split, labels, unlabelled=unlabelled)
+    else:
+        samples = READERS[data.format](data, root, split, labels)
+    if not samples.samples:
+        raise DataError(f"{data.root}: split {split!r} is empty (expected at least one picture).")
+    return _annotated(samples, data.root) if data.images == "annotated" else samples
 
 
 def load_split_for(data: config.Data, split: str, labels: Sequence[str]) -> Split:

@@ -1,0 +1,87 @@
+"""Says which share of changed copies `lcnet check` finds, as rows for docs/data.md.
+
+    python -m benchmarks.copies data/digits
+
+Up to 300 of the pictures are changed in each way and compared with the originals; then all are
+compared with each other, of which any that is found should be looked at.
+"""
+
+import argparse
+import io
+import random
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from lcnet.data.dataset import PICTURE_SUFFIXES
+from lcnet.data.near_duplicates import HASH_BITS, SAME_DETAILS, near_pairs, same_details
+from lcnet.data.near_duplicates import perceptual_hashes as hashes
+from lcnet.data.picture_facts import look
+
+Change = Callable[[Image.Image], Image.Image]
+
+
+def scaled(factor: float) -> Change:
+    """Resizing both sides by a factor."""
+    return lambda image: image.resize((int(image.width * factor), int(image.height * factor)))
+
+
+def cropped(left: float, top: float, right: float, bottom: float) -> Change:
+    """Cutting off shares of the sides."""
+    return lambda image: image.crop(
+        (
+            int(image.width * left),
+            int(image.height * top),
+            int(image.width * (1 - right)),
+            int(image.height * (1 - bottom)),
+        )
+    )
+
+
+CHANGES: dict[str, tuple[int, Change]] = {
+    "recompressed, JPEG 40": (40, lambda image: image),
+    "half the size": (80, scaled(0.5)),
+    "twice the size": (90, scaled(2)),
+    "brighter by a tenth": (85, lambda image: image.point(lambda value: value * 1.1 + 5)),
+    "cropped by 1 % at each side": (85, cropped(0.01, 0.01, 0.01, 0.01)),
+    "cropped by 3 % at each side": (85, cropped(0.03, 0.03, 0.03, 0.03)),
+    "cropped by 5 % at each side": (85, cropped(0.05, 0.05, 0.05, 0.05)),
+    "cropped by 6 % at one side": (85, cropped(0.06, 0, 0, 0)),
+    "cropped by 8 % at each side": (85, cropped(0.08, 0.08, 0.08, 0.08)),
+}
+"""Each with the JPEG quality that the copy is stored in."""
+
+
+def stored(image: Image.Image, quality: int) -> Image.Image:
+    """The picture after JPEG compression."""
+    file = io.BytesIO()
+    image.save(file, "JPEG", quality=quality)
+    return Image.open(file).convert("RGB")
+
+
+def main() -> None:
+    """Print the share that is found of each kind of copy, and what is found among originals."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("folder", type=Path, help="Folder of pictures.")
+    files = parser.parse_args().folder.rglob("*")
+    paths = sorted(file for file in files if file.suffix.lower() in PICTURE_SUFFIXES)
+    chosen = random.Random(0).sample(paths, min(300, len(paths)))
+    originals = [Image.open(path).convert("RGB") for path in chosen]
+    shown = np.array([look(image) for image in originals])
+    print(f"| {len(originals)} copies each | found |\n|---|---|")
+    for name, (quality, change) in CHANGES.items():
+        copies = np.array([look(stored(change(image), quality)) for image in originals])
+        near = np.bitwise_count(hashes(shown) ^ hashes(copies)) <= HASH_BITS
+        found = near & (same_details(shown, copies) >= SAME_DETAILS)
+        print(f"| {name} | {100 * found.mean():.0f} % |")
+    everything = np.array([look(Image.open(path).convert("RGB")) for path in paths])
+    pairs = [pair for part in near_pairs(everything) for pair in part]
+    print(f"among {len(paths):,} originals: {len(pairs)}")
+    for pair in pairs:
+        print(f"  {paths[pair.first]} {paths[pair.second]} {pair.similarity:.2f}")
+
+
+if __name__ == "__main__":
+    main()
