@@ -29,7 +29,7 @@ def measured(images: int, labels: int) -> Measured:
     """Labels that come in groups of five, about three to a picture, and fair predictions."""
     rng = np.random.default_rng(0)
     groups = rng.random((images, -(-labels // 5))) < 0.12
-    targets = (np.repeat(groups, 5, axis=1)[:, :labels] & (rng.random((images, labels)) < 0.35))
+    targets = np.repeat(groups, 5, axis=1)[:, :labels] & (rng.random((images, labels)) < 0.35)
     targets = targets.astype(np.int8)
     logits = rng.normal(5.0 * targets - 4, 1.6).astype(np.float32)
     names = tuple(f"label {number}" for number in range(labels))

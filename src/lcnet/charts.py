@@ -55,12 +55,12 @@ class Axis:
     ticks: tuple[tuple[float, str], ...] = tuple((n / 4, str(25 * n)) for n in range(5))
 
 
-def axis_over(name: str, values: ArrayLike, *, from_zero: bool = False) -> Axis:
+def axis_over(name: str, values: ArrayLike) -> Axis:
     """An axis with round numbers that spans all finite values."""
     found = np.asarray(values, dtype=np.float64)
     found = found[np.isfinite(found)]
     low, high = (found.min(), found.max()) if found.size else (0.0, 1.0)
-    ticks = MaxNLocator(nbins=5, steps=[1, 2, 2.5, 5, 10]).tick_values(0 if from_zero else low, high)
+    ticks = MaxNLocator(nbins=5, steps=[1, 2, 2.5, 5, 10]).tick_values(low, high)
     return Axis(name, ticks[0], ticks[-1], tuple((float(tick), f"{tick:.4g}") for tick in ticks))
 
 
@@ -264,8 +264,15 @@ def network(labels: Sequence[str], learned: Floats, prior: Floats, most: int) ->
         x, y = cos(angle), sin(angle)
         turn = float(np.degrees(angle)) - 180 * (x < -1e-9) if is_crowded else 0.0
         ends = "middle" if abs(x) < 0.2 and not is_crowded else "start" if x > -1e-9 else "end"
-        places = [centre + far * way for far in (radius, radius + 10) for way in (x, y)]
-        return Node(name, *(round(place, 1) for place in places), round(turn, 1), ends)
+        return Node(
+            name,
+            round(centre + radius * x, 1),
+            round(centre + radius * y, 1),
+            round(centre + (radius + 10) * x, 1),
+            round(centre + (radius + 10) * y, 1),
+            round(turn, 1),
+            ends,
+        )
 
     def edge(one: int, other: int) -> Edge:
         (x1, y1), (x2, y2) = points[one], points[other]

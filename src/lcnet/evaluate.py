@@ -19,11 +19,12 @@ from lcnet.calibration import Calibration, probabilities
 from lcnet.checkpoint import ModelInfo, load_model, read_info
 from lcnet.config import Config, Data
 from lcnet.data.dataset import ImageLabels, Split
-from lcnet.data.loading import eval_loader
+from lcnet.data.loading import Pictures, eval_loader
 from lcnet.data.readers import load_split_for
 from lcnet.data.transforms import eval_transform
 from lcnet.errors import ConfigError
 from lcnet.files import write_text
+from lcnet.frozen import frozen_features
 from lcnet.metrics import Floats, Targets, Verification, verify
 from lcnet.model.classifier import Classifier
 from lcnet.progress import track
@@ -63,6 +64,7 @@ def evaluate(
     batch_size: int | None = None,
     out: Path | None = None,
     with_intervals: bool = False,
+    use_cache: bool = False,
     quiet: bool = False,
 ) -> Verification:
     """The metrics of a model on a split; printed unless `quiet`, and written to `out`.
@@ -77,6 +79,7 @@ def evaluate(
         batch_size: images at a time; by default the run's, or `BATCH_SIZE`.
         out: by default metrics.json in the folder.
         with_intervals: also print and write 95 % intervals of mAP, CF1 and OF1, see `bootstrap`.
+        use_cache: take features that the run keeps (`train.cache_features`), as training did.
         quiet: print nothing.
 
     Raises CheckpointError if the model cannot be read, DataError if the data cannot, ConfigError
@@ -90,6 +93,7 @@ def evaluate(
         data=data,
         protocol=protocol,
         batch_size=batch_size,
+        use_cache=use_cache,
         quiet=quiet,
     )
     verification, ranges = measured.verification, {}
@@ -117,6 +121,7 @@ def measure(
     data: Data | None = None,
     protocol: str = "",
     batch_size: int | None = None,
+    use_cache: bool = False,
     quiet: bool = False,
 ) -> Measured:
     """What `evaluate` measures, with the predictions behind it; nothing is written."""
@@ -132,7 +137,13 @@ def measure(
     if threshold is None and chosen:
         threshold = chosen.threshold
     logits, targets = score_split(
-        run, samples, info, data, batch_size or usual_batch_size, quiet=quiet
+        run,
+        samples,
+        info,
+        data,
+        batch_size or usual_batch_size,
+        quiet=quiet,
+        use_cache=use_cache,
     )
     # Published work takes the plain sigmoid.
     calibration = None if chosen else info.calibration
@@ -223,16 +234,28 @@ def _own_threshold(info: ModelInfo) -> float | NDArray[np.float64]:
 
 
 def score_split(
-    run: Path, samples: Split, info: ModelInfo, data: Data, batch_size: int, *, quiet: bool
+    run: Path,
+    samples: Split,
+    info: ModelInfo,
+    data: Data,
+    batch_size: int,
+    *,
+    quiet: bool,
+    use_cache: bool = False,
 ) -> tuple[NDArray[np.float32], NDArray[np.int8]]:
-    """The logits and targets of all pictures of a split, N x L each."""
-    loader = eval_loader(
-        ImageLabels(samples, eval_transform(info.preprocessing)),
-        batch_size=batch_size,
-        workers=data.workers,
-    )
+    """The logits and targets of all pictures of a split, N x L each.
+
+    `use_cache` takes a frozen backbone's features from where the run keeps them, if it does.
+    """
+    model = load_model(run)
+    pictures: Pictures = ImageLabels(samples, eval_transform(info.preprocessing))
+    cached = use_cache and bool((config := Config.load(run / "config.yaml")).train.cache_features)
+    if cached:
+        pictures = frozen_features(config, model, info, samples)
+    loader = eval_loader(pictures, batch_size=batch_size, workers=0 if cached else data.workers)
     what = f"Evaluating {samples.name}, batches"
-    return score_batches(load_model(run), loader if quiet else track(loader, what, len(loader)))
+    batches = loader if quiet else track(loader, what, len(loader))
+    return score_batches(model, batches, cached=cached)
 
 
 def score_batches(
@@ -271,7 +294,8 @@ def _show(measured: Measured, ranges: Mapping[str, Interval]) -> None:
     console = Console(highlight=False, markup=False)
     left_out = len(verification.without_positive)
     console.print(
-        f"{measured.samples.name}: {verification.images:,} pictures, {len(verification.labels)} labels"
+        f"{measured.samples.name}: {verification.images:,} pictures, "
+        f"{len(verification.labels)} labels"
         + (f" ({left_out} without a positive, left out of the means)" if left_out else "")
     )
     for line in how_measured(measured):

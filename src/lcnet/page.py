@@ -16,7 +16,7 @@ THUMBNAIL_PX = 120
 
 
 def write_page(file: Path, template: str, **values: Any) -> None:
-    """Write what a file of templates/ makes of the values, which it escapes; whole or not at all."""
+    """Write what a file of templates/ makes of the values, which are escaped; whole or not."""
     environment = Environment(
         loader=PackageLoader("lcnet"), autoescape=True, undefined=StrictUndefined,
         trim_blocks=True, lstrip_blocks=True,

@@ -320,7 +320,9 @@ def _history(rows: Sequence[Mapping[str, float]]) -> list[LineChart]:
     return [
         chart("Training loss", ("train_loss", "first", "")),
         chart(
-            "Validation mAP", ("val_mAP", "first", "this epoch"), ("best_mAP", "dashed", "best so far")
+            "Validation mAP",
+            ("val_mAP", "first", "this epoch"),
+            ("best_mAP", "dashed", "best so far"),
         ),
         chart("Learning rate", ("lr", "first", "")),
     ]

@@ -62,8 +62,8 @@ def train(
 
     The folder holds config.yaml, history.csv, metrics.json and report.html (of the validation
     split), model/ (the best by validation mAP), checkpoints/last.ckpt (for `resume`) and logs/
-    (TensorBoard). An older run is replaced only if `overwrite`, and only once data and model are known to be usable.
-    A run that fails before its first checkpoint leaves nothing.
+    (TensorBoard). An older run is replaced only if `overwrite`, and only once data and model are
+    known to be usable. A run that fails before its first checkpoint leaves nothing.
     Raises ConfigError if `out` may not be written or a setting cannot work here; DataError if the
     data cannot be used.
     """
@@ -209,7 +209,7 @@ def _fit(
     _fit_quietly(trainer, learner, *loaders, checkpoint)
     tell(f"best validation mAP {keep_best.best:.1f}, epoch {keep_best.best_epoch + 1}")
     tell(f"run folder: {run}")
-    measured = measure(run, split=config.data.val, quiet=True)
+    measured = measure(run, split=config.data.val, use_cache=True, quiet=True)
     write_metrics(run / "metrics.json", measured)
     _report(run, measured)
     return run
