@@ -9,6 +9,7 @@ compared with each other, of which any that is found should be looked at.
 import argparse
 import io
 import random
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -77,8 +78,10 @@ def main() -> None:
         found = near & (same_details(shown, copies) >= SAME_DETAILS)
         print(f"| {name} | {100 * found.mean():.0f} % |")
     everything = np.array([look(Image.open(path).convert("RGB")) for path in paths])
+    started = time.perf_counter()
     pairs = [pair for part in near_pairs(everything) for pair in part]
-    print(f"among {len(paths):,} originals: {len(pairs)}")
+    seconds = time.perf_counter() - started
+    print(f"among {len(paths):,} originals: {len(pairs)}, in {seconds:.1f} s")
     for pair in pairs:
         print(f"  {paths[pair.first]} {paths[pair.second]} {pair.similarity:.2f}")
 

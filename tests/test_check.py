@@ -316,6 +316,8 @@ def test_the_command_prints_writes_and_exits(planted, capsys, tmp_path, read_jso
     code, printed, error = run(capsys, command(data, files))
     assert (code, read_json(out / "found.json")) == (0, []), error
     assert "Safe to train." in printed
+    pairs = "cat and sofa in 8 (100 % of cat); dog and sofa in 8 (100 % of dog); cat and dog in 4"
+    assert f"most often together: {pairs}" in printed
     plant_missing(planted)
     plant_duplicate(planted)
     planted.write()

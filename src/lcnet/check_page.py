@@ -85,13 +85,13 @@ class Report:
     def together(self, most: int) -> Iterator[str]:
         """The label pairs that are together most often, a line in words."""
         probability = self.conditional()
-        counts = np.array(self.splits[0].statistics.cooccurrence)
-        np.fill_diagonal(counts, 0)
-        pairs = [divmod(int(place), len(counts)) for place in np.argsort(-np.triu(counts), None)]
+        counts = np.triu(self.splits[0].statistics.cooccurrence, 1)  # each pair once
+        order = np.argsort(-counts, axis=None, kind="stable")
+        pairs = [divmod(int(place), len(counts)) for place in order[:most]]
         said = [
             f"{self.labels[one]} and {self.labels[other]} in {counts[one, other]:,} "
             f"({100 * probability[one, other]:.0f} % of {self.labels[one]})"
-            for one, other in pairs[:most]
+            for one, other in pairs
             if counts[one, other]
         ]
         if said:

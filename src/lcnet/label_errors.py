@@ -21,8 +21,8 @@ from lcnet.progress import track
 MOST = 50
 """So many entries of a split are named at most, the worst first.
 
-With 1 % of labels turned over, 12 to 17 of the worst 20 and 23 to 31 of the worst 50 were such, on
-the digits (94.7 mAP) as on film posters (28.4 mAP).
+With 1 % of labels turned over, 13 to 19 of the worst 20 and 18 to 31 of the worst 50 were such;
+docs/data.md says of what.
 """
 BATCH_SIZE = 32
 

@@ -81,6 +81,8 @@ class CheckedSplit:
     def place(self, index: int) -> str:
         """Where a sample stands and which picture it is."""
         sample = self.split.samples[index]
+        if sample.source.endswith(f" {sample.path.name}"):
+            return sample.source
         inside = sample.path.is_relative_to(self.root)
         path = (sample.path.relative_to(self.root) if inside else sample.path).as_posix()
         return f"{sample.source or self.split.name}: {path}"
