@@ -1,1 +1,1 @@
-"""A package, so that another one of this name, as some libraries install, is not taken for it."""
+"""A package, so that `tests` is this folder whatever else is installed under that name."""

@@ -6,10 +6,10 @@ import torch
 from hypothesis import given, settings
 from scipy.special import expit
 from sklearn.linear_model import LogisticRegression
+from tests.drawn import Split, splits
 
 from lcnet.calibration import Calibration, fit_calibration, probabilities
 from lcnet.metrics import average_precision, calibration_scores
-from tests.drawn import Split, splits
 
 
 def drawn(slope, bias, *, images=20_000, seed=0):

@@ -10,12 +10,12 @@ from pathlib import Path
 import pytest
 import torch
 from PIL import Image
+from tests.published import layouts
 
 from lcnet.checkpoint import read_info
 from lcnet.cli import build_parser, main
 from lcnet.config import SECTIONS, Config, Data, Model
 from lcnet.thresholds import SHRINKAGE
-from tests.published import layouts
 
 LCNET = (sys.executable, "-m", "lcnet")
 

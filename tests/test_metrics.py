@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import average_precision_score, precision_recall_fscore_support
+from tests.drawn import Split, splits
 
 from lcnet.errors import DataError
 from lcnet.metrics import (
@@ -20,7 +21,6 @@ from lcnet.metrics import (
     rates,
     verify,
 )
-from tests.drawn import Split, splits
 
 REFERENCE = Path(__file__).parent / "reference"
 EXPECTED = json.loads((REFERENCE / "losses_and_metrics.json").read_text())["metrics"]

@@ -5,11 +5,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.special import expit, logit
+from tests.drawn import Split, splits
 
 from lcnet.errors import ConfigError
 from lcnet.metrics import predict_at
 from lcnet.thresholds import Goal, fit_thresholds
-from tests.drawn import Split, splits
 
 GOALS = [Goal(), Goal("precision", 0.75), Goal("recall", 0.6), Goal("precision", 1.0)]
 

@@ -4,11 +4,11 @@ import pytest
 import timm
 import torch
 from safetensors.torch import save_file
+from tests.published import layouts
 from torch import Tensor, nn
 
 from lcnet.errors import CheckpointError
 from lcnet.published.backbones import describe_weights, load_backbone_weights, to_timm
-from tests.published import layouts
 
 SMALL = {"layers": [1, 1, 1, 1], "width_factor": 0.125}
 DEPTHS = (1, 1, 1, 1)

@@ -10,13 +10,13 @@ import timm
 import torch
 import torch.nn.functional as F
 from PIL import Image
+from tests.published import layouts, plain
 
 from lcnet.checkpoint import load_model, read_info
 from lcnet.config import Data
 from lcnet.errors import CheckpointError, ConfigError, DataError
 from lcnet.import_model import Choices, import_model, read_model
 from lcnet.published.datasets import released_correlation, released_set
-from tests.published import layouts, plain
 
 HEADS = 4
 

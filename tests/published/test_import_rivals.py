@@ -3,11 +3,11 @@
 import pytest
 import timm
 import torch
+from tests.published import layouts, plain
 
 from lcnet.checkpoint import load_model, read_info
 from lcnet.errors import CheckpointError, ConfigError
 from lcnet.import_model import Choices, import_model, read_model
-from tests.published import layouts, plain
 
 IMAGES = torch.randn(2, 3, 64, 64, generator=torch.Generator().manual_seed(0))
 
