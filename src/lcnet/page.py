@@ -2,6 +2,7 @@
 
 import base64
 import io
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -17,11 +18,18 @@ THUMBNAIL_PX = 120
 
 def write_page(file: Path, template: str, **values: Any) -> None:
     """Write what a file of templates/ makes of the values, which are escaped; whole or not."""
-    environment = Environment(
-        loader=PackageLoader("lcnet"), autoescape=True, undefined=StrictUndefined,
-        trim_blocks=True, lstrip_blocks=True,
-    )  # fmt: skip
-    write_text(file, environment.get_template(template).render(values))
+    write_text(file, _environment().get_template(template).render(values))
+
+
+@cache
+def _environment() -> Environment:
+    return Environment(
+        loader=PackageLoader("lcnet"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
 
 
 def thumbnail(path: Path) -> str:
