@@ -97,6 +97,8 @@ def test_a_mistake_leaves_the_old_page_alone(run, tmp_path):
         report(run, split="nowhere.csv", quiet=True)
     with pytest.raises(ConfigError, match="--protocol"):
         report(run, protocol="mine", quiet=True)
+    with pytest.raises(ConfigError, match=r"--out .*: expected a file to write, got a folder"):
+        report(run, out=tmp_path, quiet=True)
     (tmp_path / "colours" / "val.csv").unlink()
     with pytest.raises(DataError, match=r"val\.csv"):
         report(run, quiet=True)
@@ -129,6 +131,7 @@ def test_a_model_folder_without_history_statistics_or_graph(run, tiny_config, tm
     assert "The split gone.csv could not be read." in page.text
     assert [row[0] for row in page.tables[0][1:]] == ["red", "green", "blue"]
     assert page.tables[0][0][1] == "in val.csv"
+    assert "lcnet report alone --split val.csv --data.format table --data.root" in page.text
 
 
 @pytest.mark.parametrize(

@@ -73,6 +73,9 @@ def test_every_picture_shows(opened):
 
 
 def test_a_table_sorts_up_and_down_with_empty_cells_last(opened):
+    by_name = opened.find_element(By.CSS_SELECTOR, "#labels th:nth-child(1) button")
+    by_name.click()
+    assert column(opened, 1) == ["cat", "dog", "lamp", "sofa"]
     header = opened.find_element(By.CSS_SELECTOR, "#labels th:nth-child(4) button")
     header.click()
     down = column(opened, 4)
@@ -82,7 +85,7 @@ def test_a_table_sorts_up_and_down_with_empty_cells_last(opened):
     assert header.find_element(By.XPATH, "..").get_attribute("aria-sort") == "descending"
     header.click()
     assert column(opened, 4) == [*reversed(down[:-1]), down[-1]]
-    opened.find_element(By.CSS_SELECTOR, "#labels th:nth-child(1) button").click()
+    by_name.click()
     assert column(opened, 1) == ["cat", "dog", "lamp", "sofa"]
     assert opened.get_log("browser") == []
 

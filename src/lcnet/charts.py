@@ -7,7 +7,7 @@ any size and fit light and dark.
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from math import ceil, cos, isfinite, pi, sin
+from math import ceil, cos, hypot, isfinite, pi, sin
 
 import numpy as np
 from matplotlib.ticker import MaxNLocator
@@ -276,11 +276,13 @@ def network(labels: Sequence[str], learned: Floats, prior: Floats, most: int) ->
 
     def edge(one: int, other: int) -> Edge:
         (x1, y1), (x2, y2) = points[one], points[other]
-        bend = [centre + 0.35 * ((a + b) / 2 - centre) for a, b in ((x1, x2), (y1, y2))]
+        x, y = (x1 + x2) / 2 - centre, (y1 + y2) / 2 - centre
+        pull = 0.35 + 0.45 * hypot(x, y) / radius  # neighbours are joined near the circle
+        x, y = centre + pull * x, centre + pull * y
         weight = strength[one, other]
         was = max(prior[one, other], prior[other, one])
         return Edge(
-            f"M{x1:.1f} {y1:.1f}Q{bend[0]:.1f} {bend[1]:.1f} {x2:.1f} {y2:.1f}",
+            f"M{x1:.1f} {y1:.1f}Q{x:.1f} {y:.1f} {x2:.1f} {y2:.1f}",
             round(0.5 + 4.5 * float((weight - usual) / (strength.max() - usual or 1)), 2),
             bool(weight >= was),
             f"{labels[one]} and {labels[other]}: {weight:.3f}, prior {was:.3f}",

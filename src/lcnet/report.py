@@ -16,7 +16,7 @@ from lcnet.checkpoint import load_model
 from lcnet.config import Config, Data
 from lcnet.data.readers import load_split_for
 from lcnet.data.statistics import Statistics, count_labels
-from lcnet.errors import LCNetError
+from lcnet.errors import ConfigError, LCNetError
 from lcnet.evaluate import Measured, measure
 from lcnet.model.graph import LabelGraph
 from lcnet.progress import tell
@@ -44,8 +44,13 @@ def report(
     """Measure a model on a split as `evaluate` does and write what came out as an HTML page.
 
     `out` is report.html in the folder if not given; the other arguments are those of `evaluate`.
-    Returns the file, which appears when it is whole. Raises as `evaluate` does.
+    Returns the file, which appears when it is whole. Raises as `evaluate` does, and ConfigError if
+    `out` is a folder.
     """
+    if out is not None and out.is_dir():
+        raise ConfigError(
+            f"--out {out}: expected a file to write, got a folder. Name a file in it."
+        )
     measured = measure(
         run,
         split=split,
@@ -162,10 +167,14 @@ def _environment(run: Path, measured: Measured, config: Config) -> dict[str, str
     """Versions, machine, seed, command and date; no path but the folder's own name."""
     name = run.resolve().name
     device = torch.cuda.get_device_name() if torch.cuda.is_available() else "none"
+    command = f"lcnet report {name} --split {measured.samples.name}"
+    if measured.protocol:
+        command += f" --protocol {measured.protocol}"
+    if not (run / "config.yaml").is_file():
+        command += f" --data.format {measured.data.format} --data.root {measured.data.root}"
     found = {
         "written": f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC",
-        "this page again": f"lcnet report {name} --split {measured.samples.name}"
-        + (f" --protocol {measured.protocol}" if measured.protocol else ""),
+        "this page again": command,
     }
     if (run / "config.yaml").is_file():
         found["this training again"] = f"lcnet train --config {name}/config.yaml --out FOLDER"
