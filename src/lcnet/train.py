@@ -219,6 +219,7 @@ def _report(run: Path, measured: Measured) -> None:
     """Write report.html; a run that is trained and measured does not fail for the want of it."""
     try:
         report_on(run, measured, run / "report.html")
+        tell(f"report: {run / 'report.html'}")
     except Exception as error:
         tell(
             f"warning: no report.html ({type(error).__name__}: {reason_of(error)}). "
