@@ -19,7 +19,7 @@ demo: setup
 	$(BIN)/lcnet train --config configs/digits.yaml --out $(RUN) --overwrite
 	$(BIN)/lcnet evaluate $(RUN)
 	$(BIN)/lcnet predict $(RUN) 'data/digits/test/00000[0-4].jpg' --out $(RUN)/predictions.jsonl
-	@echo "The run folder is $(RUN): metrics.json, model/, predictions.jsonl. Next: lcnet predict $(RUN) YOUR_PICTURES"
+	@echo "The run folder is $(RUN): report.html, metrics.json, model/, predictions.jsonl. Next: lcnet predict $(RUN) YOUR_PICTURES"
 
 check: setup
 	$(BIN)/ruff check

@@ -33,8 +33,13 @@ def colour_table(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def tiny_config(colour_table: Path) -> Config:
-    """A run of seconds on the colours: two epochs of a random test_resnet on 32 px views."""
+def tiny_config(colour_table: Path, monkeypatch: pytest.MonkeyPatch) -> Config:
+    """A run of seconds on the colours: two epochs of a random test_resnet on 32 px views.
+
+    The intervals of its report are from few resamples.
+    """
+    monkeypatch.setattr("lcnet.report.RESAMPLES", 20)
+    monkeypatch.setattr("lcnet.report.FEWEST_RESAMPLES", 20)
     return Config(
         model=Model(
             backbone="test_resnet",

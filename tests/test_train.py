@@ -203,7 +203,6 @@ def test_a_run_on_kept_features_looks_at_each_picture_once(tiny_config, tmp_path
         return original(self, draw)
 
     monkeypatch.setattr(ImageLabels, "__getitem__", counted)
-    monkeypatch.setattr("lcnet.train.evaluate", lambda *args, **kwargs: None)
     config = with_train(tiny_config, **FROZEN, cache_features=str(tmp_path / "kept"))
     train(config, tmp_path / "first")
     assert len(looked) == 24 + 24 + 12  # as they are, mirrored, and for validation

@@ -10,7 +10,7 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from lcnet.check_page import Report, write_page
+from lcnet.check_page import Report, write_check
 from lcnet.config import Data
 from lcnet.data.dataset import Split
 from lcnet.data.findings import (
@@ -81,7 +81,7 @@ def check(
         rows = [one.to_dict() for one in findings]
         write_text(json_file, json.dumps(rows, indent=1, ensure_ascii=False) + "\n")
     if html is not None:
-        write_page(html, report)
+        write_check(html, report)
     if not quiet:
         _show(report)
         for file in filter(None, (json_file, html)):

@@ -1,7 +1,5 @@
 """The report of `lcnet check`, and the page that shows it: one file, no network."""
 
-import base64
-import io
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -10,18 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jinja2 import Environment, PackageLoader, StrictUndefined
-from PIL import Image
 
 from lcnet.config import Data
-from lcnet.data.dataset import read_image
 from lcnet.data.findings import KINDS, CheckedSplit, Finding
-from lcnet.errors import DataError
-from lcnet.files import write_text
+from lcnet.page import thumbnail, write_page
 
 SHOWN = 40
 """So many findings of a kind are on the page; the first half of them with pictures."""
-THUMBNAIL_PX = 120
 HEAT_MAP_PX = 720
 """Side of the co-occurrence picture, without its names, where labels are many."""
 HEAT_MAP_LABELS = 100
@@ -119,13 +112,11 @@ class Report:
 # The page
 
 
-def write_page(file: Path, report: Report) -> None:
+def write_check(file: Path, report: Report) -> None:
     """Write the report as one HTML file with its style, pictures and figures inside."""
-    environment = Environment(
-        loader=PackageLoader("lcnet"), autoescape=True, undefined=StrictUndefined,
-        trim_blocks=True, lstrip_blocks=True,
-    )  # fmt: skip
-    page = environment.get_template("check.html").render(
+    write_page(
+        file,
+        "check.html",
         report=report,
         groups=_groups(report.findings),
         largest=max(
@@ -134,7 +125,6 @@ def write_page(file: Path, report: Report) -> None:
         or 1,
         heat=_heat_map(report),
     )
-    write_text(file, page)
 
 
 def _groups(findings: Sequence[Finding]) -> list[dict[str, Any]]:
@@ -146,7 +136,7 @@ def _groups(findings: Sequence[Finding]) -> list[dict[str, Any]]:
             rows = [
                 {
                     "finding": one,
-                    "thumbnails": [_thumbnail(path) for path in one.pictures]
+                    "thumbnails": [thumbnail(path) for path in one.pictures]
                     if place < SHOWN // 2
                     else [],
                 }
@@ -154,18 +144,6 @@ def _groups(findings: Sequence[Finding]) -> list[dict[str, Any]]:
             ]
             groups.append({"kind": kind, "meaning": meaning, "count": len(found), "rows": rows})
     return groups
-
-
-def _thumbnail(path: Path) -> str:
-    """The picture, small, as a data URI; empty if it cannot be read any more."""
-    try:
-        image = read_image(path)
-    except DataError:
-        return ""
-    image.thumbnail((THUMBNAIL_PX, THUMBNAIL_PX), Image.Resampling.LANCZOS)
-    stored = io.BytesIO()
-    image.save(stored, "JPEG", quality=75)
-    return f"data:image/jpeg;base64,{base64.b64encode(stored.getvalue()).decode()}"
 
 
 def _heat_map(report: Report) -> dict[str, Any]:

@@ -126,6 +126,43 @@ def evaluate(arguments: Namespace) -> int:
     return 0
 
 
+def report_parser() -> ArgumentParser:
+    """The flags of `lcnet report`."""
+    parser = Parser()
+    parser.add_argument("model", type=Path, help="Run folder, or model folder with --data flags.")
+    parser.add_argument(
+        "--split", default="", help="Split; the protocol's or data.test if not given."
+    )
+    parser.add_argument("--root", default="", help="Folder of the data set, if it has moved.")
+    parser.add_argument(
+        "--protocol", default="", help=f"Measure as published: {', '.join(PROTOCOLS)}."
+    )
+    parser.add_argument(
+        "--batch_size", type=int | None, help="Pictures at a time; as in the run if not given."
+    )
+    parser.add_argument(
+        "--out", type=Path | None, help="HTML file to write; MODEL/report.html if not given."
+    )
+    _add_data(parser)
+    return parser
+
+
+def report(arguments: Namespace) -> int:
+    """Write the page of a run."""
+    from lcnet.report import report
+
+    report(
+        arguments.model,
+        split=arguments.split,
+        root=arguments.root,
+        data=_data(arguments),
+        protocol=arguments.protocol,
+        batch_size=arguments.batch_size,
+        out=arguments.out,
+    )
+    return 0
+
+
 def calibrate_parser() -> ArgumentParser:
     """The flags of `lcnet calibrate`."""
     parser = Parser()
@@ -404,6 +441,7 @@ VERBS = {
     "check": (check, check_parser, "Find what is wrong with a data set before training."),
     "train": (train, train_parser, "Train a model, or continue a run."),
     "evaluate": (evaluate, evaluate_parser, "Measure a model on a split."),
+    "report": (report, report_parser, "Write all that is known of a run as one HTML page."),
     "calibrate": (calibrate, calibrate_parser, "Fit thresholds and probabilities to a goal."),
     "predict": (predict, predict_parser, "Label pictures, one JSON line each."),
     "compare": (compare, compare_parser, "Compare heads or settings on equal terms."),

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +15,7 @@ from rich.text import Text
 from torch import Tensor
 
 from lcnet.bootstrap import LEVEL, Interval, intervals
-from lcnet.calibration import probabilities
+from lcnet.calibration import Calibration, probabilities
 from lcnet.checkpoint import ModelInfo, load_model, read_info
 from lcnet.config import Config, Data
 from lcnet.data.dataset import ImageLabels, Split
@@ -25,13 +25,32 @@ from lcnet.data.transforms import eval_transform
 from lcnet.errors import ConfigError
 from lcnet.files import write_text
 from lcnet.frozen import frozen_features
-from lcnet.metrics import Verification, verify
+from lcnet.metrics import Floats, Targets, Verification, verify
 from lcnet.model.classifier import Classifier
 from lcnet.progress import track
 from lcnet.protocols import PROTOCOLS, Protocol
 
 BATCH_SIZE = 8
 """Images at a time for a model folder, which has no run to say how many."""
+
+
+@dataclass(frozen=True)
+class Measured:
+    """A split, what a model says of it, and what that is worth; `measure` makes it."""
+
+    info: ModelInfo
+    data: Data
+    """The data set as it was measured."""
+    samples: Split
+    protocol: str
+    """One of `PROTOCOLS`, or empty."""
+    calibration: Calibration | None
+    """The one that was applied."""
+    probabilities: Floats
+    """N x L, 0 to 1."""
+    targets: Targets
+    """N x L: 1, 0 and -1 (unknown)."""
+    verification: Verification
 
 
 def evaluate(
@@ -66,6 +85,46 @@ def evaluate(
     Raises CheckpointError if the model cannot be read, DataError if the data cannot, ConfigError
     for a choice that does not exist or a model folder without `data`.
     """
+    measured = measure(
+        run,
+        split=split,
+        root=root,
+        threshold=threshold,
+        data=data,
+        protocol=protocol,
+        batch_size=batch_size,
+        use_cache=use_cache,
+        quiet=quiet,
+    )
+    verification, ranges = measured.verification, {}
+    if with_intervals:
+        ranges = intervals(
+            measured.probabilities,
+            measured.targets,
+            threshold=np.array(verification.threshold),
+            formula=verification.ap_formula,
+        )
+    write_metrics(out or run / "metrics.json", measured, ranges)
+    if not quiet:
+        if measured.samples.labels != measured.info.labels:
+            print("label names: the data set's, in its order, since the model knows none")
+        _show(measured, ranges)
+    return verification
+
+
+def measure(
+    run: Path,
+    *,
+    split: str = "",
+    root: str = "",
+    threshold: float | None = None,
+    data: Data | None = None,
+    protocol: str = "",
+    batch_size: int | None = None,
+    use_cache: bool = False,
+    quiet: bool = False,
+) -> Measured:
+    """What `evaluate` measures, with the predictions behind it; nothing is written."""
     chosen = _protocol(protocol)
     _check(threshold, batch_size)
     info = read_info(run)
@@ -96,32 +155,35 @@ def evaluate(
         threshold=_own_threshold(info) if threshold is None else threshold,
         formula=chosen.ap_formula if chosen else "step",
     )
-    ranges = {}
-    if with_intervals:
-        ranges = intervals(
-            found,
-            targets,
-            threshold=np.array(verification.threshold),
-            formula=verification.ap_formula,
-        )
+    return Measured(
+        info=info,
+        data=data,
+        samples=samples,
+        protocol=protocol,
+        calibration=calibration,
+        probabilities=found,
+        targets=targets,
+        verification=verification,
+    )
+
+
+def write_metrics(
+    file: Path, measured: Measured, ranges: Mapping[str, Interval] | None = None
+) -> None:
+    """Write the numbers, and their intervals if there are any, as JSON."""
+    calibration = measured.calibration
     said = {
-        "split": name,
-        "root": data.root,
-        "protocol": protocol or None,
+        "split": measured.samples.name,
+        "root": measured.data.root,
+        "protocol": measured.protocol or None,
         "calibration": calibration.source if calibration else None,
-        **verification.to_dict(),
+        **measured.verification.to_dict(),
     }
     if ranges:
         said["intervals"] = {
             name: [round(one.low, 4), round(one.high, 4)] for name, one in ranges.items()
         }
-    metrics = json.dumps(said, indent=1, ensure_ascii=False)
-    write_text(out or run / "metrics.json", metrics)
-    if not quiet:
-        if samples.labels != info.labels:
-            print("label names: the data set's, in its order, since the model knows none")
-        _show(verification, name, data, protocol, info, ranges)
-    return verification
+    write_text(file, json.dumps(said, indent=1, ensure_ascii=False))
 
 
 # What is measured
@@ -226,26 +288,18 @@ def predict_batches(
 # What is printed
 
 
-def _show(
-    verification: Verification,
-    split: str,
-    data: Data,
-    protocol: str,
-    info: ModelInfo,
-    ranges: Mapping[str, Interval],
-) -> None:
+def _show(measured: Measured, ranges: Mapping[str, Interval]) -> None:
     """Print how it was measured, the headline, the rates and the AP of each label."""
+    verification, protocol = measured.verification, measured.protocol
     console = Console(highlight=False, markup=False)
     left_out = len(verification.without_positive)
     console.print(
-        f"{split}: {verification.images:,} pictures, {len(verification.labels)} labels"
+        f"{measured.samples.name}: {verification.images:,} pictures, "
+        f"{len(verification.labels)} labels"
         + (f" ({left_out} without a positive, left out of the means)" if left_out else "")
     )
-    for line in _how(verification, split, data, protocol):
+    for line in how_measured(measured):
         console.print(line)
-    if info.calibration:
-        ignored = ", left out, since published work has none" if protocol else ""
-        console.print(f"calibrated: {info.calibration.source}{ignored}")
     console.print(f"mAP {verification.mAP:.2f}", style="bold")
     for line in _intervals(ranges):
         console.print(line)
@@ -297,8 +351,9 @@ def _or_dash(value: float | None) -> str:
     return "-" if value is None else f"{value:.2f}"
 
 
-def _how(verification: Verification, split: str, data: Data, protocol: str) -> Iterator[str]:
-    """How it was measured, and what was chosen against the protocol, a line each."""
+def how_measured(measured: Measured) -> Iterator[str]:
+    """Protocol, calibration, and what was chosen against the protocol, a line each."""
+    verification, data, protocol = measured.verification, measured.data, measured.protocol
     threshold = _threshold_text(verification)
     of_data = {"coco": f"{data.images} pictures, ", "voc": f"difficult {data.difficult}, "}
     yield (
@@ -308,7 +363,7 @@ def _how(verification: Verification, split: str, data: Data, protocol: str) -> I
     if protocol:
         chosen = PROTOCOLS[protocol]
         pairs = (
-            ("split", split, chosen.splits.get(data.format, split)),
+            ("split", measured.samples.name, chosen.splits.get(data.format, measured.samples.name)),
             ("threshold", threshold, f"{chosen.threshold:g}"),
         )
         unlike = [f"{what} {ours}, not {theirs}" for what, ours, theirs in pairs if ours != theirs]
@@ -316,6 +371,9 @@ def _how(verification: Verification, split: str, data: Data, protocol: str) -> I
             yield f"unlike {protocol}: {'; '.join(unlike)}"
         if data.format in chosen.training:
             yield f"{protocol} trains on {chosen.training[data.format]}"
+    if calibration := measured.info.calibration:
+        ignored = "" if measured.calibration else ", left out, since published work has none"
+        yield f"calibrated: {calibration.source}{ignored}"
 
 
 def _threshold_text(verification: Verification) -> str:

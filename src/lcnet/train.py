@@ -33,7 +33,7 @@ from lcnet.data.statistics import (
 from lcnet.data.transforms import eval_transform, train_transform
 from lcnet.data.vectors import read_vectors
 from lcnet.errors import CheckpointError, ConfigError, DataError, reason_of
-from lcnet.evaluate import evaluate
+from lcnet.evaluate import Measured, measure, write_metrics
 from lcnet.files import is_free
 from lcnet.frozen import frozen_features
 from lcnet.import_model import Choices, Import, read_model
@@ -43,6 +43,7 @@ from lcnet.model.build import build_model
 from lcnet.model.classifier import Classifier
 from lcnet.progress import tell
 from lcnet.published.backbones import load_backbone_weights
+from lcnet.report import report_on
 
 PRECISIONS: dict[str, Literal["32-true", "bf16-mixed", "16-mixed"]] = {
     "fp32": "32-true",
@@ -59,10 +60,10 @@ def train(
     `init` is a model or run folder or a published checkpoint, or what was read from one, whose
     model is trained on; its own architecture takes the place of `config.model`.
 
-    The folder holds config.yaml, history.csv, metrics.json (of the validation split), model/ (the
-    best by validation mAP), checkpoints/last.ckpt (for `resume`) and logs/ (TensorBoard). An older
-    run is replaced only if `overwrite`, and only once data and model are known to be usable.
-    A run that fails before its first checkpoint leaves nothing.
+    The folder holds config.yaml, history.csv, metrics.json and report.html (of the validation
+    split), model/ (the best by validation mAP), checkpoints/last.ckpt (for `resume`) and logs/
+    (TensorBoard). An older run is replaced only if `overwrite`, and only once data and model are
+    known to be usable. A run that fails before its first checkpoint leaves nothing.
     Raises ConfigError if `out` may not be written or a setting cannot work here; DataError if the
     data cannot be used.
     """
@@ -208,8 +209,22 @@ def _fit(
     _fit_quietly(trainer, learner, *loaders, checkpoint)
     tell(f"best validation mAP {keep_best.best:.1f}, epoch {keep_best.best_epoch + 1}")
     tell(f"run folder: {run}")
-    evaluate(run, split=config.data.val, use_cache=True, quiet=True)
+    measured = measure(run, split=config.data.val, use_cache=True, quiet=True)
+    write_metrics(run / "metrics.json", measured)
+    _report(run, measured)
     return run
+
+
+def _report(run: Path, measured: Measured) -> None:
+    """Write report.html; a run that is trained and measured does not fail for the want of it."""
+    try:
+        report_on(run, measured, run / "report.html")
+        tell(f"report: {run / 'report.html'}")
+    except Exception as error:
+        tell(
+            f"warning: no report.html ({type(error).__name__}: {reason_of(error)}). "
+            f"Try again with: lcnet report {run} --split {measured.samples.name}"
+        )
 
 
 def _loaders(

@@ -59,6 +59,10 @@ class LabelGraph(nn.Module):
         assert self.embed is not None
         return self.embed(self.vectors)
 
+    def start(self) -> Tensor:
+        """The adjacency before anything is learned: L L, rows sum to 1."""
+        return (self.prior + PRIOR_FLOOR).log().softmax(dim=-1)
+
     def adjacency(self) -> Tensor:
         """What each label (row) takes from each other (column): L L, rows sum to 1."""
         logits = (self.prior + PRIOR_FLOOR).log()

@@ -1,0 +1,58 @@
+"""What precision, recall and F1 become as a threshold moves."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.metrics import precision_recall_curve
+
+from lcnet.metrics import Floats, Targets
+
+POINTS = 120
+"""A curve has at most about so many points: more cannot be seen."""
+
+
+@dataclass(frozen=True)
+class Curves:
+    """Of one label, or of several pooled; all arrays of rates are from 0 to 1."""
+
+    recall: NDArray[np.float64]
+    """Rising, together with `precision`: the curve whose area is the AP."""
+    precision: NDArray[np.float64]
+    thresholds: NDArray[np.float64]
+    """Evenly spaced from 0 to 1, together with the three below."""
+    precision_at: NDArray[np.float64]
+    """Of what is strictly above each threshold; NaN where nothing is."""
+    recall_at: NDArray[np.float64]
+    F1_at: NDArray[np.float64]
+    best_threshold: float
+    """One with the best F1, halfway between two probabilities that occur."""
+    best_F1: float
+
+
+def curves(probabilities: Floats, targets: Targets) -> Curves | None:
+    """The curves of the known entries of two arrays of one shape; None without a positive."""
+    known = targets >= 0
+    values, present = probabilities[known].astype(np.float64), targets[known] == 1
+    if not present.any():
+        return None
+    # From low to high; entry k counts what is at least cuts[k], and the last counts nothing.
+    precision, recall, cuts = precision_recall_curve(present, values)
+    F1 = 2 * precision * recall / np.maximum(precision + recall, 1e-12)
+    grid = np.linspace(0, 1, 101)
+    above = np.searchsorted(cuts, grid, side="right")
+    nothing = above == len(cuts)
+    best = int(np.argmax(F1))
+    below = cuts[best - 1] if best else 0.0
+    falling = np.flatnonzero(np.diff(recall) < 0)[::-1]  # where a positive is
+    kept = falling[np.unique(np.linspace(0, len(falling) - 1, POINTS).round().astype(int))]
+    return Curves(
+        recall=recall[kept],
+        precision=precision[kept],
+        thresholds=grid,
+        precision_at=np.where(nothing, np.nan, precision[above]),
+        recall_at=recall[above],
+        F1_at=F1[above],
+        best_threshold=float((below + cuts[best]) / 2),
+        best_F1=float(F1[best]),
+    )

@@ -1,0 +1,130 @@
+"""The report in a real browser: nothing fails, tables sort, pictures show, nothing is fetched."""
+
+import json
+import shutil
+
+import pytest
+from selenium import webdriver
+from selenium.webdriver.common.by import By
+from selenium.webdriver.support.select import Select
+from tests.reports import made_report
+
+from lcnet.report_page import ERRORS, write_report
+
+BROWSER = shutil.which("chromium") or shutil.which("google-chrome")
+DRIVER = shutil.which("chromedriver")
+pytestmark = pytest.mark.skipif(
+    not (BROWSER and DRIVER),
+    reason="needs chromium and chromedriver (Debian: apt-get install chromium chromium-driver)",
+)
+
+
+@pytest.fixture(scope="module")
+def browser():
+    options = webdriver.ChromeOptions()
+    options.binary_location = BROWSER
+    for flag in ("--headless=new", "--no-sandbox", "--disable-dev-shm-usage", "--disable-gpu"):
+        options.add_argument(flag)
+    options.add_argument("--window-size=1200,900")
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
+    driver = webdriver.Chrome(options, webdriver.ChromeService(DRIVER))
+    yield driver
+    driver.quit()
+
+
+@pytest.fixture(scope="module")
+def opened(browser, tmp_path_factory):
+    """The browser with a report open."""
+    folder = tmp_path_factory.mktemp("report")
+    write_report(folder / "report.html", made_report(folder))
+    browser.get((folder / "report.html").as_uri())
+    return browser
+
+
+def column(opened, number: int) -> list[str]:
+    cells = opened.find_elements(By.CSS_SELECTOR, f"#labels tbody td:nth-child({number})")
+    return [cell.text for cell in cells]
+
+
+def test_it_opens_without_an_error_and_fetches_nothing(opened):
+    events = [json.loads(entry["message"])["message"] for entry in opened.get_log("performance")]
+    wanted = [
+        event["params"]["request"]["url"]
+        for event in events
+        if event["method"] == "Network.requestWillBeSent"
+    ]
+    assert opened.current_url in wanted
+    assert [url for url in wanted if url != opened.current_url and url[:5] != "data:"] == []
+    assert opened.get_log("browser") == []
+
+
+def test_every_picture_shows(opened):
+    pictures = opened.find_elements(By.TAG_NAME, "img")
+    assert len(pictures) > ERRORS
+    for picture in pictures:
+        assert int(picture.get_property("naturalWidth")) > 0
+        assert picture.is_displayed()
+    for drawing in opened.find_elements(
+        By.CSS_SELECTOR, "#confusion svg, #learning svg, #graph svg"
+    ):
+        box = drawing.rect
+        assert box["width"] > 100 and box["height"] > 100
+        assert drawing.find_elements(By.TAG_NAME, "path")
+
+
+def test_a_table_sorts_up_and_down_with_empty_cells_last(opened):
+    by_name = opened.find_element(By.CSS_SELECTOR, "#labels th:nth-child(1) button")
+    by_name.click()
+    assert column(opened, 1) == ["cat", "dog", "lamp", "sofa"]
+    header = opened.find_element(By.CSS_SELECTOR, "#labels th:nth-child(4) button")
+    header.click()
+    down = column(opened, 4)
+    numbers = [float(text) for text in down[:-1]]
+    assert numbers == sorted(numbers, reverse=True)
+    assert down[-1] == "\N{EN DASH}"
+    assert header.find_element(By.XPATH, "..").get_attribute("aria-sort") == "descending"
+    header.click()
+    assert column(opened, 4) == [*reversed(down[:-1]), down[-1]]
+    by_name.click()
+    assert column(opened, 1) == ["cat", "dog", "lamp", "sofa"]
+    assert opened.get_log("browser") == []
+
+
+def test_a_label_s_curves_are_shown_by_list_and_by_link(opened):
+    def shown() -> list[str]:
+        panels = opened.find_elements(By.CLASS_NAME, "panel")
+        return [panel.get_attribute("id") for panel in panels if panel.is_displayed()]
+
+    assert shown() == ["together"]
+    Select(opened.find_element(By.ID, "picker")).select_by_visible_text("dog")
+    assert shown() == ["label-1"]
+    opened.find_element(By.LINK_TEXT, "sofa").click()
+    assert shown() == ["label-2"]
+    assert len(opened.find_elements(By.CSS_SELECTOR, "#label-2 svg")) == 3
+    assert opened.get_log("browser") == []
+
+
+def test_a_matrix_says_the_cell_under_the_mouse(opened):
+    matrix = opened.find_element(By.CSS_SELECTOR, "#confusion .matrix")
+    drawing = matrix.find_element(By.TAG_NAME, "svg")
+    opened.execute_script("arguments[0].scrollIntoView({block: 'center'})", drawing)
+    cell, margin = (int(drawing.get_attribute(f"data-{name}")) for name in ("cell", "margin"))
+    box = drawing.rect
+    x = margin + 1.5 * cell - box["width"] / 2
+    y = margin + 0.5 * cell - box["height"] / 2
+    action = webdriver.ActionChains(opened)
+    action.move_to_element_with_offset(drawing, int(x), int(y)).perform()
+    said = matrix.find_element(By.CLASS_NAME, "said").text
+    assert "pictures with cat, dog is present in" in said
+    assert "{" not in said and "undefined" not in said
+
+
+def test_without_a_script_all_of_it_stands_open(browser, tmp_path):
+    write_report(tmp_path / "report.html", made_report(tmp_path))
+    plain = (tmp_path / "report.html").read_text().replace("<script>", "<script type='text/x'>")
+    (tmp_path / "plain.html").write_text(plain)
+    browser.get((tmp_path / "plain.html").as_uri())
+    panels = browser.find_elements(By.CLASS_NAME, "panel")
+    assert len(panels) == 4
+    assert all(panel.is_displayed() for panel in panels)
+    assert not browser.find_element(By.ID, "picker").is_displayed()
