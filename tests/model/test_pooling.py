@@ -1,30 +1,30 @@
-import pytest
 import torch
 
 from lcnet.model.pooling import Pooling
 
 
-@pytest.mark.parametrize("tiles", [False, True])
-def test_a_label_gets_its_mean_score_and_its_attended_one(tiles):
+def test_each_group_of_views_has_a_mean_and_an_attended_score_of_its_own():
     torch.manual_seed(0)
-    part = Pooling(3, 6, tiles=tiles)
-    for weight in part.parameters():
-        torch.nn.init.normal_(weight)
-    views = 5 if tiles else 1
-    maps = torch.randn(2, views, 6, 2, 4)
+    part = Pooling(3, 6, tiles=True)
+    for group in (part.whole, part.tiles):
+        torch.nn.init.normal_(group.weight)
+        torch.nn.init.normal_(group.attended)
+    maps = torch.randn(2, 5, 6, 2, 4)
     logits = part(maps)
     for image in range(2):
         for label in range(3):
-            scores = []
-            for view in range(views):
-                classifier = part.weight[label]
-                if tiles and view == 4:
-                    classifier = classifier + part.whole[label]
-                for row in range(2):
-                    scores += [classifier @ maps[image, view, :, row, place] for place in range(4)]
-            scores = torch.stack(scores)
-            shares = scores.exp() / scores.exp().sum()
-            expected = scores.mean() + part.attended[label] * (shares * scores).sum()
+            expected = 0.0
+            for group, views in ((part.tiles, range(4)), (part.whole, (4,))):
+                scores = torch.stack(
+                    [
+                        group.weight[label] @ maps[image, view, :, row, column]
+                        for view in views
+                        for row in range(2)
+                        for column in range(4)
+                    ]
+                )
+                shares = scores.exp() / scores.exp().sum()
+                expected += scores.mean() + group.attended[label] * (shares * scores).sum()
             torch.testing.assert_close(logits[image, label], expected)
 
 

@@ -7,10 +7,10 @@
 | label tokens, graph nodes       | standard normal, the scale that layer norms keep             |
 | graph attention scale           | 0.1, so that the adjacency starts close to the prior         |
 | mapping vectors                 | normal with variance 1 / width: logits start near their bias;|
-|                                 | beside pooling a tenth of that, so that the decoder corrects |
+|                                 | beside pooling a tenth of it, so that it is not drowned out  |
 | mapping bias                    | log odds of the label's share in training, within [-4, 4];   |
 |                                 | their mean where one bias serves all labels                  |
-| pooling: classifier             | normal with variance 1 / channels; 0 for the whole's own     |
+| pooling: classifiers            | normal with deviation 0.01                                   |
 | pooling: weight of attended     | 0.1, CSRA's lambda on VOC                                    |
 | released graph: nodes           | the label tokens                                             |
 | released graph: attentions      | torch's own start; Xavier's makes row sums negative          |
@@ -23,7 +23,7 @@ from lcnet.model.backbone import Backbone
 from lcnet.model.graph import LabelGraph
 from lcnet.model.head import Mapping
 from lcnet.model.labels import LabelTokens
-from lcnet.model.pooling import Pooling
+from lcnet.model.pooling import Attended
 from lcnet.model.released import ReleasedGraph
 
 
@@ -33,8 +33,7 @@ def initialize(model: nn.Module, *, shares: Tensor | None = None) -> None:
     `shares` (L, from 0 to 1) are how often each label is present; without them biases start at 0.
     """
     own = _own_parts(model)
-    # With a pooled path beside it the decoder only corrects, and is not to lead at first.
-    leads = not any(isinstance(part, Pooling) for part in own)
+    beside_pooling = any(isinstance(part, Attended) for part in own)
     for part in own:
         match part:
             case nn.Linear():
@@ -51,14 +50,12 @@ def initialize(model: nn.Module, *, shares: Tensor | None = None) -> None:
                     nn.init.normal_(part.nodes)
                 if part.learn:
                     nn.init.constant_(part.scale, 0.1)
-            case Pooling():
-                nn.init.normal_(part.weight, std=part.weight.shape[-1] ** -0.5)
+            case Attended():
+                nn.init.normal_(part.weight, std=0.01)
                 nn.init.constant_(part.attended, 0.1)
-                if part.whole is not None:
-                    nn.init.zeros_(part.whole)
             case Mapping():
                 deviation = part.weight.shape[-1] ** -0.5
-                nn.init.normal_(part.weight, std=deviation if leads else 0.1 * deviation)
+                nn.init.normal_(part.weight, std=0.1 * deviation if beside_pooling else deviation)
                 start_at_shares(part.bias, shares)
     for graph in model.modules():
         if isinstance(graph, ReleasedGraph):
