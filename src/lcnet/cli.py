@@ -77,12 +77,7 @@ def train(arguments: Namespace) -> int:
 
 def evaluate_parser() -> ArgumentParser:
     """The flags of `lcnet evaluate`."""
-    parser = Parser()
-    parser.add_argument("model", type=Path, help="Run folder, or model folder with --data flags.")
-    parser.add_argument(
-        "--split", default="", help="Split; the protocol's or data.test if not given."
-    )
-    parser.add_argument("--root", default="", help="Folder of the data set, if it has moved.")
+    parser = _measuring_parser(split="Split; the protocol's or data.test if not given.")
     parser.add_argument(
         "--protocol",
         default="",
@@ -94,9 +89,6 @@ def evaluate_parser() -> ArgumentParser:
         help="One threshold for all labels; the protocol's or the model's own if not given.",
     )
     parser.add_argument(
-        "--batch_size", type=int | None, help="Pictures at a time; as in the run if not given."
-    )
-    parser.add_argument(
         "--out", type=Path | None, help="JSON file to write; MODEL/metrics.json if not given."
     )
     parser.add_argument(
@@ -104,7 +96,6 @@ def evaluate_parser() -> ArgumentParser:
         action="store_true",
         help="Add 95 %% intervals of mAP, CF1 and OF1 over images (1,000 resamples).",
     )
-    _add_data(parser)
     return parser
 
 
@@ -128,22 +119,13 @@ def evaluate(arguments: Namespace) -> int:
 
 def report_parser() -> ArgumentParser:
     """The flags of `lcnet report`."""
-    parser = Parser()
-    parser.add_argument("model", type=Path, help="Run folder, or model folder with --data flags.")
-    parser.add_argument(
-        "--split", default="", help="Split; the protocol's or data.test if not given."
-    )
-    parser.add_argument("--root", default="", help="Folder of the data set, if it has moved.")
+    parser = _measuring_parser(split="Split; the protocol's or data.test if not given.")
     parser.add_argument(
         "--protocol", default="", help=f"Measure as published: {', '.join(PROTOCOLS)}."
     )
     parser.add_argument(
-        "--batch_size", type=int | None, help="Pictures at a time; as in the run if not given."
-    )
-    parser.add_argument(
         "--out", type=Path | None, help="HTML file to write; MODEL/report.html if not given."
     )
-    _add_data(parser)
     return parser
 
 
@@ -165,8 +147,7 @@ def report(arguments: Namespace) -> int:
 
 def calibrate_parser() -> ArgumentParser:
     """The flags of `lcnet calibrate`."""
-    parser = Parser()
-    parser.add_argument("model", type=Path, help="Run folder, or model folder with --data flags.")
+    parser = _measuring_parser(split="Split to fit to; data.val if not given.")
     parser.add_argument(
         "--goal",
         choices=["f1", "precision", "recall"],
@@ -190,15 +171,9 @@ def calibrate_parser() -> ArgumentParser:
         default=10.0,
         help="Present pictures at which a label's own threshold weighs as much as the common one.",
     )
-    parser.add_argument("--split", default="", help="Split to fit to; data.val if not given.")
-    parser.add_argument("--root", default="", help="Folder of the data set, if it has moved.")
-    parser.add_argument(
-        "--batch_size", type=int | None, help="Pictures at a time; as in the run if not given."
-    )
     parser.add_argument(
         "--reset", action="store_true", help="Back to thresholds of 0.5 and plain probabilities."
     )
-    _add_data(parser)
     return parser
 
 
@@ -221,6 +196,19 @@ def calibrate(arguments: Namespace) -> int:
         batch_size=arguments.batch_size,
     )
     return 0
+
+
+def _measuring_parser(*, split: str) -> Parser:
+    """The flags of a model and the pictures that it is to be measured on."""
+    parser = Parser()
+    parser.add_argument("model", type=Path, help="Run folder, or model folder with --data flags.")
+    parser.add_argument("--split", default="", help=split)
+    parser.add_argument("--root", default="", help="Folder of the data set, if it has moved.")
+    parser.add_argument(
+        "--batch_size", type=int | None, help="Pictures at a time; as in the run if not given."
+    )
+    _add_data(parser)
+    return parser
 
 
 def _add_data(parser: ArgumentParser) -> None:
