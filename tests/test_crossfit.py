@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 from scipy.special import expit
 
-from lcnet.crossfit import Fitted, fit, to_probabilities
+from lcnet.calibration import to_probabilities
+from lcnet.crossfit import Fitted, fit
 from lcnet.errors import DataError
 from lcnet.metrics import Rates, predict_at, rates
 from lcnet.thresholds import Goal

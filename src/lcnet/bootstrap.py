@@ -18,6 +18,8 @@ from lcnet.metrics import (
 
 LEVEL = 95
 """Of all intervals, in percent."""
+RESAMPLES = 1000
+"""So many times images are drawn anew."""
 
 
 @dataclass(frozen=True)
@@ -40,7 +42,7 @@ def intervals(
     *,
     threshold: float | Floats,
     formula: ApFormula = "step",
-    resamples: int = 1000,
+    resamples: int = RESAMPLES,
     seed: int = 0,
 ) -> dict[str, Interval]:
     """The mAP, CF1 and OF1 of one model, 0 to 100, each with its 95 % interval.
@@ -78,7 +80,7 @@ def paired_difference(
     theirs: Sequence[Floats],
     targets: Targets,
     *,
-    resamples: int = 1000,
+    resamples: int = RESAMPLES,
     seed: int = 0,
     statistic: Callable[[Floats, Targets], float] = mean_ap,
 ) -> Interval:

@@ -9,10 +9,10 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from lcnet.calibration import Method
+from lcnet.calibration import Method, to_probabilities
 from lcnet.checkpoint import read_info, write_info
 from lcnet.config import Data
-from lcnet.crossfit import FOLDS, Fitted, fit, to_probabilities
+from lcnet.crossfit import FOLDS, Fitted, fit
 from lcnet.data.readers import load_split_for
 from lcnet.errors import ConfigError
 from lcnet.evaluate import data_set, score_split
@@ -59,8 +59,7 @@ def calibrate(
         raise ConfigError(f"--shrinkage: expected 0 or more, got {shrinkage:g}. Correct it.")
     goal = goal or Goal()
     info = read_info(run)
-    data, usual_batch_size = data_set(run, data)
-    data = replace(data, root=root or data.root)
+    data, usual_batch_size = data_set(run, data, root)
     name = split or data.val
     if not name:
         raise ConfigError("--split: expected a split, and data.val is empty. Set --split.")
@@ -79,7 +78,7 @@ def calibrate(
         calibration=replace(fitted.calibration, source=source),
     )
     worth = {
-        "at 0.5": _worth(to_probabilities(logits, None), np.array(0.5), targets),
+        "at 0.5": _worth(to_probabilities(logits), np.array(0.5), targets),
         "fitted": _worth(
             to_probabilities(logits, fitted.calibration),
             np.array(fitted.thresholds.values),
@@ -134,8 +133,10 @@ def _worth(probabilities: Floats, threshold: Floats, targets: Targets) -> dict[s
 def _numbers(found: Rates, probabilities: Floats, targets: Targets) -> dict[str, float]:
     """The rates, ECE and Brier under their names, rounded to 4 and 6 digits."""
     calibration = calibration_scores(probabilities, targets)
-    of_rates = {name: round(value, 4) for name, value in asdict(found).items()}
-    return {**of_rates, "ECE": round(calibration.ECE, 4), "Brier": round(calibration.Brier, 6)}
+    return {
+        **{name: round(value, 4) for name, value in asdict(found).items()},
+        **calibration.headline(),
+    }
 
 
 # What is printed

@@ -55,6 +55,13 @@ def probabilities(logits: Tensor, calibration: Calibration | None = None) -> Ten
     return logits.sigmoid()
 
 
+def to_probabilities(
+    logits: NDArray[np.floating], calibration: Calibration | None = None
+) -> NDArray[np.float32]:
+    """What `probabilities` makes of logits (N x L) in NumPy: N x L, float32, 0 to 1."""
+    return probabilities(torch.from_numpy(logits), calibration).numpy()
+
+
 def fit_calibration(
     logits: NDArray[np.floating], targets: NDArray[np.integer], method: Method
 ) -> Calibration:

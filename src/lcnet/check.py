@@ -213,8 +213,8 @@ def _splits_table(report: Report) -> Table:
             checked.split.name,
             ", ".join(checked.roles),
             f"{len(checked.split):,}",
-            f"{checked.labels_a_picture:.2f}",
-            f"{100 * checked.unknown_share:.1f} %",
+            f"{checked.statistics.labels_a_picture:.2f}",
+            f"{100 * checked.statistics.unknown_share:.1f} %",
             report.sizes(checked),
         )
     return table

@@ -73,6 +73,10 @@ class ModelInfo:
             "statistics": self.statistics.to_dict() if self.statistics else None,
         }
 
+    def to_json(self) -> str:
+        """The text of model.json."""
+        return json.dumps(self.to_dict(), indent=1, ensure_ascii=False)
+
     @classmethod
     def from_dict(cls, fields: Mapping[str, Any]) -> "ModelInfo":
         """The info that `to_dict` wrote."""
@@ -97,19 +101,17 @@ class ModelInfo:
 def save_model(folder: Path, model: Classifier, info: ModelInfo) -> None:
     """Write a model folder; a file is whole before it takes the place of an older one."""
     weights = {name: tensor.contiguous().cpu() for name, tensor in model.state_dict().items()}
-    text = json.dumps(info.to_dict(), indent=1, ensure_ascii=False)
     with (
         written_whole(folder / "model.json") as description,
         written_whole(folder / "model.safetensors") as tensors,
     ):
         save_file(weights, tensors)
-        description.write_text(text, encoding="utf-8")
+        description.write_text(info.to_json(), encoding="utf-8")
 
 
 def write_info(path: Path, info: ModelInfo) -> None:
     """Change what is said of the model in a model or run folder, and leave its weights alone."""
-    text = json.dumps(info.to_dict(), indent=1, ensure_ascii=False)
-    write_text(find_model(path) / "model.json", text)
+    write_text(find_model(path) / "model.json", info.to_json())
 
 
 def is_model(path: Path) -> bool:

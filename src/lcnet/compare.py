@@ -13,10 +13,10 @@ import torch
 import yaml
 
 from lcnet.bootstrap import Interval, mean_ap, paired_difference
+from lcnet.calibration import to_probabilities
 from lcnet.callbacks import read_history
 from lcnet.checkpoint import load_model, read_info
 from lcnet.config import SECTIONS, Config, parse_config
-from lcnet.crossfit import to_probabilities
 from lcnet.data.readers import load_split
 from lcnet.errors import ConfigError, reason_of
 from lcnet.evaluate import score_split
@@ -66,8 +66,8 @@ def compare(
 
     Each tries every learning rate with the first seed and keeps the one that is best in validation;
     the other seeds then use it. Finished runs in `out` are not repeated. The test split is looked
-    at only for the rows. `jobs` runs are trained at a time, and then a row's
-    minutes are those of a share of the machine.
+    at only for the rows. `jobs` runs are trained at a time, and then a row's minutes are those
+    of a share of the machine.
 
     Raises ConfigError if there is nothing to compare or a setting does not exist.
     """
@@ -209,7 +209,7 @@ def _predictions(run: Path) -> tuple[np.ndarray, np.ndarray]:
     logits, found = score_split(
         run, split, info, config.data, config.train.batch_size, quiet=True, use_cache=True
     )
-    probabilities = to_probabilities(logits, None)
+    probabilities = to_probabilities(logits)
     with written_whole(file) as unfinished, unfinished.open("wb") as opened:
         np.savez_compressed(opened, probabilities=probabilities, targets=found)
     return probabilities, found

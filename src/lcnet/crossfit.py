@@ -3,12 +3,11 @@
 from dataclasses import dataclass, replace
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
-from lcnet.calibration import Calibration, Method, fit_calibration, probabilities
+from lcnet.calibration import Calibration, Method, fit_calibration, to_probabilities
 from lcnet.errors import DataError
-from lcnet.metrics import Flags, Floats, Rates, Targets, predict_at, rates
+from lcnet.metrics import Flags, Rates, Targets, predict_at, rates
 from lcnet.thresholds import SHRINKAGE, Goal, Thresholds, fit_thresholds
 
 FOLDS = 5
@@ -62,9 +61,10 @@ def fit(
     for number in range(part.max() + 1):
         out = part == number
         calibration = fit_calibration(logits[~out], targets[~out], method)
-        seen, values[out] = (to_probabilities(logits[rows], calibration) for rows in (~out, out))
+        found = to_probabilities(logits, calibration)
+        values[out] = found[out]
         for flags, aim in zip(predicted, aims, strict=True):
-            fitted = fit_thresholds(seen, targets[~out], aim, shrinkage=shrinkage)
+            fitted = fit_thresholds(found[~out], targets[~out], aim, shrinkage=shrinkage)
             flags[out] = predict_at(values[out], np.array(fitted.values))
     place, reached = _choose(goal, expected := [rates(flags, targets) for flags in predicted])
     calibration = fit_calibration(logits, targets, method)
@@ -78,11 +78,6 @@ def fit(
         expected=expected[place],
         expected_probabilities=values,
     )
-
-
-def to_probabilities(logits: NDArray[np.floating], calibration: Calibration | None) -> Floats:
-    """The probabilities of logits (N x L each), as evaluation and prediction compute them."""
-    return probabilities(torch.from_numpy(logits), calibration).numpy()
 
 
 def _aims(goal: Goal) -> list[Goal]:

@@ -14,8 +14,8 @@ from rich.table import Table
 from rich.text import Text
 from torch import Tensor
 
-from lcnet.bootstrap import LEVEL, Interval, intervals
-from lcnet.calibration import Calibration, probabilities
+from lcnet.bootstrap import LEVEL, RESAMPLES, Interval, intervals
+from lcnet.calibration import Calibration, to_probabilities
 from lcnet.checkpoint import ModelInfo, load_model, read_info
 from lcnet.config import Config, Data
 from lcnet.data.dataset import ImageLabels, Split
@@ -52,6 +52,16 @@ class Measured:
     """N x L: 1, 0 and -1 (unknown)."""
     verification: Verification
 
+    def intervals(self, resamples: int = RESAMPLES) -> dict[str, Interval]:
+        """Those of mAP, CF1 and OF1, see `bootstrap.intervals`."""
+        return intervals(
+            self.probabilities,
+            self.targets,
+            threshold=np.array(self.verification.threshold),
+            formula=self.verification.ap_formula,
+            resamples=resamples,
+        )
+
 
 def evaluate(
     run: Path,
@@ -64,7 +74,6 @@ def evaluate(
     batch_size: int | None = None,
     out: Path | None = None,
     with_intervals: bool = False,
-    use_cache: bool = False,
     quiet: bool = False,
 ) -> Verification:
     """The metrics of a model on a split; printed unless `quiet`, and written to `out`.
@@ -79,7 +88,6 @@ def evaluate(
         batch_size: images at a time; by default the run's, or `BATCH_SIZE`.
         out: by default metrics.json in the folder.
         with_intervals: also print and write 95 % intervals of mAP, CF1 and OF1, see `bootstrap`.
-        use_cache: take features that the run keeps (`train.cache_features`), as training did.
         quiet: print nothing.
 
     Raises CheckpointError if the model cannot be read, DataError if the data cannot, ConfigError
@@ -93,23 +101,15 @@ def evaluate(
         data=data,
         protocol=protocol,
         batch_size=batch_size,
-        use_cache=use_cache,
         quiet=quiet,
     )
-    verification, ranges = measured.verification, {}
-    if with_intervals:
-        ranges = intervals(
-            measured.probabilities,
-            measured.targets,
-            threshold=np.array(verification.threshold),
-            formula=verification.ap_formula,
-        )
+    ranges = measured.intervals() if with_intervals else {}
     write_metrics(out or run / "metrics.json", measured, ranges)
     if not quiet:
         if measured.samples.labels != measured.info.labels:
             print("label names: the data set's, in its order, since the model knows none")
         _show(measured, ranges)
-    return verification
+    return measured.verification
 
 
 def measure(
@@ -124,12 +124,15 @@ def measure(
     use_cache: bool = False,
     quiet: bool = False,
 ) -> Measured:
-    """What `evaluate` measures, with the predictions behind it; nothing is written."""
+    """What `evaluate` measures, with the predictions behind it; nothing is written.
+
+    `use_cache` takes features that the run keeps (`train.cache_features`), as training did.
+    """
     chosen = _protocol(protocol)
     _check(threshold, batch_size)
     info = read_info(run)
-    data, usual_batch_size = data_set(run, data)
-    data = replace(_as_measured(data, chosen), root=root or data.root)
+    data, usual_batch_size = data_set(run, data, root)
+    data = _as_measured(data, chosen)
     name = split or (chosen.splits.get(data.format) if chosen else "") or data.test
     if not name:
         raise ConfigError("--split: expected a split, and data.test is empty. Set --split.")
@@ -147,7 +150,7 @@ def measure(
     )
     # Published work takes the plain sigmoid.
     calibration = None if chosen else info.calibration
-    found = probabilities(torch.from_numpy(logits), calibration).numpy()
+    found = to_probabilities(logits, calibration)
     verification = verify(
         found,
         targets,
@@ -202,17 +205,21 @@ def _check(threshold: float | None, batch_size: int | None) -> None:
         raise ConfigError(f"--batch_size: expected at least 1, got {batch_size}.")
 
 
-def data_set(run: Path, data: Data | None) -> tuple[Data, int]:
-    """The data set to measure on and the batch size, the run's where nothing else is said."""
+def data_set(run: Path, data: Data | None, root: str) -> tuple[Data, int]:
+    """The data set to measure on and the batch size, the run's where nothing else is said.
+
+    `root` is where the data set is now, or empty.
+    """
+    usual, batch_size = data, BATCH_SIZE
     if (run / "config.yaml").is_file():
         config = Config.load(run / "config.yaml")
-        return data or config.data, config.train.batch_size
-    if data is None:
+        usual, batch_size = data or config.data, config.train.batch_size
+    if usual is None:
         raise ConfigError(
             f"{run}: expected a run folder, or --data flags: without config.yaml it does not say "
             "what to measure on. Add --data.format and --data.root."
         )
-    return data, BATCH_SIZE
+    return replace(usual, root=root or usual.root), batch_size
 
 
 def _as_measured(data: Data, protocol: Protocol | None) -> Data:
@@ -254,7 +261,7 @@ def score_split(
         pictures = frozen_features(config, model, info, samples)
     loader = eval_loader(pictures, batch_size=batch_size, workers=0 if cached else data.workers)
     what = f"Evaluating {samples.name}, batches"
-    batches = loader if quiet else track(loader, what, len(loader))
+    batches = track(loader, what, len(loader), quiet=quiet)
     return score_batches(model, batches, cached=cached)
 
 
@@ -278,11 +285,11 @@ def score_batches(
 
 
 def predict_batches(
-    model: Classifier, batches: Iterable[tuple[Tensor, Tensor]], *, cached: bool = False
+    model: Classifier, batches: Iterable[tuple[Tensor, Tensor]]
 ) -> tuple[NDArray[np.float32], NDArray[np.int8]]:
-    """The uncalibrated probabilities and the targets of what `score_batches` takes."""
-    logits, targets = score_batches(model, batches, cached=cached)
-    return probabilities(torch.from_numpy(logits)).numpy(), targets
+    """The uncalibrated probabilities and the targets (N x L each) of batches of images."""
+    logits, targets = score_batches(model, batches)
+    return to_probabilities(logits), targets
 
 
 # What is printed

@@ -7,10 +7,9 @@ from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 
-import numpy as np
 import torch
 
-from lcnet.bootstrap import intervals
+from lcnet.bootstrap import RESAMPLES
 from lcnet.callbacks import read_history
 from lcnet.checkpoint import load_model
 from lcnet.config import Config, Data
@@ -22,9 +21,8 @@ from lcnet.model.graph import LabelGraph
 from lcnet.progress import tell
 from lcnet.report_page import Graph, Report, write_report
 
-RESAMPLES = 1000
-"""For the intervals, but fewer for large splits."""
 FEWEST_RESAMPLES = 200
+"""Of large splits; of others the intervals take as many as elsewhere."""
 LARGE = 200_000
 """Entries (pictures x labels) of a split from which on resamples are fewer."""
 PACKAGES = ("lcnet", "torch", "torchvision", "timm", "lightning", "numpy")
@@ -77,13 +75,7 @@ def report_on(run: Path, measured: Measured, file: Path) -> None:
         Report(
             name=run.resolve().name,
             measured=measured,
-            intervals=intervals(
-                measured.probabilities,
-                measured.targets,
-                threshold=np.array(measured.verification.threshold),
-                formula=measured.verification.ap_formula,
-                resamples=resamples,
-            ),
+            intervals=measured.intervals(resamples),
             resamples=resamples,
             statistics=statistics,
             history=read_history(run) if (run / "history.csv").is_file() else (),

@@ -2,6 +2,7 @@
 
 from collections.abc import Container, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from lcnet.config import SECTIONS, Config
 from lcnet.curves import Curves, curves
 from lcnet.data.statistics import Statistics
 from lcnet.evaluate import Measured, how_measured
-from lcnet.metrics import Floats, calibration_scores, predict_at
+from lcnet.metrics import Flags, Floats, calibration_scores, count_decisions, predict_at
 from lcnet.mistakes import Entry, company, strongest_pairs, worst_entries
 from lcnet.page import thumbnail, write_page
 
@@ -63,6 +64,18 @@ class Report:
     """What is left out, and why."""
     environment: Mapping[str, str]
 
+    @cached_property
+    def thresholds(self) -> list[float]:
+        """The threshold of each label."""
+        labels = len(self.measured.samples.labels)
+        return np.broadcast_to(self.measured.verification.threshold, labels).astype(float).tolist()
+
+    @cached_property
+    def predicted(self) -> Flags:
+        """Which labels are predicted, N x L."""
+        threshold = np.array(self.measured.verification.threshold)
+        return predict_at(self.measured.probabilities, threshold)
+
 
 def write_report(file: Path, report: Report) -> None:
     """Write the report as one HTML file with its style, script, pictures and charts inside."""
@@ -90,18 +103,6 @@ def write_report(file: Path, report: Report) -> None:
     )
 
 
-def _thresholds(report: Report) -> Floats:
-    """The threshold of each label, L."""
-    labels = len(report.measured.samples.labels)
-    return np.broadcast_to(np.array(report.measured.verification.threshold, float), labels)
-
-
-def _flags(report: Report) -> Any:
-    """Which labels are predicted, N x L."""
-    threshold = np.array(report.measured.verification.threshold)
-    return predict_at(report.measured.probabilities, threshold)
-
-
 def _commonest(report: Report, most: int) -> list[int]:
     """The labels with the most positives in the split, in the labels' order."""
     positives = (report.measured.targets == 1).sum(axis=0)
@@ -113,14 +114,13 @@ def _commonest(report: Report, most: int) -> list[int]:
 
 def _rows(report: Report, panels: Container[str]) -> list[dict[str, Any]]:
     """A row per label; what has no value is None."""
-    measured, predicted = report.measured, _flags(report)
-    targets, statistics = measured.targets, measured.info.statistics
-    hits = (predicted & (targets == 1)).sum(axis=0).tolist()
-    calls = (predicted & (targets >= 0)).sum(axis=0).tolist()
-    positives = (targets == 1).sum(axis=0).tolist()
+    measured, statistics = report.measured, report.measured.info.statistics
+    counts = count_decisions(report.predicted, measured.targets)
+    by_label = zip(
+        measured.samples.labels, *(column.astype(int).tolist() for column in counts), strict=True
+    )
     rows = []
-    for place, label in enumerate(measured.samples.labels):
-        hit, called, present = hits[place], calls[place], positives[place]
+    for place, (label, hit, called, present) in enumerate(by_label):
         rows.append(
             {
                 "label": label,
@@ -128,7 +128,7 @@ def _rows(report: Report, panels: Container[str]) -> list[dict[str, Any]]:
                 "training": statistics.positives[place] if statistics else None,
                 "positives": present,
                 "AP": measured.verification.ap[place],
-                "threshold": float(_thresholds(report)[place]),
+                "threshold": report.thresholds[place],
                 "precision": 100 * hit / called if called else None,
                 "recall": 100 * hit / present if present else None,
                 "F1": 200 * hit / (called + present) if present else None,
@@ -142,7 +142,7 @@ def _rows(report: Report, panels: Container[str]) -> list[dict[str, Any]]:
 
 def _panels(report: Report) -> Iterator[dict[str, Any]]:
     """Three charts for all labels together, and for each label with a positive."""
-    measured, thresholds = report.measured, _thresholds(report)
+    measured, thresholds = report.measured, report.thresholds
     chosen = _commonest(report, CURVE_LABELS)
     found = {
         label: curves(measured.probabilities[:, label], measured.targets[:, label])
@@ -151,7 +151,7 @@ def _panels(report: Report) -> Iterator[dict[str, Any]]:
     behind = [one for one in found.values() if one] if len(found) <= OVERLAID else []
     together = curves(measured.probabilities, measured.targets)
     assert together is not None  # measuring refuses a split without a positive
-    common = float(thresholds[0]) if len(set(thresholds.tolist())) == 1 else None
+    common = thresholds[0] if len(set(thresholds)) == 1 else None
     everything = slice(None)
     yield _panel(report, "all labels together", "together", everything, together, common, behind)
     for label, own in found.items():
@@ -162,7 +162,7 @@ def _panels(report: Report) -> Iterator[dict[str, Any]]:
                 f"label-{label}",
                 slice(label, label + 1),
                 own,
-                float(thresholds[label]),
+                thresholds[label],
             )
 
 
@@ -238,7 +238,7 @@ def _panel(
 def _company(report: Report) -> dict[str, Any]:
     """Co-predicted against co-occurring: the matrix and the strongest pairs."""
     labels, targets = report.measured.samples.labels, report.measured.targets
-    found = company(_flags(report), targets)
+    found = company(report.predicted, targets)
     chosen = _commonest(report, MATRIX_LABELS)
     inside = np.ix_(chosen, chosen)
     pictures = np.maximum(found.pictures, 1)
@@ -261,7 +261,7 @@ def _company(report: Report) -> dict[str, Any]:
 def _errors(report: Report) -> list[dict[str, Any]]:
     """The worst false positives and the worst false negatives, with their pictures."""
     measured = report.measured
-    found = worst_entries(measured.probabilities, _flags(report), measured.targets, ERRORS)
+    found = worst_entries(measured.probabilities, report.predicted, measured.targets, ERRORS)
     titles = (
         ("False positives", "marked absent, yet highly probable to the model"),
         ("False negatives", "marked present, yet improbable to the model"),
@@ -281,7 +281,7 @@ def _error(report: Report, entry: Entry) -> dict[str, Any]:
         "thumbnail": thumbnail(sample.path),
         "label": samples.labels[entry.label],
         "probability": entry.probability,
-        "threshold": float(_thresholds(report)[entry.label]),
+        "threshold": report.thresholds[entry.label],
         "path": str(sample.path.relative_to(root) if inside else sample.path.name),
         "source": sample.source.removeprefix(f"{root}/"),
         "present": [samples.labels[label] for label in np.flatnonzero(targets == 1)],
@@ -376,8 +376,8 @@ def _cardinality(splits: Mapping[str, Statistics]) -> list[dict[str, Any]]:
         {
             "split": name,
             "images": one.images,
-            "labels": sum(one.positives) / max(one.images, 1),
-            "unknown": 1 - sum(one.known) / max(one.images * len(one.known), 1),
+            "labels": one.labels_a_picture,
+            "unknown": one.unknown_share,
         }
         for name, one in splits.items()
     ]

@@ -170,10 +170,11 @@ def _load_splits(config: Config, labels: tuple[str, ...] | None = None) -> tuple
 
 def _check_absent(config: Config, training: Split, validation: Split) -> None:
     """Says which labels are nowhere known to be absent; raises DataError if all of them are not."""
-    never = labels_without_absent(training.targets())
+    targets = training.targets()
+    never = labels_without_absent(targets)
     names = ", ".join(training.labels[label] for label in never[:5]) + ", ..." * (len(never) > 5)
     if never.size and config.train.unknown == "ignore":
-        if not (training.targets() == NEGATIVE).any():
+        if not (targets == NEGATIVE).any():
             raise DataError(
                 f"{config.data.train}: no label is known to be absent in any picture, so that a "
                 "model which always says yes has no loss. Set --train.unknown weighted (for one "
@@ -205,7 +206,7 @@ def _fit(
     keep_best = KeepBest(run / "model", info)
     loaders = _loaders(config, model, info, training, validation)
     trainer = _trainer(config, run, keep_best)
-    learner = Learner(model, recipe, count_labels(training.targets()))
+    learner = Learner(model, recipe, info.statistics)
     _fit_quietly(trainer, learner, *loaders, checkpoint)
     tell(f"best validation mAP {keep_best.best:.1f}, epoch {keep_best.best_epoch + 1}")
     tell(f"run folder: {run}")

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import NamedTuple
 
@@ -63,17 +64,7 @@ class CheckedSplit:
     root: Path
     """Folder of the data set, from which pictures are named."""
 
-    @property
-    def labels_a_picture(self) -> float:
-        """How many labels a picture shows, on average."""
-        return float((self.split.targets() == POSITIVE).sum(axis=1).mean())
-
-    @property
-    def unknown_share(self) -> float:
-        """The share of unknown targets, 0 to 1."""
-        return float((self.split.targets() == UNKNOWN).mean())
-
-    @property
+    @cached_property
     def statistics(self) -> Statistics:
         """The counts of its labels."""
         return count_labels(self.split.targets())

@@ -33,6 +33,16 @@ class Statistics:
         known = np.array(self.known, dtype=np.float64)
         return np.array(self.positives, dtype=np.float64) / np.maximum(known, 1)
 
+    @property
+    def labels_a_picture(self) -> float:
+        """How many labels a picture shows, on average."""
+        return sum(self.positives) / max(self.images, 1)
+
+    @property
+    def unknown_share(self) -> float:
+        """The share of targets that are unknown, 0 to 1."""
+        return 1 - sum(self.known) / max(self.images * len(self.known), 1)
+
     def positive_weights(self, power: float, unknown_weight: float = 0.0) -> np.ndarray:
         """Per label, (absent / present)^power, by which its present entries can count more.
 

@@ -10,12 +10,20 @@ from lcnet.metrics.ap import ApFormula, average_precision
 from lcnet.metrics.by_image import ImageScores, RankingScores, image_scores, ranking_scores
 from lcnet.metrics.calibration_error import CalibrationScores, calibration_scores
 from lcnet.metrics.checks import Flags, Floats, Targets
-from lcnet.metrics.decisions import Rates, predict_at, predict_top, rates
+from lcnet.metrics.decisions import (
+    Decisions,
+    Rates,
+    count_decisions,
+    predict_at,
+    predict_top,
+    rates,
+)
 from lcnet.metrics.verification import Verification, verify
 
 __all__ = [
     "ApFormula",
     "CalibrationScores",
+    "Decisions",
     "Flags",
     "Floats",
     "ImageScores",
@@ -25,6 +33,7 @@ __all__ = [
     "Verification",
     "average_precision",
     "calibration_scores",
+    "count_decisions",
     "image_scores",
     "predict_at",
     "predict_top",

@@ -32,6 +32,10 @@ class CalibrationScores:
     reliability: tuple[Reliability, ...]
     """The bins that hold an entry, from low probabilities to high."""
 
+    def headline(self) -> dict[str, float]:
+        """ECE and Brier under their names, rounded to 4 and 6 digits as they are written."""
+        return {"ECE": round(self.ECE, 4), "Brier": round(self.Brier, 6)}
+
 
 def calibration_scores(
     probabilities: Floats, targets: Targets, *, bins: int = BINS

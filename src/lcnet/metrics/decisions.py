@@ -1,6 +1,7 @@
 """Which labels count as predicted, and precision, recall and F1 of those."""
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -64,6 +65,27 @@ class Rates:
     """Mean over labels of their F1, as in ASL, ML-Decoder and LCNet."""
 
 
+class Decisions(NamedTuple):
+    """How often each label is rightly predicted, predicted and present, of known entries: L each.
+
+    The counts are float64, exact to 2^53, so that divisions of them are too.
+    """
+
+    hits: NDArray[np.float64]
+    calls: NDArray[np.float64]
+    positives: NDArray[np.float64]
+
+
+def count_decisions(predicted: Flags, targets: Targets) -> Decisions:
+    """The counts of the predicted labels (N x L) against the targets."""
+    check_shapes(predicted, targets)
+    return Decisions(
+        (predicted & (targets == 1)).sum(axis=0, dtype=np.float64),
+        (predicted & (targets >= 0)).sum(axis=0, dtype=np.float64),
+        (targets == 1).sum(axis=0, dtype=np.float64),
+    )
+
+
 def rates(predicted: Flags, targets: Targets) -> Rates:
     """Precision, recall and F1 of the predicted labels (N x L) against the targets, in percent.
 
@@ -74,11 +96,7 @@ def rates(predicted: Flags, targets: Targets) -> Rates:
 
     Raises DataError if no label has a positive.
     """
-    check_shapes(predicted, targets)
-    # Counts are float64, exact to 2^53, so that the divisions below are too.
-    hits = (predicted & (targets == 1)).sum(axis=0, dtype=np.float64)
-    calls = (predicted & (targets >= 0)).sum(axis=0, dtype=np.float64)
-    positives = (targets == 1).sum(axis=0, dtype=np.float64)
+    hits, calls, positives = count_decisions(predicted, targets)
     counted = positives > 0
     if not counted.any():
         raise DataError(

@@ -54,8 +54,7 @@ class Verification:
             **_rounded(self.at_threshold),
             **_rounded(self.by_image),
             **_rounded(self.ranking),
-            "ECE": round(self.calibration.ECE, 4),
-            "Brier": round(self.calibration.Brier, 6),
+            **self.calibration.headline(),
             f"top{self.top_k}": _rounded(self.at_top),
             "AP": {
                 label: None if ap is None else round(ap, 4)

@@ -61,11 +61,11 @@ class LabelGraph(nn.Module):
 
     def start(self) -> Tensor:
         """The adjacency before anything is learned: L L, rows sum to 1."""
-        return (self.prior + PRIOR_FLOOR).log().softmax(dim=-1)
+        return self._log_prior().softmax(dim=-1)
 
     def adjacency(self) -> Tensor:
         """What each label (row) takes from each other (column): L L, rows sum to 1."""
-        logits = (self.prior + PRIOR_FLOOR).log()
+        logits = self._log_prior()
         if self.learn:
             nodes = self.features()
             query, key = (
@@ -74,6 +74,9 @@ class LabelGraph(nn.Module):
             )
             logits = logits + 10 * torch.tanh(self.scale) * (query @ key.T)
         return logits.softmax(dim=-1)
+
+    def _log_prior(self) -> Tensor:
+        return (self.prior + PRIOR_FLOOR).log()
 
 
 def feature_tokens(tokens: Tensor) -> Tensor:
