@@ -20,12 +20,13 @@ LAYERS = (
     {"report_page"},
     {"evaluate", "predict", "import_model", "check_page", "split"},
     {"callbacks", "frozen"},
-    {"learner", "checkpoint", "published.backbones"},
+    {"learner", "checkpoint", "memory", "published.backbones"},
     {"published.reading", "published.release", "published.rivals", "published.datasets"},
     {"published.naming", "published.flags", "published.settings"},
     {"data.findings"},
     {
         "model.build",
+        "model.fast",
         "data.readers",
         "data.loading",
         "data.transforms",
@@ -54,7 +55,7 @@ LAYERS = (
         "model.labels",
         "model.image_tokens",
     },
-    {"model.attention", "model.cvt"},
+    {"model.attention", "model.cvt", "model.folding"},
     {"data.rope"},
     {"data.coco", "data.voc", "data.table", "data.folder", "data.digits"},
     {

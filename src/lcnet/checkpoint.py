@@ -9,7 +9,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, overload
 
 import safetensors
 import torch
@@ -25,6 +25,7 @@ from lcnet.files import write_text, written_whole
 from lcnet.model.backbone import BackboneSpec
 from lcnet.model.build import build_model
 from lcnet.model.classifier import Classifier
+from lcnet.model.fast import FastClassifier
 
 FORMAT = 1
 """Version of the folder's layout."""
@@ -160,11 +161,18 @@ def read_info(path: Path) -> ModelInfo:
         ) from None
 
 
-def load_model(path: Path | str) -> Classifier:
+@overload
+def load_model(path: Path | str, *, optimize: Literal[False] = False) -> Classifier: ...
+@overload
+def load_model(path: Path | str, *, optimize: Literal[True]) -> FastClassifier: ...
+
+
+def load_model(path: Path | str, *, optimize: bool = False) -> Classifier | FastClassifier:
     """The trained model in a model or run folder, on the CPU and in evaluation mode.
 
-    No code from the folder runs and nothing is fetched. Raises CheckpointError if it cannot be read
-    or its weights do not fit its description.
+    `optimize` gives its fastest form in float32: a callable from images to the same logits, for
+    inference alone. No code from the folder runs and nothing is fetched. Raises CheckpointError if
+    it cannot be read or its weights do not fit its description.
     """
     folder, info = find_model(Path(path)), read_info(Path(path))
     file = folder / "model.safetensors"
@@ -184,7 +192,8 @@ def load_model(path: Path | str) -> Classifier:
             f"{file}: the weights cannot be used ({reason}). Copy the whole folder again, or save "
             "the model anew."
         ) from None
-    return model.eval().requires_grad_(False).to(memory_format=torch.channels_last)
+    model = model.eval().requires_grad_(False).to(memory_format=torch.channels_last)
+    return FastClassifier(model) if optimize else model
 
 
 def _vectors(weights: Mapping[str, Tensor], info: ModelInfo) -> Tensor | None:

@@ -134,6 +134,11 @@ def _check(
             section, _, setting = flag.partition(".")
             fields.setdefault(section, {})[setting] = value
         configs[name] = parse_config(fields, f"contestant {name!r}")
+        if configs[name].train.batch_size == "auto":
+            raise ConfigError(
+                f"contestant {name!r}: train.batch_size: auto would give contestants unequal "
+                "batches. Set a number."
+            )
     if not config.data.test:
         raise ConfigError("data.test: expected a split to compare on, got none. Set --data.test.")
     known = out / "comparison.yaml"
@@ -207,7 +212,7 @@ def _predictions(run: Path) -> tuple[np.ndarray, np.ndarray]:
     config, info = Config.load(run / "config.yaml"), read_info(run)
     split = load_split(config.data, config.data.test, info.labels)
     logits, found = score_split(
-        run, split, info, config.data, config.train.batch_size, quiet=True, use_cache=True
+        run, split, info, config.data, config.train.batch, quiet=True, use_cache=True
     )
     probabilities = to_probabilities(logits)
     with written_whole(file) as unfinished, unfinished.open("wb") as opened:
@@ -218,7 +223,7 @@ def _predictions(run: Path) -> tuple[np.ndarray, np.ndarray]:
 def _speed(model: torch.nn.Module, config: Config) -> float:
     """Images per second from tensor to logits, the median of a few batches."""
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    size = config.train.batch_size
+    size = config.train.batch
     images = torch.randn(size, 3, config.model.image_size, config.model.image_size, device=device)
     model, times = model.to(device).eval(), []
     with torch.inference_mode():

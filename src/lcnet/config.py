@@ -49,7 +49,8 @@ class Model:
     antialias: bool = True
     """Shrink views with antialiasing; the release does not."""
     view_chunk: int = 0
-    """Views that go through the backbone at a time, to save memory; 0 is all at once."""
+    """Views that go through the backbone at a time; 0 is all at once. Training then computes each
+    chunk twice and keeps nothing of it between, so that memory hardly grows with the crop level."""
     head: Literal["lcnet", "gap", "csra", "ml_gcn", "query2label", "ml_decoder"] = "lcnet"
     """What turns features into scores: LCNet, or a rival, whose sizes are those of its paper; the
     settings below are LCNet's."""
@@ -145,8 +146,9 @@ class Train:
 
     epochs: int = 20
     """Passes over the training split."""
-    batch_size: int = 32
-    """Images per step."""
+    batch_size: int | Literal["auto"] = 32
+    """Images per step; `auto` takes the most that fit in memory, up to 32, and accumulates the rest
+    of the 32, so that what is learned stays alike."""
     accumulate: int = 1
     """Steps whose gradients are summed before the weights move."""
     lr: float = 3e-4
@@ -189,6 +191,8 @@ class Train:
     """Side of the square cut out of half the training images, as a share of theirs; 0 is off."""
     precision: Literal["fp32", "bf16", "fp16"] = "fp32"
     """Arithmetic: float32, or mixed with bfloat16 or float16."""
+    compile: bool = False
+    """Compile the model with torch.compile: minutes at first, then faster steps."""
     early_stop: int = 0
     """Stop after this many epochs without a better validation mAP; 0 never stops early."""
     seed: int = 0
@@ -196,8 +200,14 @@ class Train:
 
     def __post_init__(self) -> None:
         _require_all(self, "train")
-        for name in ("epochs", "batch_size", "accumulate"):
+        for name in ("epochs", "accumulate"):
             _require(getattr(self, name) >= 1, f"train.{name}", "at least 1", getattr(self, name))
+        _require(
+            self.batch_size == "auto" or self.batch_size >= 1,
+            "train.batch_size",
+            "at least 1, or auto",
+            self.batch_size,
+        )
         _require(self.lr > 0, "train.lr", "above 0", self.lr)
         for name in (
             "backbone_lr_factor",
@@ -247,6 +257,12 @@ class Train:
                     getattr(self, name),
                 )
         _require(0 <= self.seed < 2**32, "train.seed", "0 to 4294967295", self.seed)
+
+    @property
+    def batch(self) -> int:
+        """Images per step of a recipe whose `batch_size` is a number, as that of every run is."""
+        assert self.batch_size != "auto"
+        return self.batch_size
 
     def weight_of_unknown(self, labels: int) -> float:
         """How much an unknown entry counts as an absent one, 0 to 1, with so many labels.

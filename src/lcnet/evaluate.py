@@ -213,7 +213,7 @@ def data_set(run: Path, data: Data | None, root: str) -> tuple[Data, int]:
     usual, batch_size = data, BATCH_SIZE
     if (run / "config.yaml").is_file():
         config = Config.load(run / "config.yaml")
-        usual, batch_size = data or config.data, config.train.batch_size
+        usual, batch_size = data or config.data, config.train.batch
     if usual is None:
         raise ConfigError(
             f"{run}: expected a run folder, or --data flags: without config.yaml it does not say "

@@ -28,7 +28,7 @@ def frozen_features(
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     kind = {"fp32": None, "bf16": torch.bfloat16, "fp16": torch.float16}[recipe.precision]
     pictures = ImageLabels(split, eval_transform(info.preprocessing))
-    loader = eval_loader(pictures, batch_size=recipe.batch_size, workers=config.data.workers)
+    loader = eval_loader(pictures, batch_size=recipe.batch, workers=config.data.workers)
     model = model.to(device).eval()
 
     weights = model.backbone.state_dict()

@@ -38,6 +38,8 @@ class Learner(lightning.LightningModule):
         self.register_buffer("positive_weight", weights, persistent=False)
         if recipe.backbone_lr_factor == 0:
             self.model.backbone.features.requires_grad_(False)
+        if recipe.compile:
+            self.model.compile()
         self.train()  # Lightning keeps each module in the mode it comes in
 
     def train(self, mode: bool = True) -> "Learner":
@@ -87,6 +89,20 @@ class Learner(lightning.LightningModule):
             return self.model.score(images.float()).float()
         return self.model(images)
 
+    def configure_gradient_clipping(
+        self,
+        optimizer: torch.optim.Optimizer,
+        gradient_clip_val: float | None = None,
+        gradient_clip_algorithm: str | None = None,
+    ) -> None:
+        """Clip to the recipe's norm, which the engine refuses in mixed precision if fused."""
+        if self.recipe.precision == "fp16":
+            super().configure_gradient_clipping(
+                optimizer, gradient_clip_val, gradient_clip_algorithm
+            )
+        elif gradient_clip_val:
+            torch.nn.utils.clip_grad_norm_(self.parameters(), gradient_clip_val)
+
     def configure_optimizers(self) -> Any:
         """AdamW on the model's own parameter groups, each with its peak rate."""
         groups = self.model.parameter_groups(
@@ -94,8 +110,9 @@ class Learner(lightning.LightningModule):
             backbone_lr_factor=self.recipe.backbone_lr_factor,
             weight_decay=self.recipe.weight_decay,
         )
-        # Not fused: in mixed precision the engine does not clip the gradients of a fused one.
-        optimizer = torch.optim.AdamW(groups, foreach=True)
+        # With float16 the engine's loss scaling clips no gradients of a fused optimizer.
+        fused = self.recipe.precision != "fp16"
+        optimizer = torch.optim.AdamW(groups, fused=fused)
         steps, warmup = int(self.trainer.estimated_stepping_batches), self.recipe.warmup
         schedule = torch.optim.lr_scheduler.OneCycleLR(
             optimizer,

@@ -38,6 +38,7 @@ from lcnet.files import is_free
 from lcnet.frozen import frozen_features
 from lcnet.import_model import Choices, Import, read_model
 from lcnet.learner import Learner
+from lcnet.memory import Memory, fitting_batch, training_memory
 from lcnet.model.backbone import describe_backbone
 from lcnet.model.build import build_model
 from lcnet.model.classifier import Classifier
@@ -82,6 +83,7 @@ def train(
             statistics=count_labels(splits[0].targets()),
         )
         config = replace(config, model=info.model)
+    config = _with_batch(config, model)
     if out.exists():
         shutil.rmtree(out)
     out.mkdir(parents=True)
@@ -191,6 +193,24 @@ def _check_absent(config: Config, training: Split, validation: Split) -> None:
         )
 
 
+def _with_batch(config: Config, model: Classifier) -> Config:
+    """The config with a number for a `batch_size` of auto."""
+    if config.train.batch_size != "auto":
+        return config
+    recipe = fitting_batch(config.train, _memory(config, model))
+    steps = f", {recipe.accumulate} of them a step" if recipe.accumulate > 1 else ""
+    tell(f"batch size {recipe.batch}{steps}")
+    return replace(config, train=recipe)
+
+
+def _memory(config: Config, model: Classifier) -> Memory:
+    """The estimate, with the model on the device where it will be trained."""
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    if config.train.backbone_lr_factor == 0:
+        model.backbone.features.requires_grad_(False)
+    return training_memory(model.to(device), config.train, config.model.image_size)
+
+
 def _fit(
     config: Config,
     run: Path,
@@ -203,6 +223,8 @@ def _fit(
 ) -> Path:
     recipe = config.train
     tell(_summary(config, model, training, validation))
+    if not recipe.cache_features:
+        tell(_memory(config, model).describe(recipe.batch))
     keep_best = KeepBest(run / "model", info)
     loaders = _loaders(config, model, info, training, validation)
     trainer = _trainer(config, run, keep_best)
@@ -243,9 +265,9 @@ def _loaders(
         workers = 0
     return (
         train_loader(
-            seen, batch_size=recipe.batch_size, workers=workers, seed=recipe.seed, shares=shares
+            seen, batch_size=recipe.batch, workers=workers, seed=recipe.seed, shares=shares
         ),
-        eval_loader(measured, batch_size=recipe.batch_size, workers=workers),
+        eval_loader(measured, batch_size=recipe.batch, workers=workers),
     )
 
 

@@ -1,3 +1,4 @@
+import copy
 import json
 from dataclasses import replace
 
@@ -95,6 +96,29 @@ def test_chunks_limit_how_many_views_pass_at_once():
     backbone.features.conv1.register_forward_pre_hook(lambda _, args: sizes.append(len(args[0])))
     backbone(torch.randn(7, 3, 32, 32))
     assert sizes == [3, 3, 1]
+
+
+@pytest.mark.parametrize("name", ["test_resnet", "test_vit", "test_efficientnet"])
+def test_chunks_are_computed_anew_in_training_with_equal_results(name):
+    size = 160 if name == "test_vit" else 32
+    backbone = build_backbone(describe_backbone(name, size)).train()
+    views, found = torch.randn(4, 3, size, size), []
+    for chunk in (0, 4):  # one chunk of all: batch norm sees the same
+        each = copy.deepcopy(backbone)
+        each.chunk = chunk
+        torch.manual_seed(1)
+        each(views).square().mean().backward()
+        gradients = {name: weight.grad for name, weight in each.named_parameters()}
+        found.append({**each.state_dict(), **gradients})
+    assert all(torch.equal(value, found[1][name]) for name, value in found[0].items())
+
+
+def test_chunks_keep_nothing_for_their_gradients_but_their_views():
+    backbone = build_backbone(describe_backbone("test_resnet", 32), chunk=2).train()
+    kept = []
+    with torch.autograd.graph.saved_tensors_hooks(lambda x: kept.append(x.shape), lambda x: x):
+        backbone(torch.randn(4, 3, 32, 32))
+    assert len(kept) <= 2
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,8 @@
 
 import difflib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, nullcontext
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,8 @@ import timm
 import torch
 from timm.data import IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD, resolve_data_config
 from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
+from torch.utils.checkpoint import checkpoint
 
 from lcnet.errors import ConfigError, reason_of
 from lcnet.model.cvt import CVT, build_cvt
@@ -143,10 +146,24 @@ class Backbone(nn.Module):
     def forward(self, views: Tensor) -> Tensor:
         """One feature map per view (N 3 h w): N C h' w'.
 
-        Chunks give equal results in evaluation; in training, batch norm sees a chunk at a time.
+        Chunks give equal results in evaluation. In training, batch norm sees a chunk at a time, and
+        what a chunk's layers computed is not kept for its gradients but computed anew, so that
+        memory hardly grows with the number of views (Chen et al. 2016, arXiv 1604.06174).
         """
-        chunks = views.split(self.chunk) if self.chunk else (views,)
-        return torch.cat([self._map(chunk) for chunk in chunks])
+        if not self.chunk:
+            return self._map(views)
+        return torch.cat([self._chunk(chunk) for chunk in views.split(self.chunk)])
+
+    def _chunk(self, views: Tensor) -> Tensor:
+        if not (torch.is_grad_enabled() and next(self.features.parameters()).requires_grad):
+            return self._map(views)
+        maps: Tensor = checkpoint(
+            self._map,
+            views,
+            use_reentrant=False,
+            context_fn=lambda: (nullcontext(), _statistics_kept(self.features)),
+        )
+        return maps
 
     def _map(self, views: Tensor) -> Tensor:
         features = self.features.forward_features(
@@ -158,6 +175,22 @@ class Backbone(nn.Module):
         elif getattr(self.features, "output_fmt", "NCHW") == "NCHW":
             return features
         return features.permute(0, 3, 1, 2)
+
+
+@contextmanager
+def _statistics_kept(features: nn.Module) -> Iterator[None]:
+    """Batch norms leave their running statistics alone, which a second pass would move again."""
+    norms = [part for part in features.modules() if isinstance(part, _BatchNorm)]
+    before = [(norm.momentum, norm.num_batches_tracked) for norm in norms]
+    for norm in norms:
+        norm.momentum = 0.0
+        if norm.num_batches_tracked is not None:
+            norm.num_batches_tracked = norm.num_batches_tracked.clone()
+    try:
+        yield
+    finally:
+        for norm, (momentum, batches) in zip(norms, before, strict=True):
+            norm.momentum, norm.num_batches_tracked = momentum, batches
 
 
 def build_backbone(spec: BackboneSpec, *, pretrained_from: str = "", chunk: int = 0) -> Backbone:

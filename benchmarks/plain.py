@@ -1,0 +1,74 @@
+"""The baseline of the speed tables: an LCNet as one would write it down from the description.
+
+Views go through the backbone one after the other, attention keeps its weights, tensors are
+contiguous float32, and a released layer exchanges even where nobody reads the result. It is made
+from a built model and shares its weights, so that both must give the same logits.
+"""
+
+import copy
+
+import torch
+from torch import Tensor, nn
+
+from lcnet.model.attention import Attention
+from lcnet.model.classifier import Classifier
+from lcnet.model.decoder import Decoder
+
+
+class PlainAttention(Attention):
+    """Softmax, weights and dropout written out."""
+
+    def forward(
+        self,
+        queries: Tensor,
+        memory: Tensor,
+        *,
+        query_place: Tensor | None = None,
+        key_place: Tensor | None = None,
+    ) -> Tensor:
+        """What each query (B Q D) gathers from the memory (B M D): B Q D."""
+        weights = self.weights(queries, memory, query_place=query_place, key_place=key_place)
+        weights = nn.functional.dropout(weights, self.dropout, self.training)
+        return self.out((weights @ self._split(self.value(memory))).transpose(1, 2).flatten(2))
+
+
+class PlainDecoder(Decoder):
+    """Each released layer reads and then exchanges, the last one too."""
+
+    def forward(self, labels: Tensor, image: Tensor, graph: Tensor | None) -> Tensor:
+        """The label tokens (B L D) after all layers: B L D."""
+        if not self.read_first:
+            return super().forward(labels, image, graph)
+        for number in range(self.depth):
+            layer = self._layer(number)
+            labels = layer.read(labels, image)
+            if layer.exchange is not None and graph is not None:
+                image, graph = layer.exchange(image, graph)
+        return labels
+
+
+class Plain(nn.Module):
+    """A copy of a model that computes in the plain way."""
+
+    def __init__(self, model: Classifier) -> None:
+        super().__init__()
+        self.model = copy.deepcopy(model).to(memory_format=torch.contiguous_format)
+        for part in self.model.modules():
+            if type(part) is Attention:
+                part.__class__ = PlainAttention
+            elif type(part) is Decoder:
+                part.__class__ = PlainDecoder
+
+    def forward(self, images: Tensor) -> Tensor:
+        """The logits (B L) of images (B 3 H W)."""
+        return self.score(self.maps(images))
+
+    def maps(self, images: Tensor) -> Tensor:
+        """The feature maps of all views: B V C h w."""
+        features = self.model.backbone.features
+        views = self.model.crops(images).unbind(1)
+        return torch.stack([features.forward_features(view.contiguous()) for view in views], 1)
+
+    def score(self, maps: Tensor) -> Tensor:
+        """The logits (B L) of maps (B V C h w)."""
+        return self.model.score(maps)

@@ -1,0 +1,138 @@
+"""How much memory training will take, and the batch that fits."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import psutil
+import torch
+from torch import Tensor
+
+from lcnet import config
+from lcnet.errors import ConfigError
+from lcnet.model.classifier import Classifier
+
+USABLE = 0.8
+"""Share of the free memory that a batch may fill; the rest is for what is not counted."""
+USUAL_BATCH = config.Train().batch
+"""Pictures behind a step of the optimizer, which `batch_size: auto` keeps."""
+
+
+@dataclass(frozen=True)
+class Memory:
+    """An estimate of what training needs, in bytes, and what there is."""
+
+    weights: int
+    """Weights, their gradients, the optimizer's two moments and the averaged copy."""
+    picture: int
+    """What is kept for the gradients, per picture of a batch."""
+    chunk: int
+    """What is computed anew for a chunk of views (`model.view_chunk`), whatever the batch."""
+    free: int
+    """Free on the device."""
+
+    def needs(self, batch: int) -> int:
+        """The estimate for a batch of so many pictures."""
+        return self.weights + batch * self.picture + self.chunk
+
+    def largest_batch(self) -> int:
+        """The most pictures that fit; 0 if not even one does."""
+        left = USABLE * self.free - self.weights - self.chunk
+        return max(0, int(left // self.picture))
+
+    def describe(self, batch: int) -> str:
+        """One line, and a warning where the estimate is more than there is."""
+        line = (
+            f"memory: about {_gib(self.needs(batch))} for batches of {batch} "
+            f"({_gib(self.weights)} of it for weights and optimizer), {_gib(self.free)} free"
+        )
+        if self.needs(batch) <= self.free:
+            return line
+        return (
+            f"warning: {line}. Set --train.batch_size auto, or --model.view_chunk "
+            "to compute views in chunks."
+        )
+
+
+def training_memory(model: Classifier, recipe: config.Train, image_size: int) -> Memory:
+    """What training a model on square images of a size will need, measured on two pictures.
+
+    One forward pass says what autograd keeps; nothing is learned from it. `model` is where it will
+    be trained, as is the free memory. Buffers of the layers' own arithmetic are not counted.
+    """
+    trainable = [weight for weight in model.parameters() if weight.requires_grad]
+    learned = sum(weight.nbytes for weight in trainable)
+    everything = sum(weight.nbytes for weight in model.parameters())
+    backbone = model.backbone
+    device = next(model.parameters()).device
+    images = torch.zeros(2, 3, image_size, image_size, device=device)
+    kind = {"fp32": None, "bf16": torch.bfloat16, "fp16": torch.float16}[recipe.precision]
+    with torch.autocast(device.type, kind, enabled=kind is not None):
+        kept = _kept(lambda: model(images), model)
+        chunk = 0
+        if backbone.chunk and recipe.backbone_lr_factor:
+            views = model.crops(images).flatten(0, 1)[: backbone.chunk]
+            whole, backbone.chunk = backbone.chunk, 0
+            chunk = _kept(lambda: backbone(views), model) * whole // len(views)
+            backbone.chunk = whole
+    return Memory(
+        weights=everything * (2 if recipe.ema_decay else 1) + 3 * learned,
+        picture=max(1, kept // 2),
+        chunk=chunk,
+        free=free_memory(device),
+    )
+
+
+def fitting_batch(recipe: config.Train, memory: Memory) -> config.Train:
+    """The recipe with `batch_size: auto` replaced by the largest batch that fits.
+
+    The pictures behind a step of the optimizer stay as many as with the usual batch size, spread
+    over more steps that are accumulated. Raises ConfigError if not even one picture fits.
+    """
+    wanted = USUAL_BATCH * recipe.accumulate
+    fits = memory.largest_batch()
+    if not fits:
+        raise ConfigError(
+            f"train.batch_size: not even one picture fits ({_gib(memory.needs(1))} needed, "
+            f"{_gib(memory.free)} free). Set --model.view_chunk 1, a smaller --model.view_size or "
+            "--model.crop_level."
+        )
+    batch = max(size for size in range(1, wanted + 1) if wanted % size == 0 and size <= fits)
+    return replace(recipe, batch_size=batch, accumulate=wanted // batch)
+
+
+def free_memory(device: torch.device) -> int:
+    """Free memory of a device in bytes."""
+    if device.type == "cuda":
+        free: int = torch.cuda.mem_get_info(device)[0]
+        return free
+    return int(psutil.virtual_memory().available)
+
+
+def _kept(forward: Callable[[], Tensor], model: Classifier) -> int:
+    """Bytes that autograd keeps of a forward pass, without the weights themselves."""
+    weights = {weight.untyped_storage().data_ptr() for weight in model.parameters()}
+    kept: dict[int, int] = {}
+
+    def note(tensor: Tensor) -> Tensor:
+        storage = tensor.untyped_storage()
+        if storage.data_ptr() not in weights:
+            kept[storage.data_ptr()] = storage.nbytes()
+        return tensor
+
+    was_training = model.training
+    state = torch.get_rng_state()
+    before = {name: value.clone() for name, value in model.named_buffers()}
+    model.train()
+    with torch.autograd.graph.saved_tensors_hooks(note, lambda tensor: tensor), torch.enable_grad():
+        result = forward()
+    total = sum(kept.values())
+    del result
+    model.train(was_training)
+    for name, value in model.named_buffers():
+        value.copy_(before[name])  # batch norms count what they see
+    torch.set_rng_state(state)
+    return total
+
+
+def _gib(size: float) -> str:
+    return f"{size / 2**30:.1f} GiB"
