@@ -39,7 +39,8 @@ class Learner(lightning.LightningModule):
         if recipe.backbone_lr_factor == 0:
             self.model.backbone.features.requires_grad_(False)
         if recipe.compile:
-            self.model.compile()
+            for part in self.model.children():
+                part.compile()
         self.train()  # Lightning keeps each module in the mode it comes in
 
     def train(self, mode: bool = True) -> "Learner":
@@ -55,17 +56,25 @@ class Learner(lightning.LightningModule):
         torch.manual_seed(int(np.random.SeedSequence(place).generate_state(1)[0]))
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
-        """The loss of a batch: images B 3 H W (or cached maps B V C h w) and targets B L."""
+        """The loss of a batch: images B 3 H W (or cached maps B V C h w) and targets B L.
+
+        It is the sum over the model's ways to its logits, each of which learns by itself.
+        """
         images, targets = batch
-        loss = asymmetric_loss(
-            self._logits(images),
-            targets,
-            gamma_neg=self.recipe.gamma_neg,
-            gamma_pos=self.recipe.gamma_pos,
-            clip=self.recipe.loss_clip,
-            unknown_weight=self.recipe.weight_of_unknown(targets.shape[1]),
-            positive_weight=self.positive_weight,
-        )
+        loss = torch.stack(
+            [
+                asymmetric_loss(
+                    logits.float(),
+                    targets,
+                    gamma_neg=self.recipe.gamma_neg,
+                    gamma_pos=self.recipe.gamma_pos,
+                    clip=self.recipe.loss_clip,
+                    unknown_weight=self.recipe.weight_of_unknown(targets.shape[1]),
+                    positive_weight=self.positive_weight,
+                )
+                for logits in self.model.ways(self._maps(images))
+            ]
+        ).sum()
         self.log("train/loss", loss, on_step=True, on_epoch=True, batch_size=len(images))
         return loss
 
@@ -81,13 +90,12 @@ class Learner(lightning.LightningModule):
             rank=self.global_rank,
             processes=self.trainer.world_size,
         )
-        self.verification.update(self._logits(images), targets, places)
+        logits = self.model.score(self._maps(images)).float()
+        self.verification.update(logits, targets, places)
 
-    def _logits(self, images: Tensor) -> Tensor:
-        """The logits (B L) of images, or of cached feature maps in their place."""
-        if self.recipe.cache_features:
-            return self.model.score(images.float()).float()
-        return self.model(images)
+    def _maps(self, images: Tensor) -> Tensor:
+        """The feature maps (B V C h w) of images, or the cached ones in their place."""
+        return images.float() if self.recipe.cache_features else self.model.maps(images)
 
     def configure_gradient_clipping(
         self,

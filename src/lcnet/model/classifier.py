@@ -32,6 +32,10 @@ class Classifier(nn.Module):
         """The head: the logits (B L) of feature maps (B V C h w)."""
         raise NotImplementedError
 
+    def ways(self, maps: Tensor) -> tuple[Tensor, ...]:
+        """The logits (B L each) that learn by a loss of their own; `score` is their mean."""
+        return (self.score(maps),)
+
     def undecayed(self) -> list[Tensor]:
         """Matrices of the head that weight decay would only shrink, such as label tokens."""
         return []

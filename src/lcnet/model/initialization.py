@@ -6,9 +6,8 @@
 | layer norms                     | weight 1, bias 0                                             |
 | label tokens, graph nodes       | standard normal, the scale that layer norms keep             |
 | graph attention scale           | 0.1, so that the adjacency starts close to the prior         |
-| mapping vectors                 | normal with variance 1 / width: logits start near their bias;|
-|                                 | beside pooling a tenth of it, so that it is not drowned out  |
-| mapping bias                    | log odds of the label's share in training, within [-4, 4];   |
+| mapping vectors                 | normal with variance 1 / width: logits start near their bias |
+| biases of mapping and pooling   | log odds of the label's share in training, within [-4, 4];   |
 |                                 | their mean where one bias serves all labels                  |
 | pooling: classifiers            | normal with deviation 0.01                                   |
 | pooling: weight of attended     | 0.1, CSRA's lambda on VOC                                    |
@@ -23,7 +22,7 @@ from lcnet.model.backbone import Backbone
 from lcnet.model.graph import LabelGraph
 from lcnet.model.head import Mapping
 from lcnet.model.labels import LabelTokens
-from lcnet.model.pooling import Attended
+from lcnet.model.pooling import Attended, Pooling
 from lcnet.model.released import ReleasedGraph
 
 
@@ -32,9 +31,7 @@ def initialize(model: nn.Module, *, shares: Tensor | None = None) -> None:
 
     `shares` (L, from 0 to 1) are how often each label is present; without them biases start at 0.
     """
-    own = _own_parts(model)
-    beside_pooling = any(isinstance(part, Attended) for part in own)
-    for part in own:
+    for part in _own_parts(model):
         match part:
             case nn.Linear():
                 nn.init.xavier_uniform_(part.weight)
@@ -54,8 +51,9 @@ def initialize(model: nn.Module, *, shares: Tensor | None = None) -> None:
                 nn.init.normal_(part.weight, std=0.01)
                 nn.init.constant_(part.attended, 0.1)
             case Mapping():
-                deviation = part.weight.shape[-1] ** -0.5
-                nn.init.normal_(part.weight, std=0.1 * deviation if beside_pooling else deviation)
+                nn.init.normal_(part.weight, std=part.weight.shape[-1] ** -0.5)
+                start_at_shares(part.bias, shares)
+            case Pooling():
                 start_at_shares(part.bias, shares)
     for graph in model.modules():
         if isinstance(graph, ReleasedGraph):

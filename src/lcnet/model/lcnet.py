@@ -72,12 +72,20 @@ class LCNet(Classifier):
 
     def score(self, maps: Tensor) -> Tensor:
         """The head: the logits (B L) of the feature maps of all views (B V C h w)."""
+        return torch.stack(self.ways(maps)).mean(dim=0)
+
+    def ways(self, maps: Tensor) -> tuple[Tensor, ...]:
+        """The decoder's logits (B L) and, where the model has it, those of pooling."""
+        decoded = self.decode(maps)
+        return (decoded,) if self.pooling is None else (decoded, self.pooling(maps))
+
+    def decode(self, maps: Tensor) -> Tensor:
+        """The figure: the logits (B L) of label, image and graph tokens, fused."""
         image = self.image_tokens(maps)  # B T D
         labels = self.label_tokens().expand(len(maps), -1, -1)  # B L D
         graph = None if self.graph is None else self.graph().expand(len(maps), -1, -1)  # B G D
         labels = self.decoder(labels, image, graph)  # B L D
-        logits: Tensor = self.mapping(labels)  # B L
-        return logits if self.pooling is None else logits + self.pooling(maps)
+        return self.mapping(labels)  # B L
 
     @torch.inference_mode()
     def explain(self, images: Tensor) -> Explanation:

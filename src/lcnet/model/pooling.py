@@ -1,4 +1,4 @@
-"""A short way from features to scores, beside the decoder."""
+"""A short way from features to logits, beside the decoder."""
 
 import torch
 from torch import Tensor, nn
@@ -13,16 +13,20 @@ class Pooling(nn.Module):
     the mean, and the mean weighted by where the label seems to be (Zhu and Wu 2021, arXiv
     2108.02456, equations 2 to 5, with T = 1 and a_k for lambda). Tiles and whole image have
     classifiers of their own, and a_k is learned.
+
+    It learns by a loss of its own, and its logits and the decoder's are averaged: two ways that
+    err apart do better together than one sum that is trained as a whole (docs/method.md).
     """
 
     def __init__(self, labels: int, channels: int, *, tiles: bool) -> None:
         super().__init__()
         self.whole = Attended(labels, channels)
         self.tiles = Attended(labels, channels) if tiles else None
+        self.bias = nn.Parameter(torch.empty(labels))
 
     def forward(self, maps: Tensor) -> Tensor:
-        """What the views' feature maps (B V C h w, the whole image last) add to the logits: B L."""
-        logits: Tensor = self.whole(tokens_of(maps[:, -1:]))
+        """The logits (B L) of the views' feature maps (B V C h w, the whole image last)."""
+        logits: Tensor = self.whole(tokens_of(maps[:, -1:])) + self.bias
         return logits if self.tiles is None else logits + self.tiles(tokens_of(maps[:, :-1]))
 
 

@@ -1,0 +1,27 @@
+import torch
+
+from lcnet.config import Train
+from lcnet.learner import Learner
+from lcnet.losses import asymmetric_loss
+
+
+def test_each_way_to_the_logits_learns_by_a_loss_of_its_own(make_model):
+    recipe = Train(gamma_neg=2.0, loss_clip=0.1)
+    model = make_model(dropout=0.0)
+    learner = Learner(model, recipe)
+    learner.log = lambda *args, **kwargs: None
+    images, targets = torch.randn(4, 3, 64, 64), torch.randint(0, 2, (4, len(model.mapping.bias)))
+    loss = learner.training_step((images, targets), 0)
+    expected = sum(
+        asymmetric_loss(logits, targets, gamma_neg=2.0, gamma_pos=0.0, clip=0.1)
+        for logits in model.ways(model.maps(images))
+    )
+    torch.testing.assert_close(loss, expected)
+    loss.backward()
+    together = model.pooling.bias.grad.clone()
+    model.zero_grad()
+    alone = asymmetric_loss(
+        model.pooling(model.maps(images)), targets, gamma_neg=2.0, gamma_pos=0.0, clip=0.1
+    )
+    alone.backward()
+    torch.testing.assert_close(model.pooling.bias.grad, together)
