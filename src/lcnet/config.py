@@ -83,7 +83,8 @@ class Model:
     label_vectors: str = ""
     """Optional vectors of the labels: text (`name v1 v2 ...`) or .npy with a row per label."""
     pooling: bool = True
-    """Add to each score what the label's own attention pools from the features, as CSRA does."""
+    """Average the decoder's logits with those that each label's own attention pools from the
+    features, as CSRA does; both learn by a loss of their own."""
     position: bool = False
     """Add sine position codes to image tokens, by place in the image and size of the view."""
 

@@ -1,0 +1,116 @@
+"""How fast a training step is and how much memory it takes, against the plain baseline.
+
+    python -m benchmarks.training published     the released model at 896 px, crop level 2
+    python -m benchmarks.training levels        the default LCNet, crop levels 0 to 3
+
+Prints markdown tables. Both take the same images, loss and learning rate; the plain step is the
+plain model of benchmarks/plain.py with torch's usual AdamW. Random weights.
+"""
+
+import argparse
+from collections.abc import Callable
+from dataclasses import replace
+
+import torch
+from torch import nn
+
+from benchmarks.inference import LABELS, PUBLISHED, images_for
+from benchmarks.plain import Plain
+from benchmarks.timing import DEVICE, machine, peak_memory, side_by_side
+from lcnet.config import Model
+from lcnet.losses import asymmetric_loss
+from lcnet.model.build import build_model
+
+
+def step(settings: Model, batch: int, form: str) -> Callable[[], object]:
+    """A training step, ready to run: `plain`, or ours as `fp32` or `bf16`."""
+    torch.manual_seed(0)
+    prior = torch.rand(LABELS, LABELS).fill_diagonal_(1)
+    built = build_model(settings, LABELS, prior=prior)
+    model: nn.Module = (
+        Plain(built) if form == "plain" else built.to(memory_format=torch.channels_last)
+    )
+    model = model.train().to(DEVICE)
+    options = {"foreach": True} if form == "plain" else {"fused": True}
+    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-4, **options)
+    images = images_for(settings, batch)
+    targets = (torch.rand(batch, LABELS, device=DEVICE) < 0.04).to(torch.int8)
+    del built
+
+    def run() -> None:
+        with torch.autocast(DEVICE.type, torch.bfloat16, enabled=form == "bf16"):
+            logits = model(images)
+        asymmetric_loss(logits.float(), targets).backward()
+        nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        optimizer.step()
+        optimizer.zero_grad()
+
+    return run
+
+
+def compare(arms: dict[str, tuple[Model, str]], batch: int, rounds: int) -> None:
+    """Print time and peak memory of steps, each against the first."""
+    found = side_by_side(
+        {name: step(settings, batch, form) for name, (settings, form) in arms.items()}, rounds
+    )
+    memory = {
+        name: peak_memory(step, settings, batch, form) for name, (settings, form) in arms.items()
+    }
+    first = next(iter(memory.values()))
+    print(
+        "| step | seconds | time against the first | peak memory | against the first |\n"
+        "|---|---|---|---|---|"
+    )
+    for name, times in found.items():
+        print(
+            f"| {name} | {times.seconds:.2f} | {times.ratio:.2f} | "
+            f"{memory[name] / 2**30:.2f} GiB | {memory[name] / first:.2f} |",
+            flush=True,
+        )
+
+
+def published(batch: int, rounds: int) -> None:
+    """The released model."""
+    chunked = replace(PUBLISHED, view_chunk=batch)
+    compare(
+        {
+            "plain": (PUBLISHED, "plain"),
+            "all views at once": (PUBLISHED, "fp32"),
+            "all views at once, bf16": (PUBLISHED, "bf16"),
+            f"{batch} views at a time": (chunked, "fp32"),
+            f"{batch} views at a time, bf16": (chunked, "bf16"),
+        },
+        batch,
+        rounds,
+    )
+
+
+def levels(batch: int, rounds: int, view_size: int) -> None:
+    """The default LCNet: how memory and time grow with the crop level."""
+    usual = Model(backbone="resnet50", pretrained=False, view_size=view_size)
+    arms = {}
+    for level in (1, 0, 2, 3):
+        one = replace(usual, crop_level=level, view_chunk=batch)
+        arms[f"crop level {level}, {batch} views at a time"] = (one, "fp32")
+    for level in (1, 2, 3):
+        arms[f"crop level {level}, all views at once"] = (replace(usual, crop_level=level), "fp32")
+    compare(arms, batch, rounds)
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("what", choices=["published", "levels"])
+    parser.add_argument("--batch", type=int, default=2)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--view_size", type=int, default=224, help="For `levels`.")
+    arguments = parser.parse_args()
+    print(f"{machine()}\n")
+    if arguments.what == "published":
+        published(arguments.batch, arguments.rounds)
+    else:
+        levels(arguments.batch, arguments.rounds, arguments.view_size)
+
+
+if __name__ == "__main__":
+    main()
