@@ -4,6 +4,7 @@ import torch
 from PIL import Image
 
 from lcnet.data.dataset import Draw, ImageLabels, Sample, Split, read_image
+from lcnet.data.transforms import Transform
 from lcnet.errors import DataError
 
 
@@ -21,14 +22,14 @@ def test_targets_of_a_split_are_one_array(split):
 
 
 def test_items_are_pictures_with_their_targets(split):
-    data = ImageLabels(split, lambda image: torch.tensor(np.asarray(image)[0, 0]))
+    data = ImageLabels(split, Transform(lambda image: torch.tensor(np.asarray(image)[0, 0]), 0))
     image, targets = data[2]
     assert image.tolist() == [2, 0, 0]
     assert targets.tolist() == [1, 0, -1]
 
 
 def test_a_draw_fixes_the_augmentation_and_leaves_other_random_numbers_alone(split):
-    data = ImageLabels(split, lambda image: torch.rand(4))
+    data = ImageLabels(split, Transform(lambda image: torch.rand(4), 0))
     torch.manual_seed(0)
     before = torch.get_rng_state()
     first, again, other = (data[Draw(0, seed)][0] for seed in (5, 5, 6))

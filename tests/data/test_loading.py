@@ -4,13 +4,15 @@ from PIL import Image
 
 from lcnet.data.dataset import ImageLabels, Sample, Split
 from lcnet.data.loading import SeededSampler, eval_loader, train_loader
+from lcnet.data.transforms import Transform
 
 
 def data(tmp_path, count=10):
     for index in range(count):
         Image.new("RGB", (4, 4), (index, 0, 0)).save(tmp_path / f"{index}.png")
     samples = tuple(Sample(tmp_path / f"{index}.png", (index % 2,)) for index in range(count))
-    return ImageLabels(Split(("odd",), samples), lambda image: torch.tensor(image.getpixel((0, 0))))
+    first_pixel = Transform(lambda image: torch.tensor(image.getpixel((0, 0))), decode_size=0)
+    return ImageLabels(Split(("odd",), samples), first_pixel)
 
 
 def test_an_epoch_holds_each_sample_once_in_its_own_order():

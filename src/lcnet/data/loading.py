@@ -14,6 +14,8 @@ from lcnet.data.feature_cache import CachedMaps
 
 Batches = DataLoader[tuple[Tensor, Tensor]]
 Pictures = ImageLabels | CachedMaps
+FEW = 64
+"""Up to so many pictures are read before processes that would read them have started."""
 
 
 class SeededSampler(Sampler[Draw]):
@@ -77,6 +79,19 @@ def eval_loader(data: Pictures, *, batch_size: int, workers: int) -> Batches:
     return _loader(data, batch_size, workers)
 
 
+def each_picture(data: ImageLabels, *, workers: int) -> Batches:
+    """Every sample by itself, in order; -1 takes a process per core, as nothing else is to do."""
+    workers = available_cores() if workers < 0 else workers
+    return DataLoader(data, batch_size=None, num_workers=workers if len(data) > FEW else 0)
+
+
+def available_cores() -> int:
+    """The cores that this process may use, which can be fewer than the machine has."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
 def places_in_split(
     batch: int, size: int, *, batch_size: int, images: int, rank: int = 0, processes: int = 1
 ) -> Tensor:
@@ -89,6 +104,18 @@ def places_in_split(
     return (own * processes + rank) % images
 
 
+def chosen_workers(workers: int) -> int:
+    """The number of loader processes: the given one, or, for -1, what suits the machine.
+
+    That is one per core but one, at most eight; none on two cores that also do the model's work:
+    they would wait for each other (measured: 17 s an epoch of digits without, 25 s with one).
+    """
+    if workers >= 0:
+        return workers
+    cores = available_cores()
+    return min(8, cores - 1) if torch.cuda.is_available() or cores > 2 else 0
+
+
 def _loader(
     data: Pictures,
     batch_size: int,
@@ -97,14 +124,8 @@ def _loader(
     sampler: SeededSampler | None = None,
     drop_last: bool = False,
 ) -> Batches:
-    """A loader with the given processes; -1 chooses.
-
-    That is one per core but one, at most eight; none on two cores that also do the model's work:
-    they would wait for each other (measured: 17 s an epoch of digits without, 25 s with one).
-    """
-    cores, accelerated = os.cpu_count() or 1, torch.cuda.is_available()
-    if workers < 0:
-        workers = min(8, cores - 1) if accelerated or cores > 2 else 0
+    """A loader with the given processes; -1 chooses."""
+    workers = chosen_workers(workers)
     return DataLoader(
         data,
         batch_size,
