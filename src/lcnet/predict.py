@@ -18,6 +18,7 @@ from torch.utils.data import DataLoader, Dataset
 from lcnet.calibration import probabilities
 from lcnet.checkpoint import load_model, read_info
 from lcnet.data.dataset import PICTURE_SUFFIXES, read_image, upright_rgb
+from lcnet.data.loading import stack_images
 from lcnet.data.transforms import Normalize, Transform, eval_transform
 from lcnet.errors import ConfigError, DataError
 from lcnet.files import written_whole
@@ -89,7 +90,7 @@ class Predictor:
         rows: Iterator[list[float]] = iter(())
         if tensors:
             with torch.inference_mode():
-                logits = self.model(self.normalize(torch.stack(tensors)))
+                logits = self.model(self.normalize(stack_images(tensors)))
             rows = iter(probabilities(logits, self.info.calibration).tolist())
         for picture in batch:
             if picture.tensor is None:

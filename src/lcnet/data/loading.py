@@ -1,13 +1,13 @@
 """Loaders: batches in an order that depends on nothing but seed and epoch."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.utils.data import DataLoader, Sampler
+from torch.utils.data import DataLoader, Sampler, default_collate
 
 from lcnet.data.dataset import Draw, ImageLabels
 from lcnet.data.feature_cache import CachedMaps
@@ -79,6 +79,21 @@ def eval_loader(data: Pictures, *, batch_size: int, workers: int) -> Batches:
     return _loader(data, batch_size, workers)
 
 
+def stack_images(images: Sequence[Tensor]) -> Tensor:
+    """Images (3 H W each) as one batch, B 3 H W in channels_last.
+
+    That is how decoders leave pixels, so that nothing is transposed: a tenth of the time.
+    """
+    batch: Tensor = default_collate([image.permute(1, 2, 0) for image in images])
+    return batch.permute(0, 3, 1, 2)
+
+
+def _collate(samples: list[tuple[Tensor, Tensor]]) -> tuple[Tensor, Tensor]:
+    images, targets = zip(*samples, strict=True)
+    of_pictures = images[0].ndim == 3
+    return stack_images(images) if of_pictures else default_collate(images), default_collate(targets)
+
+
 def each_picture(data: ImageLabels, *, workers: int) -> Batches:
     """Every sample by itself, in order; -1 takes a process per core, as nothing else is to do."""
     workers = available_cores() if workers < 0 else workers
@@ -132,6 +147,7 @@ def _loader(
         sampler=sampler,
         drop_last=drop_last,
         num_workers=workers,
+        collate_fn=_collate,
         persistent_workers=workers > 0,
         pin_memory=torch.cuda.is_available(),
     )

@@ -55,18 +55,22 @@ class Normalize(nn.Module):
 
     def __init__(self, expected: Preprocessing) -> None:
         super().__init__()
-        mean, std = (torch.tensor(values)[:, None, None] for values in (expected.mean, expected.std))
+        mean, std = (torch.tensor(values) for values in (expected.mean, expected.std))
         # (x / 255 - mean) / std in one multiplication and one addition.
         self.register_buffer("factor", 1 / (255 * std), persistent=False)
         self.register_buffer("shift", -mean / std, persistent=False)
 
     def forward(self, images: Tensor) -> Tensor:
-        """The normalised images, on the module's device."""
+        """The normalised images, channels_last, on the module's device."""
         if images.dtype != torch.uint8:
             raise TypeError(f"expected images in uint8, got {images.dtype}")
         # Moved first: torch would convert before it moves, and move four times as much.
-        moved = images.to(self.factor.device)
-        return moved.to(torch.float32).mul_(self.factor).add_(self.shift)
+        moved = images.to(self.factor.device).permute(0, 2, 3, 1)  # B H W 3, as they lie in memory
+        # A row of pixels is one row of numbers: with three at a time it takes four times as long.
+        rows = moved.flatten(2).to(torch.float32)  # B H 3W
+        factor, shift = (values.repeat(moved.shape[2]) for values in (self.factor, self.shift))
+        torch.addcmul(shift, rows, factor, out=rows)
+        return rows.view(moved.shape).permute(0, 3, 1, 2)
 
 
 def eval_transform(expected: Preprocessing) -> Transform:
