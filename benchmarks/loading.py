@@ -155,8 +155,7 @@ def measure(
     truth, first = levels(usual(theirs)), 0.0
     for name, work in ways.items():
         processor, clock = (
-            1000 * statistics.median(values) / pictures
-            for values in zip(*times[name], strict=True)
+            1000 * statistics.median(values) / pictures for values in zip(*times[name], strict=True)
         )
         first = first or processor
         apart = (levels(work()) - truth).abs()

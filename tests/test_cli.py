@@ -61,7 +61,8 @@ def test_help_comes_in_under_half_a_second():
 
 
 @pytest.mark.parametrize(
-    "command", ["--help", "train --help", "predict --help", "trian", "train --model.widht 3 --out x"]
+    "command",
+    ["--help", "train --help", "predict --help", "trian", "train --model.widht 3 --out x"],
 )
 def test_help_and_wrong_flags_wait_for_no_large_library(command):
     code = (

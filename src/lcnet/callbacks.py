@@ -82,8 +82,8 @@ class DataWait(Callback):
     """Measures which share of an epoch's training time the model waits for its next batch.
 
     Logged as `train/data_wait`, 0 to 1. With an accelerator that still computes meanwhile, it is
-    the most that can be gained. It must stand behind callbacks that work at the end of a step, whose
-    time would count as waiting.
+    the most that can be gained. It must stand behind callbacks that work at the end of a step,
+    whose time would count as waiting.
     """
 
     MUCH = 0.2
@@ -186,7 +186,7 @@ class History(Callback):
 
 
 def read_history(run: Path) -> list[dict[str, float]]:
-    """The rows that `History` wrote for a run, an epoch each; nan where an older one lacks a value."""
+    """The rows that `History` wrote for a run, an epoch each; nan where one lacks a value."""
     with (run / "history.csv").open(newline="", encoding="utf-8") as file:
         rows = csv.DictReader(file)
         return [{name: float(value or "nan") for name, value in row.items()} for row in rows]

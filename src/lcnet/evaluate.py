@@ -275,7 +275,8 @@ def score_batches(
 ) -> tuple[NDArray[np.float32], NDArray[np.int8]]:
     """The logits and targets (N x L each) of batches of images (uint8 B 3 H W).
 
-    Without `preprocessing` they are batches of cached feature maps. The model goes to the accelerator if there is one.
+    Without `preprocessing` they are batches of cached feature maps. The model goes to the
+    accelerator if there is one.
     """
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     model.to(device)

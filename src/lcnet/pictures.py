@@ -21,9 +21,7 @@ from lcnet.data.transforms import Preprocessing, eval_transform, keep_transform,
 from lcnet.progress import tell, track
 
 
-def train_pictures(
-    split: Split, data: Data, expected: Preprocessing, recipe: Train
-) -> ImageLabels:
+def train_pictures(split: Split, data: Data, expected: Preprocessing, recipe: Train) -> ImageLabels:
     """The pictures to train on; kept in `data.cache_images` if that names a folder.
 
     Raises ConfigError if they cannot be kept there, DataError if one of them cannot be read.

@@ -1,4 +1,4 @@
-"""Pictures shrunk to what a model needs, kept on disk without compression, in place of their files."""
+"""Pictures shrunk to what a model needs and kept on disk, in place of their files."""
 
 import shutil
 from collections.abc import Callable, Iterable
@@ -71,7 +71,7 @@ def has_images(folder: Path, key: str) -> bool:
 
 
 def bytes_needed(split: Split, size: int, *, square: bool) -> int:
-    """What a split takes on disk, as squares of that side or with shorter sides of that many pixels.
+    """What a split takes on disk, as squares of that side or with shorter sides of that length.
 
     The latter looks at each picture's header; one that has none counts as nothing.
     """

@@ -91,7 +91,9 @@ def stack_images(images: Sequence[Tensor]) -> Tensor:
 def _collate(samples: list[tuple[Tensor, Tensor]]) -> tuple[Tensor, Tensor]:
     images, targets = zip(*samples, strict=True)
     of_pictures = images[0].ndim == 3
-    return stack_images(images) if of_pictures else default_collate(images), default_collate(targets)
+    return stack_images(images) if of_pictures else default_collate(images), default_collate(
+        targets
+    )
 
 
 def each_picture(data: ImageLabels, *, workers: int) -> Batches:

@@ -11,7 +11,6 @@ from torchvision.transforms import InterpolationMode, v2
 
 from lcnet import config
 
-
 NARROWEST = 0.8
 """Smallest width to height of a random crop; its inverse is the largest."""
 
@@ -105,7 +104,7 @@ def train_transform(expected: Preprocessing, recipe: config.Train) -> Transform:
 
 
 def train_size(expected: Preprocessing, recipe: config.Train) -> int:
-    """Sides in pixels from which the recipe's smallest crop still has as many as the model takes."""
+    """Sides in pixels from which the recipe's smallest crop has as many as the model takes."""
     if recipe.min_scale == 1:
         return expected.size
     return math.ceil(expected.size / math.sqrt(NARROWEST * recipe.min_scale))
