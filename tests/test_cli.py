@@ -68,8 +68,8 @@ def test_help_and_wrong_flags_wait_for_no_large_library(command):
     code = (
         "import sys\nfrom lcnet.cli import main\n"
         f"try: main({command.split()})\nexcept SystemExit: pass\n"
-        "large = {'torch', 'torchvision', 'lightning', 'numpy', 'pandas', 'scipy', 'sklearn', 'PIL',"
-        " 'matplotlib', 'rich'}\nprint(sorted(large & set(sys.modules)))"
+        "large = {'torch', 'torchvision', 'lightning', 'numpy', 'pandas', 'scipy', 'sklearn',"
+        " 'PIL', 'matplotlib', 'rich'}\nprint(sorted(large & set(sys.modules)))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.splitlines()[-1] == "[]"
