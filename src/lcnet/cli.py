@@ -440,7 +440,7 @@ VERBS = {
 def build_parser(verb: str | None = None) -> ArgumentParser:
     """The parser of the whole command line, or one with the flags of no other verb than this.
 
-    To make those of all takes twice as long as all else that `lcnet --help` does.
+    Making those of all verbs takes nearly half of the time that `lcnet --help` took.
     """
     parser = Parser(
         prog="lcnet", description="Multi-label image classification.", version=_version()

@@ -89,11 +89,9 @@ def stack_images(images: Sequence[Tensor]) -> Tensor:
 
 
 def _collate(samples: list[tuple[Tensor, Tensor]]) -> tuple[Tensor, Tensor]:
-    images, targets = zip(*samples, strict=True)
-    of_pictures = images[0].ndim == 3
-    return stack_images(images) if of_pictures else default_collate(images), default_collate(
-        targets
-    )
+    images, targets = [image for image, _ in samples], [target for _, target in samples]
+    stack = stack_images if images[0].ndim == 3 else default_collate  # or cached feature maps
+    return stack(images), default_collate(targets)
 
 
 def each_picture(data: ImageLabels, *, workers: int) -> Batches:
