@@ -36,7 +36,8 @@ def main() -> None:
     split = load_split_for(data, arguments.split, info.labels)
     pictures = ImageLabels(split, eval_transform(info.preprocessing))
     loader = eval_loader(pictures, batch_size=32, workers=data.workers)
-    probabilities, targets = predict_batches(load_model(arguments.run), loader)
+    model = load_model(arguments.run)
+    probabilities, targets = predict_batches(model, loader, info.preprocessing)
     for seed in range(5):
         drawn = np.random.default_rng(seed).random(targets.shape) < SHARE
         turned = drawn & (targets != UNKNOWN)

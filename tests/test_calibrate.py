@@ -9,7 +9,7 @@ import torch
 from lcnet.calibrate import calibrate, reset
 from lcnet.checkpoint import load_model, read_info
 from lcnet.data.dataset import read_image
-from lcnet.data.transforms import eval_transform
+from lcnet.data.transforms import Normalize, eval_transform
 from lcnet.errors import ConfigError, DataError
 from lcnet.evaluate import evaluate
 from lcnet.predict import Predictor
@@ -44,6 +44,7 @@ def test_evaluation_and_prediction_use_what_was_fitted(run, tmp_path, read_json,
     # Logits of the model itself, and the formula written out.
     paths = sorted((tmp_path / "colours/images").glob("val*.png"))
     pictures = torch.stack([eval_transform(info.preprocessing)(read_image(p)) for p in paths])
+    pictures = Normalize(info.preprocessing)(pictures)
     logits = load_model(run)(pictures).numpy()
     expected = 1 / (
         1 + np.exp(-(np.array(info.calibration.slope) * logits + info.calibration.bias))

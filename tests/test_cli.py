@@ -61,6 +61,29 @@ def test_help_comes_in_under_half_a_second():
 
 
 @pytest.mark.parametrize(
+    "command",
+    ["--help", "train --help", "predict --help", "trian", "train --model.widht 3 --out x"],
+)
+def test_help_and_wrong_flags_wait_for_no_large_library(command):
+    code = (
+        "import sys\nfrom lcnet.cli import main\n"
+        f"try: main({command.split()})\nexcept SystemExit: pass\n"
+        "large = {'torch', 'torchvision', 'lightning', 'numpy', 'pandas', 'scipy', 'sklearn',"
+        " 'PIL', 'matplotlib', 'rich'}\nprint(sorted(large & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "[]"
+    assert len(done.stdout.splitlines()) > 5 or done.stderr.count("\n") == 1
+
+
+def test_only_the_flags_of_the_verb_that_is_asked_for_are_made():
+    alone, whole = build_parser("predict").flags(), build_parser().flags()
+    assert "--workers" in alone
+    assert "--model.width" not in alone
+    assert {"--workers", "--model.width"} <= set(whole)
+
+
+@pytest.mark.parametrize(
     ("command", "code", "message"),
     [
         ("trian", 2, "invalid choice: 'trian'"),

@@ -8,7 +8,7 @@ import torch
 from lcnet.checkpoint import ModelInfo
 from lcnet.data.dataset import ImageLabels
 from lcnet.data.readers import load_split
-from lcnet.data.transforms import eval_transform
+from lcnet.data.transforms import Normalize, eval_transform
 from lcnet.frozen import frozen_features
 from lcnet.model.backbone import describe_backbone
 from lcnet.model.build import build_model
@@ -43,7 +43,7 @@ def test_features_are_the_maps_of_the_pictures_and_of_their_mirror_images(frozen
     config, model, info, split = frozen
     found = frozen_features(config, model, info, split, mirrored=True)
     pictures = ImageLabels(split, eval_transform(info.preprocessing))
-    images = torch.stack([image for image, _ in pictures])
+    images = Normalize(info.preprocessing)(torch.stack([image for image, _ in pictures]))
     assert len(found.versions) == 2
     for version, shown in zip(found.versions, (images, images.flip(-1)), strict=True):
         assert version.shape[:2] == (12, 5)

@@ -5,7 +5,7 @@ import torch
 from PIL import Image
 
 from lcnet.data.dataset import read_image
-from lcnet.data.transforms import eval_transform
+from lcnet.data.transforms import Normalize, eval_transform
 from lcnet.errors import DataError
 from lcnet.predict import Predictor, find_images, predict
 from lcnet.train import train
@@ -20,7 +20,8 @@ def test_predictions_are_the_model_s_probabilities_in_the_order_given(run, tmp_p
     predictor = Predictor(run, batch_size=5)
     paths = sorted((tmp_path / "colours" / "images").glob("val*.png"))[::-1]
     transform = eval_transform(predictor.info.preprocessing)
-    expected = predictor.model(torch.stack([transform(read_image(path)) for path in paths]))
+    pictures = torch.stack([transform(read_image(path)) for path in paths])
+    expected = predictor.model(Normalize(predictor.info.preprocessing)(pictures))
     predictions = predictor(paths)
     assert [prediction.image for prediction in predictions] == [str(path) for path in paths]
     for prediction, row in zip(predictions, expected.sigmoid(), strict=True):

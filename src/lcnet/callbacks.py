@@ -78,14 +78,67 @@ class KeepBest(Callback):
         self.best, self.best_epoch = state_dict["best"], state_dict["best_epoch"]
 
 
+class DataWait(Callback):
+    """Measures which share of an epoch's training time the model waits for its next batch.
+
+    Logged as `train/data_wait`, 0 to 1. With an accelerator that still computes meanwhile, it is
+    the most that can be gained. It must stand behind callbacks that work at the end of a step,
+    whose time would count as waiting.
+    """
+
+    MUCH = 0.2
+    """From this share on, and this many seconds an epoch, the user is told once what to do."""
+    SECONDS = 1.0
+
+    def __init__(self, tell: Callable[[str], None], hint: str = "") -> None:
+        """Take who tells it, and what to do about it; without a hint nothing is told."""
+        self.tell = tell
+        self.hint = hint
+        self.share = 0.0
+        self._start = self._mark = self._waited = 0.0
+
+    def on_train_epoch_start(self, trainer: Trainer, learner: LightningModule) -> None:
+        """Start the clock."""
+        self._start = self._mark = time.monotonic()
+        self._waited = 0.0
+
+    def on_train_batch_start(
+        self, trainer: Trainer, learner: LightningModule, batch: Any, batch_idx: int
+    ) -> None:
+        """The batch is here: what has passed since the last one was done was waiting."""
+        self._waited += time.monotonic() - self._mark
+
+    def on_train_batch_end(
+        self,
+        trainer: Trainer,
+        learner: LightningModule,
+        outputs: Any,
+        batch: Any,
+        batch_idx: int,
+    ) -> None:
+        """The step is done, and waiting begins."""
+        self._mark = time.monotonic()
+        self.share = self._waited / max(self._mark - self._start, 1e-9)
+
+    def on_train_epoch_end(self, trainer: Trainer, learner: LightningModule) -> None:
+        """Log the share, and tell the user once if it is large."""
+        learner.log("train/data_wait", self.share)
+        if self.hint and self.share > self.MUCH and self._waited > self.SECONDS:
+            self.tell(f"{self.share:.0%} of the training time is waiting for pictures. {self.hint}")
+            self.hint = ""
+
+
 class History(Callback):
     """Writes a row per epoch to history.csv and tells the user the same in a line."""
 
-    FIELDS = ("epoch", "train_loss", "val_mAP", "best_mAP", "lr", "seconds")
+    FIELDS = ("epoch", "train_loss", "val_mAP", "best_mAP", "lr", "seconds", "data_wait")
 
-    def __init__(self, file: Path, keep_best: KeepBest, tell: Callable[[str], None]) -> None:
+    def __init__(
+        self, file: Path, keep_best: KeepBest, data_wait: DataWait, tell: Callable[[str], None]
+    ) -> None:
         self.file = file
         self.keep_best = keep_best
+        self.data_wait = data_wait
         self.tell = tell
         self.start = 0.0
 
@@ -116,6 +169,7 @@ class History(Callback):
             "best_mAP": f"{self.keep_best.best:.3f}",
             "lr": f"{trainer.optimizers[0].param_groups[0]['lr']:.3g}",
             "seconds": f"{time.monotonic() - self.start:.1f}",
+            "data_wait": f"{self.data_wait.share:.3f}",
         }
         with self.file.open("a", newline="", encoding="utf-8") as file:
             csv.DictWriter(file, self.FIELDS).writerow(row)
@@ -132,7 +186,7 @@ class History(Callback):
 
 
 def read_history(run: Path) -> list[dict[str, float]]:
-    """The rows that `History` wrote for a run, an epoch each."""
+    """The rows that `History` wrote for a run, an epoch each; nan where one lacks a value."""
     with (run / "history.csv").open(newline="", encoding="utf-8") as file:
         rows = csv.DictReader(file)
-        return [{name: float(value) for name, value in row.items()} for row in rows]
+        return [{name: float(value or "nan") for name, value in row.items()} for row in rows]

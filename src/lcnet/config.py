@@ -134,6 +134,9 @@ class Data:
     """`voc`: what a label counts as whose every object is marked difficult."""
     workers: int = -1
     """Loader processes; -1 chooses by the number of cores."""
+    cache_images: str = ""
+    """Folder that keeps each picture as large as the model needs it, so that large pictures are
+    decoded once, for this run and later ones; empty decodes them every time."""
 
     def __post_init__(self) -> None:
         _require_all(self, "data")

@@ -18,15 +18,16 @@ from lcnet.bootstrap import LEVEL, RESAMPLES, Interval, intervals
 from lcnet.calibration import Calibration, to_probabilities
 from lcnet.checkpoint import ModelInfo, load_model, read_info
 from lcnet.config import Config, Data
-from lcnet.data.dataset import ImageLabels, Split
+from lcnet.data.dataset import Split
 from lcnet.data.loading import Pictures, eval_loader
 from lcnet.data.readers import load_split_for
-from lcnet.data.transforms import eval_transform
+from lcnet.data.transforms import Normalize, Preprocessing
 from lcnet.errors import ConfigError
 from lcnet.files import write_text
 from lcnet.frozen import frozen_features
 from lcnet.metrics import Floats, Targets, Verification, verify
 from lcnet.model.classifier import Classifier
+from lcnet.pictures import eval_pictures
 from lcnet.progress import track
 from lcnet.protocols import PROTOCOLS, Protocol
 
@@ -255,40 +256,48 @@ def score_split(
     `use_cache` takes a frozen backbone's features from where the run keeps them, if it does.
     """
     model = load_model(run)
-    pictures: Pictures = ImageLabels(samples, eval_transform(info.preprocessing))
+    pictures: Pictures
     cached = use_cache and bool((config := Config.load(run / "config.yaml")).train.cache_features)
     if cached:
         pictures = frozen_features(config, model, info, samples)
+    else:
+        pictures = eval_pictures(samples, data, info.preprocessing, quiet=quiet)
     loader = eval_loader(pictures, batch_size=batch_size, workers=0 if cached else data.workers)
     what = f"Evaluating {samples.name}, batches"
     batches = track(loader, what, len(loader), quiet=quiet)
-    return score_batches(model, batches, cached=cached)
+    return score_batches(model, batches, None if cached else info.preprocessing)
 
 
 def score_batches(
-    model: Classifier, batches: Iterable[tuple[Tensor, Tensor]], *, cached: bool = False
+    model: Classifier,
+    batches: Iterable[tuple[Tensor, Tensor]],
+    preprocessing: Preprocessing | None,
 ) -> tuple[NDArray[np.float32], NDArray[np.int8]]:
-    """The logits and targets (N x L each) of batches of images, or of cached feature maps.
+    """The logits and targets (N x L each) of batches of images (uint8 B 3 H W).
 
-    The model goes to the accelerator if there is one.
+    Without `preprocessing` they are batches of cached feature maps. The model goes to the
+    accelerator if there is one.
     """
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     model.to(device)
+    normalize = Normalize(preprocessing).to(device) if preprocessing else None
     logits, found = [], []
     with torch.inference_mode():
         for images, targets in batches:
-            images = images.to(device)
-            scores = model.score(images.float()) if cached else model(images)
+            if normalize is None:
+                scores = model.score(images.to(device).float())
+            else:
+                scores = model(normalize(images))
             logits.append(scores.float().cpu())
             found.append(targets.to(torch.int8))
     return torch.cat(logits).numpy(), torch.cat(found).numpy()
 
 
 def predict_batches(
-    model: Classifier, batches: Iterable[tuple[Tensor, Tensor]]
+    model: Classifier, batches: Iterable[tuple[Tensor, Tensor]], preprocessing: Preprocessing
 ) -> tuple[NDArray[np.float32], NDArray[np.int8]]:
     """The uncalibrated probabilities and the targets (N x L each) of batches of images."""
-    logits, targets = score_batches(model, batches)
+    logits, targets = score_batches(model, batches, preprocessing)
     return to_probabilities(logits), targets
 
 

@@ -12,7 +12,7 @@ from lcnet.config import Config
 from lcnet.data.dataset import ImageLabels, Split
 from lcnet.data.feature_cache import CachedMaps, cache_key, cached_maps
 from lcnet.data.loading import eval_loader
-from lcnet.data.transforms import eval_transform
+from lcnet.data.transforms import Normalize, eval_transform
 from lcnet.model.classifier import Classifier
 from lcnet.progress import track
 
@@ -29,14 +29,14 @@ def frozen_features(
     kind = {"fp32": None, "bf16": torch.bfloat16, "fp16": torch.float16}[recipe.precision]
     pictures = ImageLabels(split, eval_transform(info.preprocessing))
     loader = eval_loader(pictures, batch_size=recipe.batch, workers=config.data.workers)
-    model = model.to(device).eval()
+    model, normalize = model.to(device).eval(), Normalize(info.preprocessing).to(device)
 
     weights = model.backbone.state_dict()
 
     def images(*, flip: bool) -> Iterator[Tensor]:
         what = f"Features of {split.name}{', mirrored' * flip}, batches"
         for batch, _ in track(loader, what, len(loader)):
-            yield (batch.flip(-1) if flip else batch).to(device)
+            yield normalize(batch.flip(-1) if flip else batch)
 
     def maps_of(batch: Tensor) -> Tensor:
         with torch.autocast(device.type, dtype=kind, enabled=kind is not None):

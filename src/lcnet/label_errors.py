@@ -64,7 +64,7 @@ def suspicious_labels(
     loader = eval_loader(pictures, batch_size=BATCH_SIZE, workers=workers)
     what = f"Judging labels of {split.name}, batches"
     batches = track(loader, what, len(loader), quiet=quiet)
-    probabilities, targets = predict_batches(load_model(run), batches)
+    probabilities, targets = predict_batches(load_model(run), batches, info.preprocessing)
     for entry in wrong_entries(probabilities[:, columns], targets)[:MOST]:
         place, name = readable[entry.picture], split.labels[entry.label]
         marked = "present" if targets[entry.picture, entry.label] == POSITIVE else "absent"

@@ -10,6 +10,7 @@ from torch import Tensor
 from lcnet import config
 from lcnet.data.loading import places_in_split
 from lcnet.data.statistics import Statistics
+from lcnet.data.transforms import Normalize, Preprocessing
 from lcnet.losses import asymmetric_loss
 from lcnet.metrics_state import VerificationState
 from lcnet.model.classifier import Classifier
@@ -23,12 +24,20 @@ class Learner(lightning.LightningModule):
     positive_weight: Tensor | None
 
     def __init__(
-        self, model: Classifier, recipe: config.Train, statistics: Statistics | None = None
+        self,
+        model: Classifier,
+        recipe: config.Train,
+        preprocessing: Preprocessing,
+        statistics: Statistics | None = None,
     ) -> None:
-        """Take the model, how to train it and, for `positive_weight`, the training labels'."""
+        """Take the model, how to train it and what it expects of pictures.
+
+        `positive_weight` needs the statistics of the training labels.
+        """
         super().__init__()
         self.model = model.to(memory_format=torch.channels_last)
         self.recipe = recipe
+        self.normalize = Normalize(preprocessing)
         self.verification = VerificationState()
         weights = None
         if recipe.positive_weight and statistics is not None:
@@ -56,7 +65,7 @@ class Learner(lightning.LightningModule):
         torch.manual_seed(int(np.random.SeedSequence(place).generate_state(1)[0]))
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
-        """The loss of a batch: images B 3 H W (or cached maps B V C h w) and targets B L.
+        """The loss of a batch: images B 3 H W in uint8 (or cached maps B V C h w), targets B L.
 
         It is the sum over the model's ways to its logits, each of which learns by itself.
         """
@@ -95,7 +104,9 @@ class Learner(lightning.LightningModule):
 
     def _maps(self, images: Tensor) -> Tensor:
         """The feature maps (B V C h w) of images, or the cached ones in their place."""
-        return images.float() if self.recipe.cache_features else self.model.maps(images)
+        if self.recipe.cache_features:
+            return images.float()
+        return self.model.maps(self.normalize(images))
 
     def configure_gradient_clipping(
         self,

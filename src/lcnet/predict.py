@@ -18,7 +18,8 @@ from torch.utils.data import DataLoader, Dataset
 from lcnet.calibration import probabilities
 from lcnet.checkpoint import load_model, read_info
 from lcnet.data.dataset import PICTURE_SUFFIXES, read_image, upright_rgb
-from lcnet.data.transforms import Transform, eval_transform
+from lcnet.data.loading import stack_images
+from lcnet.data.transforms import Normalize, Transform, eval_transform
 from lcnet.errors import ConfigError, DataError
 from lcnet.files import written_whole
 from lcnet.progress import track
@@ -64,6 +65,7 @@ class Predictor:
         self.info = read_info(Path(model))
         self.device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
         self.model = load_model(model).to(self.device)
+        self.normalize = Normalize(self.info.preprocessing).to(self.device)
         self.batch_size = batch_size
         self.workers = workers
 
@@ -88,7 +90,7 @@ class Predictor:
         rows: Iterator[list[float]] = iter(())
         if tensors:
             with torch.inference_mode():
-                logits = self.model(torch.stack(tensors).to(self.device))
+                logits = self.model(self.normalize(stack_images(tensors)))
             rows = iter(probabilities(logits, self.info.calibration).tolist())
         for picture in batch:
             if picture.tensor is None:
@@ -126,7 +128,8 @@ class _Pictures(Dataset[_Picture]):
         if isinstance(image, Image.Image):
             return _Picture(str(index), self.transform(upright_rgb(image)))
         try:
-            return _Picture(str(image), self.transform(read_image(Path(image))))
+            found = read_image(Path(image), size=self.transform.decode_size)
+            return _Picture(str(image), self.transform(found))
         except DataError as error:
             return _Picture(str(image), None, str(error))
 

@@ -18,11 +18,18 @@ from lightning.pytorch.callbacks import (
 )
 from lightning.pytorch.loggers import TensorBoardLogger
 
-from lcnet.callbacks import EpochBar, History, KeepBest, average_weights
+from lcnet.callbacks import DataWait, EpochBar, History, KeepBest, average_weights
 from lcnet.checkpoint import ModelInfo, is_model, load_model, read_info
 from lcnet.config import Config
-from lcnet.data.dataset import NEGATIVE, POSITIVE, ImageLabels, Split
-from lcnet.data.loading import Batches, Pictures, eval_loader, train_loader
+from lcnet.data.dataset import NEGATIVE, POSITIVE, Split
+from lcnet.data.loading import (
+    Batches,
+    Pictures,
+    available_cores,
+    chosen_workers,
+    eval_loader,
+    train_loader,
+)
 from lcnet.data.readers import load_split, load_split_for
 from lcnet.data.statistics import (
     assume_absent,
@@ -30,7 +37,6 @@ from lcnet.data.statistics import (
     labels_without_absent,
     repeat_factors,
 )
-from lcnet.data.transforms import eval_transform, train_transform
 from lcnet.data.vectors import read_vectors
 from lcnet.errors import CheckpointError, ConfigError, DataError, reason_of
 from lcnet.evaluate import Measured, measure, write_metrics
@@ -42,6 +48,7 @@ from lcnet.memory import Memory, fitting_batch, training_memory
 from lcnet.model.backbone import describe_backbone
 from lcnet.model.build import build_model
 from lcnet.model.classifier import Classifier
+from lcnet.pictures import eval_pictures, train_pictures
 from lcnet.progress import tell
 from lcnet.published.backbones import load_backbone_weights
 from lcnet.report import report_on
@@ -228,7 +235,7 @@ def _fit(
     keep_best = KeepBest(run / "model", info)
     loaders = _loaders(config, model, info, training, validation)
     trainer = _trainer(config, run, keep_best)
-    learner = Learner(model, recipe, info.statistics)
+    learner = Learner(model, recipe, info.preprocessing, info.statistics)
     _fit_quietly(trainer, learner, *loaders, checkpoint)
     tell(f"best validation mAP {keep_best.best:.1f}, epoch {keep_best.best_epoch + 1}")
     tell(f"run folder: {run}")
@@ -257,12 +264,15 @@ def _loaders(
     recipe, workers, shares = config.train, config.data.workers, None
     if recipe.repeat_rare:
         shares = repeat_factors(training.targets(), recipe.repeat_rare)
-    seen: Pictures = ImageLabels(training, train_transform(info.preprocessing, recipe))
-    measured: Pictures = ImageLabels(validation, eval_transform(info.preprocessing))
+    seen: Pictures
+    measured: Pictures
     if recipe.cache_features:
         seen = frozen_features(config, model, info, training, mirrored=recipe.flip)
         measured = frozen_features(config, model, info, validation)
         workers = 0
+    else:
+        seen = train_pictures(training, config.data, info.preprocessing, recipe)
+        measured = eval_pictures(validation, config.data, info.preprocessing)
     return (
         train_loader(
             seen, batch_size=recipe.batch, workers=workers, seed=recipe.seed, shares=shares
@@ -338,7 +348,8 @@ def _trainer(config: Config, run: Path, keep_best: KeepBest) -> lightning.Traine
     if interactive:
         callbacks.append(EpochBar())
     callbacks += [
-        History(run / "history.csv", keep_best, tell),
+        waiting := DataWait(tell, hint=_hint(config)),
+        History(run / "history.csv", keep_best, waiting, tell),
         LearningRateMonitor("step"),
         ModelCheckpoint(run / "checkpoints", filename="last", enable_version_counter=False),
     ]
@@ -356,6 +367,18 @@ def _trainer(config: Config, run: Path, keep_best: KeepBest) -> lightning.Traine
         enable_progress_bar=interactive,
         enable_model_summary=False,
     )
+
+
+def _hint(config: Config) -> str:
+    """What a user can do about training that waits for its pictures."""
+    if config.train.cache_features:
+        return ""
+    workers, ways = chosen_workers(config.data.workers), []
+    if workers < available_cores():
+        ways.append(f"--data.workers above {workers}")
+    if not config.data.cache_images:
+        ways.append("--data.cache_images FOLDER, which keeps the pictures shrunk")
+    return f"Try {', or '.join(ways)}." if ways else ""
 
 
 def _fit_quietly(

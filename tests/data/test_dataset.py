@@ -1,9 +1,10 @@
 import numpy as np
 import pytest
 import torch
-from PIL import Image
+from PIL import ExifTags, Image
 
 from lcnet.data.dataset import Draw, ImageLabels, Sample, Split, read_image
+from lcnet.data.transforms import Transform
 from lcnet.errors import DataError
 
 
@@ -21,14 +22,14 @@ def test_targets_of_a_split_are_one_array(split):
 
 
 def test_items_are_pictures_with_their_targets(split):
-    data = ImageLabels(split, lambda image: torch.tensor(np.asarray(image)[0, 0]))
+    data = ImageLabels(split, Transform(lambda image: torch.tensor(np.asarray(image)[0, 0]), 0))
     image, targets = data[2]
     assert image.tolist() == [2, 0, 0]
     assert targets.tolist() == [1, 0, -1]
 
 
 def test_a_draw_fixes_the_augmentation_and_leaves_other_random_numbers_alone(split):
-    data = ImageLabels(split, lambda image: torch.rand(4))
+    data = ImageLabels(split, Transform(lambda image: torch.rand(4), 0))
     torch.manual_seed(0)
     before = torch.get_rng_state()
     first, again, other = (data[Draw(0, seed)][0] for seed in (5, 5, 6))
@@ -72,3 +73,69 @@ def test_a_truncated_picture_is_refused(tmp_path):
     path.write_bytes(path.read_bytes()[:3000])
     with pytest.raises(DataError, match="truncated"):
         read_image(path)
+
+
+def smooth(width, height):
+    """A picture of soft gradients."""
+    across, down = np.meshgrid(np.linspace(0, 3, width), np.linspace(0, 2, height))
+    waves = [np.sin(across + down), np.cos(2 * across), np.sin(across * down)]
+    return Image.fromarray((127 + 100 * np.stack(waves, axis=-1)).astype(np.uint8))
+
+
+@pytest.mark.parametrize(
+    ("stored", "size", "decoded"),
+    [
+        ((640, 480), 448, (640, 480)),
+        ((640, 480), 240, (320, 240)),
+        ((640, 480), 241, (640, 480)),
+        ((1600, 900), 224, (400, 225)),
+        ((1601, 901), 100, (201, 113)),
+        ((640, 480), 10, (80, 60)),
+        ((640, 480), 0, (640, 480)),
+    ],
+)
+def test_a_jpeg_is_decoded_at_the_smallest_scale_that_suffices(tmp_path, stored, size, decoded):
+    picture = smooth(*stored)
+    picture.save(tmp_path / "x.jpg", quality=95)
+    picture.save(tmp_path / "x.png")
+    small = read_image(tmp_path / "x.jpg", size=size)
+    assert small.size == decoded
+    assert read_image(tmp_path / "x.png", size=size).size == stored
+    usual = read_image(tmp_path / "x.jpg").resize(decoded, Image.Resampling.BOX)
+    apart = np.abs(np.asarray(small).astype(int) - np.asarray(usual))
+    assert apart.max() <= 6
+    assert apart.mean() < 1
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_a_turned_jpeg_is_decoded_small_and_upright(tmp_path, orientation):
+    exif = Image.Exif()
+    exif[ExifTags.Base.Orientation] = orientation
+    smooth(640, 200).save(tmp_path / "x.jpg", exif=exif, quality=95)
+    small, whole = (read_image(tmp_path / "x.jpg", size=size) for size in (100, 0))
+    assert small.size == ((320, 100) if orientation < 5 else (100, 320))
+    usual = whole.resize(small.size, Image.Resampling.BOX)
+    assert np.abs(np.asarray(small).astype(int) - np.asarray(usual)).max() <= 3
+
+
+@pytest.mark.parametrize("mode", ["L", "CMYK", "RGB"])
+def test_a_small_jpeg_is_rgb_and_decodable_whatever_it_was(tmp_path, mode):
+    smooth(64, 64).convert(mode).save(tmp_path / "x.jpg")
+    image = read_image(tmp_path / "x.jpg", size=16)
+    assert (image.mode, image.size) == ("RGB", (16, 16))
+
+
+def test_items_are_read_no_larger_than_the_transform_needs(tmp_path):
+    smooth(64, 48).save(tmp_path / "x.jpg")
+    split = Split(("a",), (Sample(tmp_path / "x.jpg", (1,)),))
+    for needed, found in ((24, [24, 32]), (25, [48, 64])):
+        shape = Transform(lambda image: torch.tensor(np.asarray(image).shape[:2]), needed)
+        assert ImageLabels(split, shape)[0][0].tolist() == found
+
+
+def test_a_truncated_picture_is_refused_at_any_scale(tmp_path):
+    path = tmp_path / "x.jpg"
+    smooth(400, 400).save(path)
+    path.write_bytes(path.read_bytes()[:2500])
+    with pytest.raises(DataError, match="truncated"):
+        read_image(path, size=50)

@@ -1,16 +1,26 @@
+import os
+
 import numpy as np
 import torch
 from PIL import Image
 
 from lcnet.data.dataset import ImageLabels, Sample, Split
-from lcnet.data.loading import SeededSampler, eval_loader, train_loader
+from lcnet.data.loading import (
+    SeededSampler,
+    available_cores,
+    chosen_workers,
+    eval_loader,
+    train_loader,
+)
+from lcnet.data.transforms import Normalize, Preprocessing, Transform, eval_transform
 
 
 def data(tmp_path, count=10):
     for index in range(count):
         Image.new("RGB", (4, 4), (index, 0, 0)).save(tmp_path / f"{index}.png")
     samples = tuple(Sample(tmp_path / f"{index}.png", (index % 2,)) for index in range(count))
-    return ImageLabels(Split(("odd",), samples), lambda image: torch.tensor(image.getpixel((0, 0))))
+    first_pixel = Transform(lambda image: torch.tensor(image.getpixel((0, 0))), decode_size=0)
+    return ImageLabels(Split(("odd",), samples), first_pixel)
 
 
 def test_an_epoch_holds_each_sample_once_in_its_own_order():
@@ -59,3 +69,27 @@ def test_shares_decide_how_often_a_sample_comes_up():
 def test_equal_shares_show_every_sample_once():
     drawn = [draw.index for draw in SeededSampler(50, seed=1, shares=np.full(50, 0.3))]
     assert sorted(drawn) == list(range(50))
+
+
+def test_batches_are_uint8_and_lie_as_pixels_do(tmp_path):
+    rng = np.random.default_rng(0)
+    for index in range(3):
+        pixels = rng.integers(0, 256, size=(20, 30, 3)).astype(np.uint8)
+        Image.fromarray(pixels).save(tmp_path / f"{index}.png")
+    samples = tuple(Sample(tmp_path / f"{index}.png", (index,)) for index in range(3))
+    expected = Preprocessing(16, (0.5,) * 3, (0.2,) * 3, "bilinear")
+    pictures = ImageLabels(Split(("a",), samples), eval_transform(expected))
+    for workers in (0, 1):
+        ((images, targets),) = eval_loader(pictures, batch_size=4, workers=workers)
+        assert (images.dtype, images.shape, targets.shape) == (torch.uint8, (3, 3, 16, 16), (3, 1))
+        assert images.is_contiguous(memory_format=torch.channels_last)
+        assert images.equal(torch.stack([image for image, _ in pictures]))
+    normal = Normalize(expected)(images)
+    assert normal.is_contiguous(memory_format=torch.channels_last)
+
+
+def test_the_cores_that_count_are_those_the_process_may_use(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    for cores, workers in ((1, 0), (2, 0), (4, 3), (64, 8)):
+        monkeypatch.setattr(os, "sched_getaffinity", lambda _, n=cores: set(range(n)))
+        assert (available_cores(), chosen_workers(-1), chosen_workers(5)) == (cores, workers, 5)

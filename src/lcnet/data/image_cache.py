@@ -1,0 +1,135 @@
+"""Pictures shrunk to what a model needs and kept on disk, in place of their files."""
+
+import shutil
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+import numpy as np
+import torch
+from filelock import FileLock
+from numpy.typing import NDArray
+from PIL import Image
+from torch import Tensor
+
+from lcnet.data.dataset import Split
+from lcnet.errors import ConfigError, DataError
+from lcnet.files import written_whole
+
+CHANNELS = 3
+
+
+class CachedImages:
+    """The shrunk pictures of a split, memory-mapped from one file.
+
+    The file is every picture's pixels (H W 3, uint8) one after another, and at its end every
+    picture's height and width (N 2, int32).
+    """
+
+    def __init__(self, file: Path, pictures: int) -> None:
+        """Open the file of so many pictures; raises DataError if it is not whole."""
+        sizes, ends = _read_sizes(file, pictures)
+        self.file = file
+        self.sizes = sizes
+        self.starts = np.concatenate([[0], ends[:-1]])
+
+    def __len__(self) -> int:
+        """The number of pictures."""
+        return len(self.sizes)
+
+    def __getitem__(self, index: int) -> Tensor:
+        """The pixels of a picture, 3 H W in uint8; raises DataError if the file is gone."""
+        shape, start = (*self.sizes[index].tolist(), CHANNELS), int(self.starts[index])
+        try:
+            # Mapped for each picture: a loader process would get a map as a copy of it all.
+            pixels = np.memmap(self.file, np.uint8, "r", offset=start, shape=shape)
+        except (OSError, ValueError) as error:
+            raise DataError(
+                f"{self.file}: kept pictures cannot be read ({error}). Start again, and they are "
+                "kept anew."
+            ) from None
+        return torch.from_numpy(np.array(pixels)).permute(2, 0, 1)
+
+
+def cached_images(
+    folder: Path, key: str, pictures: int, shrunk: Callable[[], Iterable[Tensor]]
+) -> CachedImages:
+    """The pictures that `shrunk` gives (3 H W, uint8 each), so many in all.
+
+    They are read from `folder` if it has them under `key`, and else made and written there; no more
+    than one is in memory. Raises DataError if the file there is not whole.
+    """
+    file = folder / f"{key}.images"
+    with FileLock(folder / f"{key}.lock"):  # of two runs that want the same pictures, one waits
+        if not file.is_file():
+            _write(file, shrunk())
+    return CachedImages(file, pictures)
+
+
+def has_images(folder: Path, key: str) -> bool:
+    """Whether the pictures under `key` are kept already."""
+    return (folder / f"{key}.images").is_file()
+
+
+def bytes_needed(split: Split, size: int, *, square: bool) -> int:
+    """What a split takes on disk, as squares of that side or with shorter sides of that length.
+
+    The latter looks at each picture's header; one that has none counts as nothing.
+    """
+    if square:
+        return len(split) * (CHANNELS * size**2 + 8)
+    return sum(_shrunk_bytes(sample.path, size) for sample in split.samples)
+
+
+def _shrunk_bytes(path: Path, size: int) -> int:
+    try:
+        with Image.open(path) as image:
+            short, long = sorted(image.size)
+    except Exception:  # whoever reads the pixels says what is wrong with it
+        return 0
+    scale = min(1.0, size / short)
+    return round(CHANNELS * short * scale * (long * scale + 1)) + 8
+
+
+def prepare_folder(folder: Path, needed: int) -> None:
+    """Make the folder; raises ConfigError if it is a file or its disk has too little room."""
+    if folder.exists() and not folder.is_dir():
+        raise ConfigError(
+            f"--data.cache_images {folder}: expected a folder, got a file. Name another."
+        )
+    folder.mkdir(parents=True, exist_ok=True)
+    free = shutil.disk_usage(folder).free
+    if needed > free:
+        raise ConfigError(
+            f"--data.cache_images {folder}: the pictures need {gigabytes(needed)} there and "
+            f"{gigabytes(free)} are free. Choose a folder with more room, or leave it out."
+        )
+
+
+def gigabytes(size: int) -> str:
+    """Bytes as a user reads them."""
+    return f"{size / 1e9:,.1f} GB" if size >= 1e8 else f"{size / 1e6:,.1f} MB"
+
+
+def _write(file: Path, pictures: Iterable[Tensor]) -> None:
+    sizes = []
+    with written_whole(file) as unfinished, unfinished.open("wb") as opened:
+        for picture in pictures:
+            pixels = picture.permute(1, 2, 0).contiguous().numpy()
+            sizes.append(pixels.shape[:2])
+            opened.write(pixels.data)
+        opened.write(np.array(sizes, np.int32).tobytes())
+
+
+def _read_sizes(file: Path, pictures: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Heights and widths (N 2), and where each picture's bytes end (N)."""
+    tail = 2 * 4 * pictures
+    length = file.stat().st_size
+    if length >= tail:
+        sizes = np.fromfile(file, np.int32, offset=length - tail).reshape(-1, 2).astype(np.int64)
+        ends = CHANNELS * sizes.prod(axis=1).cumsum()
+        if (sizes > 0).all() and (ends[-1] if pictures else 0) == length - tail:
+            return sizes, ends
+    raise DataError(
+        f"{file}: not {pictures:,} whole pictures, so it was cut short or is of another kind. "
+        "Delete it, and they are kept anew."
+    )

@@ -1,0 +1,65 @@
+"""The pictures of a split as a loader takes them, from their files or from where they are kept."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from torch import Tensor
+
+from lcnet.config import Data, Train
+from lcnet.data.dataset import ImageLabels, Split
+from lcnet.data.feature_cache import cache_key
+from lcnet.data.image_cache import (
+    CachedImages,
+    bytes_needed,
+    cached_images,
+    gigabytes,
+    has_images,
+    prepare_folder,
+)
+from lcnet.data.loading import each_picture
+from lcnet.data.transforms import Preprocessing, eval_transform, keep_transform, train_transform
+from lcnet.progress import tell, track
+
+
+def train_pictures(split: Split, data: Data, expected: Preprocessing, recipe: Train) -> ImageLabels:
+    """The pictures to train on; kept in `data.cache_images` if that names a folder.
+
+    Raises ConfigError if they cannot be kept there, DataError if one of them cannot be read.
+    """
+    transform = train_transform(expected, recipe)
+    return ImageLabels(split, transform, _kept(split, data, expected, transform.decode_size))
+
+
+def eval_pictures(
+    split: Split, data: Data, expected: Preprocessing, *, quiet: bool = False
+) -> ImageLabels:
+    """The pictures to measure on, in the same way; what is kept is said unless `quiet`."""
+    kept = _kept(split, data, expected, expected.size, quiet=quiet)
+    return ImageLabels(split, eval_transform(expected), kept)
+
+
+def _kept(
+    split: Split, data: Data, expected: Preprocessing, size: int, *, quiet: bool = False
+) -> CachedImages | None:
+    if not data.cache_images:
+        return None
+    folder, square = Path(data.cache_images), size == expected.size
+    key = cache_key(split, {}, "images", size, square, expected.interpolation)
+
+    def shrunk() -> Iterator[Tensor]:
+        needed = bytes_needed(split, size, square=square)
+        prepare_folder(folder, needed)
+        if not quiet:
+            tell(
+                f"keeping {len(split):,} pictures of {split.name} in {folder}, "
+                f"{f'{size} x {size} px' if square else f'{size} px and more a side'}: "
+                f"{gigabytes(needed)}"
+            )
+        pictures = ImageLabels(split, keep_transform(expected, size))
+        loader = each_picture(pictures, workers=data.workers)
+        for pixels, _ in track(loader, f"Shrinking {split.name}", len(split), quiet=quiet):
+            yield pixels
+
+    if not has_images(folder, key):
+        prepare_folder(folder, 0)
+    return cached_images(folder, key, len(split), shrunk)
