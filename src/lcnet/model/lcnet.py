@@ -73,8 +73,8 @@ class LCNet(Classifier):
     def score(self, maps: Tensor) -> Tensor:
         """The head: the logits (B L) of the feature maps of all views (B V C h w)."""
         image = self.image_tokens(maps)  # B T D
-        labels = self.label_tokens().expand(len(maps), -1, -1)  # B L D
-        graph = None if self.graph is None else self.graph().expand(len(maps), -1, -1)  # B G D
+        labels = self.label_tokens().expand(maps.shape[0], -1, -1)  # B L D
+        graph = None if self.graph is None else self.graph().expand(maps.shape[0], -1, -1)  # B G D
         labels = self.decoder(labels, image, graph)  # B L D
         logits: Tensor = self.mapping(labels)  # B L
         return logits if self.pooling is None else logits + self.pooling(maps)
