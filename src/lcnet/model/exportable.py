@@ -20,7 +20,8 @@ class Exportable(nn.Module):
         super().__init__()
         model.crops = ConstantCrops(model.crops, image_size)
         model.backbone.chunk = 0
-        self.model = model
+        # torch.export keeps weights by their storage, which must not be that of channels_last.
+        self.model = model.to(memory_format=torch.contiguous_format)
 
     def forward(self, images: Tensor) -> Tensor:
         """The logits (B L) of images (B 3 H W, of the one size)."""
