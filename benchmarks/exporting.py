@@ -31,9 +31,12 @@ def differences(folder: Path, settings: config.Model) -> tuple[float, list[float
     spec = describe_backbone(settings.backbone, settings.view_size)
     prior, shares = torch.rand(LABELS, LABELS), torch.rand(LABELS)
     made = build_model(settings, LABELS, spec=spec, prior=prior, shares=shares)
-    for weight in made.parameters():
+    for name, weight in made.named_parameters():
         if not weight.any():  # timm starts the last norm of a block at 0
             torch.nn.init.normal_(weight, mean=0.5, std=0.1)
+        elif weight.ndim > 1 and not name.startswith("backbone."):
+            # Larger than heads start, whose logits are nearly alike for all pictures.
+            torch.nn.init.normal_(weight, std=2 * weight.shape[-1] ** -0.5)
     names = tuple(f"label {place}" for place in range(LABELS))
     info = ModelInfo(names, settings, spec, (0.5,) * LABELS)
     save_model(folder, made.eval(), info)

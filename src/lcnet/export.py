@@ -7,7 +7,7 @@ from tempfile import TemporaryDirectory
 
 import torch
 
-from lcnet.checkpoint import ModelInfo, find_model, load_model, read_info
+from lcnet.checkpoint import ModelInfo, load_model, read_info
 from lcnet.config import Data
 from lcnet.errors import CheckpointError, ConfigError, DataError
 from lcnet.evaluate import data_set
@@ -133,7 +133,7 @@ def _check(
     if not proof.largest <= choices.tolerance:  # also NaN
         raise CheckpointError(
             f"export: expected logits within {choices.tolerance:g} of the model's, got a "
-            f"difference of {proof.largest:.2g}. No file is left; try another --format."
+            f"difference of {proof.largest:.2g}. Nothing was written; try another --format."
         )
 
 
@@ -188,7 +188,7 @@ def _make_int8(
     if proof.gained is None or proof.gained < -choices.most_loss:
         raise CheckpointError(
             f"export: expected int8 to lose at most {choices.most_loss:g} mAP, got "
-            f"{proof.gained:+.2f}. No file is left; try more --calibration_pictures."
+            f"{proof.gained:+.2f}. Nothing was written; try more --calibration_pictures."
         )
 
 
@@ -197,7 +197,6 @@ def _make_int8(
 
 def _files(run: Path, out: Path | None, chosen: Format, quantize: str) -> list[Path]:
     """The files to write, the one to name first."""
-    find_model(run)
     first, *others = chosen.suffixes
     name = f"model.{quantize}{first}" if quantize else f"model{first}"
     file = run / name if out is None else out

@@ -1,6 +1,5 @@
 """From a float32 ONNX file to one that calculates with 8-bit integers."""
 
-import logging
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -38,7 +37,6 @@ def quantize(source: Path, target: Path, batches: Iterator[Tensor]) -> None:
             images = next(batches, None)
             return None if images is None else {IMAGES: images.numpy()}
 
-    logging.getLogger().setLevel(logging.ERROR)
     with tempfile.TemporaryDirectory(dir=target.parent) as folder:
         prepared = Path(folder) / "prepared.onnx"
         quant_pre_process(source, prepared, skip_symbolic_shape=True)
