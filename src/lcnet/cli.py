@@ -234,7 +234,9 @@ def _data(arguments: Namespace) -> Data | None:
 def predict_parser() -> ArgumentParser:
     """The flags of `lcnet predict`."""
     parser = Parser()
-    parser.add_argument("model", type=Path, help="Run or model folder.")
+    parser.add_argument(
+        "model", type=Path, help="Run or model folder, or an ONNX file of lcnet export."
+    )
     parser.add_argument("paths", nargs="+", help="Pictures, folders of pictures, or globs.")
     parser.add_argument(
         "--out", type=Path | None, help="File to write; standard output if not given."
@@ -256,6 +258,71 @@ def predict(arguments: Namespace) -> int:
         workers=arguments.workers,
     )
     return 1 if failed else 0
+
+
+def export_parser() -> ArgumentParser:
+    """The flags of `lcnet export`."""
+    parser = Parser()
+    parser.add_argument("model", type=Path, help="Run or model folder.")
+    parser.add_argument(
+        "--format",
+        choices=["onnx", "torch", "openvino"],
+        default="onnx",
+        help="What runs the file: onnxruntime, torch.export or OpenVINO.",
+    )
+    parser.add_argument(
+        "--out",
+        type=Path | None,
+        help="File to write; model.onnx, model.pt2 or model.xml in the folder if not given.",
+    )
+    parser.add_argument(
+        "--tolerance",
+        type=float,
+        default=1e-3,
+        help="Largest difference from the model's logits; above it no file is left.",
+    )
+    parser.add_argument(
+        "--pictures",
+        default="",
+        help="Split, or pictures, folder or glob, to check with; the validation or test split if "
+        "not given.",
+    )
+    parser.add_argument("--limit", type=int, default=500, help="Pictures to check with, at most.")
+    parser.add_argument(
+        "--quantize",
+        default="",
+        help="int8: 8 bits for weights and activations, from training pictures (onnx only).",
+    )
+    parser.add_argument(
+        "--calibration_pictures", type=int, default=200, help="How many, for --quantize."
+    )
+    parser.add_argument(
+        "--most_loss",
+        type=float,
+        default=1.0,
+        help="Points of mAP that --quantize may cost; above that no file is left.",
+    )
+    parser.add_argument("--root", default="", help="Folder of the data set, if it has moved.")
+    _add_data(parser)
+    return parser
+
+
+def export(arguments: Namespace) -> int:
+    """Export a model and check the file."""
+    from lcnet.export import Choices, export
+
+    choices = Choices(
+        tolerance=arguments.tolerance,
+        quantize=arguments.quantize,
+        most_loss=arguments.most_loss,
+        calibration_pictures=arguments.calibration_pictures,
+        pictures=arguments.pictures,
+        limit=arguments.limit,
+        root=arguments.root,
+        data=_data(arguments),
+    )
+    export(arguments.model, arguments.format, arguments.out, choices)
+    return 0
 
 
 def import_parser() -> ArgumentParser:
@@ -432,6 +499,7 @@ VERBS = {
     "report": (report, report_parser, "Write all that is known of a run as one HTML page."),
     "calibrate": (calibrate, calibrate_parser, "Fit thresholds and probabilities to a goal."),
     "predict": (predict, predict_parser, "Label pictures, one JSON line each."),
+    "export": (export, export_parser, "Write a model for another runtime, and check the file."),
     "compare": (compare, compare_parser, "Compare heads or settings on equal terms."),
     "import": (import_, import_parser, "Turn a published checkpoint into a model folder."),
 }

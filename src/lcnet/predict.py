@@ -3,7 +3,7 @@
 import glob
 import json
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +22,7 @@ from lcnet.data.loading import stack_images
 from lcnet.data.transforms import Normalize, Transform, eval_transform
 from lcnet.errors import ConfigError, DataError
 from lcnet.files import written_whole
+from lcnet.onnx_model import SUFFIX, OnnxModel
 from lcnet.progress import track
 
 
@@ -53,18 +54,25 @@ class Predictor:
     def __init__(
         self, model: Path | str, *, batch_size: int = 32, workers: int = 0, device: str = ""
     ) -> None:
-        """Load a run or model folder; `device` is cuda if there is one, else cpu, unless given.
+        """Load a run or model folder, or an ONNX file that `lcnet export` wrote.
 
-        Raises CheckpointError if the folder cannot be read.
+        `device` is cuda if there is one, else cpu, unless given; an ONNX file runs on the cpu
+        unless it is given. Raises CheckpointError if the folder or file cannot be read.
         """
         if batch_size < 1 or workers < 0:
             raise ConfigError(
                 "--batch_size, --workers: expected at least 1 and at least 0, "
                 f"got {batch_size} and {workers}."
             )
-        self.info = read_info(Path(model))
-        self.device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
-        self.model = load_model(model).to(self.device)
+        self.model: Callable[[Tensor], Tensor]
+        """Normalised images (B 3 size size) to logits (B L)."""
+        if (file := Path(model)).suffix == SUFFIX or file.is_file():
+            exported = OnnxModel(file, device=device or "cpu")
+            self.info, self.model, self.device = exported.info, exported, torch.device("cpu")
+        else:
+            self.info = read_info(file)
+            self.device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+            self.model = load_model(model).to(self.device)
         self.normalize = Normalize(self.info.preprocessing).to(self.device)
         self.batch_size = batch_size
         self.workers = workers

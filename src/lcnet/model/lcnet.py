@@ -82,8 +82,8 @@ class LCNet(Classifier):
     def decode(self, maps: Tensor) -> Tensor:
         """The figure: the logits (B L) of label, image and graph tokens, fused."""
         image = self.image_tokens(maps)  # B T D
-        labels = self.label_tokens().expand(len(maps), -1, -1)  # B L D
-        graph = None if self.graph is None else self.graph().expand(len(maps), -1, -1)  # B G D
+        labels = self.label_tokens().expand(maps.shape[0], -1, -1)  # B L D
+        graph = None if self.graph is None else self.graph().expand(maps.shape[0], -1, -1)  # B G D
         labels = self.decoder(labels, image, graph)  # B L D
         return self.mapping(labels)  # B L
 

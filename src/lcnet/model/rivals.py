@@ -166,7 +166,7 @@ class MLDecoder(nn.Module):
     def forward(self, maps: Tensor) -> Tensor:
         """The logits (B L) of feature maps (B V C h w)."""
         tokens = self.embed(tokens_of(maps)).relu()
-        queries = self.read(self.queries().expand(len(tokens), -1, -1), tokens)  # B G D
+        queries = self.read(self.queries().expand(tokens.shape[0], -1, -1), tokens)  # B G D
         grouped = torch.einsum("bgd,gds->bgs", queries, self.weight)
         return grouped.flatten(1)[:, : len(self.bias)] + self.bias
 
@@ -221,7 +221,7 @@ class Query2Label(nn.Module):
         for layer in self.encoder:
             memory = layer(memory, place)
         queries = self.queries()
-        labels = torch.zeros_like(queries).expand(len(memory), -1, -1)
+        labels = torch.zeros_like(queries).expand(memory.shape[0], -1, -1)
         for layer in self.decoder:
             labels = layer(labels, queries, memory, place)
         return (self.norm(labels) * self.weight).sum(dim=-1) + self.bias

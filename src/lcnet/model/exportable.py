@@ -1,0 +1,57 @@
+"""A model for pictures of one size, in operations that every runtime computes alike."""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from lcnet.model.classifier import Classifier
+from lcnet.model.crops import Crops
+
+
+class Exportable(nn.Module):
+    """What a model computes for images of one size; the model that it is made of is changed.
+
+    The views go through the backbone together, and the whole image is shrunk by `ConstantCrops`.
+    """
+
+    # A module of its own also since torch.export cannot use a model whose part is called `graph`.
+
+    def __init__(self, model: Classifier, image_size: int) -> None:
+        super().__init__()
+        model.crops = ConstantCrops(model.crops, image_size)
+        model.backbone.chunk = 0
+        # torch.export keeps weights by their storage, which must not be that of channels_last.
+        self.model = model.to(memory_format=torch.contiguous_format)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """The logits (B L) of images (B 3 H W, of the one size)."""
+        return self.model(images)
+
+
+class ConstantCrops(Crops):
+    """Crop-Forwarding of square images of one size, which resizes by matrix products.
+
+    Resizing is linear, and the same for rows and columns: M image M^T with M as torch's own
+    interpolation resizes the identity. Runtimes differ in what they do with antialiasing (OpenVINO
+    2026.4 leaves it out), and not in a product.
+    """
+
+    matrix: Tensor
+
+    def __init__(self, crops: Crops, image_size: int) -> None:
+        super().__init__(crops.level, crops.view_size, antialias=crops.antialias)
+        identity = torch.eye(image_size)[None, None]
+        matrix = F.interpolate(
+            identity,
+            (crops.view_size, image_size),
+            mode="bilinear",
+            align_corners=False,
+            antialias=crops.antialias,
+        )
+        self.register_buffer("matrix", matrix[0, 0])  # S size
+
+    def _resize(self, view: Tensor) -> Tensor:
+        # Tiles of this size are views already; only the whole image is larger.
+        if view.shape[-1] == self.view_size:
+            return view
+        return self.matrix @ view @ self.matrix.T
