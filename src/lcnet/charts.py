@@ -223,13 +223,22 @@ class Node:
 
 @dataclass(frozen=True)
 class Edge:
-    """A curve between two labels."""
+    """A curve between two labels, quadratic: its ends and what it bends towards."""
 
-    path: str
+    names: tuple[str, str]
+    start: tuple[float, float]
+    bend: tuple[float, float]
+    end: tuple[float, float]
     width: float
     """From half a pixel for usual strength to five for the strongest."""
     is_new: bool
     words: str
+
+    @property
+    def path(self) -> str:
+        """The curve as the `d` of an SVG path."""
+        (x1, y1), (x, y), (x2, y2) = self.start, self.bend, self.end
+        return f"M{x1:.1f} {y1:.1f}Q{x:.1f} {y:.1f} {x2:.1f} {y2:.1f}"
 
 
 @dataclass(frozen=True)
@@ -282,7 +291,10 @@ def network(labels: Sequence[str], learned: Floats, prior: Floats, most: int) ->
         weight = strength[one, other]
         was = max(prior[one, other], prior[other, one])
         return Edge(
-            f"M{x1:.1f} {y1:.1f}Q{x:.1f} {y:.1f} {x2:.1f} {y2:.1f}",
+            (labels[one], labels[other]),
+            (x1, y1),
+            (x, y),
+            (x2, y2),
             round(0.5 + 4.5 * float((weight - usual) / (strength.max() - usual or 1)), 2),
             bool(weight >= was),
             f"{labels[one]} and {labels[other]}: {weight:.3f}, prior {was:.3f}",

@@ -20,7 +20,9 @@ from lcnet.checkpoint import load_model, read_info
 from lcnet.data.dataset import PICTURE_SUFFIXES, read_image, upright_rgb
 from lcnet.data.transforms import Transform, eval_transform
 from lcnet.errors import ConfigError, DataError
+from lcnet.explain import PictureExplanation, explain_picture
 from lcnet.files import written_whole
+from lcnet.heat_pictures import write_explanation
 from lcnet.progress import track
 
 
@@ -76,12 +78,54 @@ class Predictor:
 
     def stream(self, images: Sequence[Path | str | Image.Image]) -> Iterator[Prediction]:
         """The same, one at a time as they are ready."""
+        for _, prediction in self._predicted(images):
+            yield prediction
+
+    def explain(
+        self, images: Sequence[Path | str | Image.Image], *, labels: int = 5
+    ) -> list[PictureExplanation]:
+        """Why each picture got its labels: heat maps and the labels that moved the scores.
+
+        At most `labels` labels a picture, the most probable. A picture that cannot be read gives an
+        explanation with `error`. One backward pass of the model for each label.
+        """
+        return [found for _, found in self.stream_explained(images, labels=labels)]
+
+    def stream_explained(
+        self, images: Sequence[Path | str | Image.Image], *, labels: int = 5
+    ) -> Iterator[tuple[Prediction, PictureExplanation]]:
+        """Predictions and their explanations, one picture at a time as they are ready."""
+        if labels < 1:
+            raise ConfigError(f"--explain_labels: expected at least 1, got {labels}.")
+        for picture, prediction in self._predicted(images):
+            yield prediction, self._explain(picture, prediction, labels)
+
+    def _explain(
+        self, picture: "_Picture", prediction: Prediction, most: int
+    ) -> PictureExplanation:
+        if picture.tensor is None or prediction.probabilities is None:
+            return PictureExplanation(picture.name, picture.size, error=picture.error)
+        labels, left_out = explain_picture(
+            self.model,
+            picture.tensor.to(self.device),
+            picture.size,
+            names=self.info.labels,
+            probabilities=list(prediction.probabilities.values()),
+            thresholds=self.info.thresholds,
+            most=most,
+        )
+        has_graph = self.model.adjacency() is not None
+        return PictureExplanation(picture.name, picture.size, labels, left_out, has_graph)
+
+    def _predicted(
+        self, images: Sequence[Path | str | Image.Image]
+    ) -> "Iterator[tuple[_Picture, Prediction]]":
         pictures = _Pictures(images, eval_transform(self.info.preprocessing))
         loader = DataLoader(
             pictures, self.batch_size, num_workers=self.workers, collate_fn=list[_Picture]
         )
         for batch in loader:
-            yield from self._predict(batch)
+            yield from zip(batch, self._predict(batch), strict=True)
 
     def _predict(self, batch: "list[_Picture]") -> Iterator[Prediction]:
         tensors = [picture.tensor for picture in batch if picture.tensor is not None]
@@ -109,6 +153,7 @@ class _Picture:
     name: str
     tensor: Tensor | None
     error: str = ""
+    size: tuple[int, int] = (0, 0)
 
 
 class _Pictures(Dataset[_Picture]):
@@ -124,20 +169,30 @@ class _Pictures(Dataset[_Picture]):
     def __getitem__(self, index: int) -> _Picture:
         image = self.images[index]
         if isinstance(image, Image.Image):
-            return _Picture(str(index), self.transform(upright_rgb(image)))
+            upright = upright_rgb(image)
+            return _Picture(str(index), self.transform(upright), size=upright.size)
         try:
-            return _Picture(str(image), self.transform(read_image(Path(image))))
+            upright = read_image(Path(image))
         except DataError as error:
             return _Picture(str(image), None, str(error))
+        return _Picture(str(image), self.transform(upright), size=upright.size)
 
 
 def predict(
-    model: Path, paths: Iterable[str], out: Path | None = None, *, batch_size: int, workers: int
+    model: Path,
+    paths: Iterable[str],
+    out: Path | None = None,
+    *,
+    batch_size: int,
+    workers: int,
+    explain: Path | None = None,
+    explain_labels: int = 5,
 ) -> int:
     """The number of pictures that could not be read, after writing one JSON line per picture.
 
     `paths` are pictures, folders (searched through) and globs. Lines go to `out`, which appears
-    when all are written, or to standard output.
+    when all are written, or to standard output. With `explain`, a folder in it for each picture
+    says why it got its labels (`heat_pictures.write_explanation`), at most `explain_labels` each.
     Raises DataError if a path gives no picture, CheckpointError if the model cannot be read.
     """
     images = find_images(paths)
@@ -145,16 +200,35 @@ def predict(
         raise ConfigError(
             f"--out {out}: expected a file to write, got a folder. Name a file in it."
         )
+    if explain is not None and explain.exists() and not explain.is_dir():
+        raise ConfigError(f"--explain {explain}: expected a folder, got a file. Name another.")
+    if explain_labels < 1:
+        raise ConfigError(f"--explain_labels: expected at least 1, got {explain_labels}.")
     predictor = Predictor(model, batch_size=batch_size, workers=workers)
+    predictions = (
+        predictor.stream(images)
+        if explain is None
+        else _explained(predictor, images, explain, explain_labels)
+    )
     failed = 0
     with _lines(out) as file:
-        for prediction in track(predictor.stream(images), "Predicting", len(images)):
+        for prediction in track(predictions, "Predicting", len(images)):
             failed += bool(prediction.error)
             file.write(json.dumps(prediction.to_dict(), ensure_ascii=False) + "\n")
     if out is not None:
         console = Console(stderr=True, highlight=False, markup=False)
         console.print(f"{len(images):,} pictures -> {out}", soft_wrap=True)
     return failed
+
+
+def _explained(
+    predictor: Predictor, images: Sequence[Path], folder: Path, labels: int
+) -> Iterator[Prediction]:
+    """The predictions, each after its explanation is written."""
+    for prediction, explanation in predictor.stream_explained(images, labels=labels):
+        if not explanation.error:
+            write_explanation(folder, read_image(Path(prediction.image)), explanation)
+        yield prediction
 
 
 def find_images(paths: Iterable[str]) -> list[Path]:

@@ -17,9 +17,9 @@ from lcnet.data.readers import load_split_for
 from lcnet.data.statistics import Statistics, count_labels
 from lcnet.errors import ConfigError, LCNetError
 from lcnet.evaluate import Measured, measure
-from lcnet.model.graph import LabelGraph
+from lcnet.label_graph import graph_of
 from lcnet.progress import tell
-from lcnet.report_page import Graph, Report, write_report
+from lcnet.report_page import Report, write_report
 
 FEWEST_RESAMPLES = 200
 """Of large splits; of others the intervals take as many as elsewhere."""
@@ -80,7 +80,7 @@ def report_on(run: Path, measured: Measured, file: Path) -> None:
             statistics=statistics,
             history=read_history(run) if (run / "history.csv").is_file() else (),
             config=config,
-            graph=_graph(run),
+            graph=graph_of(load_model(run)),
             cautions=tuple(_cautions(measured)),
             notes=tuple(notes),
             environment=_environment(run, measured, config),
@@ -122,22 +122,6 @@ def _statistics(measured: Measured) -> tuple[dict[str, Statistics], list[str]]:
         except (LCNetError, OSError):
             notes.append(f"The split {name} could not be read.")
     return found, notes
-
-
-def _graph(run: Path) -> Graph | None:
-    """The label graph of a model, if it has one."""
-    graph = getattr(load_model(run), "graph", None)
-    if graph is None:
-        return None
-    with torch.inference_mode():
-        learned = graph.adjacency().float().numpy()
-        if not isinstance(graph, LabelGraph):
-            return Graph(graph.band.float().numpy(), learned, is_comparable=False)
-        return Graph(
-            graph.start().float().numpy(),
-            learned if graph.learn else None,
-            is_comparable=True,
-        )
 
 
 def _cautions(measured: Measured) -> Iterator[str]:

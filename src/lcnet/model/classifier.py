@@ -4,10 +4,15 @@ Letters for shapes: B images, V views, T image tokens, L labels, C channels of a
 feature map, D width of a token, H and W pixels.
 """
 
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+import torch
 from torch import Tensor, nn
 
 from lcnet.model.backbone import Backbone
 from lcnet.model.crops import Crops
+from lcnet.model.explanation import Explanation, differentiable_from, shares, stitch
 
 
 class Classifier(nn.Module):
@@ -31,6 +36,81 @@ class Classifier(nn.Module):
     def score(self, maps: Tensor) -> Tensor:
         """The head: the logits (B L) of feature maps (B V C h w)."""
         raise NotImplementedError
+
+    def looked(self, maps: Tensor) -> Tensor:
+        """Where each label looked in the feature maps (B V C h w): B L T, rows sum to 1."""
+        raise NotImplementedError
+
+    def adjacency(self) -> Tensor | None:
+        """What each label (row) takes from each other (column), L L; none without a graph."""
+        return None
+
+    def influences(self, maps: Tensor) -> Tensor | None:
+        """What each label's graph node does to each score (maps B V C h w): B L L, or no graph.
+
+        Row k, column j: the logit of label k less what it is with node j out of the graph, so above
+        0 if the node raised it. In evaluation mode. One pass of the head for each label, none of
+        the backbone.
+        """
+        return None
+
+    @torch.inference_mode()
+    def explain(self, images: Tensor) -> Explanation:
+        """Logits, where each label looked over the image and the label graph, as in evaluation.
+
+        Images are as in `forward`. What the tokens of tiles and whole image got is put back to
+        where they came from. It is as coarse as the backbone's last map; `heat` is finer.
+        """
+        with self._evaluating():
+            maps = self.maps(images)
+            looked = self._over_image(self.looked(maps), maps, images)
+            return Explanation(self.score(maps).float(), looked, self.adjacency())
+
+    def heat(self, images: Tensor, labels: Sequence[int]) -> Tensor:
+        """Where the evidence for some labels lies in images (B 3 H W): B K H W, each sums to 1.
+
+        `explain`'s map times LayerCAM (Jiang et al. 2021, equations 5 and 6) of an early layer of
+        the backbone: at each place, sum over channels of ReLU(d logit / d activation) activation.
+        The first says which part of the image the label looked at, the second what in it counts,
+        to a few pixels. One backward pass for each label. Where the backbone has no such layer (a
+        ViT's tokens are all of one size) or no positive gradient, it is `explain`'s map.
+        """
+        with self._evaluating(), torch.inference_mode(False), torch.enable_grad():
+            layer = self.backbone.early_layer()
+            with differentiable_from(layer or nn.Identity()) as outputs:
+                maps = self.maps(images)
+            chosen = self.looked(maps.detach())[:, list(labels)].detach()
+            looked = self._over_image(chosen, maps, images)
+            if not outputs:
+                return looked
+            logits = self.score(maps).float()
+            found = [self._layer_cam(logits[:, label].sum(), outputs, images) for label in labels]
+        both = looked * torch.cat(found, dim=1)
+        size = both.shape[-2:]
+        is_empty = both.sum(dim=(2, 3), keepdim=True) == 0
+        return shares(torch.where(is_empty, looked, both).flatten(2)).unflatten(2, size)
+
+    def _layer_cam(self, score: Tensor, outputs: list[Tensor], images: Tensor) -> Tensor:
+        """LayerCAM of a score over the images, from an early layer's outputs: B 1 H W."""
+        gradients = torch.autograd.grad(score, outputs, retain_graph=True)
+        places = self.backbone.as_maps(torch.cat([output.detach() for output in outputs]))
+        gradient = self.backbone.as_maps(torch.cat(gradients))
+        found = (gradient.clamp(min=0) * places).sum(dim=1).clamp(min=0)  # B*V h w
+        return stitch(found.unflatten(0, (len(images), 1, -1)), self.crops.level, _size(images))
+
+    def _over_image(self, looked: Tensor, maps: Tensor, images: Tensor) -> Tensor:
+        """Shares of the tokens (B L T) over the images: B L H W."""
+        views = looked.unflatten(-1, (maps.shape[1], *maps.shape[-2:]))
+        return stitch(views, self.crops.level, _size(images))
+
+    @contextmanager
+    def _evaluating(self) -> Iterator[None]:
+        was_training = self.training
+        self.eval()
+        try:
+            yield
+        finally:
+            self.train(was_training)
 
     def undecayed(self) -> list[Tensor]:
         """Matrices of the head that weight decay would only shrink, such as label tokens."""
@@ -58,3 +138,7 @@ class Classifier(nn.Module):
             {"params": weights, "lr": rate, "weight_decay": decay}
             for (rate, decay), weights in groups.items()
         ]
+
+
+def _size(images: Tensor) -> tuple[int, int]:
+    return images.shape[-2], images.shape[-1]
