@@ -69,7 +69,8 @@ def main() -> None:
     print(
         f"{info.model.head}, crop level {info.model.crop_level}: heat "
         f"{100 * hits['heat'] / found:.1f} %, attention {100 * hits['attention'] / found:.1f} %, "
-        f"chance {100 * chance / found:.1f} % of {found:,} true positives in {len(samples):,} scenes"
+        f"chance {100 * chance / found:.1f} % of {found:,} true positives "
+        f"in {len(samples):,} scenes"
     )
 
 

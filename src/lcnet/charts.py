@@ -251,21 +251,28 @@ class Network:
     edges: tuple[Edge, ...]
 
 
-def network(labels: Sequence[str], learned: Floats, prior: Floats, most: int) -> Network:
+def network(
+    labels: Sequence[str],
+    learned: Floats,
+    prior: Floats,
+    most: int,
+    *,
+    placed_by: Floats | None = None,
+) -> Network:
     """The `most` strongest edges of `learned` (L x L, row takes from column), both ways joined.
 
-    Edges are new where they are stronger than in `prior`. Labels with strong edges stand together
-    on the circle: the leaves of average linkage, in scipy's optimal order.
+    Edges are new where they are stronger than in `prior`. Labels with strong edges (in `placed_by`
+    if given) stand together on the circle: the leaves of average linkage, in scipy's optimal order.
     """
-    strength = np.maximum(learned, learned.T)
-    np.fill_diagonal(strength, 0)
+    strength = _joined(learned)
+    placing = strength if placed_by is None else _joined(placed_by)
     is_crowded = len(labels) > 24
     font = 10 if is_crowded else 12
     radius = max(240 if is_crowded else 150, ceil(11.5 * len(labels) / (2 * pi)))
     margin = 14 + ceil(0.62 * font * max(len(short(name)) for name in labels))
     centre = radius + margin
     place = np.empty(len(labels), dtype=int)
-    place[_circle_order(strength)] = np.arange(len(labels))
+    place[_circle_order(placing)] = np.arange(len(labels))
     angles = 2 * pi * place / len(labels) - pi / 2
     points = [(centre + radius * cos(angle), centre + radius * sin(angle)) for angle in angles]
 
@@ -309,6 +316,13 @@ def network(labels: Sequence[str], learned: Floats, prior: Floats, most: int) ->
         nodes=tuple(map(node, labels, angles)),
         edges=tuple(edge(*pair) for pair in reversed(strongest) if upper[pair] > 0),
     )
+
+
+def _joined(values: Floats) -> Floats:
+    """The stronger of both directions, and nothing on the diagonal."""
+    strength = np.maximum(values, values.T)
+    np.fill_diagonal(strength, 0)
+    return strength
 
 
 def _circle_order(strength: Floats) -> NDArray[np.integer]:

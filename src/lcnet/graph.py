@@ -9,6 +9,7 @@ import numpy as np
 
 from lcnet.checkpoint import find_model, load_model, read_info
 from lcnet.errors import ConfigError
+from lcnet.figures import save_figure
 from lcnet.files import write_text, written_whole
 from lcnet.graph_pictures import draw_matrices, draw_network
 from lcnet.label_graph import Graph, graph_of
@@ -48,7 +49,7 @@ def draw_graph(model: Path, out: Path | None = None, *, edges: int = 30) -> Path
     for name, figure in (("matrix", matrices), ("network", network)):
         for kind in ("png", "svg"):
             with written_whole(folder / f"{name}.{kind}") as unfinished:
-                figure.savefig(unfinished, format=kind)
+                save_figure(figure, unfinished, kind)
     write_text(folder / "edges.csv", edge_table(graph, info.labels))
     left_out = len(info.labels) - len(shown)
     tell(

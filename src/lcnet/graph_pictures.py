@@ -1,21 +1,23 @@
 """A label graph drawn: as matrices and as a network."""
 
-import warnings
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import PathPatch
 from matplotlib.path import Path as Curve
 
-from lcnet.charts import Edge, network, short
+from lcnet.charts import Edge, Network, network, short
 from lcnet.label_graph import Graph
 from lcnet.metrics import Floats
 
 INK, QUIET = "#1f2328", "#59636e"
 STRONGER, WEAKER = "#1f6feb", "#d1660f"
+CHANGES = LinearSegmentedColormap.from_list("changes", [WEAKER, "#ffffff", STRONGER])
 
 
 def draw_matrices(graph: Graph, shown: Sequence[int], labels: Sequence[str]) -> Figure:
@@ -29,7 +31,7 @@ def draw_matrices(graph: Graph, shown: Sequence[int], labels: Sequence[str]) -> 
             panels.append(("Learned minus prior", (graph.learned - graph.prior)[inside], True))
     cell = 0.42 if len(names) <= 12 else 0.3 if len(names) <= 24 else 0.2
     side, margin = cell * len(names), 0.3 + 0.085 * max(map(len, names))
-    step = side + margin + 0.75
+    step = side + margin + 0.3
     total = (step * len(panels) + 0.2, side + margin + 0.95)
     figure = Figure(figsize=total, dpi=130, facecolor="white")
     joint = max(_largest(values) for _, values, is_change in panels if not is_change)
@@ -47,7 +49,6 @@ def draw_matrices(graph: Graph, shown: Sequence[int], labels: Sequence[str]) -> 
         fontsize=8,
         color=QUIET,
     )
-    _settle(figure)
     return figure
 
 
@@ -56,7 +57,7 @@ def _matrix(axes: Axes, values: Floats, names: Sequence[str], largest: float, ce
     drawn = np.array(values, dtype=float)
     np.fill_diagonal(drawn, np.nan)
     if (values < 0).any():
-        axes.imshow(drawn, cmap="PuOr", vmin=-largest, vmax=largest)
+        axes.imshow(drawn, cmap=CHANGES, vmin=-largest, vmax=largest)
     else:
         axes.imshow(drawn, cmap="Blues", vmin=0, vmax=largest)
     axes.set_facecolor("#f0f0f0")
@@ -72,54 +73,70 @@ def _matrix(axes: Axes, values: Floats, names: Sequence[str], largest: float, ce
             value = drawn[row, column]
             colour = "white" if abs(value) > 0.6 * largest else INK
             number = f"{100 * value:.0f}".replace("-", "\N{MINUS SIGN}")
-            place = {"ha": "center", "va": "center"}
-            axes.text(column, row, number, fontsize=7, color=colour, **place)
+            axes.text(column, row, number, fontsize=7, color=colour, ha="center", va="center")
 
 
 def draw_network(graph: Graph, shown: Sequence[int], labels: Sequence[str], most: int) -> Figure:
-    """The `most` strongest edges as curves inside a circle of labels; both ways are joined."""
-    inside = np.ix_(shown, shown)
+    """The `most` strongest edges of prior and learned graph as curves inside a circle of labels.
+
+    Both directions of an edge are joined; labels stand at the same places in both circles.
+    """
+    names, inside = [labels[n] for n in shown], np.ix_(shown, shown)
     prior = graph.prior[inside]
     learned = prior if graph.learned is None else graph.learned[inside]
-    chart = network([labels[n] for n in shown], learned, prior, most)
-    side = chart.side / 72
-    figure = Figure(figsize=(side, side + 0.95), dpi=150, facecolor="white")
-    axes = figure.add_axes((0, 0.4 / (side + 0.95), 1, side / (side + 0.95)))
-    axes.set(xlim=(0, chart.side), ylim=(chart.side, 0))
-    axes.axis("off")
+    charts = [("prior", network(names, prior, prior, most, placed_by=learned))]
+    if graph.learned is not None:
+        charts.append(("learned", network(names, learned, prior, most)))
     is_compared = graph.learned is not None and graph.is_comparable
-    for edge in chart.edges:
-        axes.add_patch(_curve(edge, STRONGER if edge.is_new or not is_compared else WEAKER))
-    for node in chart.nodes:
-        axes.plot(node.x, node.y, "o", color=INK, markersize=4, zorder=3)
-        ends = {"start": "left", "middle": "center", "end": "right"}[node.anchor]
-        axes.text(
-            node.name_x,
-            node.name_y,
-            short(node.name),
-            rotation=-node.turn,
-            rotation_mode="anchor",
-            ha=ends,
-            va="center",
-            fontsize=chart.font * 0.8,
-            color=INK,
-            parse_math=False,
-        )
-    what = "learned edges" if graph.learned is not None else "edges of the prior"
-    title = f"The {len(chart.edges)} strongest {what}"
+    side = charts[0][1].side / 72
     high = side + 0.95
-    style = {"ha": "center", "va": "center"}
-    figure.text(0.5, 1 - 0.3 / high, title, fontsize=11, fontweight="bold", color=INK, **style)
+    figure = Figure(figsize=(side * len(charts), high), dpi=130, facecolor="white")
+    for place, (what, chart) in enumerate(charts):
+        left, wide = place / len(charts), 1 / len(charts)
+        axes = figure.add_axes((left, 0.4 / high, wide, side / high))
+        _circle(axes, chart, by_change=is_compared and what == "learned")
+        title = f"The {len(chart.edges)} strongest {what} edges"
+        style: dict[str, Any] = {"ha": "center", "va": "center", "color": INK}
+        top = 1 - 0.3 / high
+        figure.text(left + wide / 2, top, title, fontsize=11, fontweight="bold", **style)
     if is_compared:
         keys = [
             Line2D([], [], color=colour, linewidth=3, label=words)
             for colour, words in ((STRONGER, "stronger than in the prior"), (WEAKER, "weaker"))
         ]
         figure.legend(
-            handles=keys, loc="lower center", ncols=2, frameon=False, fontsize=8, labelcolor=QUIET
+            handles=keys,
+            loc="lower center",
+            bbox_to_anchor=(0.75, 0.0),
+            ncols=2,
+            frameon=False,
+            fontsize=8,
+            labelcolor=QUIET,
         )
-    _settle(figure)
     return figure
+
+
+def _circle(axes: Axes, chart: Network, *, by_change: bool) -> None:
+    """Labels on a circle and the edges inside, coloured by how they changed if so wished."""
+    axes.set(xlim=(0, chart.side), ylim=(chart.side, 0))
+    axes.axis("off")
+    for edge in chart.edges:
+        changed = STRONGER if edge.is_new else WEAKER
+        axes.add_patch(_curve(edge, changed if by_change else QUIET))
+    for node in chart.nodes:
+        axes.plot(node.x, node.y, "o", color=INK, markersize=4, zorder=3)
+        axes.text(
+            node.name_x,
+            node.name_y,
+            short(node.name),
+            rotation=-node.turn,
+            rotation_mode="anchor",
+            ha={"start": "left", "middle": "center", "end": "right"}[node.anchor],
+            va="center",
+            fontsize=chart.font * 0.8,
+            color=INK,
+            parse_math=False,
+        )
 
 
 def _curve(edge: Edge, colour: str) -> PathPatch:
@@ -132,10 +149,3 @@ def _largest(values: Floats) -> float:
     drawn = np.array(values, dtype=float)
     np.fill_diagonal(drawn, 0)
     return float(np.abs(drawn).max(initial=0))
-
-
-def _settle(figure: Figure) -> None:
-    """Lay out once, quietly: a name in a script that the font lacks is drawn as boxes."""
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "Glyph .* missing")
-        figure.canvas.draw()

@@ -4,10 +4,11 @@ import hashlib
 import json
 import re
 import shutil
-import warnings
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from matplotlib import colormaps
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Colormap, ListedColormap
 from matplotlib.colors import Normalize as Scale
@@ -16,6 +17,7 @@ from matplotlib.patches import Rectangle
 from PIL import Image, ImageOps
 
 from lcnet.explain import LabelExplanation, PictureExplanation
+from lcnet.figures import save_figure
 from lcnet.files import write_text
 
 LARGEST_PX = 900
@@ -40,7 +42,8 @@ def write_explanation(folder: Path, picture: Image.Image, found: PictureExplanat
         rows = []
         for rank, label in enumerate(found.labels, start=1):
             file = f"{rank}-{safe_name(label.label)}.png"
-            draw_label(picture, label, has_graph=found.has_graph).savefig(unfinished / file)
+            figure = draw_label(picture, label, has_graph=found.has_graph)
+            save_figure(figure, unfinished / file, "png")
             rows.append({**label.to_dict(), "file": file})
         fields = {
             "image": found.image,
@@ -113,7 +116,7 @@ def draw_label(picture: Image.Image, found: LabelExplanation, *, has_graph: bool
     scale.ax.set_facecolor("#8b8b8b")
     scale.outline.set_visible(False)
 
-    def words(x: float, y: float, text: str, **style: object) -> None:
+    def words(x: float, y: float, text: str, **style: Any) -> None:
         figure.text(x / total[0], y / total[1], text, parse_math=False, va="center", **style)
 
     top_line = panel_height + 1.17
@@ -125,25 +128,15 @@ def draw_label(picture: Image.Image, found: LabelExplanation, *, has_graph: bool
     words(beside, 0.37, "where the evidence for the label lies", fontsize=8, color=QUIET)
     if has_graph:
         words(side, 0.16, _moved(found), fontsize=8.5, color=INK)
-    # A name in a script that the font lacks is drawn as boxes, which is no reason to warn.
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "Glyph .* missing")
-        figure.canvas.draw()
     return figure
 
 
 def heat_colours() -> Colormap:
     """Matplotlib's inferno, clear where there is nothing and nearly solid where there is most."""
     steps = np.linspace(0, 1, 256)
-    colours = _inferno(0.15 + 0.85 * steps)
+    colours = colormaps["inferno"](0.15 + 0.85 * steps)
     colours[:, 3] = 0.88 * np.clip(steps / 0.45, 0, 1) ** 0.9
     return ListedColormap(colours)
-
-
-def _inferno(steps: np.ndarray) -> np.ndarray:
-    from matplotlib import colormaps
-
-    return colormaps["inferno"](steps)
 
 
 def _greyed(picture: Image.Image) -> Image.Image:

@@ -42,7 +42,8 @@ class RivalNet(Classifier):
 
     def looked(self, maps: Tensor) -> Tensor:
         """Where each label looked in the feature maps (B V C h w): B L T, rows sum to 1."""
-        return self.head.looked(maps)
+        looked: Tensor = self.head.looked(maps)  # type: ignore[operator]
+        return looked
 
     def adjacency(self) -> Tensor | None:
         """What each label (row) takes from each other (column) in ML-GCN: L L."""
@@ -290,8 +291,8 @@ class Query2Label(nn.Module):
 
     def looked(self, maps: Tensor) -> Tensor:
         """The mean over layers and heads of what each label's stream reads: B L T."""
-        readers = [layer.read.labels_read_image for layer in self.decoder]
-        with recorded(readers) as weights:
+        layers = [layer for layer in self.decoder if isinstance(layer, DecoderLayer)]
+        with recorded([layer.read.labels_read_image for layer in layers]) as weights:
             self(maps)
         return mean_attention(weights)
 
