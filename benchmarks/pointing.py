@@ -40,11 +40,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("run", type=Path, help="Run folder of a model trained on digits.")
     parser.add_argument("--root", type=Path, help="Folder of the scenes, if it has moved.")
-    parser.add_argument("--scenes", type=int, default=300, help="Test scenes to look at.")
+    parser.add_argument("--first", type=int, default=0, help="The first test scene to look at.")
+    parser.add_argument("--scenes", type=int, default=300, help="How many to look at.")
     arguments = parser.parse_args()
     info, model = read_info(arguments.run), load_model(arguments.run)
     root = arguments.root or Path(Config.load(arguments.run / "config.yaml").data.root)
-    samples = read_digits(root, "test", info.labels).samples[: arguments.scenes]
+    samples = read_digits(root, "test", info.labels).samples
+    samples = samples[arguments.first : arguments.first + arguments.scenes]
     drawn = json.loads((root / "test" / "scenes.json").read_text(encoding="utf-8"))
     transform = eval_transform(info.preprocessing)
     hits, chance, found = Counter[str](), 0.0, 0

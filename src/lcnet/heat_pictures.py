@@ -121,7 +121,7 @@ def draw_label(picture: Image.Image, found: LabelExplanation, *, has_graph: bool
 
     top_line = panel_height + 1.17
     words(side, top_line, _short(found.label, 44), fontsize=14, fontweight="bold", color=INK)
-    numbers = f"probability {found.probability:.1%}, threshold {found.threshold:.1%}"
+    numbers = f"probability {_percent(found.probability)}, threshold {_percent(found.threshold)}"
     words(side, top_line - 0.33, numbers, fontsize=9.5, color=QUIET)
     words(side, 0.37, "+ peak, box: hot area around it", fontsize=8, color=QUIET)
     beside = side + panel_width + 0.15
@@ -142,6 +142,11 @@ def heat_colours() -> Colormap:
 def _greyed(picture: Image.Image) -> Image.Image:
     """The picture in grey with little contrast, so that the colours on it mean heat alone."""
     return ImageOps.grayscale(picture).point([60 + 0.65 * value for value in range(256)])
+
+
+def _percent(value: float) -> str:
+    """A probability in percent, which is not said to be all where it is nearly all."""
+    return "> 99.9 %" if 0.9995 <= value < 1 else f"{100 * value:.1f} %"
 
 
 def _moved(found: LabelExplanation) -> str:

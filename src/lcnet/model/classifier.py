@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from lcnet.model.backbone import Backbone
@@ -69,11 +70,16 @@ class Classifier(nn.Module):
     def heat(self, images: Tensor, labels: Sequence[int]) -> Tensor:
         """Where the evidence for some labels lies in images (B 3 H W): B K H W, each sums to 1.
 
-        `explain`'s map times LayerCAM (Jiang et al. 2021, equations 5 and 6) of an early layer of
-        the backbone: at each place, sum over channels of ReLU(d logit / d activation) activation.
-        The first says which part of the image the label looked at, the second what in it counts,
-        to a few pixels. One backward pass for each label. Where the backbone has no such layer (a
-        ViT's tokens are all of one size) or no positive gradient, it is `explain`'s map.
+        With a the activations of an early layer of the backbone, g the gradient there of the
+        label's logit less the mean of the other labels', and sums over channels:
+
+            sqrt(explain's map) * ReLU(blur(sum(g a))) * blur(sum(ReLU(g) a))
+
+        The first says which part of the image the label looked at, the second what each place adds
+        to the score to first order, the third is LayerCAM (Jiang et al. 2021, equations 5 and 6).
+        A blur is the binomial mean of 3 x 3 places. One backward pass for each label. Where the
+        backbone has no such layer (a ViT's tokens are all of one size), or the product is 0
+        throughout, it is `explain`'s map.
         """
         with self._evaluating(), torch.inference_mode(False), torch.enable_grad():
             layer = self.backbone.early_layer()
@@ -84,19 +90,29 @@ class Classifier(nn.Module):
             if not outputs:
                 return looked
             logits = self.score(maps).float()
-            found = [self._layer_cam(logits[:, label].sum(), outputs, images) for label in labels]
-        both = looked * torch.cat(found, dim=1)
-        size = both.shape[-2:]
-        is_empty = both.sum(dim=(2, 3), keepdim=True) == 0
-        return shares(torch.where(is_empty, looked, both).flatten(2)).unflatten(2, size)
+            # A label's logit and the mean of all differ as from the mean of the others, but for a
+            # factor; a label alone stands for itself.
+            usual = logits.mean(dim=1) if logits.shape[1] > 1 else torch.zeros_like(logits[:, 0])
+            found = [
+                self._evidence((logits[:, label] - usual).sum(), outputs, images)
+                for label in labels
+            ]
+        heat = looked.sqrt() * torch.cat(found, dim=1)
+        is_empty = heat.sum(dim=(2, 3), keepdim=True) == 0
+        return shares(torch.where(is_empty, looked, heat).flatten(2)).unflatten(2, _size(images))
 
-    def _layer_cam(self, score: Tensor, outputs: list[Tensor], images: Tensor) -> Tensor:
-        """LayerCAM of a score over the images, from an early layer's outputs: B 1 H W."""
+    def _evidence(self, score: Tensor, outputs: list[Tensor], images: Tensor) -> Tensor:
+        """The last two factors of `heat`: B 1 H W."""
         gradients = torch.autograd.grad(score, outputs, retain_graph=True)
-        places = self.backbone.as_maps(torch.cat([output.detach() for output in outputs]))
-        gradient = self.backbone.as_maps(torch.cat(gradients))
-        found = (gradient.clamp(min=0) * places).sum(dim=1).clamp(min=0)  # B*V h w
-        return stitch(found.unflatten(0, (len(images), 1, -1)), self.crops.level, _size(images))
+        places = self.backbone.as_maps(torch.cat([output.detach() for output in outputs])).float()
+        gradient = self.backbone.as_maps(torch.cat(gradients)).float()
+
+        def over_image(values: Tensor) -> Tensor:
+            blurred = _blur(values.sum(dim=1, keepdim=True)).clamp(min=0)  # B*V 1 h w
+            views = blurred.unflatten(0, (len(images), -1)).transpose(1, 2)
+            return stitch(views, self.crops.level, _size(images))
+
+        return over_image(gradient * places) * over_image(gradient.clamp(min=0) * places)
 
     def _over_image(self, looked: Tensor, maps: Tensor, images: Tensor) -> Tensor:
         """Shares of the tokens (B L T) over the images: B L H W."""
@@ -142,3 +158,9 @@ class Classifier(nn.Module):
 
 def _size(images: Tensor) -> tuple[int, int]:
     return images.shape[-2], images.shape[-1]
+
+
+def _blur(values: Tensor) -> Tensor:
+    """The binomial mean of 3 x 3 places: N 1 h w."""
+    padded = F.pad(values, (1, 1, 1, 1), mode="replicate")
+    return F.avg_pool2d(F.avg_pool2d(padded, 2, 1), 2, 1)
