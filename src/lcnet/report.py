@@ -17,7 +17,8 @@ from lcnet.data.readers import load_split_for
 from lcnet.data.statistics import Statistics, count_labels
 from lcnet.errors import ConfigError, LCNetError
 from lcnet.evaluate import Measured, measure
-from lcnet.label_graph import graph_of
+from lcnet.label_graph import Graph, graph_of
+from lcnet.model.lcnet import LCNet
 from lcnet.progress import tell
 from lcnet.report_page import Report, write_report
 
@@ -80,7 +81,7 @@ def report_on(run: Path, measured: Measured, file: Path) -> None:
             statistics=statistics,
             history=read_history(run) if (run / "history.csv").is_file() else (),
             config=config,
-            graph=graph_of(load_model(run)),
+            graph=_graph(run),
             cautions=tuple(_cautions(measured)),
             notes=tuple(notes),
             environment=_environment(run, measured, config),
@@ -122,6 +123,12 @@ def _statistics(measured: Measured) -> tuple[dict[str, Statistics], list[str]]:
         except (LCNetError, OSError):
             notes.append(f"The split {name} could not be read.")
     return found, notes
+
+
+def _graph(run: Path) -> Graph | None:
+    """LCNet's label graph; ML-GCN's is on another scale, and `lcnet graph` draws it."""
+    model = load_model(run)
+    return graph_of(model) if isinstance(model, LCNet) else None
 
 
 def _cautions(measured: Measured) -> Iterator[str]:
