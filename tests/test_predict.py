@@ -72,3 +72,26 @@ def test_files_folders_and_globs_are_found_once_and_in_order(tmp_path, monkeypat
     for nothing in ("none.jpg", "*.webp", "b/none"):
         with pytest.raises(DataError, match="no picture"):
             find_images([nothing])
+
+
+def test_what_runs_is_chosen_by_machine_and_said(run, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr("lcnet.predict.best_precision", lambda device: "bf16")
+    monkeypatch.setattr("lcnet.predict.COMPILE_FROM", 3)
+    compiled = []
+    monkeypatch.setattr(torch, "compile", lambda model, **_: (compiled.append(1), model)[1])
+    images = str(tmp_path / "colours" / "images")
+    out = tmp_path / "it.jsonl"
+    predict(run, [images + "/val1.png"], out, batch_size=4, workers=0)
+    assert "1 pictures on cpu: bfloat16, 15 norms folded\n" in capsys.readouterr().err
+    assert not compiled
+    predict(run, [images + "/val?.png"], out, batch_size=4, workers=0, precision="fp32")
+    assert "10 pictures on cpu: float32" in capsys.readouterr().err
+    assert compiled
+
+
+def test_bfloat16_moves_probabilities_by_less_than_a_hundredth(run, tmp_path):
+    paths = sorted((tmp_path / "colours" / "images").glob("val*.png"))
+    exact, short = Predictor(run)(paths), Predictor(run, precision="bf16")(paths)
+    for one, other in zip(exact, short, strict=True):
+        values = list(one.probabilities.values())
+        assert list(other.probabilities.values()) == pytest.approx(values, abs=0.01)

@@ -223,13 +223,22 @@ class Node:
 
 @dataclass(frozen=True)
 class Edge:
-    """A curve between two labels."""
+    """A curve between two labels, quadratic: its ends and what it bends towards."""
 
-    path: str
+    names: tuple[str, str]
+    start: tuple[float, float]
+    bend: tuple[float, float]
+    end: tuple[float, float]
     width: float
     """From half a pixel for usual strength to five for the strongest."""
     is_new: bool
     words: str
+
+    @property
+    def path(self) -> str:
+        """The curve as the `d` of an SVG path."""
+        (x1, y1), (x, y), (x2, y2) = self.start, self.bend, self.end
+        return f"M{x1:.1f} {y1:.1f}Q{x:.1f} {y:.1f} {x2:.1f} {y2:.1f}"
 
 
 @dataclass(frozen=True)
@@ -242,21 +251,28 @@ class Network:
     edges: tuple[Edge, ...]
 
 
-def network(labels: Sequence[str], learned: Floats, prior: Floats, most: int) -> Network:
+def network(
+    labels: Sequence[str],
+    learned: Floats,
+    prior: Floats,
+    most: int,
+    *,
+    placed_by: Floats | None = None,
+) -> Network:
     """The `most` strongest edges of `learned` (L x L, row takes from column), both ways joined.
 
-    Edges are new where they are stronger than in `prior`. Labels with strong edges stand together
-    on the circle: the leaves of average linkage, in scipy's optimal order.
+    Edges are new where they are stronger than in `prior`. Labels with strong edges (in `placed_by`
+    if given) stand together on the circle: the leaves of average linkage, in scipy's optimal order.
     """
-    strength = np.maximum(learned, learned.T)
-    np.fill_diagonal(strength, 0)
+    strength = _joined(learned)
+    placing = strength if placed_by is None else _joined(placed_by)
     is_crowded = len(labels) > 24
     font = 10 if is_crowded else 12
     radius = max(240 if is_crowded else 150, ceil(11.5 * len(labels) / (2 * pi)))
     margin = 14 + ceil(0.62 * font * max(len(short(name)) for name in labels))
     centre = radius + margin
     place = np.empty(len(labels), dtype=int)
-    place[_circle_order(strength)] = np.arange(len(labels))
+    place[_circle_order(placing)] = np.arange(len(labels))
     angles = 2 * pi * place / len(labels) - pi / 2
     points = [(centre + radius * cos(angle), centre + radius * sin(angle)) for angle in angles]
 
@@ -282,7 +298,10 @@ def network(labels: Sequence[str], learned: Floats, prior: Floats, most: int) ->
         weight = strength[one, other]
         was = max(prior[one, other], prior[other, one])
         return Edge(
-            f"M{x1:.1f} {y1:.1f}Q{x:.1f} {y:.1f} {x2:.1f} {y2:.1f}",
+            (labels[one], labels[other]),
+            (x1, y1),
+            (x, y),
+            (x2, y2),
             round(0.5 + 4.5 * float((weight - usual) / (strength.max() - usual or 1)), 2),
             bool(weight >= was),
             f"{labels[one]} and {labels[other]}: {weight:.3f}, prior {was:.3f}",
@@ -297,6 +316,13 @@ def network(labels: Sequence[str], learned: Floats, prior: Floats, most: int) ->
         nodes=tuple(map(node, labels, angles)),
         edges=tuple(edge(*pair) for pair in reversed(strongest) if upper[pair] > 0),
     )
+
+
+def _joined(values: Floats) -> Floats:
+    """The stronger of both directions, and nothing on the diagonal."""
+    strength = np.maximum(values, values.T)
+    np.fill_diagonal(strength, 0)
+    return strength
 
 
 def _circle_order(strength: Floats) -> NDArray[np.integer]:

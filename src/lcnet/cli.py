@@ -243,6 +243,26 @@ def predict_parser() -> ArgumentParser:
     )
     parser.add_argument("--batch_size", type=int, default=32, help="Pictures at a time.")
     parser.add_argument("--workers", type=int, default=0, help="Loader processes.")
+    parser.add_argument(
+        "--precision",
+        choices=["auto", "fp32", "bf16"],
+        default="auto",
+        help="Arithmetic; auto is bf16 where the device multiplies in it, with probabilities "
+        "within 0.01.",
+    )
+    parser.add_argument(
+        "--compile",
+        type=bool | None,
+        help="Compile the model first, which takes minutes; from 5,000 pictures on if not given.",
+    )
+    parser.add_argument(
+        "--explain",
+        type=Path | None,
+        help="Folder for heat maps: a folder in it for each picture, a PNG for each label.",
+    )
+    parser.add_argument(
+        "--explain_labels", type=int, default=5, help="Labels explained of a picture at most."
+    )
     return parser
 
 
@@ -256,6 +276,10 @@ def predict(arguments: Namespace) -> int:
         arguments.out,
         batch_size=arguments.batch_size,
         workers=arguments.workers,
+        precision=arguments.precision,
+        compiled=arguments.compile,
+        explain=arguments.explain,
+        explain_labels=arguments.explain_labels,
     )
     return 1 if failed else 0
 
@@ -322,6 +346,27 @@ def export(arguments: Namespace) -> int:
         data=_data(arguments),
     )
     export(arguments.model, arguments.format, arguments.out, choices)
+    return 0
+
+
+def graph_parser() -> ArgumentParser:
+    """The flags of `lcnet graph`."""
+    parser = Parser()
+    parser.add_argument("model", type=Path, help="Run or model folder.")
+    parser.add_argument(
+        "--out", type=Path | None, help="Folder for the files; MODEL/graph if not given."
+    )
+    parser.add_argument(
+        "--edges", type=int, default=30, help="So many of the strongest edges are in the network."
+    )
+    return parser
+
+
+def graph(arguments: Namespace) -> int:
+    """Draw the label graph of a model."""
+    from lcnet.graph import draw_graph
+
+    draw_graph(arguments.model, arguments.out, edges=arguments.edges)
     return 0
 
 
@@ -500,6 +545,7 @@ VERBS = {
     "calibrate": (calibrate, calibrate_parser, "Fit thresholds and probabilities to a goal."),
     "predict": (predict, predict_parser, "Label pictures, one JSON line each."),
     "export": (export, export_parser, "Write a model for another runtime, and check the file."),
+    "graph": (graph, graph_parser, "Draw the label graph, before and after learning."),
     "compare": (compare, compare_parser, "Compare heads or settings on equal terms."),
     "import": (import_, import_parser, "Turn a published checkpoint into a model folder."),
 }

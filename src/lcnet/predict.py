@@ -3,11 +3,11 @@
 import glob
 import json
 import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any, Literal, TextIO
 
 import torch
 from PIL import Image
@@ -17,13 +17,20 @@ from torch.utils.data import DataLoader, Dataset
 
 from lcnet.calibration import probabilities
 from lcnet.checkpoint import load_model, read_info
-from lcnet.data.dataset import PICTURE_SUFFIXES, read_image, upright_rgb
+from lcnet.data.dataset import PICTURE_SUFFIXES, read_image, upright_rgb, upright_size
 from lcnet.data.loading import stack_images
 from lcnet.data.transforms import Normalize, Transform, eval_transform
 from lcnet.errors import ConfigError, DataError
+from lcnet.explain import PictureExplanation, explain_picture
 from lcnet.files import written_whole
+from lcnet.heat_pictures import write_explanation
+from lcnet.model.classifier import Classifier
+from lcnet.model.fast import FastClassifier, Precision, best_precision
 from lcnet.onnx_model import SUFFIX, OnnxModel
 from lcnet.progress import track
+
+COMPILE_FROM = 5_000
+"""Pictures from which the minutes that compilation takes come back (docs/performance.md)."""
 
 
 @dataclass(frozen=True)
@@ -52,27 +59,41 @@ class Predictor:
     """A trained model that takes pictures and gives labels."""
 
     def __init__(
-        self, model: Path | str, *, batch_size: int = 32, workers: int = 0, device: str = ""
+        self,
+        model: Path | str,
+        *,
+        batch_size: int = 32,
+        workers: int = 0,
+        device: str = "",
+        precision: Precision | Literal["auto"] = "fp32",
+        compiled: bool = False,
     ) -> None:
         """Load a run or model folder, or an ONNX file that `lcnet export` wrote.
 
         `device` is cuda if there is one, else cpu, unless given; an ONNX file runs on the cpu
-        unless it is given. Raises CheckpointError if the folder or file cannot be read.
+        unless it is given. A folder's model runs in its fastest form, in float32 with equal
+        results, in bf16, or as `auto` in bf16 where the device multiplies in it; `compiled` takes
+        minutes at first. Raises CheckpointError if the folder or file cannot be read.
         """
         if batch_size < 1 or workers < 0:
             raise ConfigError(
                 "--batch_size, --workers: expected at least 1 and at least 0, "
                 f"got {batch_size} and {workers}."
             )
-        self.model: Callable[[Tensor], Tensor]
+        self.path = Path(model)
+        self.model: FastClassifier | OnnxModel
         """Normalised images (B 3 size size) to logits (B L)."""
-        if (file := Path(model)).suffix == SUFFIX or file.is_file():
-            exported = OnnxModel(file, device=device or "cpu")
-            self.info, self.model, self.device = exported.info, exported, torch.device("cpu")
+        if self.path.suffix == SUFFIX or self.path.is_file():
+            self.model = OnnxModel(self.path, device=device or "cpu")
+            self.info, self.device = self.model.info, torch.device("cpu")
         else:
-            self.info = read_info(file)
+            self.info = read_info(self.path)
             self.device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
-            self.model = load_model(model).to(self.device)
+            self.model = FastClassifier(
+                load_model(self.path).to(self.device),
+                precision=best_precision(self.device) if precision == "auto" else precision,
+                compiled=compiled,
+            )
         self.normalize = Normalize(self.info.preprocessing).to(self.device)
         self.batch_size = batch_size
         self.workers = workers
@@ -86,12 +107,63 @@ class Predictor:
 
     def stream(self, images: Sequence[Path | str | Image.Image]) -> Iterator[Prediction]:
         """The same, one at a time as they are ready."""
+        for _, prediction in self._predicted(images):
+            yield prediction
+
+    def explain(
+        self, images: Sequence[Path | str | Image.Image], *, labels: int = 5
+    ) -> list[PictureExplanation]:
+        """Why each picture got its labels: heat maps and the labels that moved the scores.
+
+        At most `labels` labels a picture, the most probable. A picture that cannot be read gives an
+        explanation with `error`. One backward pass of the model for each label.
+        """
+        return [found for _, found in self.stream_explained(images, labels=labels)]
+
+    def stream_explained(
+        self, images: Sequence[Path | str | Image.Image], *, labels: int = 5
+    ) -> Iterator[tuple[Prediction, PictureExplanation]]:
+        """Predictions and their explanations, one picture at a time as they are ready.
+
+        Raises ConfigError for an ONNX file, which gives logits and nothing to explain them by.
+        """
+        if labels < 1:
+            raise ConfigError(f"--explain_labels: expected at least 1, got {labels}.")
+        if isinstance(self.model, OnnxModel):
+            raise ConfigError(
+                f"{self.path}: expected a run or model folder to explain with, got an exported "
+                "file. Give the folder that it was exported from."
+            )
+        model = load_model(self.path).to(self.device)
+        for picture, prediction in self._predicted(images):
+            yield prediction, self._explain(model, picture, prediction, labels)
+
+    def _explain(
+        self, model: Classifier, picture: "_Picture", prediction: Prediction, most: int
+    ) -> PictureExplanation:
+        if picture.tensor is None or prediction.probabilities is None:
+            return PictureExplanation(picture.name, (0, 0), error=picture.error)
+        labels, left_out = explain_picture(
+            model,
+            self.normalize(picture.tensor[None])[0],
+            picture.size,
+            names=self.info.labels,
+            probabilities=list(prediction.probabilities.values()),
+            thresholds=self.info.thresholds,
+            most=most,
+        )
+        has_graph = model.adjacency() is not None
+        return PictureExplanation(picture.name, picture.size, labels, left_out, has_graph)
+
+    def _predicted(
+        self, images: Sequence[Path | str | Image.Image]
+    ) -> "Iterator[tuple[_Picture, Prediction]]":
         pictures = _Pictures(images, eval_transform(self.info.preprocessing))
         loader = DataLoader(
             pictures, self.batch_size, num_workers=self.workers, collate_fn=list[_Picture]
         )
         for batch in loader:
-            yield from self._predict(batch)
+            yield from zip(batch, self._predict(batch), strict=True)
 
     def _predict(self, batch: "list[_Picture]") -> Iterator[Prediction]:
         tensors = [picture.tensor for picture in batch if picture.tensor is not None]
@@ -119,6 +191,8 @@ class _Picture:
     name: str
     tensor: Tensor | None
     error: str = ""
+    size: tuple[int, int] = (0, 0)
+    """Width and height of the picture itself, which may be decoded smaller."""
 
 
 class _Pictures(Dataset[_Picture]):
@@ -134,21 +208,35 @@ class _Pictures(Dataset[_Picture]):
     def __getitem__(self, index: int) -> _Picture:
         image = self.images[index]
         if isinstance(image, Image.Image):
-            return _Picture(str(index), self.transform(upright_rgb(image)))
+            upright = upright_rgb(image)
+            return _Picture(str(index), self.transform(upright), size=upright.size)
         try:
-            found = read_image(Path(image), size=self.transform.decode_size)
-            return _Picture(str(image), self.transform(found))
+            upright = read_image(Path(image), size=self.transform.decode_size)
+            size = upright_size(Path(image))
         except DataError as error:
             return _Picture(str(image), None, str(error))
+        return _Picture(str(image), self.transform(upright), size=size)
 
 
 def predict(
-    model: Path, paths: Iterable[str], out: Path | None = None, *, batch_size: int, workers: int
+    model: Path,
+    paths: Iterable[str],
+    out: Path | None = None,
+    *,
+    batch_size: int,
+    workers: int,
+    precision: Precision | Literal["auto"] = "auto",
+    compiled: bool | None = None,
+    explain: Path | None = None,
+    explain_labels: int = 5,
 ) -> int:
     """The number of pictures that could not be read, after writing one JSON line per picture.
 
     `paths` are pictures, folders (searched through) and globs. Lines go to `out`, which appears
-    when all are written, or to standard output.
+    when all are written, or to standard output. Precision and compilation are chosen by machine
+    and number of pictures unless given, and said on standard error. With `explain`, a folder in it
+    for each picture says why it got its labels (`heat_pictures.write_explanation`), at most
+    `explain_labels` each.
     Raises DataError if a path gives no picture, CheckpointError if the model cannot be read.
     """
     images = find_images(paths)
@@ -156,16 +244,44 @@ def predict(
         raise ConfigError(
             f"--out {out}: expected a file to write, got a folder. Name a file in it."
         )
-    predictor = Predictor(model, batch_size=batch_size, workers=workers)
+    if explain is not None and explain.exists() and not explain.is_dir():
+        raise ConfigError(f"--explain {explain}: expected a folder, got a file. Name another.")
+    if explain_labels < 1:
+        raise ConfigError(f"--explain_labels: expected at least 1, got {explain_labels}.")
+    predictor = Predictor(
+        model,
+        batch_size=batch_size,
+        workers=workers,
+        precision=precision,
+        compiled=len(images) >= COMPILE_FROM if compiled is None else compiled,
+    )
+    console = Console(stderr=True, highlight=False, markup=False, soft_wrap=True)
+    console.print(f"{len(images):,} pictures on {predictor.device}: {predictor.model}")
+    predictions = (
+        predictor.stream(images)
+        if explain is None
+        else _explained(predictor, images, explain, explain_labels)
+    )
     failed = 0
     with _lines(out) as file:
-        for prediction in track(predictor.stream(images), "Predicting", len(images)):
+        for prediction in track(predictions, "Predicting", len(images)):
             failed += bool(prediction.error)
             file.write(json.dumps(prediction.to_dict(), ensure_ascii=False) + "\n")
+    if isinstance(predictor.model, FastClassifier) and predictor.model.failure:
+        console.print(f"warning: not compiled after all ({predictor.model.failure})")
     if out is not None:
-        console = Console(stderr=True, highlight=False, markup=False)
-        console.print(f"{len(images):,} pictures -> {out}", soft_wrap=True)
+        console.print(f"{len(images):,} pictures -> {out}")
     return failed
+
+
+def _explained(
+    predictor: Predictor, images: Sequence[Path], folder: Path, labels: int
+) -> Iterator[Prediction]:
+    """The predictions, each after its explanation is written."""
+    for prediction, explanation in predictor.stream_explained(images, labels=labels):
+        if not explanation.error:
+            write_explanation(folder, read_image(Path(prediction.image)), explanation)
+        yield prediction
 
 
 def find_images(paths: Iterable[str]) -> list[Path]:

@@ -17,9 +17,10 @@ from lcnet.data.readers import load_split_for
 from lcnet.data.statistics import Statistics, count_labels
 from lcnet.errors import ConfigError, LCNetError
 from lcnet.evaluate import Measured, measure
-from lcnet.model.graph import LabelGraph
+from lcnet.label_graph import Graph, graph_of
+from lcnet.model.lcnet import LCNet
 from lcnet.progress import tell
-from lcnet.report_page import Graph, Report, write_report
+from lcnet.report_page import Report, write_report
 
 FEWEST_RESAMPLES = 200
 """Of large splits; of others the intervals take as many as elsewhere."""
@@ -125,19 +126,9 @@ def _statistics(measured: Measured) -> tuple[dict[str, Statistics], list[str]]:
 
 
 def _graph(run: Path) -> Graph | None:
-    """The label graph of a model, if it has one."""
-    graph = getattr(load_model(run), "graph", None)
-    if graph is None:
-        return None
-    with torch.inference_mode():
-        learned = graph.adjacency().float().numpy()
-        if not isinstance(graph, LabelGraph):
-            return Graph(graph.band.float().numpy(), learned, is_comparable=False)
-        return Graph(
-            graph.start().float().numpy(),
-            learned if graph.learn else None,
-            is_comparable=True,
-        )
+    """LCNet's label graph; ML-GCN's is on another scale, and `lcnet graph` draws it."""
+    model = load_model(run)
+    return graph_of(model) if isinstance(model, LCNet) else None
 
 
 def _cautions(measured: Measured) -> Iterator[str]:

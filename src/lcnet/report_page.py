@@ -15,7 +15,8 @@ from lcnet.config import SECTIONS, Config
 from lcnet.curves import Curves, curves
 from lcnet.data.statistics import Statistics
 from lcnet.evaluate import Measured, how_measured
-from lcnet.metrics import Flags, Floats, calibration_scores, count_decisions, predict_at
+from lcnet.label_graph import Graph
+from lcnet.metrics import Flags, calibration_scores, count_decisions, predict_at
 from lcnet.mistakes import Entry, company, strongest_pairs, worst_entries
 from lcnet.page import thumbnail, write_page
 
@@ -29,18 +30,6 @@ PAIRS = 12
 """So many pairs of labels are listed, of each kind."""
 ERRORS = 12
 """So many errors are shown, of each kind."""
-
-
-@dataclass(frozen=True)
-class Graph:
-    """A model's label graph: what each label (row) takes from each other (column), L x L."""
-
-    prior: Floats
-    """Where learning started."""
-    learned: Floats | None
-    """None if it is not learned."""
-    is_comparable: bool
-    """Whether both are of one kind, so that their difference says something."""
 
 
 @dataclass(frozen=True)

@@ -117,26 +117,6 @@ def test_explain_agrees_with_forward_and_gives_distributions(make_model):
     torch.testing.assert_close(explanation.graph.sum(dim=1), torch.ones(5))
 
 
-def test_explain_puts_a_tile_s_attention_where_the_tile_lies(make_model):
-    model = make_model()
-    tokens_a_view = 1
-    attention = torch.zeros(1, 1, 5, tokens_a_view, tokens_a_view)
-    attention[0, 0, 1] = 1.0  # the second tile: top right
-    drawn = model._stitch(attention, (32, 32))[0, 0]
-    peak = divmod(int(drawn.argmax()), 32)
-    assert peak[0] < 16 <= peak[1]
-
-
-def test_explain_keeps_each_view_s_share_of_the_attention(make_model):
-    model = make_model()
-    attention = torch.zeros(1, 1, 5, 2, 2)
-    attention[0, 0, 2] = 0.5 / 4  # half of it on the third tile, bottom left
-    attention[0, 0, 4, 0, 1] = 0.5  # half on the top right quarter of the whole image
-    drawn = model._stitch(attention, (32, 32))[0, 0]
-    assert drawn[16:, :16].sum().item() == pytest.approx(0.5, abs=0.1)
-    assert drawn[:16, 16:].sum().item() == pytest.approx(0.5, abs=0.2)
-
-
 def test_the_optimizer_decays_weight_matrices_only(make_model):
     model = make_model()
     groups = model.parameter_groups(1e-3, backbone_lr_factor=0.1, weight_decay=0.05)

@@ -118,6 +118,13 @@ def read_image(path: Path, source: str = "", *, size: int = 0) -> Image.Image:
         ) from None
 
 
+def upright_size(path: Path) -> tuple[int, int]:
+    """Width and height of a picture that `read_image` can read, from its header."""
+    with Image.open(path) as image:
+        turned = image.getexif().get(ExifTags.Base.Orientation, 1) >= 5
+        return (image.height, image.width) if turned else (image.width, image.height)
+
+
 class ImageLabels(Dataset[tuple[Tensor, Tensor]]):
     """The pictures of a split as tensors, with their targets.
 

@@ -166,15 +166,27 @@ class Backbone(nn.Module):
         return maps
 
     def _map(self, views: Tensor) -> Tensor:
-        features = self.features.forward_features(
-            views.contiguous(memory_format=torch.channels_last)
+        return self.as_maps(
+            self.features.forward_features(views.contiguous(memory_format=torch.channels_last))
         )
+
+    def as_maps(self, features: Tensor) -> Tensor:
+        """What a layer gives, in the backbone's own layout, as feature maps: N C h w."""
         if features.ndim == 3:  # ViT: N tokens C, of which the first are no patches
             patches = features[:, getattr(self.features, "num_prefix_tokens", 0) :]
             features = patches.unflatten(1, self.features.patch_embed.grid_size)
         elif getattr(self.features, "output_fmt", "NCHW") == "NCHW":
             return features
         return features.permute(0, 3, 1, 2)
+
+    def early_layer(self) -> nn.Module | None:
+        """The first layer whose cells are 4 pixels wide or more, if later ones are wider still.
+
+        None where timm names no such layer, as for a ViT, whose cells are all of one size.
+        """
+        stages = list(getattr(self.features, "feature_info", None) or ())
+        early = [stage for stage in stages if 4 <= stage["reduction"] < stages[-1]["reduction"]]
+        return self.features.get_submodule(early[0]["module"]) if early else None
 
 
 @contextmanager

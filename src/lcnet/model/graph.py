@@ -45,9 +45,15 @@ class LabelGraph(nn.Module):
         self.second_hop = nn.Linear(width, width, bias=False)
         self.norm = nn.LayerNorm(width)
 
-    def forward(self) -> Tensor:
-        """The graph tokens, one per label (L D) or one per feature (D D)."""
+    def forward(self, *, without: int | None = None) -> Tensor:
+        """The graph tokens, one per label (L D) or one per feature (D D).
+
+        `without` a label, its node is not there and the rows of the others sum to 1 again.
+        """
         nodes, adjacency = self.features(), self.adjacency()
+        if without is not None:
+            nodes, adjacency = cut_node(nodes, adjacency, without)
+            adjacency = adjacency / adjacency.sum(dim=1, keepdim=True).clamp(min=1e-30)
         hidden = F.leaky_relu(adjacency @ self.first_hop(nodes), 0.2)
         tokens = self.norm(nodes + adjacency @ self.second_hop(hidden))
         return feature_tokens(tokens) if self.by_feature else tokens
@@ -82,3 +88,9 @@ class LabelGraph(nn.Module):
 def feature_tokens(tokens: Tensor) -> Tensor:
     """A token per feature instead of one per label (L D), as released: X^T X + I, D D."""
     return tokens.T @ tokens + torch.eye(tokens.shape[1], device=tokens.device)
+
+
+def cut_node(nodes: Tensor, adjacency: Tensor, label: int) -> tuple[Tensor, Tensor]:
+    """Nodes (L D) and adjacency (L L) of a graph without one label's node."""
+    kept = [other for other in range(len(nodes)) if other != label]
+    return nodes[kept], adjacency[kept][:, kept]

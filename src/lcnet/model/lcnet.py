@@ -4,21 +4,15 @@ Letters for shapes: B images, V views, T image tokens, L labels, G graph tokens 
 one per feature as released), D width, H and W pixels.
 """
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
-from typing import Any
-
 import torch
-import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
 from lcnet import config
-from lcnet.model.attention import Attention
 from lcnet.model.backbone import Backbone
 from lcnet.model.classifier import Classifier
 from lcnet.model.crops import Crops
 from lcnet.model.decoder import Decoder, Exchange, LLCDLayer, Read
+from lcnet.model.explanation import mean_attention, recorded
 from lcnet.model.graph import LabelGraph
 from lcnet.model.head import Mapping
 from lcnet.model.image_tokens import ImageTokens
@@ -32,19 +26,6 @@ from lcnet.model.released import (
     band_correlation,
     graph_heads,
 )
-
-
-@dataclass(frozen=True)
-class Explanation:
-    """Why a model gave its scores."""
-
-    logits: Tensor
-    """B L."""
-    attention: Tensor
-    """Where each label looked: B L H W, not negative, each map sums to 1."""
-    graph: Tensor | None
-    """What each label (row) takes from each other (column): L L; or no graph. Rows sum to 1, but
-    not those of the released graph."""
 
 
 class LCNet(Classifier):
@@ -82,65 +63,52 @@ class LCNet(Classifier):
     def decode(self, maps: Tensor) -> Tensor:
         """The figure: the logits (B L) of label, image and graph tokens, fused."""
         image = self.image_tokens(maps)  # B T D
-        labels = self.label_tokens().expand(maps.shape[0], -1, -1)  # B L D
-        graph = None if self.graph is None else self.graph().expand(maps.shape[0], -1, -1)  # B G D
-        labels = self.decoder(labels, image, graph)  # B L D
+        return self._fused(image, None if self.graph is None else self.graph())
+
+    def _fused(self, image: Tensor, graph: Tensor | None) -> Tensor:
+        """The decoder's logits (B L) of image (B T D) and graph tokens (G D)."""
+        labels = self.label_tokens().expand(image.shape[0], -1, -1)  # B L D
+        nodes = None if graph is None else graph.expand(image.shape[0], -1, -1)  # B G D
+        labels = self.decoder(labels, image, nodes)  # B L D
         return self.mapping(labels)  # B L
 
-    @torch.inference_mode()
-    def explain(self, images: Tensor) -> Explanation:
-        """Logits, each label's attention over the image and the label graph, as in evaluation.
+    def looked(self, maps: Tensor) -> Tensor:
+        """Where each label looked in the feature maps (B V C h w): B L T, rows sum to 1.
 
-        The attention is the mean over layers and heads of what the label tokens read, put back from
-        tiles and whole image to where it came from.
+        The mean over layers and heads of what the label tokens read.
         """
-        was_training = self.training
-        self.eval()
-        maps = self.maps(images)
-        with _recorded(self.decoder.readers()) as weights:
-            logits = self.score(maps).float()
-        grid = maps.shape[-2:]
-        self.train(was_training)
-        attention = torch.stack(weights).mean(dim=(0, 2))  # B L T
-        height, width = images.shape[-2:]
-        attention = self._stitch(attention.unflatten(-1, (-1, *grid)), (height, width))
-        return Explanation(
-            logits, attention, None if self.graph is None else self.graph.adjacency()
-        )
+        with recorded(self.decoder.readers()) as weights:
+            self.score(maps)
+        return mean_attention(weights)
 
-    def _stitch(self, attention: Tensor, size: tuple[int, int]) -> Tensor:
-        """The views' attention (B L V h w) as one map over the image: B L H W."""
-        level = max(self.crops.level, 1)
-        whole = attention[:, :, -1]
-        # A token's share over the pixels it covers: dense where many tokens cover the image.
-        total = F.interpolate(whole, size, mode="bilinear") * whole[0, 0].numel()
-        if self.crops.level:
-            tiles = attention[:, :, :-1].unflatten(2, (level, level))  # B L row column h w
-            tiles = tiles.permute(0, 1, 2, 4, 3, 5).flatten(4, 5).flatten(2, 3)
-            total = total + F.interpolate(tiles, size, mode="bilinear") * tiles[0, 0].numel()
-        return total / total.sum(dim=(2, 3), keepdim=True)
+    def adjacency(self) -> Tensor | None:
+        """What each label (row) takes from each other (column), L L; none without a graph."""
+        return None if self.graph is None else self.graph.adjacency()
+
+    @torch.inference_mode()
+    def influences(self, maps: Tensor) -> Tensor | None:
+        """What each label's graph node does to each score (maps B V C h w): B L L, or no graph.
+
+        Row k, column j: the logit of label k less what it is with node j out of the graph: its row
+        and column cut from the adjacency, the other rows scaled to their sum of 1 again (not those
+        of the released graph), and its token kept from the exchange with the image. With a single
+        label there is nothing to compare with, and it is 0.
+        """
+        if self.graph is None:
+            return None
+        labels = len(self.mapping.weight)
+        if labels == 1:
+            return torch.zeros(len(maps), 1, 1, device=maps.device)
+        image = self.image_tokens(maps)
+        whole = self._fused(image, self.graph())
+        without = [self._fused(image, self.graph(without=label)) for label in range(labels)]
+        change = whole[:, :, None] - torch.stack(without, dim=-1)
+        return change if self.pooling is None else change / 2  # its logits are half of the mean
 
     def undecayed(self) -> list[Tensor]:
         """The label tokens and the graph's nodes."""
         nodes = None if self.graph is None else self.graph.nodes
         return [self.label_tokens.tokens] + ([] if nodes is None else [nodes])
-
-
-@contextmanager
-def _recorded(parts: list[Attention]) -> Iterator[list[Tensor]]:
-    """Collects the attention weights (B heads L T) of each call of `parts`."""
-    weights: list[Tensor] = []
-
-    def record(part: nn.Module, inputs: tuple[Tensor, Tensor], places: dict[str, Any]) -> None:
-        assert isinstance(part, Attention)
-        weights.append(part.weights(*inputs, **places).float())
-
-    hooks = [part.register_forward_pre_hook(record, with_kwargs=True) for part in parts]
-    try:
-        yield weights
-    finally:
-        for hook in hooks:
-            hook.remove()
 
 
 def build_lcnet(

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from lcnet.model.attention import Attention
 from lcnet.model.decoder import Read, Residual
-from lcnet.model.graph import feature_tokens
+from lcnet.model.graph import cut_node, feature_tokens
 
 
 class ReleasedExchange(nn.Module):
@@ -78,10 +78,15 @@ class ReleasedGraph(nn.Module):
         self.second_hop = nn.Linear(hidden, width, bias=False)
         self.by_feature = by_feature
 
-    def forward(self) -> Tensor:
-        """The graph tokens, one per label (L D) or one per feature (D D)."""
-        adjacency = self.adjacency()
-        hidden = F.leaky_relu(adjacency @ self.first_hop(self.nodes), 0.2)
+    def forward(self, *, without: int | None = None) -> Tensor:
+        """The graph tokens, one per label (L D) or one per feature (D D).
+
+        `without` a label, its node is not there; the edges of the others stay as they are.
+        """
+        nodes, adjacency = self.nodes, self.adjacency()
+        if without is not None:
+            nodes, adjacency = cut_node(nodes, adjacency, without)
+        hidden = F.leaky_relu(adjacency @ self.first_hop(nodes), 0.2)
         tokens = adjacency @ self.second_hop(hidden)
         return feature_tokens(tokens) if self.by_feature else tokens
 

@@ -23,6 +23,7 @@ from lcnet.model.backbone import Backbone
 from lcnet.model.classifier import Classifier
 from lcnet.model.crops import Crops
 from lcnet.model.decoder import Read
+from lcnet.model.explanation import mean_attention, recorded, shares
 from lcnet.model.image_tokens import tokens_of
 from lcnet.model.labels import LabelTokens
 from lcnet.model.released import ReleasedRead
@@ -38,6 +39,20 @@ class RivalNet(Classifier):
     def score(self, maps: Tensor) -> Tensor:
         """The logits (B L) of the feature maps of all views (B V C h w)."""
         return self.head(maps)
+
+    def looked(self, maps: Tensor) -> Tensor:
+        """Where each label looked in the feature maps (B V C h w): B L T, rows sum to 1."""
+        looked: Tensor = self.head.looked(maps)  # type: ignore[operator]
+        return looked
+
+    def adjacency(self) -> Tensor | None:
+        """What each label (row) takes from each other (column) in ML-GCN: L L."""
+        return self.head.adjacency if isinstance(self.head, MLGCN) else None
+
+    @torch.inference_mode()
+    def influences(self, maps: Tensor) -> Tensor | None:
+        """What each label's node does to each score in ML-GCN: B L L; none for other heads."""
+        return self.head.influences(maps) if isinstance(self.head, MLGCN) else None
 
     def undecayed(self) -> list[Tensor]:
         """The queries, or the learned label vectors, of heads that have some."""
@@ -57,6 +72,10 @@ class GlobalPooling(nn.Module):
     def forward(self, maps: Tensor) -> Tensor:
         """The logits (B L) of feature maps (B V C h w)."""
         return F.linear(tokens_of(maps).mean(dim=1), self.weight, self.bias)
+
+    def looked(self, maps: Tensor) -> Tensor:
+        """The class activation map (Zhou et al. 2016), ReLU(w_k . x) as shares: B L T."""
+        return shares((tokens_of(maps) @ self.weight.T).mT)
 
 
 TEMPERATURES = {1: (1.0,), 2: (1.0, math.inf), 4: (1.0, 2.0, 4.0, math.inf)}
@@ -92,6 +111,17 @@ class CSRA(nn.Module):
             logits = logits + scores.mean(dim=1) + self.weight * attended
         return logits
 
+    def looked(self, maps: Tensor) -> Tensor:
+        """The mean over heads of the attention softmax(T s): B L T."""
+        tokens, found = tokens_of(maps), []
+        for classifier, temperature in zip(self.classifiers, self.temperatures, strict=True):
+            scores = classifier(tokens).mT  # B L T
+            if math.isinf(temperature):
+                found.append(F.one_hot(scores.argmax(dim=-1), scores.shape[-1]).float())
+            else:
+                found.append((temperature * scores).softmax(dim=-1))
+        return torch.stack(found).mean(dim=0)
+
 
 class MLGCN(nn.Module):
     """A classifier per label, made by two graph convolutions over label vectors.
@@ -120,9 +150,35 @@ class MLGCN(nn.Module):
 
     def forward(self, maps: Tensor) -> Tensor:
         """The logits (B L) of feature maps (B V C h w)."""
-        hidden = F.leaky_relu(self.adjacency @ self.first_hop(self.vectors), 0.2)
-        classifiers = self.adjacency @ self.second_hop(hidden)  # L C
-        return tokens_of(maps).amax(dim=1) @ classifiers.T
+        return tokens_of(maps).amax(dim=1) @ self.classifiers(self.adjacency).T
+
+    def classifiers(self, adjacency: Tensor) -> Tensor:
+        """What the label vectors become on a graph (L L): L C."""
+        hidden = F.leaky_relu(adjacency @ self.first_hop(self.vectors), 0.2)
+        return adjacency @ self.second_hop(hidden)
+
+    def looked(self, maps: Tensor) -> Tensor:
+        """ReLU of the score that each token has alone, as shares: B L T."""
+        return shares((tokens_of(maps) @ self.classifiers(self.adjacency).T).mT)
+
+    def influences(self, maps: Tensor) -> Tensor:
+        """Each logit less what it is without a label's node (`Classifier.influences`): B L L.
+
+        The node's row and column are set to 0 and the other rows scaled to the sums they had. A
+        label without its own node has no classifier, so the diagonal is 0.
+        """
+        pooled = tokens_of(maps).amax(dim=1)
+        logits = pooled @ self.classifiers(self.adjacency).T
+        found = torch.zeros(*logits.shape, logits.shape[1], device=logits.device)
+        sums = self.adjacency.sum(dim=1, keepdim=True)
+        for label in range(logits.shape[1]):
+            cut = self.adjacency.clone()
+            cut[label] = 0
+            cut[:, label] = 0
+            cut = cut * (sums / cut.sum(dim=1, keepdim=True).clamp(min=1e-30))
+            found[:, :, label] = logits - pooled @ self.classifiers(cut).T
+            found[:, label, label] = 0
+        return found
 
 
 def reweighted(prior: Tensor, *, threshold: float = 0.4, weight: float = 0.2) -> Tensor:
@@ -169,6 +225,13 @@ class MLDecoder(nn.Module):
         queries = self.read(self.queries().expand(tokens.shape[0], -1, -1), tokens)  # B G D
         grouped = torch.einsum("bgd,gds->bgs", queries, self.weight)
         return grouped.flatten(1)[:, : len(self.bias)] + self.bias
+
+    def looked(self, maps: Tensor) -> Tensor:
+        """The attention of the query of each label's group: B L T."""
+        with recorded([self.read.labels_read_image]) as weights:
+            self(maps)
+        by_group = mean_attention(weights)
+        return by_group.repeat_interleave(self.weight.shape[-1], dim=1)[:, : len(self.bias)]
 
 
 class Query2Label(nn.Module):
@@ -225,6 +288,13 @@ class Query2Label(nn.Module):
         for layer in self.decoder:
             labels = layer(labels, queries, memory, place)
         return (self.norm(labels) * self.weight).sum(dim=-1) + self.bias
+
+    def looked(self, maps: Tensor) -> Tensor:
+        """The mean over layers and heads of what each label's stream reads: B L T."""
+        layers = [layer for layer in self.decoder if isinstance(layer, DecoderLayer)]
+        with recorded([layer.read.labels_read_image for layer in layers]) as weights:
+            self(maps)
+        return mean_attention(weights)
 
 
 class EncoderLayer(nn.Module):

@@ -1,0 +1,139 @@
+"""Why a model gave a picture its labels: where it looked, and which labels moved which."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from scipy import ndimage
+from torch import Tensor
+
+from lcnet.model.classifier import Classifier
+
+HOT = 0.5
+"""Share of a map's largest value from which a place is hot."""
+MOVERS = 5
+"""So many labels are named that moved a score the most."""
+LEAST_CHANGE = 0.01
+"""Logits that a label must have moved a score by to be named."""
+
+Heat = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class LabelExplanation:
+    """Why one label was given to a picture."""
+
+    label: str
+    probability: float
+    """From 0 to 1."""
+    threshold: float
+    """Probability above which the label counts as present."""
+    heat: Heat
+    """Where the evidence lies, stretched over the whole picture: H W of the model's input, not
+    negative, sums to 1."""
+    peak: tuple[int, int]
+    """Its largest value's place in the picture: pixels from the left and from the top."""
+    box: tuple[int, int, int, int]
+    """Left, top, right and bottom in pixels (right and bottom just outside) of the hot area around
+    the peak: where the map, unbroken, is at least half as high."""
+    moved_by: tuple[tuple[str, float], ...]
+    """Other labels and what their graph node added to this label's logit, the strongest first, at
+    most `MOVERS`; empty without a graph."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """The fields for JSON, without the map."""
+        moved = [{"label": name, "logit": round(change, 4)} for name, change in self.moved_by]
+        return {
+            "label": self.label,
+            "probability": round(self.probability, 6),
+            "threshold": round(self.threshold, 6),
+            "peak": list(self.peak),
+            "box": list(self.box),
+            "moved_by": moved,
+        }
+
+
+@dataclass(frozen=True)
+class PictureExplanation:
+    """Why a picture got its labels."""
+
+    image: str
+    """The picture's path, or its place in the input where it came as a picture."""
+    size: tuple[int, int]
+    """Its width and height in pixels; 0 and 0 if it could not be read."""
+    labels: tuple[LabelExplanation, ...] = ()
+    """The labels above their thresholds, the most probable first, at most as many as asked for."""
+    left_out: int = 0
+    """How many more labels are above their thresholds."""
+    has_graph: bool = False
+    """Whether the model has a label graph, so that labels can move each other's scores."""
+    error: str = ""
+    """Why the picture could not be read; empty if it could."""
+
+
+def explain_picture(
+    model: Classifier,
+    image: Tensor,
+    size: tuple[int, int],
+    *,
+    names: Sequence[str],
+    probabilities: Sequence[float],
+    thresholds: Sequence[float],
+    most: int,
+) -> tuple[tuple[LabelExplanation, ...], int]:
+    """The explanations of one picture's labels, at most `most`, and how many labels are left out.
+
+    `image` (3 H W) is the picture as the model takes it, `size` its own width and height in pixels;
+    names, probabilities and thresholds are those of all labels.
+    """
+    shown = [k for k, value in enumerate(probabilities) if value > thresholds[k]]
+    shown.sort(key=lambda k: -probabilities[k])
+    chosen, left_out = shown[:most], max(0, len(shown) - most)
+    if not chosen:
+        return (), left_out
+    images = image[None]
+    maps = model.heat(images, chosen)[0].cpu().numpy()
+    with torch.inference_mode():
+        changes = model.influences(model.maps(images))
+    found = [
+        LabelExplanation(
+            label=names[k],
+            probability=probabilities[k],
+            threshold=thresholds[k],
+            heat=heat,
+            peak=peak_of(heat, size),
+            box=hot_box(heat, size),
+            moved_by=() if changes is None else _movers(changes[0, k].tolist(), k, names),
+        )
+        for k, heat in zip(chosen, maps, strict=True)
+    ]
+    return tuple(found), left_out
+
+
+def peak_of(heat: Heat, size: tuple[int, int]) -> tuple[int, int]:
+    """Where in a picture of `size` (width, height) its map (H W) is largest: x and y in pixels."""
+    row, column = np.unravel_index(np.argmax(heat), heat.shape)
+    x = (float(column) + 0.5) * size[0] / heat.shape[1]
+    y = (float(row) + 0.5) * size[1] / heat.shape[0]
+    return int(x), int(y)
+
+
+def hot_box(heat: Heat, size: tuple[int, int]) -> tuple[int, int, int, int]:
+    """The box around the peak's hot area (`LabelExplanation.box`)."""
+    areas, _ = ndimage.label(heat >= HOT * heat.max())
+    rows, columns = np.nonzero(areas == areas[np.unravel_index(np.argmax(heat), heat.shape)])
+    across, down = size[0] / heat.shape[1], size[1] / heat.shape[0]
+    left, top = int(columns.min() * across), int(rows.min() * down)
+    right, bottom = -int(-(columns.max() + 1) * across // 1), -int(-(rows.max() + 1) * down // 1)
+    return left, top, right, bottom
+
+
+def _movers(
+    changes: Sequence[float], own: int, names: Sequence[str]
+) -> tuple[tuple[str, float], ...]:
+    others = [n for n, change in enumerate(changes) if n != own and abs(change) >= LEAST_CHANGE]
+    others.sort(key=lambda n: -abs(changes[n]))
+    return tuple((names[n], changes[n]) for n in others[:MOVERS])

@@ -1,0 +1,17 @@
+"""Figures as files."""
+
+import warnings
+from pathlib import Path
+
+from matplotlib.figure import Figure
+
+
+def save_figure(figure: Figure, file: Path, kind: str) -> None:
+    """Write a figure as `png` or `svg`.
+
+    Letters that the font lacks, as in labels of another script, are drawn as boxes; the labels are
+    in the JSON and CSV files too, so that this is no reason to warn.
+    """
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Glyph .* missing from font")
+        figure.savefig(file, format=kind)
