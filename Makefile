@@ -3,7 +3,7 @@ PYTHON ?= python3
 RUN ?= runs/demo
 BIN := .venv/bin
 
-.PHONY: setup demo check fix test test-all bench clean
+.PHONY: setup demo check fix test test-all bench bench-digits clean
 
 setup: .venv/.ready
 
@@ -39,7 +39,20 @@ test: setup
 test-all: setup
 	$(PYTEST)
 
+# Speed and memory: about half an hour on 2 quiet cores. docs/benchmarks.md has the tables.
 bench: setup
+	$(BIN)/python -m benchmarks.inference published
+	$(BIN)/python -m benchmarks.inference levels
+	$(BIN)/python -m benchmarks.inference backbones
+	$(BIN)/python -m benchmarks.inference heads
+	$(BIN)/python -m benchmarks.inference exported
+	$(BIN)/python -m benchmarks.training published
+	$(BIN)/python -m benchmarks.training levels
+	$(BIN)/python -m benchmarks.loading
+	$(BIN)/python -m benchmarks.metrics_speed
+
+# Accuracy: the demo from three seeds.
+bench-digits: setup
 	$(BIN)/python -m benchmarks.seeds --out runs/bench --seeds 0 1 2 -- --config configs/digits.yaml
 
 clean:

@@ -4,6 +4,7 @@
     python -m benchmarks.inference levels        the default LCNet, crop levels 0 to 3
     python -m benchmarks.inference backbones     the default LCNet on other backbones
     python -m benchmarks.inference heads         every head of lcnet compare
+    python -m benchmarks.inference exported      the default LCNet against its ONNX file
 
 Prints markdown tables: images a second, time as a ratio to the first row, the decoder's share, what
 changes in the probabilities, the share of the machine's measured matmul peak. Random weights.
@@ -13,6 +14,8 @@ import argparse
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import torch
 from torch import Tensor
@@ -20,10 +23,15 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from benchmarks.plain import Plain
 from benchmarks.timing import DEVICE, Times, machine, matmul_peak, peak_memory, side_by_side
+from lcnet.checkpoint import ModelInfo
 from lcnet.config import Model
+from lcnet.export_formats import trace, write_onnx
+from lcnet.exported import describe
+from lcnet.model.backbone import describe_backbone
 from lcnet.model.build import build_model
 from lcnet.model.classifier import Classifier
 from lcnet.model.fast import FastClassifier, best_precision
+from lcnet.onnx_model import OnnxModel
 from lcnet.published.settings import released_model
 
 LABELS = 80
@@ -91,6 +99,26 @@ def published(batch: int, rounds: int, *, compiled: bool) -> None:
     print("\n| decoder alone | seconds | ratio |\n|---|---|---|")
     for name, times in found.items():
         print(f"| {name} | {times.seconds:.3f} | {times.ratio:.2f} |")
+
+
+def exported(settings: Model, batch: int, rounds: int) -> None:
+    """A model in torch and as ONNX in onnxruntime."""
+    images = images_for(settings, batch)
+    model = build(settings)
+    spec = describe_backbone(settings.backbone, settings.view_size)
+    labels = tuple(map(str, range(LABELS)))
+    info = ModelInfo(labels, settings, spec, thresholds=(0.5,) * LABELS)
+    with TemporaryDirectory() as folder:
+        file = Path(folder) / "model.onnx"
+        write_onnx(trace(build(settings), settings.image_size), describe(info), file)
+        forms: dict[str, Callable[[Tensor], Tensor]] = {
+            "plain": Plain(model),
+            "optimized": FastClassifier(model),
+            "optimized, bf16": FastClassifier(model, precision="bf16"),
+            "onnxruntime": OnnxModel(file, device=DEVICE.type),
+        }
+        flops = operations(model, images)
+        compare(forms, images.contiguous(), rounds, dict.fromkeys(forms, flops))
 
 
 def compare(
@@ -175,7 +203,7 @@ def prepared(settings: Model, batch: int, fast: bool) -> Callable[[], object]:
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("what", choices=["published", "levels", "backbones", "heads"])
+    parser.add_argument("what", choices=["published", "levels", "backbones", "heads", "exported"])
     parser.add_argument("--batch", type=int, default=2)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--compiled", action="store_true", help="Compile too: minutes.")
@@ -186,6 +214,9 @@ def main() -> None:
         published(arguments.batch, arguments.rounds, compiled=arguments.compiled)
         return
     usual = Model(backbone="resnet50", pretrained=False, view_size=arguments.view_size)
+    if arguments.what == "exported":
+        exported(usual, arguments.batch, arguments.rounds)
+        return
     chosen = {
         "levels": {f"crop level {n}": replace(usual, crop_level=n) for n in range(4)},
         "backbones": {name: replace(usual, backbone=name) for name in BACKBONES},

@@ -517,3 +517,22 @@ def test_rare_labels_are_weighed_and_shown_more(tiny_config, tmp_path):
         )
     ]
     assert len(set(losses)) == 4
+
+
+def test_batch_size_auto_becomes_a_number_that_the_run_keeps(tiny_config, tmp_path, monkeypatch):
+    monkeypatch.setattr("lcnet.memory.USUAL_BATCH", 12)
+    monkeypatch.setattr("lcnet.memory.Memory.largest_batch", lambda memory: 7)
+    recipe = replace(tiny_config.train, batch_size="auto")
+    run = train(replace(tiny_config, train=recipe), tmp_path / "run")
+    kept = Config.load(run / "config.yaml").train
+    assert (kept.batch_size, kept.accumulate) == (6, 2)
+
+
+def test_compiling_compiles_each_part_of_the_model(tiny_config, tmp_path, monkeypatch):
+    compiled = []
+    monkeypatch.setattr(torch.nn.Module, "compile", lambda part: compiled.append(type(part)))
+    train(
+        replace(tiny_config, train=replace(tiny_config.train, epochs=1, compile=True)),
+        tmp_path / "run",
+    )
+    assert {"Backbone", "Decoder", "Pooling"} <= {kind.__name__ for kind in compiled}

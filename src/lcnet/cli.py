@@ -242,7 +242,9 @@ def predict_parser() -> ArgumentParser:
         "--out", type=Path | None, help="File to write; standard output if not given."
     )
     parser.add_argument("--batch_size", type=int, default=32, help="Pictures at a time.")
-    parser.add_argument("--workers", type=int, default=0, help="Loader processes.")
+    parser.add_argument(
+        "--workers", type=int, default=-1, help="Loader processes; -1 chooses by the cores."
+    )
     parser.add_argument(
         "--precision",
         choices=["auto", "fp32", "bf16"],

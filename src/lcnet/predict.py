@@ -18,7 +18,7 @@ from torch.utils.data import DataLoader, Dataset
 from lcnet.calibration import probabilities
 from lcnet.checkpoint import load_model, read_info
 from lcnet.data.dataset import PICTURE_SUFFIXES, read_image, upright_rgb, upright_size
-from lcnet.data.loading import stack_images
+from lcnet.data.loading import chosen_workers, stack_images
 from lcnet.data.transforms import Normalize, Transform, eval_transform
 from lcnet.errors import ConfigError, DataError
 from lcnet.explain import PictureExplanation, explain_picture
@@ -71,13 +71,14 @@ class Predictor:
         """Load a run or model folder, or an ONNX file that `lcnet export` wrote.
 
         `device` is cuda if there is one, else cpu, unless given; an ONNX file runs on the cpu
-        unless it is given. A folder's model runs in its fastest form, in float32 with equal
-        results, in bf16, or as `auto` in bf16 where the device multiplies in it; `compiled` takes
-        minutes at first. Raises CheckpointError if the folder or file cannot be read.
+        unless it is given. -1 `workers` suit the machine. A folder's model runs in its fastest
+        form, in float32 with equal results, in bf16, or as `auto` in bf16 where the device
+        multiplies in it; `compiled` takes minutes at first. Raises CheckpointError if the folder or
+        file cannot be read.
         """
-        if batch_size < 1 or workers < 0:
+        if batch_size < 1 or workers < -1:
             raise ConfigError(
-                "--batch_size, --workers: expected at least 1 and at least 0, "
+                "--batch_size, --workers: expected at least 1 and at least -1, "
                 f"got {batch_size} and {workers}."
             )
         self.path = Path(model)
@@ -96,7 +97,7 @@ class Predictor:
             )
         self.normalize = Normalize(self.info.preprocessing).to(self.device)
         self.batch_size = batch_size
-        self.workers = workers
+        self.workers = chosen_workers(workers)
 
     def __call__(self, images: Sequence[Path | str | Image.Image]) -> list[Prediction]:
         """One prediction per picture (a path or a PIL image of any mode and size), in order.
