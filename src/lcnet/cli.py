@@ -168,7 +168,7 @@ def calibrate_parser() -> ArgumentParser:
     parser.add_argument(
         "--shrinkage",
         type=float,
-        default=10.0,
+        default=1.0,
         help="Present pictures at which a label's own threshold weighs as much as the common one.",
     )
     parser.add_argument(
