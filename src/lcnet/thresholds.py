@@ -12,7 +12,7 @@ from lcnet.metrics import Floats, Targets
 
 SHRINKAGE = 1.0
 """Present entries at which a label's own threshold weighs as much as the common one. Chosen by
-cross-fitting on the posters' validation split alone: docs/labels.md."""
+cross-fitting on the posters: docs/benchmarks.md, "Thresholds"."""
 
 
 @dataclass(frozen=True)
