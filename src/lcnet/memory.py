@@ -42,8 +42,8 @@ class Memory:
     def describe(self, batch: int) -> str:
         """One line, and a warning where the estimate is more than there is."""
         line = (
-            f"memory: about {_gib(self.needs(batch))} for batches of {batch} "
-            f"({_gib(self.weights)} of it for weights and optimizer), {_gib(self.free)} free"
+            f"memory: about {_size(self.needs(batch))} for batches of {batch} "
+            f"({_size(self.weights)} of it for weights and optimizer), {_size(self.free)} free"
         )
         if self.needs(batch) <= self.free:
             return line
@@ -92,8 +92,8 @@ def fitting_batch(recipe: config.Train, memory: Memory) -> config.Train:
     fits = memory.largest_batch()
     if not fits:
         raise ConfigError(
-            f"train.batch_size: not even one picture fits ({_gib(memory.needs(1))} needed, "
-            f"{_gib(memory.free)} free). Set --model.view_chunk 1, a smaller --model.view_size or "
+            f"train.batch_size: not even one picture fits ({_size(memory.needs(1))} needed, "
+            f"{_size(memory.free)} free). Set --model.view_chunk 1, a smaller --model.view_size or "
             "--model.crop_level."
         )
     batch = max(size for size in range(1, wanted + 1) if wanted % size == 0 and size <= fits)
@@ -134,5 +134,5 @@ def _kept(forward: Callable[[], Tensor], model: Classifier) -> int:
     return total
 
 
-def _gib(size: float) -> str:
-    return f"{size / 2**30:.1f} GiB"
+def _size(size: float) -> str:
+    return f"{size / 2**30:.1f} GiB" if size >= 2**30 else f"{size / 2**20:.0f} MiB"
