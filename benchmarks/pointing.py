@@ -20,7 +20,7 @@ from lcnet.checkpoint import load_model, read_info
 from lcnet.config import Config
 from lcnet.data.dataset import read_image
 from lcnet.data.digits import CANVAS_PX, Place, read_digits
-from lcnet.data.transforms import eval_transform
+from lcnet.data.transforms import Normalize, eval_transform
 from lcnet.explain import peak_of
 
 PICTURE = (CANVAS_PX, CANVAS_PX)
@@ -48,10 +48,10 @@ def main() -> None:
     samples = read_digits(root, "test", info.labels).samples
     samples = samples[arguments.first : arguments.first + arguments.scenes]
     drawn = json.loads((root / "test" / "scenes.json").read_text(encoding="utf-8"))
-    transform = eval_transform(info.preprocessing)
+    transform, normalize = eval_transform(info.preprocessing), Normalize(info.preprocessing)
     hits, chance, found = Counter[str](), 0.0, 0
     for sample in samples:
-        image = transform(read_image(sample.path))[None]
+        image = normalize(transform(read_image(sample.path))[None])
         places = [Place(**fields) for fields in drawn[sample.path.name]]
         explained = model.explain(image)
         row = probabilities(explained.logits, info.calibration)[0]
