@@ -53,11 +53,16 @@ BACKBONES = ("resnet50", "resnet101", "vit_small_patch16_224", "swin_tiny_patch4
 HEADS = ("lcnet", "gap", "csra", "ml_gcn", "query2label", "ml_decoder")
 
 
-def build(settings: Model) -> Classifier:
-    """A model with random weights and a random prior."""
+def fresh(settings: Model) -> Classifier:
+    """A model with random weights and a random prior, to train."""
     torch.manual_seed(0)
     prior = torch.rand(LABELS, LABELS).fill_diagonal_(1)
-    return build_model(settings, LABELS, prior=prior).eval().requires_grad_(False).to(DEVICE)
+    return build_model(settings, LABELS, prior=prior)
+
+
+def build(settings: Model) -> Classifier:
+    """The same, to label pictures."""
+    return fresh(settings).eval().requires_grad_(False).to(DEVICE)
 
 
 def images_for(settings: Model, batch: int) -> Tensor:
@@ -70,8 +75,9 @@ def published(batch: int, rounds: int, *, compiled: bool) -> None:
     """The released model in every form, then the default at the same setting."""
     images = images_for(PUBLISHED, batch)
     released, ours = build(PUBLISHED), build(DEFAULT)
+    plain = Plain(released)
     forms: dict[str, Callable[[Tensor], Tensor]] = {
-        "plain (views one by one, attention weights, contiguous)": Plain(released),
+        "plain (views one by one, attention weights, contiguous)": plain,
         "released layout, as loaded": released,
         "released layout, optimized": FastClassifier(released),
         "released layout, optimized, bf16": FastClassifier(released, precision="bf16"),
@@ -83,16 +89,16 @@ def published(batch: int, rounds: int, *, compiled: bool) -> None:
         forms["released layout, compiled, bf16"] = FastClassifier(
             released, precision="bf16", compiled=True
         )
-    flops = {name: operations(ours if "default" in name else released, images) for name in forms}
+    theirs, own = operations(released, images), operations(ours, images)
+    flops = {name: own if "default" in name else theirs for name in forms}
     compare(forms, images, rounds, flops)
-    plain = Plain(released)
     with torch.inference_mode():
-        maps, own = plain.maps(images), ours.maps(images)
+        maps, our_maps = plain.maps(images), ours.maps(images)
         found = side_by_side(
             {
                 "plain": lambda: plain.score(maps),
                 "released layout": lambda: released.score(maps),
-                "default LCNet": lambda: ours.score(own),
+                "default LCNet": lambda: ours.score(our_maps),
             },
             rounds,
         )

@@ -9,7 +9,9 @@ from pathlib import Path
 
 import torch
 
-DEVICE = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+from lcnet.compute import usual_device
+
+DEVICE = usual_device()
 
 
 @dataclass(frozen=True)
@@ -27,12 +29,9 @@ def side_by_side(arms: Mapping[str, Callable[[], object]], rounds: int = 5) -> d
     seconds: dict[str, list[float]] = {name: [] for name in arms}
     for number in range(rounds + 1):
         for name, work in arms.items():
-            _wait()
-            started = time.perf_counter()
-            work()
-            _wait()
+            taken = _seconds(work)
             if number:
-                seconds[name].append(time.perf_counter() - started)
+                seconds[name].append(taken)
     first = next(iter(seconds.values()))
     return {
         name: Times(

@@ -14,19 +14,17 @@ from dataclasses import replace
 import torch
 from torch import nn
 
-from benchmarks.inference import LABELS, PUBLISHED, images_for
+from benchmarks.inference import LABELS, PUBLISHED, fresh, images_for
 from benchmarks.plain import Plain
 from benchmarks.timing import DEVICE, machine, peak_memory, side_by_side
+from lcnet.compute import autocast
 from lcnet.config import Model
 from lcnet.losses import asymmetric_loss
-from lcnet.model.build import build_model
 
 
 def step(settings: Model, batch: int, form: str) -> Callable[[], object]:
     """A training step, ready to run: `plain`, or ours as `fp32` or `bf16`."""
-    torch.manual_seed(0)
-    prior = torch.rand(LABELS, LABELS).fill_diagonal_(1)
-    built = build_model(settings, LABELS, prior=prior)
+    built = fresh(settings)
     model: nn.Module = (
         Plain(built) if form == "plain" else built.to(memory_format=torch.channels_last)
     )
@@ -38,7 +36,7 @@ def step(settings: Model, batch: int, form: str) -> Callable[[], object]:
     del built
 
     def run() -> None:
-        with torch.autocast(DEVICE.type, torch.bfloat16, enabled=form == "bf16"):
+        with autocast(DEVICE, "bf16" if form == "bf16" else "fp32"):
             logits = model(images)
         asymmetric_loss(logits.float(), targets).backward()
         nn.utils.clip_grad_norm_(model.parameters(), 1.0)

@@ -77,7 +77,7 @@ LAYERS = (
     {"metrics.checks", "calibration"},
     {"data.dataset"},
     {"config", "progress", "protocols"},
-    {"errors", "files"},
+    {"errors", "files", "compute"},
 )
 
 

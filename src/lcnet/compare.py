@@ -16,6 +16,7 @@ from lcnet.bootstrap import Interval, mean_ap, paired_difference
 from lcnet.calibration import to_probabilities
 from lcnet.callbacks import read_history
 from lcnet.checkpoint import load_model, read_info
+from lcnet.compute import usual_device
 from lcnet.config import SECTIONS, Config, parse_config
 from lcnet.data.readers import load_split
 from lcnet.errors import ConfigError, reason_of
@@ -222,7 +223,7 @@ def _predictions(run: Path) -> tuple[np.ndarray, np.ndarray]:
 
 def _speed(model: torch.nn.Module, config: Config) -> float:
     """Images per second from tensor to logits, the median of a few batches."""
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    device = usual_device()
     size = config.train.batch
     images = torch.randn(size, 3, config.model.image_size, config.model.image_size, device=device)
     model, times = model.to(device).eval(), []

@@ -17,6 +17,7 @@ from torch import Tensor
 from lcnet.bootstrap import LEVEL, RESAMPLES, Interval, intervals
 from lcnet.calibration import Calibration, to_probabilities
 from lcnet.checkpoint import ModelInfo, load_model, read_info
+from lcnet.compute import usual_device
 from lcnet.config import Config, Data
 from lcnet.data.dataset import Split
 from lcnet.data.loading import Pictures, eval_loader
@@ -278,7 +279,7 @@ def score_batches(
     Without `preprocessing` they are batches of cached feature maps. The model goes to the
     accelerator if there is one.
     """
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    device = usual_device()
     model.to(device)
     normalize = Normalize(preprocessing).to(device) if preprocessing else None
     logits, found = [], []

@@ -5,6 +5,9 @@ from pathlib import Path
 
 from matplotlib.figure import Figure
 
+INK, QUIET = "#1f2328", "#59636e"
+"""The colours of words and of what stands back."""
+
 
 def save_figure(figure: Figure, file: Path, kind: str) -> None:
     """Write a figure as `png` or `svg`.

@@ -4,10 +4,10 @@ from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
-import torch
 from torch import Tensor
 
 from lcnet.checkpoint import ModelInfo
+from lcnet.compute import HALVES, autocast, usual_device
 from lcnet.config import Config
 from lcnet.data.dataset import ImageLabels, Split
 from lcnet.data.feature_cache import CachedMaps, cache_key, cached_maps
@@ -25,8 +25,7 @@ def frozen_features(
     They are computed in the run's precision, on the accelerator if there is one.
     """
     recipe = config.train
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    kind = {"fp32": None, "bf16": torch.bfloat16, "fp16": torch.float16}[recipe.precision]
+    device = usual_device()
     pictures = ImageLabels(split, eval_transform(info.preprocessing))
     loader = eval_loader(pictures, batch_size=recipe.batch, workers=config.data.workers)
     model, normalize = model.to(device).eval(), Normalize(info.preprocessing).to(device)
@@ -39,11 +38,12 @@ def frozen_features(
             yield normalize(batch.flip(-1) if flip else batch)
 
     def maps_of(batch: Tensor) -> Tensor:
-        with torch.autocast(device.type, dtype=kind, enabled=kind is not None):
+        with autocast(device, recipe.precision):
             return model.maps(batch)
 
     folder, found = Path(recipe.cache_features), []
     for flip in (False, True) if mirrored else (False,):
+        kind = HALVES[recipe.precision]
         key = cache_key(
             split, weights, info.backbone, info.preprocessing, model.crops.settings, kind, flip
         )

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from lcnet.checkpoint import find_model, load_model, read_info
+from lcnet.checkpoint import load_model, read_info
 from lcnet.errors import ConfigError
 from lcnet.figures import save_figure
 from lcnet.files import write_text, written_whole
@@ -33,7 +33,6 @@ def draw_graph(model: Path, out: Path | None = None, *, edges: int = 30) -> Path
     folder = out or model / "graph"
     if folder.exists() and not folder.is_dir():
         raise ConfigError(f"--out {folder}: expected a folder, got a file. Name another.")
-    find_model(model)
     info, graph = read_info(model), graph_of(load_model(model))
     if graph is None:
         graphless = f"head {info.model.head}"

@@ -12,10 +12,10 @@ from matplotlib.patches import PathPatch
 from matplotlib.path import Path as Curve
 
 from lcnet.charts import Edge, Network, network, short
+from lcnet.figures import INK, QUIET
 from lcnet.label_graph import Graph
 from lcnet.metrics import Floats
 
-INK, QUIET = "#1f2328", "#59636e"
 STRONGER, WEAKER = "#1f6feb", "#d1660f"
 CHANGES = LinearSegmentedColormap.from_list("changes", [WEAKER, "#ffffff", STRONGER])
 

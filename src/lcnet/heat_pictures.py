@@ -16,15 +16,15 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from PIL import Image, ImageOps
 
+from lcnet.charts import short
 from lcnet.explain import LabelExplanation, PictureExplanation
-from lcnet.figures import save_figure
+from lcnet.figures import INK, QUIET, save_figure
 from lcnet.files import write_text
 
 LARGEST_PX = 900
 """Pictures are drawn with sides of at most so many pixels."""
 LONGEST_NAME = 48
 """So many letters of a name go into a file's name."""
-INK, QUIET = "#1f2328", "#59636e"
 
 
 def write_explanation(folder: Path, picture: Image.Image, found: PictureExplanation) -> Path:
@@ -120,7 +120,7 @@ def draw_label(picture: Image.Image, found: LabelExplanation, *, has_graph: bool
         figure.text(x / total[0], y / total[1], text, parse_math=False, va="center", **style)
 
     top_line = panel_height + 1.17
-    words(side, top_line, _short(found.label, 44), fontsize=14, fontweight="bold", color=INK)
+    words(side, top_line, short(found.label, 44), fontsize=14, fontweight="bold", color=INK)
     numbers = f"probability {_percent(found.probability)}, threshold {_percent(found.threshold)}"
     words(side, top_line - 0.33, numbers, fontsize=9.5, color=QUIET)
     words(side, 0.37, "+ peak, box: hot area around it", fontsize=8, color=QUIET)
@@ -153,9 +153,5 @@ def _moved(found: LabelExplanation) -> str:
     """Which other labels moved the score, in words."""
     if not found.moved_by:
         return "no other label's graph node moved the score"
-    moved = [f"{_short(name, 18)} {change:+.2f}" for name, change in found.moved_by]
+    moved = [f"{short(name, 18)} {change:+.2f}" for name, change in found.moved_by]
     return f"moved by other labels (logit): {',  '.join(moved[:4])}".replace("-", "\N{MINUS SIGN}")
-
-
-def _short(name: str, most: int) -> str:
-    return name if len(name) <= most else f"{name[: most - 1]}…"

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from lcnet import config
+from lcnet.compute import autocast
 from lcnet.errors import ConfigError
 from lcnet.model.classifier import Classifier
 
@@ -65,8 +66,7 @@ def training_memory(model: Classifier, recipe: config.Train, image_size: int) ->
     backbone = model.backbone
     device = next(model.parameters()).device
     images = torch.zeros(2, 3, image_size, image_size, device=device)
-    kind = {"fp32": None, "bf16": torch.bfloat16, "fp16": torch.float16}[recipe.precision]
-    with torch.autocast(device.type, kind, enabled=kind is not None):
+    with autocast(device, recipe.precision):
         kept = _kept(lambda: model(images), model)
         chunk = 0
         if backbone.chunk and recipe.backbone_lr_factor:

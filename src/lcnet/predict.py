@@ -17,6 +17,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from lcnet.calibration import probabilities
 from lcnet.checkpoint import load_model, read_info
+from lcnet.compute import usual_device
 from lcnet.data.dataset import PICTURE_SUFFIXES, read_image, upright_rgb, upright_size
 from lcnet.data.loading import chosen_workers, stack_images
 from lcnet.data.transforms import Normalize, Transform, eval_transform
@@ -89,7 +90,7 @@ class Predictor:
             self.info, self.device = self.model.info, torch.device("cpu")
         else:
             self.info = read_info(self.path)
-            self.device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+            self.device = torch.device(device) if device else usual_device()
             self.model = FastClassifier(
                 load_model(self.path).to(self.device),
                 precision=best_precision(self.device) if precision == "auto" else precision,
@@ -144,17 +145,18 @@ class Predictor:
     ) -> PictureExplanation:
         if picture.tensor is None or prediction.probabilities is None:
             return PictureExplanation(picture.name, (0, 0), error=picture.error)
+        size = picture.size or upright_size(Path(picture.name))
         labels, left_out = explain_picture(
             model,
             self.normalize(picture.tensor[None])[0],
-            picture.size,
+            size,
             names=self.info.labels,
             probabilities=list(prediction.probabilities.values()),
             thresholds=self.info.thresholds,
             most=most,
         )
         has_graph = model.adjacency() is not None
-        return PictureExplanation(picture.name, picture.size, labels, left_out, has_graph)
+        return PictureExplanation(picture.name, size, labels, left_out, has_graph)
 
     def _predicted(
         self, images: Sequence[Path | str | Image.Image]
@@ -192,8 +194,8 @@ class _Picture:
     name: str
     tensor: Tensor | None
     error: str = ""
-    size: tuple[int, int] = (0, 0)
-    """Width and height of the picture itself, which may be decoded smaller."""
+    size: tuple[int, int] | None = None
+    """Width and height of one that came as a picture; a file may be decoded smaller than it is."""
 
 
 class _Pictures(Dataset[_Picture]):
@@ -213,10 +215,9 @@ class _Pictures(Dataset[_Picture]):
             return _Picture(str(index), self.transform(upright), size=upright.size)
         try:
             upright = read_image(Path(image), size=self.transform.decode_size)
-            size = upright_size(Path(image))
         except DataError as error:
             return _Picture(str(image), None, str(error))
-        return _Picture(str(image), self.transform(upright), size=size)
+        return _Picture(str(image), self.transform(upright))
 
 
 def predict(

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
+from lcnet.bootstrap import mean_ap
 from lcnet.calibration import to_probabilities
 from lcnet.checkpoint import ModelInfo
 from lcnet.config import Data
@@ -21,7 +22,6 @@ from lcnet.data.loading import stack_images
 from lcnet.data.readers import load_split_for
 from lcnet.data.transforms import Normalize, Preprocessing, eval_transform
 from lcnet.export_formats import Scorer
-from lcnet.metrics import average_precision
 from lcnet.progress import track
 
 BATCH_SIZES = (1, 5)
@@ -132,7 +132,7 @@ def _mean_ap(
     if targets is None or not (targets == POSITIVE).any() or not np.isfinite(logits).all():
         return None
     found = to_probabilities(logits, info.calibration)
-    return float(100 * np.nanmean(average_precision(found, targets)))
+    return mean_ap(found, targets)
 
 
 @dataclass(frozen=True)

@@ -20,6 +20,7 @@ from lightning.pytorch.loggers import TensorBoardLogger
 
 from lcnet.callbacks import DataWait, EpochBar, History, KeepBest, average_weights
 from lcnet.checkpoint import ModelInfo, is_model, load_model, read_info
+from lcnet.compute import usual_device
 from lcnet.config import Config
 from lcnet.data.dataset import NEGATIVE, POSITIVE, Split
 from lcnet.data.loading import (
@@ -212,10 +213,9 @@ def _with_batch(config: Config, model: Classifier) -> Config:
 
 def _memory(config: Config, model: Classifier) -> Memory:
     """The estimate, with the model on the device where it will be trained."""
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     if config.train.backbone_lr_factor == 0:
         model.backbone.features.requires_grad_(False)
-    return training_memory(model.to(device), config.train, config.model.image_size)
+    return training_memory(model.to(usual_device()), config.train, config.model.image_size)
 
 
 def _fit(

@@ -7,6 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from lcnet.compute import autocast
 from lcnet.model.classifier import Classifier
 from lcnet.model.folding import fold_norms
 
@@ -38,10 +39,7 @@ class FastClassifier:
 
     def __call__(self, images: Tensor) -> Tensor:
         """The logits (B L, float32) of images (B 3 H W, normalised), on the model's device."""
-        with (
-            torch.inference_mode(),
-            torch.autocast(self.device.type, torch.bfloat16, enabled=self.precision == "bf16"),
-        ):
+        with torch.inference_mode(), autocast(self.device, self.precision):
             if self._run is self.model:
                 return self.model(images)
             try:
