@@ -120,6 +120,8 @@ def test_mistakes_leave_the_model_alone(run, tmp_path):
     original = (run / "model/model.json").read_text()
     with pytest.raises(ConfigError, match="--shrinkage: expected 0 or more, got -1"):
         calibrate(run, shrinkage=-1, quiet=True)
+    with pytest.raises(ConfigError, match="--batch_size: expected at least 1, got -1"):
+        calibrate(run, batch_size=-1, quiet=True)
     file = tmp_path / "colours/val.csv"
     header, *rows = file.read_text().splitlines()
     file.write_text("\n".join([header, *(row.split(",")[0] + ",0,0,0" for row in rows)]))

@@ -59,7 +59,7 @@ def calibrate(
         raise ConfigError(f"--shrinkage: expected 0 or more, got {shrinkage:g}. Correct it.")
     goal = goal or Goal()
     info = read_info(run)
-    data, usual_batch_size = data_set(run, data, root)
+    data, batch_size = data_set(run, data, root, batch_size)
     name = split or data.val
     if not name:
         raise ConfigError("--split: expected a split, and data.val is empty. Set --split.")
@@ -67,9 +67,7 @@ def calibrate(
     console = Console(highlight=False, markup=False, quiet=quiet)
     for line in _warnings(name, data):
         console.print(line, soft_wrap=True)
-    logits, targets = score_split(
-        run, samples, info, data, batch_size or usual_batch_size, quiet=quiet
-    )
+    logits, targets = score_split(run, samples, info, data, batch_size, quiet=quiet)
     fitted = fit(logits, targets, method=method, goal=goal, shrinkage=shrinkage)
     source = f"{goal} on {name} ({len(samples):,} pictures), {_METHODS[method]}"
     changed = replace(

@@ -131,9 +131,10 @@ def measure(
     `use_cache` takes features that the run keeps (`train.cache_features`), as training did.
     """
     chosen = _protocol(protocol)
-    _check(threshold, batch_size)
+    if threshold is not None and not 0 <= threshold <= 1:
+        raise ConfigError(f"--threshold: expected a probability from 0 to 1, got {threshold}.")
     info = read_info(run)
-    data, usual_batch_size = data_set(run, data, root)
+    data, batch_size = data_set(run, data, root, batch_size)
     data = _as_measured(data, chosen)
     name = split or (chosen.splits.get(data.format) if chosen else "") or data.test
     if not name:
@@ -146,7 +147,7 @@ def measure(
         samples,
         info,
         data,
-        batch_size or usual_batch_size,
+        batch_size,
         quiet=quiet,
         use_cache=use_cache,
     )
@@ -200,28 +201,25 @@ def _protocol(name: str) -> Protocol | None:
     return PROTOCOLS.get(name)
 
 
-def _check(threshold: float | None, batch_size: int | None) -> None:
-    if threshold is not None and not 0 <= threshold <= 1:
-        raise ConfigError(f"--threshold: expected a probability from 0 to 1, got {threshold}.")
-    if batch_size is not None and batch_size < 1:
-        raise ConfigError(f"--batch_size: expected at least 1, got {batch_size}.")
-
-
-def data_set(run: Path, data: Data | None, root: str) -> tuple[Data, int]:
+def data_set(
+    run: Path, data: Data | None, root: str, batch_size: int | None = None
+) -> tuple[Data, int]:
     """The data set to measure on and the batch size, the run's where nothing else is said.
 
     `root` is where the data set is now, or empty.
     """
-    usual, batch_size = data, BATCH_SIZE
+    if batch_size is not None and batch_size < 1:
+        raise ConfigError(f"--batch_size: expected at least 1, got {batch_size}.")
+    usual, usual_batch_size = data, BATCH_SIZE
     if (run / "config.yaml").is_file():
         config = Config.load(run / "config.yaml")
-        usual, batch_size = data or config.data, config.train.batch
+        usual, usual_batch_size = data or config.data, config.train.batch
     if usual is None:
         raise ConfigError(
             f"{run}: expected a run folder, or --data flags: without config.yaml it does not say "
             "what to measure on. Add --data.format and --data.root."
         )
-    return replace(usual, root=root or usual.root), batch_size
+    return replace(usual, root=root or usual.root), batch_size or usual_batch_size
 
 
 def _as_measured(data: Data, protocol: Protocol | None) -> Data:

@@ -99,6 +99,18 @@ def test_compiled_code_sees_one_size_of_batch(model, monkeypatch):
     assert sizes == [3, 3] and "compiled" in str(fast)
 
 
+@pytest.mark.slow  # the compiler takes its time
+@pytest.mark.filterwarnings("ignore")  # the compiler imports what it finds, which warns
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_compiled_code_gives_the_same_logits(model, precision):
+    images = torch.randn(3, 3, 64, 64)
+    compiled = FastClassifier(model, precision=precision, compiled=True)
+    logits = torch.cat([compiled(images), compiled(images[:1])])
+    expected = FastClassifier(model, precision=precision)(images[[0, 1, 2, 0]])
+    assert not compiled.failure
+    assert logits == pytest.approx(expected, abs=1e-5 if precision == "fp32" else 0.05)
+
+
 def test_where_compilation_fails_the_plain_form_runs_and_says_why(model, monkeypatch):
     def compiled(module, **options):
         def fail(images):
