@@ -214,7 +214,7 @@ def test_what_is_done_is_not_done_again(model, colour_table, tmp_path, capsys, m
         Predictor, "_describe", lambda *given: (described.append(given[1]), describe(*given))[1]
     )
     assert run(model, out, str(images)) == 1
-    assert "5 of 36 pictures have no row" in capsys.readouterr().err
+    assert "31 of 36 pictures have their row" in capsys.readouterr().err
     assert len(described) == 5
     assert parts(out)[-1] == "part-1of1-00008.jsonl"
     assert sorted(rows(out)) == sorted(file.name for file in images.iterdir())

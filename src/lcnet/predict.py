@@ -257,11 +257,11 @@ def predict(
         )
         with open_shard(out, job, shard, rows_per_file=rows_per_file) as files:
             done = files.finished()
-            left = total - _count_finished(shard.of(sources.names()), done.images, out, shard)
-            _console().print(f"{left:,} of {total:,} pictures have no row in {out} yet")
+            ready = _count_finished(shard.of(sources.names()), done.images, out, shard)
+            _console().print(f"{ready:,} of {total:,} pictures have their row in {out}")
             unfinished = (picture for picture in pictures if picture.name not in done.images)
             rows = files.write(predictor.stream(unfinished))
-            failed = done.failed + _follow(rows, predictor, left)
+            failed = done.failed + _follow(rows, predictor, total - ready)
     else:
         with _lines(out) as file:
             predictions = (
