@@ -19,7 +19,7 @@ LAYERS = (
     {"calibrate", "report", "export"},
     {"report_page"},
     {"evaluate", "predict", "import_model", "check_page", "split", "graph"},
-    {"proof", "heat_pictures", "graph_pictures"},
+    {"proof", "heat_pictures", "graph_pictures", "prediction_files"},
     {"callbacks", "frozen", "pictures", "export_formats", "quantize"},
     {"onnx_model"},
     {"exported"},
@@ -75,9 +75,11 @@ LAYERS = (
         "data.near_duplicates",
     },
     {"metrics.checks", "calibration"},
+    {"prediction_formats"},
+    {"picture_sources"},
     {"data.dataset"},
     {"config", "progress", "protocols"},
-    {"errors", "files", "compute"},
+    {"errors", "files", "compute", "prediction"},
 )
 
 

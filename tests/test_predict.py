@@ -7,7 +7,8 @@ from PIL import Image
 from lcnet.data.dataset import read_image
 from lcnet.data.transforms import Normalize, eval_transform
 from lcnet.errors import DataError
-from lcnet.predict import Predictor, find_images, predict
+from lcnet.picture_sources import find_images
+from lcnet.predict import Predictor, predict
 from lcnet.train import train
 
 

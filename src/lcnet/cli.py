@@ -237,9 +237,31 @@ def predict_parser() -> ArgumentParser:
     parser.add_argument(
         "model", type=Path, help="Run or model folder, or an ONNX file of lcnet export."
     )
-    parser.add_argument("paths", nargs="+", help="Pictures, folders of pictures, or globs.")
     parser.add_argument(
-        "--out", type=Path | None, help="File to write; standard output if not given."
+        "paths",
+        nargs="+",
+        help="Pictures, folders of pictures, globs, lists (.txt, a path a line), or tar and "
+        "Parquet files with pictures inside.",
+    )
+    parser.add_argument(
+        "--out",
+        type=Path | None,
+        help="File to write, or with --format a folder of files; standard output if not given.",
+    )
+    parser.add_argument(
+        "--format",
+        choices=["", "jsonl", "csv", "parquet"],
+        default="",
+        help="For big jobs: --out becomes a folder of such files, and the same command goes on "
+        "where it was stopped.",
+    )
+    parser.add_argument(
+        "--rows_per_file", type=int, default=1_000, help="Pictures in each file of --format."
+    )
+    parser.add_argument(
+        "--shard",
+        default="",
+        help="i/n such as 2/8: every n-th picture, from the i-th on; each process takes its own.",
     )
     parser.add_argument("--batch_size", type=int, default=32, help="Pictures at a time.")
     parser.add_argument(
@@ -270,8 +292,10 @@ def predict_parser() -> ArgumentParser:
 
 def predict(arguments: Namespace) -> int:
     """Label pictures; the exit code is 1 if one could not be read."""
+    from lcnet.picture_sources import Shard
     from lcnet.predict import predict
 
+    shard = Shard.parse(arguments.shard)
     failed = predict(
         arguments.model,
         arguments.paths,
@@ -282,6 +306,9 @@ def predict(arguments: Namespace) -> int:
         compiled=arguments.compile,
         explain=arguments.explain,
         explain_labels=arguments.explain_labels,
+        shard=shard,
+        format=arguments.format,
+        rows_per_file=arguments.rows_per_file,
     )
     return 1 if failed else 0
 

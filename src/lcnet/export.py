@@ -14,7 +14,7 @@ from lcnet.evaluate import data_set
 from lcnet.export_formats import FORMATS, Format, Scorer, load_onnx, trace, write_onnx
 from lcnet.exported import describe
 from lcnet.files import written_whole
-from lcnet.predict import find_images
+from lcnet.picture_sources import find_images
 from lcnet.progress import tell
 from lcnet.proof import (
     BATCH_SIZES,

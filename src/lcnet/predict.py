@@ -1,13 +1,11 @@
-"""`lcnet predict`: labels for pictures, from Python or into a file of JSON lines."""
+"""`lcnet predict`: labels for pictures, from Python, into a file or a folder of files."""
 
-import glob
-import json
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence, Set
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, TextIO
+from typing import Literal, TextIO
 
 import torch
 from PIL import Image
@@ -18,7 +16,7 @@ from torch.utils.data import DataLoader, Dataset
 from lcnet.calibration import probabilities
 from lcnet.checkpoint import load_model, read_info
 from lcnet.compute import usual_device
-from lcnet.data.dataset import PICTURE_SUFFIXES, read_image, upright_rgb, upright_size
+from lcnet.data.dataset import read_image, upright_rgb, upright_size
 from lcnet.data.loading import chosen_workers, stack_images
 from lcnet.data.transforms import Normalize, Transform, eval_transform
 from lcnet.errors import ConfigError, DataError
@@ -28,32 +26,17 @@ from lcnet.heat_pictures import write_explanation
 from lcnet.model.classifier import Classifier
 from lcnet.model.fast import FastClassifier, Precision, best_precision
 from lcnet.onnx_model import SUFFIX, OnnxModel
+from lcnet.picture_sources import Picture, PictureSources, Shard, Slice, writable
+from lcnet.prediction import Prediction
+from lcnet.prediction_files import Job, fingerprint, open_shard
+from lcnet.prediction_formats import to_json_line
 from lcnet.progress import track
 
+Given = Path | str | Image.Image | Picture
+"""A picture as `Predictor` takes it: its path, itself, or what a source found."""
+WHOLE = Shard()
 COMPILE_FROM = 5_000
 """Pictures from which the minutes that compilation takes come back (docs/performance.md)."""
-
-
-@dataclass(frozen=True)
-class Prediction:
-    """What a model says of one picture."""
-
-    image: str
-    """The picture's path, or its place in the input where it came as a picture."""
-    labels: tuple[str, ...] = ()
-    """The labels above their thresholds, the most probable first."""
-    probabilities: dict[str, float] | None = None
-    """The probability of every label, 0 to 1; none if the picture could not be read."""
-    error: str = ""
-    """Why the picture could not be read; empty if it could."""
-
-    def to_dict(self) -> dict[str, Any]:
-        """The fields of the prediction's JSON line."""
-        if self.error:
-            return {"image": self.image, "error": self.error}
-        assert self.probabilities is not None
-        rounded = {label: round(value, 6) for label, value in self.probabilities.items()}
-        return {"image": self.image, "labels": list(self.labels), "probabilities": rounded}
 
 
 class Predictor:
@@ -96,25 +79,24 @@ class Predictor:
                 precision=best_precision(self.device) if precision == "auto" else precision,
                 compiled=compiled,
             )
+        self.precision = "fp32" if isinstance(self.model, OnnxModel) else self.model.precision
         self.normalize = Normalize(self.info.preprocessing).to(self.device)
         self.batch_size = batch_size
         self.workers = chosen_workers(workers)
 
-    def __call__(self, images: Sequence[Path | str | Image.Image]) -> list[Prediction]:
+    def __call__(self, images: Iterable[Given]) -> list[Prediction]:
         """One prediction per picture (a path or a PIL image of any mode and size), in order.
 
         A picture that cannot be read gives a prediction with `error`.
         """
         return list(self.stream(images))
 
-    def stream(self, images: Sequence[Path | str | Image.Image]) -> Iterator[Prediction]:
+    def stream(self, images: Iterable[Given]) -> Iterator[Prediction]:
         """The same, one at a time as they are ready."""
         for _, prediction in self._predicted(images):
             yield prediction
 
-    def explain(
-        self, images: Sequence[Path | str | Image.Image], *, labels: int = 5
-    ) -> list[PictureExplanation]:
+    def explain(self, images: Iterable[Given], *, labels: int = 5) -> list[PictureExplanation]:
         """Why each picture got its labels: heat maps and the labels that moved the scores.
 
         At most `labels` labels a picture, the most probable. A picture that cannot be read gives an
@@ -123,7 +105,7 @@ class Predictor:
         return [found for _, found in self.stream_explained(images, labels=labels)]
 
     def stream_explained(
-        self, images: Sequence[Path | str | Image.Image], *, labels: int = 5
+        self, images: Iterable[Given], *, labels: int = 5
     ) -> Iterator[tuple[Prediction, PictureExplanation]]:
         """Predictions and their explanations, one picture at a time as they are ready.
 
@@ -141,7 +123,7 @@ class Predictor:
             yield prediction, self._explain(model, picture, prediction, labels)
 
     def _explain(
-        self, model: Classifier, picture: "_Picture", prediction: Prediction, most: int
+        self, model: Classifier, picture: "_Sample", prediction: Prediction, most: int
     ) -> PictureExplanation:
         if picture.tensor is None or prediction.probabilities is None:
             return PictureExplanation(picture.name, (0, 0), error=picture.error)
@@ -158,17 +140,19 @@ class Predictor:
         has_graph = model.adjacency() is not None
         return PictureExplanation(picture.name, size, labels, left_out, has_graph)
 
-    def _predicted(
-        self, images: Sequence[Path | str | Image.Image]
-    ) -> "Iterator[tuple[_Picture, Prediction]]":
-        pictures = _Pictures(images, eval_transform(self.info.preprocessing))
+    def _predicted(self, images: Iterable[Given]) -> "Iterator[tuple[_Sample, Prediction]]":
+        # The pictures are drawn as the loader's sampler, so that only those at work are in memory.
         loader = DataLoader(
-            pictures, self.batch_size, num_workers=self.workers, collate_fn=list[_Picture]
+            _Decoded(eval_transform(self.info.preprocessing)),
+            self.batch_size,
+            sampler=_named(images),
+            num_workers=self.workers,
+            collate_fn=list[_Sample],
         )
         for batch in loader:
             yield from zip(batch, self._predict(batch), strict=True)
 
-    def _predict(self, batch: "list[_Picture]") -> Iterator[Prediction]:
+    def _predict(self, batch: "list[_Sample]") -> Iterator[Prediction]:
         tensors = [picture.tensor for picture in batch if picture.tensor is not None]
         rows: Iterator[list[float]] = iter(())
         if tensors:
@@ -190,7 +174,7 @@ class Predictor:
 
 
 @dataclass(frozen=True)
-class _Picture:
+class _Sample:
     name: str
     tensor: Tensor | None
     error: str = ""
@@ -198,31 +182,41 @@ class _Picture:
     """Width and height of one that came as a picture; a file may be decoded smaller than it is."""
 
 
-class _Pictures(Dataset[_Picture]):
-    """Pictures as tensors; one that cannot be read is an item too, so that the rest go on."""
+class _Decoded(Dataset[_Sample]):
+    """Pictures to tensors; one that cannot be read is an item too, so that the rest go on."""
 
-    def __init__(self, images: Sequence[Path | str | Image.Image], transform: Transform) -> None:
-        self.images = images
+    def __init__(self, transform: Transform) -> None:
         self.transform = transform
 
-    def __len__(self) -> int:
-        return len(self.images)
-
-    def __getitem__(self, index: int) -> _Picture:
-        image = self.images[index]
-        if isinstance(image, Image.Image):
-            upright = upright_rgb(image)
-            return _Picture(str(index), self.transform(upright), size=upright.size)
+    def __getitem__(self, picture: Picture) -> _Sample:
+        content, size = picture.content, self.transform.decode_size
+        if isinstance(content, Image.Image):
+            upright = upright_rgb(content)
+            return _Sample(picture.name, self.transform(upright), size=upright.size)
         try:
-            upright = read_image(Path(image), size=self.transform.decode_size)
-        except DataError as error:
-            return _Picture(str(image), None, str(error))
-        return _Picture(str(image), self.transform(upright))
+            if isinstance(content, Path):
+                upright = read_image(content, size=size)
+            else:
+                data = content.read() if isinstance(content, Slice) else content
+                upright = read_image(Path(picture.name), size=size, data=data)
+        except (DataError, OSError) as error:
+            return _Sample(picture.name, None, writable(str(error)))
+        return _Sample(picture.name, self.transform(upright))
+
+
+def _named(images: Iterable[Given]) -> Iterator[Picture]:
+    for place, image in enumerate(images):
+        if isinstance(image, Picture):
+            yield image
+        elif isinstance(image, Image.Image):
+            yield Picture(str(place), image)
+        else:
+            yield Picture(writable(str(image)), Path(image))
 
 
 def predict(
     model: Path,
-    paths: Iterable[str],
+    paths: Sequence[str],
     out: Path | None = None,
     *,
     batch_size: int,
@@ -231,87 +225,126 @@ def predict(
     compiled: bool | None = None,
     explain: Path | None = None,
     explain_labels: int = 5,
+    shard: Shard = WHOLE,
+    format: str = "",
+    rows_per_file: int = 1_000,
 ) -> int:
-    """The number of pictures that could not be read, after writing one JSON line per picture.
+    """The number of pictures that could not be read, after writing a row for each picture.
 
-    `paths` are pictures, folders (searched through) and globs. Lines go to `out`, which appears
-    when all are written, or to standard output. Precision and compilation are chosen by machine
-    and number of pictures unless given, and said on standard error. With `explain`, a folder in it
-    for each picture says why it got its labels (`heat_pictures.write_explanation`), at most
-    `explain_labels` each.
-    Raises DataError if a path gives no picture, CheckpointError if the model cannot be read.
+    `paths` are as `PictureSources` takes them. JSON lines go to the file `out`, which appears when
+    all are written, or to standard output. With `format` (jsonl, csv, parquet) `out` is a folder of
+    files, as `prediction_files` has it: pictures whose rows are there are not done again. Precision
+    and compilation are chosen by machine and number of pictures unless given, and said on standard
+    error. With `explain`, a folder in it for each picture says why it got its labels
+    (`heat_pictures.write_explanation`), at most `explain_labels` each.
+    Raises DataError if a path gives no picture, CheckpointError if the model cannot be read,
+    ConfigError if the folder has the rows of another job or another process writes them.
     """
-    images = find_images(paths)
-    if out is not None and out.is_dir():
-        raise ConfigError(
-            f"--out {out}: expected a file to write, got a folder. Name a file in it."
-        )
-    if explain is not None and explain.exists() and not explain.is_dir():
-        raise ConfigError(f"--explain {explain}: expected a folder, got a file. Name another.")
-    if explain_labels < 1:
-        raise ConfigError(f"--explain_labels: expected at least 1, got {explain_labels}.")
+    sources = PictureSources(paths)
+    _refuse(sources, out, explain, explain_labels, format)
+    total = sum(1 for _ in shard.of(sources.names()))
     predictor = Predictor(
         model,
         batch_size=batch_size,
         workers=workers,
         precision=precision,
-        compiled=len(images) >= COMPILE_FROM if compiled is None else compiled,
+        compiled=total >= COMPILE_FROM if compiled is None else compiled,
     )
-    console = Console(stderr=True, highlight=False, markup=False, soft_wrap=True)
-    console.print(f"{len(images):,} pictures on {predictor.device}: {predictor.model}")
-    predictions = (
-        predictor.stream(images)
-        if explain is None
-        else _explained(predictor, images, explain, explain_labels)
-    )
-    failed = 0
-    with _lines(out) as file:
-        for prediction in track(predictions, "Predicting", len(images)):
-            failed += bool(prediction.error)
-            file.write(json.dumps(prediction.to_dict(), ensure_ascii=False) + "\n")
-    if isinstance(predictor.model, FastClassifier) and predictor.model.failure:
-        console.print(f"warning: not compiled after all ({predictor.model.failure})")
+    pictures = shard.of(sources)
+    if format and out is not None:
+        job = Job(
+            fingerprint(model), format, predictor.info.labels, predictor.precision, shard.count
+        )
+        with open_shard(out, job, shard, rows_per_file=rows_per_file) as files:
+            done = files.finished()
+            ready = _count_finished(shard.of(sources.names()), done.images, out, shard)
+            _console().print(f"{ready:,} of {total:,} pictures have their row in {out}")
+            unfinished = (picture for picture in pictures if picture.name not in done.images)
+            rows = files.write(predictor.stream(unfinished))
+            failed = done.failed + _follow(rows, predictor, total - ready)
+    else:
+        with _lines(out) as file:
+            predictions = (
+                predictor.stream(pictures)
+                if explain is None
+                else _explained(predictor, pictures, explain, explain_labels)
+            )
+            rows = _written(predictions, file)
+            failed = _follow(rows, predictor, total)
     if out is not None:
-        console.print(f"{len(images):,} pictures -> {out}")
+        _console().print(f"{total:,} pictures -> {out}")
     return failed
 
 
+def _refuse(
+    sources: PictureSources, out: Path | None, explain: Path | None, labels: int, format: str
+) -> None:
+    """Raise ConfigError for flags that do not go together."""
+    if format and out is None:
+        raise ConfigError("--format: expected --out with it, a folder for the files. Add it.")
+    if format and explain is not None:
+        raise ConfigError("--explain: goes without --format. Leave one of them out.")
+    if not format and out is not None and out.is_dir():
+        raise ConfigError(
+            f"--out {out}: expected a file to write, got a folder. Name a file in it, or add "
+            "--format for a folder of files."
+        )
+    if explain is not None and explain.exists() and not explain.is_dir():
+        raise ConfigError(f"--explain {explain}: expected a folder, got a file. Name another.")
+    if explain is not None and not sources.are_files:
+        raise ConfigError(
+            "--explain: expected pictures in files of their own, got a tar or Parquet file. "
+            "Unpack it."
+        )
+    if labels < 1:
+        raise ConfigError(f"--explain_labels: expected at least 1, got {labels}.")
+
+
+def _count_finished(names: Iterable[str], finished: Set[str], out: Path, shard: Shard) -> int:
+    """How many of the shard's pictures are finished.
+
+    Raises DataError if others are too: then the shards no longer have every picture between them.
+    """
+    if not finished:
+        return 0
+    found = sum(name in finished for name in names)
+    if shard.count > 1 and found < len(finished):
+        raise DataError(
+            f"{out}: {len(finished) - found:,} of shard {shard}'s finished pictures are not in it "
+            "now, so the input has changed and other pictures would be left out. Give the same "
+            "input in the same order, or start all shards anew in another folder."
+        )
+    return found
+
+
+def _follow(rows: Iterable[Prediction], predictor: Predictor, total: int) -> int:
+    """How many of the predictions are of pictures that could not be read, after taking them all."""
+    _console().print(f"{total:,} pictures on {predictor.device}: {predictor.model}")
+    failed = sum(bool(row.error) for row in track(rows, "Predicting", total))
+    if isinstance(predictor.model, FastClassifier) and predictor.model.failure:
+        _console().print(f"warning: not compiled after all ({predictor.model.failure})")
+    return failed
+
+
+def _console() -> Console:
+    return Console(stderr=True, highlight=False, markup=False, soft_wrap=True)
+
+
 def _explained(
-    predictor: Predictor, images: Sequence[Path], folder: Path, labels: int
+    predictor: Predictor, pictures: Iterable[Picture], folder: Path, labels: int
 ) -> Iterator[Prediction]:
     """The predictions, each after its explanation is written."""
-    for prediction, explanation in predictor.stream_explained(images, labels=labels):
+    for prediction, explanation in predictor.stream_explained(pictures, labels=labels):
         if not explanation.error:
             write_explanation(folder, read_image(Path(prediction.image)), explanation)
         yield prediction
 
 
-def find_images(paths: Iterable[str]) -> list[Path]:
-    """The pictures that files, folders and globs name, each once, in the order given.
-
-    Raises DataError if one of them gives none.
-    """
-    found: dict[Path, None] = {}
-    for path in paths:
-        images = _images_of(path)
-        if not images:
-            raise DataError(
-                f"{path}: no picture (expected a picture, a folder that holds some, or a glob; "
-                f"{', '.join(sorted(PICTURE_SUFFIXES))}). Correct the path."
-            )
-        found.update(dict.fromkeys(images))
-    return list(found)
-
-
-def _images_of(path: str) -> list[Path]:
-    place = Path(path)
-    if place.is_dir():
-        return sorted(file for file in place.rglob("*") if file.suffix.lower() in PICTURE_SUFFIXES)
-    if place.is_file():
-        return [place]
-    # Path.glob takes no absolute patterns.
-    names = glob.glob(path, recursive=True)  # noqa: PTH207
-    return sorted(Path(name) for name in names if Path(name).is_file())
+def _written(predictions: Iterable[Prediction], file: TextIO) -> Iterator[Prediction]:
+    """The predictions, each after its line is written."""
+    for prediction in predictions:
+        file.write(to_json_line(prediction))
+        yield prediction
 
 
 @contextmanager

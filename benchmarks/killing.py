@@ -1,0 +1,136 @@
+"""Kills `lcnet predict --format` again and again and counts the rows after the last resumption.
+
+    python -m benchmarks.killing --pictures 2000 --kills 10
+
+Draws small pictures, some of them broken, makes a model with random weights and starts the command
+in a process of its own, which gets SIGKILL at a random moment: while it loads, reads, predicts or
+writes. The same command then goes on until the next kill; the last is left to finish. Fails unless
+each picture has exactly one row. Processes are forked from one that has imported torch, so that
+time goes into the job; everything that `lcnet predict` does runs in the killed process.
+"""
+
+import argparse
+import collections
+import multiprocessing
+import os
+import random
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+import lcnet.predict  # noqa: F401  # before the forks, which have it then
+from lcnet import config
+from lcnet.checkpoint import ModelInfo, save_model
+from lcnet.cli import main as lcnet_main
+from lcnet.model.backbone import describe_backbone
+from lcnet.model.build import build_model
+from lcnet.prediction_formats import FORMATS, read_rows
+
+LABELS = ("red", "green", "blue")
+SIDE = 32
+BROKEN_EACH = 97
+"""Of so many pictures one is broken."""
+FORK = multiprocessing.get_context("fork")
+
+
+def draw_pictures(folder: Path, count: int) -> None:
+    """Small noise, and now and then a file that is no picture."""
+    rng = np.random.default_rng(0)
+    folder.mkdir()
+    for place in range(count):
+        file = folder / f"{place:05}.png"
+        if place % BROKEN_EACH == BROKEN_EACH - 1:
+            file.write_bytes(b"no picture")
+        else:
+            Image.fromarray(rng.integers(0, 256, (SIDE, SIDE, 3)).astype(np.uint8)).save(file)
+
+
+def make_model(folder: Path) -> None:
+    """A model with random weights."""
+    settings = config.Model(
+        backbone="test_resnet",
+        pretrained=False,
+        crop_level=1,
+        view_size=SIDE,
+        width=24,
+        mlp_width=32,
+    )
+    spec = describe_backbone(settings.backbone, settings.view_size)
+    model = build_model(settings, len(LABELS), spec=spec)
+    save_model(folder, model, ModelInfo(LABELS, settings, spec, (0.5,) * len(LABELS)))
+
+
+def run_command(command: list[str]) -> None:
+    """What the killed process does; what it prints is of no interest."""
+    with open(os.devnull, "w") as nowhere:  # noqa: PTH123
+        sys.stdout = sys.stderr = nowhere
+        lcnet_main(command)
+
+
+def kill_at_random(command: list[str], out: Path, parts: int, rng: random.Random) -> bool:
+    """Start the command and kill it; whether it was still at work.
+
+    That is after up to `parts` more files and a part of a second, or at once.
+    """
+    wanted = len(list(out.glob("part-*"))) + rng.randint(0, parts)
+    delay = rng.uniform(0, 0.5)
+    process = FORK.Process(target=run_command, args=(command,))
+    process.start()
+    while process.is_alive() and len(list(out.glob("part-*"))) < wanted:
+        time.sleep(0.002)
+    process.join(delay)
+    process.kill()
+    process.join()
+    return process.exitcode == -9
+
+
+def main() -> None:
+    """Kill, resume, count, and print a line."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--pictures", type=int, default=2000)
+    parser.add_argument("--kills", type=int, default=10)
+    parser.add_argument("--format", choices=list(FORMATS), default="jsonl")
+    parser.add_argument("--rows_per_file", type=int, default=50)
+    parser.add_argument("--seed", type=int, default=0, help="of the moments")
+    given = parser.parse_args()
+    rng = random.Random(given.seed)
+    with tempfile.TemporaryDirectory() as folder:
+        pictures, model, out = (Path(folder, name) for name in ("pictures", "model", "out"))
+        draw_pictures(pictures, given.pictures)
+        made = FORK.Process(target=make_model, args=(model,))  # no thread of torch's before a fork
+        made.start()
+        made.join()
+        command = ["predict", str(model), str(pictures), "--out", str(out), "--batch_size", "8"]
+        command += ["--format", given.format, "--rows_per_file", str(given.rows_per_file)]
+        command += ["--workers", "0", "--precision", "fp32"]
+        kept = []
+        for kill in range(given.kills):
+            left = given.pictures // given.rows_per_file - len(list(out.glob("part-*")))
+            if not kill_at_random(command, out, left // (given.kills - kill + 1), rng):
+                sys.exit(f"the command ended before kill {kill + 1}: take more --pictures")
+            kept.append(len(list(out.glob(f"part-*.{given.format}"))))
+        last = FORK.Process(target=run_command, args=(command,))
+        last.start()
+        last.join()
+        rows = [row for file in out.glob(f"part-*.{given.format}") for row in read_rows(file)]
+        times = collections.Counter(image for image, _ in rows)
+        unfinished = len(list(out.glob("*.part")))
+        once = sum(number == 1 for number in times.values())
+        broken = sum(not was_read for _, was_read in rows)
+    expected = given.pictures // BROKEN_EACH
+    print(
+        f"{given.format}: {given.pictures:,} pictures, killed {given.kills} times with "
+        f"{', '.join(map(str, kept))} files finished: {len(rows):,} rows, {once:,} pictures with "
+        f"exactly one, {broken} of them broken, {unfinished} unfinished files, exit code "
+        f"{last.exitcode}"
+    )
+    whole = len(rows) == once == given.pictures and broken == expected and not unfinished
+    sys.exit(0 if whole and last.exitcode == bool(expected) else 1)
+
+
+if __name__ == "__main__":
+    main()
