@@ -6,6 +6,7 @@ import sys
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal, TextIO
 
@@ -131,23 +132,52 @@ class Predictor:
         """
         if labels < 1:
             raise ConfigError(f"--explain_labels: expected at least 1, got {labels}.")
-        if isinstance(self.model, OnnxModel):
+        self.classifier  # noqa: B018 -- said before the first picture is read
+        for picture, prediction in self._predicted(images):
+            yield prediction, self._explain(picture, prediction, labels)
+
+    @property
+    def explains(self) -> bool:
+        """Whether it can explain; an ONNX file gives logits and nothing to explain them by."""
+        return not isinstance(self.model, OnnxModel)
+
+    @cached_property
+    def classifier(self) -> Classifier:
+        """The model in the form that explains, read when it is first asked for.
+
+        Raises ConfigError for an ONNX file.
+        """
+        if not self.explains:
             raise ConfigError(
                 f"{self.path}: expected a run or model folder to explain with, got an exported "
                 "file. Give the folder that it was exported from."
             )
-        model = load_model(self.path).to(self.device)
-        for picture, prediction in self._predicted(images):
-            yield prediction, self._explain(model, picture, prediction, labels)
+        return load_model(self.path).to(self.device)
+
+    def predict_pixels(self, names: Sequence[str], pixels: Sequence[Tensor]) -> list[Prediction]:
+        """One prediction per picture that `eval_transform` has made (3 H W, uint8), in order.
+
+        They go through the model together, whatever the batch size.
+        """
+        pictures = [_Picture(*known) for known in zip(names, pixels, strict=True)]
+        return list(self._predict(pictures))
+
+    def explain_predicted(
+        self, image: Image.Image, prediction: Prediction, labels: int
+    ) -> PictureExplanation:
+        """Why an RGB picture, upright, got a prediction that is known; as `explain` otherwise."""
+        pixels = eval_transform(self.info.preprocessing)(image)
+        picture = _Picture(prediction.image, pixels, size=image.size)
+        return self._explain(picture, prediction, labels)
 
     def _explain(
-        self, model: Classifier, picture: "_Picture", prediction: Prediction, most: int
+        self, picture: "_Picture", prediction: Prediction, most: int
     ) -> PictureExplanation:
         if picture.tensor is None or prediction.probabilities is None:
             return PictureExplanation(picture.name, (0, 0), error=picture.error)
         size = picture.size or upright_size(Path(picture.name))
         labels, left_out = explain_picture(
-            model,
+            self.classifier,
             self.normalize(picture.tensor[None])[0],
             size,
             names=self.info.labels,
@@ -155,7 +185,7 @@ class Predictor:
             thresholds=self.info.thresholds,
             most=most,
         )
-        has_graph = model.adjacency() is not None
+        has_graph = self.classifier.adjacency() is not None
         return PictureExplanation(picture.name, size, labels, left_out, has_graph)
 
     def _predicted(
