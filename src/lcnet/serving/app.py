@@ -66,7 +66,7 @@ async def _picture(request: Request, service: Service) -> tuple[str, bytes]:
     message = (
         f"picture: expected at most {service.limits.megabytes:g} MB, got more. Send a smaller file."
     )
-    limited = Request(request.scope, bounded(request.receive, most, message))
+    limited = Request(request.scope, bounded(request.receive, most, TooLarge(message)))
     try:
         async with (
             asyncio.timeout(SLOWEST),

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -28,8 +29,8 @@ DRAINED = 4
 """So many times what is allowed is read and forgotten, so that a client gets to hear why not."""
 
 
-def bounded(receive: Receive, most: int, message: str) -> Receive:
-    """`receive` that raises TooLarge with the message once a body has more than `most` bytes."""
+def bounded(receive: Receive, most: int, error: Exception) -> Receive:
+    """`receive` that raises the error once a body has more than `most` bytes."""
     total = 0
 
     async def counted() -> Message:
@@ -41,7 +42,7 @@ def bounded(receive: Receive, most: int, message: str) -> Receive:
         while got.get("more_body") and total <= DRAINED * most:
             got = await receive()
             total += len(got.get("body", b""))
-        raise TooLarge(message)
+        raise error
 
     return counted
 
@@ -68,23 +69,25 @@ class Gate:
             refusal = JSONResponse({"error": "no such address. See /openapi.json."}, 404)
             await refusal(scope, receive, send)
             return
-        try:
-            if path.startswith("/gradio_api/upload") and scope["method"] == "POST":
-                free = max(0, self.stored_bytes - _size(self.uploads))
-                message = "more is being uploaded than there is room for. Send less, or later."
-                await self.app(scope, bounded(receive, free, message), send)
-            elif scope["method"] == "POST":
-                await self.app(scope, await self._checked(receive), send)
-            else:
-                await self.app(scope, receive, send)
-        except TooLarge as error:
-            await JSONResponse({"error": str(error)}, 413)(scope, receive, send)
-        except PermissionError as error:
-            await JSONResponse({"error": str(error)}, 400)(scope, receive, send)
+        if scope["method"] == "POST" and path.startswith("/gradio_api/upload"):
+            free = max(0, self.stored_bytes - _size(self.uploads))
+            # An error that gradio's framework answers, since it comes while that is at work.
+            full = HTTPException(413, "more is uploaded than there is room for. Try it later.")
+            receive = bounded(receive, free, full)
+        elif scope["method"] == "POST":
+            try:
+                receive = await self._checked(receive)
+            except (TooLarge, PermissionError) as error:
+                status = 413 if isinstance(error, TooLarge) else 400
+                await JSONResponse({"error": str(error)}, status)(scope, receive, send)
+                return
+        await self.app(scope, receive, send)
 
     async def _checked(self, receive: Receive) -> Receive:
         """The same body, once it is known to name no file but those that were uploaded."""
-        limited = bounded(receive, MOST_JSON, f"a call of more than {MOST_JSON:,} bytes.")
+        limited = bounded(
+            receive, MOST_JSON, TooLarge(f"a call: expected at most {MOST_JSON:,} bytes, got more.")
+        )
         body, more = b"", True
         while more:
             message = await limited()

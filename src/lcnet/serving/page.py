@@ -66,7 +66,7 @@ def mount_page(app: FastAPI, service: Service) -> FastAPI:
     ) as page:
         gr.HTML(
             f"<h1>What is in the picture?</h1><p class='lc-quiet'>{len(info.labels)} labels, "
-            f"{bounds}. Nothing is kept.</p>",
+            f"{bounds}. Uploads are deleted after a few minutes.</p>",
             elem_classes="lc-title",
         )
         with gr.Tab("Pictures"):
