@@ -1,12 +1,14 @@
-"""The API and the gate, without a network."""
+"""The API and the gate, without a network and without gradio (test_server.py has the rest)."""
 
 import os
 
 import pytest
 from starlette.testclient import TestClient
-from tests.serving.conftest import LABELS, picture_bytes
+from tests.serving.conftest import picture_bytes
 
 from lcnet.predict import Predictor
+from lcnet.serving.app import build_app
+from lcnet.serving.gate import Gate, sweep
 from lcnet.serving.service import Service
 from lcnet.serving.uploads import Limits
 
@@ -17,24 +19,19 @@ def uploads(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def service(model_folder, uploads):
-    before = dict(os.environ)
-    os.environ |= {"GRADIO_TEMP_DIR": str(uploads), "GRADIO_ANALYTICS_ENABLED": "False"}
+def service(model_folder):
     service = Service(
         Predictor(model_folder, batch_size=4),
         Limits(megabytes=0.1, pixels=10_000, waiting=4),
     )
     yield service
     service.batcher.close()
-    os.environ.clear()
-    os.environ |= before
 
 
 @pytest.fixture(scope="module")
 def client(service, uploads):
-    from lcnet.serving.server import whole_app
-
-    return TestClient(whole_app(service, uploads))
+    app = build_app(service)
+    return TestClient(Gate(app, uploads=uploads, stored_bytes=service.limits.stored_bytes))
 
 
 def post(client, stored, name="it.png", **more):
@@ -124,34 +121,6 @@ def test_ready_and_metrics_and_their_description(client):
     assert "multipart/form-data" in described["requestBody"]["content"]
 
 
-@pytest.mark.parametrize(
-    "address",
-    [
-        "/gradio_api/file={secret}",
-        "/gradio_api/file/{secret}",
-        "/file={secret}",
-        "/gradio_api/file=http://127.0.0.1:1/x",
-        "/gradio_api/proxy=http://127.0.0.1:1/x",
-        "/static/{secret}",
-        "/static/..%2f..%2f..%2f{secret}",
-        "/assets/%2e%2e/%2e%2e/{secret}",
-        "/gradio_api/custom_component/1/client/component/x",
-        "/gradio_api/vibe-code",
-        "/gradio_api/run-history/buckets",
-        "/monitoring",
-        "/docs",
-        "/predict/x",
-    ],
-)
-def test_no_path_of_the_server_is_served(client, uploads, address):
-    secret = uploads / "abc" / "mine.txt"  # not even one that gradio itself would serve
-    secret.parent.mkdir(exist_ok=True)
-    secret.write_text("secret words")
-    answer = client.get(address.format(secret=secret))
-    assert answer.status_code in (403, 404)
-    assert "secret words" not in answer.text
-
-
 @pytest.mark.parametrize("path", ["/etc/hostname", "http://127.0.0.1:1/a.png", 7, None, "a.png"])
 def test_no_path_or_address_is_accepted(client, path):
     data = {"data": [[{"path": path, "meta": {"_type": "gradio.FileData"}}]]}
@@ -162,31 +131,16 @@ def test_no_path_or_address_is_accepted(client, path):
     assert client.post("/gradio_api/run/look", json=data).status_code == 404
 
 
-def test_the_page_s_uploads_are_bounded(client, uploads):
-    large = client.post("/gradio_api/upload", files={"files": ("a.png", b"x" * 150_000)})
-    assert large.status_code == 413
-    many = [("files", (f"{n}.png", b"x" * 90_000)) for n in range(6)]
-    assert client.post("/gradio_api/upload", files=many).status_code == 413
-    assert client.post("/gradio_api/queue/join", content=b"x" * 1_100_000).status_code == 413
+def test_a_call_is_bounded(client):
+    answer = client.post("/gradio_api/queue/join", content=b"x" * 1_100_000)
+    assert answer.status_code == 413
+    assert answer.json()["error"].startswith("a call: expected at most 1,000,000 bytes")
 
 
-def test_gradio_s_own_api_gives_the_same_labels(client, service):
-    with client:
-        sent = client.post(
-            "/gradio_api/upload", files={"files": ("scene <i>.png", picture_bytes(5))}
-        )
-        files = [{"path": sent.json()[0], "meta": {"_type": "gradio.FileData"}}]
-        started = client.post("/gradio_api/call/look", json={"data": [files]}).json()
-        shown = client.get(f"/gradio_api/call/look/{started['event_id']}").text
-    assert "event: complete" in shown
-    for label in ("red", "green"):
-        assert f"heat map of {label}" in shown
-    assert "data:image/png;base64," in shown
-    assert "<b>" not in shown.replace("<b style", "")
-    assert len(LABELS) == shown.count("lc-number")
-
-
-def test_the_page_names_no_other_server(client):
-    for address in ("/", "/theme.css"):
-        text = client.get(address).text
-        assert "googleapis" not in text and "cdnjs" not in text
+def test_old_uploads_are_swept(tmp_path):
+    for name in ("old", "new"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "a.png").touch()
+    os.utime(tmp_path / "old" / "a.png", (1e9, 1e9))
+    sweep(tmp_path, 300)
+    assert [path.parent.name for path in tmp_path.rglob("*.png")] == ["new"]

@@ -20,12 +20,15 @@ import pytest
 from selenium import webdriver
 from selenium.webdriver.common.by import By
 from selenium.webdriver.support.wait import WebDriverWait
-from tests.serving.conftest import picture_bytes
+from tests.serving.conftest import LABELS, picture_bytes
 
 BROWSER = shutil.which("chromium") or shutil.which("google-chrome")
 DRIVER = shutil.which("chromedriver")
 MOST_GROWTH = 250e6
 """Bytes by which 200 requests may grow the process: a few decoded pictures and their batches."""
+
+
+FLAGS = ("--max_waiting", "40", "--max_megabytes", "1", "--batch_ms", "300")
 
 
 class Server:
@@ -61,7 +64,7 @@ def temporary(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def server(model_folder, temporary):
-    server = Server(model_folder, temporary, "--max_waiting", "40", "--batch_ms", "300")
+    server = Server(model_folder, temporary, *FLAGS)
     yield server
     if server.process.poll() is None:
         server.process.kill()
@@ -70,7 +73,7 @@ def server(model_folder, temporary):
 
 def test_twenty_clients_lose_none_of_two_hundred_requests(server):
     process = psutil.Process(server.process.pid)
-    good = [picture_bytes(n, (1200, 900), "JPEG") for n in range(3)]
+    good = [picture_bytes(n, (800, 600), "JPEG") for n in range(3)]
     broken = [b"", good[0][:5000], b"<html>"]
 
     def ask(number: int) -> httpx.Response:
@@ -100,6 +103,56 @@ def test_twenty_clients_lose_none_of_two_hundred_requests(server):
     assert 'lcnet_requests_total{outcome="ok"} 176.0' in metrics
     assert 'lcnet_requests_total{outcome="not_a_picture"} 44.0' in metrics
     assert "lcnet_queue_length 0.0" in metrics
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "/gradio_api/file={secret}",
+        "/gradio_api/file/{secret}",
+        "/file={secret}",
+        "/gradio_api/file=http://127.0.0.1:1/x",
+        "/gradio_api/proxy=http://127.0.0.1:1/x",
+        "/static/{secret}",
+        "/static/..%2f..%2f..%2f..%2f..%2f..%2f..%2f..%2f..{secret}",
+        "/assets/%2e%2e/%2e%2e/%2e%2e/%2e%2e/{secret}",
+        "/gradio_api/custom_component/1/client/component/x",
+        "/gradio_api/vibe-code",
+        "/gradio_api/run-history/buckets",
+        "/monitoring",
+        "/docs",
+        "/predict/x",
+    ],
+)
+def test_no_path_of_the_server_is_served(server, temporary, address):
+    # Not even one from where gradio itself would serve.
+    secret = next(temporary.glob("lcnet-serve-*")) / "mine.txt"
+    secret.write_text("secret words")
+    answer = httpx.get(server.address + address.format(secret=secret))
+    secret.unlink()
+    assert answer.status_code in (403, 404)
+    assert "secret words" not in answer.text
+
+
+def test_the_page_s_uploads_are_bounded(server):
+    address = f"{server.address}/gradio_api/upload"
+    one = httpx.post(address, files={"files": ("a.png", b"x" * 1_100_000)})
+    assert one.status_code == 413
+    many = [("files", (f"{n}.png", bytes([n]) * 900_000)) for n in range(50)]
+    assert httpx.post(address, files=many, timeout=60).status_code == 413
+
+
+def test_gradio_s_own_api_gives_the_same_labels(server):
+    api = f"{server.address}/gradio_api"
+    sent = httpx.post(f"{api}/upload", files={"files": ("scene <i>.png", picture_bytes(5))})
+    files = [{"path": sent.json()[0], "meta": {"_type": "gradio.FileData"}}]
+    started = httpx.post(f"{api}/call/look", json={"data": [files]}).json()
+    shown = httpx.get(f"{api}/call/look/{started['event_id']}", timeout=90).text
+    assert "event: complete" in shown
+    for label in ("red", "green"):
+        assert f"heat map of {label}" in shown
+    assert shown.count("lc-number") == len(LABELS)
+    assert "blue &lt;b&gt;" in shown and "blue <b>" not in shown
 
 
 @pytest.mark.skipif(

@@ -7,7 +7,9 @@ served, and none is accepted but those of files that were uploaded.
 
 import json
 import re
+import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -131,12 +133,22 @@ def _is_inside(path: str, root: Path) -> bool:
         return False
 
 
+def sweep(folder: Path, seconds: float) -> None:
+    """Delete what lies in a folder of uploads for longer than that.
+
+    gradio leaves some of its own temporary files too, which would fill the folder.
+    """
+    oldest = time.time() - seconds
+    for path in folder.rglob("*"):
+        with suppress(OSError):  # gone meanwhile
+            if path.is_file() and path.stat().st_mtime < oldest:
+                path.unlink()
+
+
 def _size(folder: Path) -> int:
     """Bytes in a folder, of which files may vanish meanwhile."""
     total = 0
     for path in folder.rglob("*"):
-        try:
-            total += path.stat().st_size
-        except OSError:
-            continue
+        with suppress(OSError):
+            total += path.stat().st_size if path.is_file() else 0
     return total

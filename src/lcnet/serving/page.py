@@ -2,7 +2,7 @@
 
 gradio carries files and answers, and nothing else of it is used: what is shown is HTML with its
 pictures inside, so that no address of the server serves a file. An upload lies in gradio's folder,
-the caller's `GRADIO_TEMP_DIR`, for at most some minutes.
+the caller's `GRADIO_TEMP_DIR`, until the caller sweeps it.
 """
 
 from importlib.resources import files
@@ -22,7 +22,6 @@ MOST_LOOKED_AT = 8
 """Pictures shown with heat maps at a time."""
 MOST_IN_BATCH = 500
 HEAT_LABELS = 5
-KEPT_SECONDS = 300
 
 
 def mount_page(app: FastAPI, service: Service) -> FastAPI:
@@ -62,7 +61,6 @@ def mount_page(app: FastAPI, service: Service) -> FastAPI:
         title="lcnet",
         analytics_enabled=False,
         fill_width=True,
-        delete_cache=(60, KEPT_SECONDS),
     ) as page:
         gr.HTML(
             f"<h1>What is in the picture?</h1><p class='lc-quiet'>{len(info.labels)} labels, "

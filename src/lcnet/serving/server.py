@@ -13,12 +13,16 @@ from PIL import Image
 from starlette.types import ASGIApp
 
 from lcnet.serving.app import build_app
-from lcnet.serving.gate import Gate
+from lcnet.serving.gate import Gate, sweep
 from lcnet.serving.page import mount_page
 from lcnet.serving.service import Service
 
 FINISHING = 60.0
 """Seconds in which what is in work when the signal comes must be done."""
+KEPT = 300.0
+"""Seconds that an upload to the page lies on disk."""
+SWEPT = 60.0
+"""Seconds between two looks at them."""
 CLOSING = 1
 """Seconds in which answers must have gone out; open pages would keep their connections."""
 
@@ -49,7 +53,7 @@ def run(
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: None)
     try:
-        _Server(config, service, started).run(sockets=[listening])
+        _Server(config, service, uploads, started).run(sockets=[listening])
     finally:
         service.batcher.close()
 
@@ -58,15 +62,27 @@ class _Server(uvicorn.Server):
     """uvicorn's server, which on a signal first finishes what is in work."""
 
     def __init__(
-        self, config: uvicorn.Config, service: Service, started: Callable[[], None]
+        self,
+        config: uvicorn.Config,
+        service: Service,
+        uploads: Path,
+        started: Callable[[], None],
     ) -> None:
         super().__init__(config)
+        self._uploads = uploads
+        self._swept = time.monotonic()
         self._service = service
         self._started = started
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
         self._started()
+
+    async def on_tick(self, counter: int) -> bool:
+        if time.monotonic() - self._swept > SWEPT:
+            self._swept = time.monotonic()
+            await asyncio.to_thread(sweep, self._uploads, KEPT)
+        return await super().on_tick(counter)
 
     def handle_exit(self, sig: int, frame: Any) -> None:
         self._service.batcher.refuse()
