@@ -38,24 +38,23 @@ def serve(
             raise missing(package, "serve")
     if not 0 <= batch_ms <= 1000:
         raise ConfigError(f"--batch_ms: expected 0 to 1000, got {batch_ms:g}.")
-    with _uploads() as uploads:
-        from lcnet.serving.server import run  # gradio reads the environment that stands now
-        from lcnet.serving.service import Service
-        from lcnet.serving.uploads import Limits
+    from lcnet.serving.service import Service
+    from lcnet.serving.uploads import Limits
 
-        limits = Limits(max_megabytes, max_pixels, max_waiting)
-        with _listening(host, port) as listening:
-            predictor = Predictor(model, batch_size=batch_size, precision="auto")
-            service = Service(predictor, limits, seconds=batch_ms / 1000)
-            shown = f"[{host}]" if ":" in host else host
-            address = f"http://{shown}:{listening.getsockname()[1]}"
-            tell(f"{model} on {predictor.device}: {predictor.model}")
-            run(
-                service,
-                listening,
-                uploads,
-                lambda: tell(f"page {address}, API {address}/predict; Ctrl+C stops"),
-            )
+    limits = Limits(max_megabytes, max_pixels, max_waiting)
+    with _listening(host, port) as listening, _uploads() as uploads:
+        predictor = Predictor(model, batch_size=batch_size, precision="auto")
+        from lcnet.serving.server import run  # gradio reads the environment that stands now
+
+        shown = f"[{host}]" if ":" in host else host
+        address = f"http://{shown}:{listening.getsockname()[1]}"
+        tell(f"{model} on {predictor.device}: {predictor.model}")
+        run(
+            Service(predictor, limits, seconds=batch_ms / 1000),
+            listening,
+            uploads,
+            lambda: tell(f"page {address}, API {address}/predict; Ctrl+C stops"),
+        )
     tell("stopped")
 
 
