@@ -61,13 +61,14 @@ def serve(
 @contextmanager
 def _listening(host: str, port: int) -> Iterator[socket.socket]:
     """A socket at the address, taken before the model is loaded."""
+    if not 0 <= port <= 65535:
+        raise ConfigError(f"--port: expected 0 to 65535, got {port}.")
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
         listening = socket.create_server((host, port), family=family, backlog=256)
-    except (OSError, OverflowError) as error:
-        reason = error.strerror if isinstance(error, OSError) else str(error)
+    except OSError as error:
         raise ConfigError(
-            f"--host {host} --port {port}: cannot be listened at ({reason}). Choose another; port "
+            f"--host {host} --port {port}: cannot be listened at ({error.strerror}). Choose another; port "
             "0 takes a free one."
         ) from None
     with listening:
