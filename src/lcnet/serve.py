@@ -68,8 +68,8 @@ def _listening(host: str, port: int) -> Iterator[socket.socket]:
         listening = socket.create_server((host, port), family=family, backlog=256)
     except OSError as error:
         raise ConfigError(
-            f"--host {host} --port {port}: cannot be listened at ({error.strerror}). Choose another; port "
-            "0 takes a free one."
+            f"--host {host} --port {port}: cannot be listened at ({error.strerror}). "
+            "Choose another; port 0 takes a free one."
         ) from None
     with listening:
         yield listening
