@@ -16,11 +16,14 @@ LAYERS = (
     {"compare", "check"},
     {"runs"},
     {"train", "label_errors"},
-    {"calibrate", "report", "export"},
-    {"report_page"},
+    {"calibrate", "report", "export", "serve"},
+    {"report_page", "serving.server"},
+    {"serving.app", "serving.page"},
+    {"serving.gate", "serving.service", "serving.results"},
+    {"serving.batching", "serving.measures", "serving.uploads"},
     {"evaluate", "predict", "import_model", "check_page", "split", "graph"},
     {"proof", "heat_pictures", "graph_pictures", "prediction_files"},
-    {"callbacks", "frozen", "pictures", "export_formats", "quantize"},
+    {"callbacks", "frozen", "pictures", "export_formats", "quantize", "predictor"},
     {"onnx_model"},
     {"exported"},
     {"learner", "checkpoint", "memory", "published.backbones"},
@@ -113,7 +116,7 @@ def layer_of(module: str) -> int:
 
 
 def test_every_file_has_a_layer():
-    empty = {"data", "model", "published"}
+    empty = {"data", "model", "published", "serving"}
     assert set(files()) - empty == set().union(*LAYERS)
 
 

@@ -12,7 +12,7 @@ from lcnet.data.dataset import read_image
 from lcnet.data.transforms import Normalize, eval_transform
 from lcnet.errors import ConfigError, DataError
 from lcnet.evaluate import evaluate
-from lcnet.predict import Predictor
+from lcnet.predictor import Predictor
 from lcnet.thresholds import Goal
 from lcnet.train import resume, train
 

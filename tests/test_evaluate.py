@@ -11,7 +11,7 @@ from lcnet import evaluate as module
 from lcnet.config import Data
 from lcnet.errors import CheckpointError, ConfigError, DataError
 from lcnet.evaluate import evaluate
-from lcnet.predict import Predictor
+from lcnet.predictor import Predictor
 from lcnet.train import train
 
 

@@ -15,7 +15,7 @@ from lcnet.heat_pictures import safe_name
 from lcnet.label_graph import Graph
 from lcnet.model.backbone import describe_backbone
 from lcnet.model.build import build_model
-from lcnet.predict import Predictor
+from lcnet.predictor import Predictor
 
 NAMES = ("a/b", "a b", "$x_", "猫", "..")
 

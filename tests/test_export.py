@@ -26,7 +26,7 @@ from lcnet.model.build import build_model
 from lcnet.model.crops import Crops
 from lcnet.model.exportable import ConstantCrops
 from lcnet.onnx_model import OnnxModel
-from lcnet.predict import Predictor
+from lcnet.predictor import Predictor
 
 LABELS = ("red", "green", "blue")
 

@@ -8,7 +8,8 @@ from lcnet.data.dataset import read_image
 from lcnet.data.transforms import Normalize, eval_transform
 from lcnet.errors import DataError
 from lcnet.picture_sources import find_images
-from lcnet.predict import Predictor, predict
+from lcnet.predict import predict
+from lcnet.predictor import Predictor
 from lcnet.train import train
 
 
@@ -76,7 +77,7 @@ def test_files_folders_and_globs_are_found_once_and_in_order(tmp_path, monkeypat
 
 
 def test_what_runs_is_chosen_by_machine_and_said(run, tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr("lcnet.predict.best_precision", lambda device: "bf16")
+    monkeypatch.setattr("lcnet.predictor.best_precision", lambda device: "bf16")
     monkeypatch.setattr("lcnet.predict.COMPILE_FROM", 3)
     compiled = []
     monkeypatch.setattr(torch, "compile", lambda model, **_: (compiled.append(1), model)[1])

@@ -13,10 +13,11 @@ from pyarrow import parquet
 from lcnet.checkpoint import read_info, write_info
 from lcnet.errors import ConfigError, DataError
 from lcnet.picture_sources import Shard
-from lcnet.predict import Predictor, predict
+from lcnet.predict import predict
 from lcnet.prediction import Prediction
 from lcnet.prediction_files import Job, fingerprint, open_shard
 from lcnet.prediction_formats import FORMATS, read_rows
+from lcnet.predictor import Predictor
 
 LABELS = ("red", "green, dark", "blue")
 READ = Prediction('a,\n"1".png', ("blue", "red"), {"red": 0.75, "green, dark": 0.25, "blue": 1.0})

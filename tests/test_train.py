@@ -18,7 +18,7 @@ from lcnet.errors import CheckpointError, ConfigError, DataError
 from lcnet.evaluate import evaluate
 from lcnet.import_model import Choices, read_model
 from lcnet.model.classifier import Classifier
-from lcnet.predict import Predictor
+from lcnet.predictor import Predictor
 from lcnet.train import resume, train
 
 FROZEN = {"backbone_lr_factor": 0.0, "randaugment": 0, "cutout": 0.0}

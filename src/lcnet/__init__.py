@@ -8,7 +8,7 @@ if TYPE_CHECKING:
     from lcnet.config import Config
     from lcnet.errors import LCNetError
     from lcnet.model.lcnet import LCNet
-    from lcnet.predict import Predictor
+    from lcnet.predictor import Predictor
 
 __all__ = ["Config", "LCNet", "LCNetError", "Predictor", "load_model"]
 
@@ -17,7 +17,7 @@ _HOMES = {
     "Config": "lcnet.config",
     "LCNet": "lcnet.model.lcnet",
     "LCNetError": "lcnet.errors",
-    "Predictor": "lcnet.predict",
+    "Predictor": "lcnet.predictor",
     "load_model": "lcnet.checkpoint",
 }
 

@@ -15,7 +15,7 @@ from lcnet.config import Data
 from lcnet.crossfit import FOLDS, Fitted, fit
 from lcnet.data.readers import load_split_for
 from lcnet.errors import ConfigError
-from lcnet.evaluate import data_set, score_split
+from lcnet.evaluate import check_batch_size, data_set, score_split
 from lcnet.files import write_text
 from lcnet.metrics import Floats, Rates, Targets, calibration_scores, predict_at, rates
 from lcnet.progress import tell
@@ -57,6 +57,7 @@ def calibrate(
     """
     if shrinkage < 0:
         raise ConfigError(f"--shrinkage: expected 0 or more, got {shrinkage:g}. Correct it.")
+    check_batch_size(batch_size)
     goal = goal or Goal()
     info = read_info(run)
     data, batch_size = data_set(run, data, root, batch_size)

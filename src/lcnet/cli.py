@@ -313,6 +313,51 @@ def predict(arguments: Namespace) -> int:
     return 1 if failed else 0
 
 
+def serve_parser() -> ArgumentParser:
+    """The flags of `lcnet serve`."""
+    parser = Parser()
+    parser.add_argument(
+        "model", type=Path, help="Run or model folder, or an ONNX file of lcnet export."
+    )
+    parser.add_argument(
+        "--host",
+        default="127.0.0.1",
+        help="Address to listen at; by default only this machine is answered.",
+    )
+    parser.add_argument("--port", type=int, default=7860, help="Port; 0 takes a free one.")
+    parser.add_argument("--batch_size", type=int, default=16, help="Pictures at a time, at most.")
+    parser.add_argument(
+        "--batch_ms", type=float, default=5.0, help="Milliseconds that a batch waits to fill up."
+    )
+    parser.add_argument(
+        "--max_megabytes", type=float, default=20.0, help="Size of a picture's file, at most."
+    )
+    parser.add_argument(
+        "--max_pixels", type=int, default=40_000_000, help="Width times height, at most."
+    )
+    parser.add_argument(
+        "--max_waiting", type=int, default=64, help="Requests in work; more are turned away."
+    )
+    return parser
+
+
+def serve(arguments: Namespace) -> int:
+    """Serve a model until it is stopped."""
+    from lcnet.serve import serve
+
+    serve(
+        arguments.model,
+        host=arguments.host,
+        port=arguments.port,
+        batch_size=arguments.batch_size,
+        batch_ms=arguments.batch_ms,
+        max_megabytes=arguments.max_megabytes,
+        max_pixels=arguments.max_pixels,
+        max_waiting=arguments.max_waiting,
+    )
+    return 0
+
+
 def export_parser() -> ArgumentParser:
     """The flags of `lcnet export`."""
     parser = Parser()
@@ -573,6 +618,7 @@ VERBS = {
     "report": (report, report_parser, "Write all that is known of a run as one HTML page."),
     "calibrate": (calibrate, calibrate_parser, "Fit thresholds and probabilities to a goal."),
     "predict": (predict, predict_parser, "Label pictures, one JSON line each."),
+    "serve": (serve, serve_parser, "Label pictures on a page and by HTTP."),
     "export": (export, export_parser, "Write a model for another runtime, and check the file."),
     "graph": (graph, graph_parser, "Draw the label graph, before and after learning."),
     "compare": (compare, compare_parser, "Compare heads or settings on equal terms."),

@@ -133,6 +133,7 @@ def measure(
     chosen = _protocol(protocol)
     if threshold is not None and not 0 <= threshold <= 1:
         raise ConfigError(f"--threshold: expected a probability from 0 to 1, got {threshold}.")
+    check_batch_size(batch_size)
     info = read_info(run)
     data, batch_size = data_set(run, data, root, batch_size)
     data = _as_measured(data, chosen)
@@ -201,6 +202,12 @@ def _protocol(name: str) -> Protocol | None:
     return PROTOCOLS.get(name)
 
 
+def check_batch_size(batch_size: int | None) -> None:
+    """Raise ConfigError for a size that is none."""
+    if batch_size is not None and batch_size < 1:
+        raise ConfigError(f"--batch_size: expected at least 1, got {batch_size}.")
+
+
 def data_set(
     run: Path, data: Data | None, root: str, batch_size: int | None = None
 ) -> tuple[Data, int]:
@@ -208,8 +215,6 @@ def data_set(
 
     `root` is where the data set is now, or empty.
     """
-    if batch_size is not None and batch_size < 1:
-        raise ConfigError(f"--batch_size: expected at least 1, got {batch_size}.")
     usual, usual_batch_size = data, BATCH_SIZE
     if (run / "config.yaml").is_file():
         config = Config.load(run / "config.yaml")

@@ -2,6 +2,7 @@
 
 import warnings
 from pathlib import Path
+from typing import BinaryIO
 
 from matplotlib.figure import Figure
 
@@ -9,7 +10,7 @@ INK, QUIET = "#1f2328", "#59636e"
 """The colours of words and of what stands back."""
 
 
-def save_figure(figure: Figure, file: Path, kind: str) -> None:
+def save_figure(figure: Figure, file: Path | BinaryIO, kind: str) -> None:
     """Write a figure as `png` or `svg`.
 
     Letters that the font lacks, as in labels of another script, are drawn as boxes; the labels are

@@ -18,7 +18,12 @@ THUMBNAIL_PX = 120
 
 def write_page(file: Path, template: str, **values: Any) -> None:
     """Write what a file of templates/ makes of the values, which are escaped; whole or not."""
-    write_text(file, _environment().get_template(template).render(values))
+    write_text(file, render(template, **values))
+
+
+def render(template: str, **values: Any) -> str:
+    """What a file of templates/ makes of the values, which are escaped."""
+    return _environment().get_template(template).render(values)
 
 
 @cache

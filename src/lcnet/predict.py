@@ -1,217 +1,28 @@
-"""`lcnet predict`: labels for pictures, from Python, into a file or a folder of files."""
+"""`lcnet predict`: labels for pictures, into a file or a folder of files."""
 
 import sys
 from collections.abc import Iterable, Iterator, Sequence, Set
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, TextIO
 
-import torch
-from PIL import Image
 from rich.console import Console
-from torch import Tensor
-from torch.utils.data import DataLoader, Dataset
 
-from lcnet.calibration import probabilities
-from lcnet.checkpoint import load_model, read_info
-from lcnet.compute import usual_device
-from lcnet.data.dataset import read_image, upright_rgb, upright_size
-from lcnet.data.loading import chosen_workers, stack_images
-from lcnet.data.transforms import Normalize, Transform, eval_transform
+from lcnet.data.dataset import read_image
 from lcnet.errors import ConfigError, DataError
-from lcnet.explain import PictureExplanation, explain_picture
 from lcnet.files import written_whole
 from lcnet.heat_pictures import write_explanation
-from lcnet.model.classifier import Classifier
-from lcnet.model.fast import FastClassifier, Precision, best_precision
-from lcnet.onnx_model import SUFFIX, OnnxModel
-from lcnet.picture_sources import Picture, PictureSources, Shard, Slice, writable
+from lcnet.model.fast import FastClassifier, Precision
+from lcnet.picture_sources import Picture, PictureSources, Shard
 from lcnet.prediction import Prediction
 from lcnet.prediction_files import Job, fingerprint, open_shard
 from lcnet.prediction_formats import to_json_line
+from lcnet.predictor import Predictor
 from lcnet.progress import track
 
-Given = Path | str | Image.Image | Picture
-"""A picture as `Predictor` takes it: its path, itself, or what a source found."""
 WHOLE = Shard()
 COMPILE_FROM = 5_000
 """Pictures from which the minutes that compilation takes come back (docs/performance.md)."""
-
-
-class Predictor:
-    """A trained model that takes pictures and gives labels."""
-
-    def __init__(
-        self,
-        model: Path | str,
-        *,
-        batch_size: int = 32,
-        workers: int = 0,
-        device: str = "",
-        precision: Precision | Literal["auto"] = "fp32",
-        compiled: bool = False,
-    ) -> None:
-        """Load a run or model folder, or an ONNX file that `lcnet export` wrote.
-
-        `device` is cuda if there is one, else cpu, unless given; an ONNX file runs on the cpu
-        unless it is given. -1 `workers` suit the machine. A folder's model runs in its fastest
-        form, in float32 with equal results, in bf16, or as `auto` in bf16 where the device
-        multiplies in it; `compiled` takes minutes at first. Raises CheckpointError if the folder or
-        file cannot be read.
-        """
-        if batch_size < 1 or workers < -1:
-            raise ConfigError(
-                "--batch_size, --workers: expected at least 1 and at least -1, "
-                f"got {batch_size} and {workers}."
-            )
-        self.path = Path(model)
-        self.model: FastClassifier | OnnxModel
-        """Normalised images (B 3 size size) to logits (B L)."""
-        if self.path.suffix == SUFFIX or self.path.is_file():
-            self.model = OnnxModel(self.path, device=device or "cpu")
-            self.info, self.device = self.model.info, torch.device("cpu")
-        else:
-            self.info = read_info(self.path)
-            self.device = torch.device(device) if device else usual_device()
-            self.model = FastClassifier(
-                load_model(self.path).to(self.device),
-                precision=best_precision(self.device) if precision == "auto" else precision,
-                compiled=compiled,
-            )
-        self.precision = "fp32" if isinstance(self.model, OnnxModel) else self.model.precision
-        self.normalize = Normalize(self.info.preprocessing).to(self.device)
-        self.batch_size = batch_size
-        self.workers = chosen_workers(workers)
-
-    def __call__(self, images: Iterable[Given]) -> list[Prediction]:
-        """One prediction per picture (a path or a PIL image of any mode and size), in order.
-
-        A picture that cannot be read gives a prediction with `error`.
-        """
-        return list(self.stream(images))
-
-    def stream(self, images: Iterable[Given]) -> Iterator[Prediction]:
-        """The same, one at a time as they are ready."""
-        for _, prediction in self._predicted(images):
-            yield prediction
-
-    def explain(self, images: Iterable[Given], *, labels: int = 5) -> list[PictureExplanation]:
-        """Why each picture got its labels: heat maps and the labels that moved the scores.
-
-        At most `labels` labels a picture, the most probable. A picture that cannot be read gives an
-        explanation with `error`. One backward pass of the model for each label.
-        """
-        return [found for _, found in self.stream_explained(images, labels=labels)]
-
-    def stream_explained(
-        self, images: Iterable[Given], *, labels: int = 5
-    ) -> Iterator[tuple[Prediction, PictureExplanation]]:
-        """Predictions and their explanations, one picture at a time as they are ready.
-
-        Raises ConfigError for an ONNX file, which gives logits and nothing to explain them by.
-        """
-        if labels < 1:
-            raise ConfigError(f"--explain_labels: expected at least 1, got {labels}.")
-        if isinstance(self.model, OnnxModel):
-            raise ConfigError(
-                f"{self.path}: expected a run or model folder to explain with, got an exported "
-                "file. Give the folder that it was exported from."
-            )
-        model = load_model(self.path).to(self.device)
-        for picture, prediction in self._predicted(images):
-            yield prediction, self._explain(model, picture, prediction, labels)
-
-    def _explain(
-        self, model: Classifier, picture: "_Sample", prediction: Prediction, most: int
-    ) -> PictureExplanation:
-        if picture.tensor is None or prediction.probabilities is None:
-            return PictureExplanation(picture.name, (0, 0), error=picture.error)
-        size = picture.size or upright_size(Path(picture.name))
-        labels, left_out = explain_picture(
-            model,
-            self.normalize(picture.tensor[None])[0],
-            size,
-            names=self.info.labels,
-            probabilities=list(prediction.probabilities.values()),
-            thresholds=self.info.thresholds,
-            most=most,
-        )
-        has_graph = model.adjacency() is not None
-        return PictureExplanation(picture.name, size, labels, left_out, has_graph)
-
-    def _predicted(self, images: Iterable[Given]) -> "Iterator[tuple[_Sample, Prediction]]":
-        # The pictures are drawn as the loader's sampler, so that only those at work are in memory.
-        loader = DataLoader(
-            _Decoded(eval_transform(self.info.preprocessing)),
-            self.batch_size,
-            sampler=_named(images),
-            num_workers=self.workers,
-            collate_fn=list[_Sample],
-        )
-        for batch in loader:
-            yield from zip(batch, self._predict(batch), strict=True)
-
-    def _predict(self, batch: "list[_Sample]") -> Iterator[Prediction]:
-        tensors = [picture.tensor for picture in batch if picture.tensor is not None]
-        rows: Iterator[list[float]] = iter(())
-        if tensors:
-            with torch.inference_mode():
-                logits = self.model(self.normalize(stack_images(tensors)))
-            rows = iter(probabilities(logits, self.info.calibration).tolist())
-        for picture in batch:
-            if picture.tensor is None:
-                yield Prediction(picture.name, error=picture.error)
-            else:
-                yield self._describe(picture.name, next(rows))
-
-    def _describe(self, name: str, row: list[float]) -> Prediction:
-        probabilities = dict(zip(self.info.labels, row, strict=True))
-        thresholds = dict(zip(self.info.labels, self.info.thresholds, strict=True))
-        shown = [label for label, value in probabilities.items() if value > thresholds[label]]
-        ranked = sorted(shown, key=lambda label: -probabilities[label])
-        return Prediction(name, tuple(ranked), probabilities)
-
-
-@dataclass(frozen=True)
-class _Sample:
-    name: str
-    tensor: Tensor | None
-    error: str = ""
-    size: tuple[int, int] | None = None
-    """Width and height of one that came as a picture; a file may be decoded smaller than it is."""
-
-
-class _Decoded(Dataset[_Sample]):
-    """Pictures to tensors; one that cannot be read is an item too, so that the rest go on."""
-
-    def __init__(self, transform: Transform) -> None:
-        self.transform = transform
-
-    def __getitem__(self, picture: Picture) -> _Sample:
-        content, size = picture.content, self.transform.decode_size
-        if isinstance(content, Image.Image):
-            upright = upright_rgb(content)
-            return _Sample(picture.name, self.transform(upright), size=upright.size)
-        try:
-            if isinstance(content, Path):
-                upright = read_image(content, size=size)
-            else:
-                data = content.read() if isinstance(content, Slice) else content
-                upright = read_image(Path(picture.name), size=size, data=data)
-        except (DataError, OSError) as error:
-            return _Sample(picture.name, None, writable(str(error)))
-        return _Sample(picture.name, self.transform(upright))
-
-
-def _named(images: Iterable[Given]) -> Iterator[Picture]:
-    for place, image in enumerate(images):
-        if isinstance(image, Picture):
-            yield image
-        elif isinstance(image, Image.Image):
-            yield Picture(str(place), image)
-        else:
-            yield Picture(writable(str(image)), Path(image))
 
 
 def predict(

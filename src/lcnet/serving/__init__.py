@@ -1,0 +1,1 @@
+"""What `lcnet serve` is made of."""

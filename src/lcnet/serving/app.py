@@ -1,0 +1,133 @@
+"""The API: POST /predict, GET /ready and GET /metrics."""
+
+import asyncio
+from importlib.metadata import version
+from typing import Any
+
+from fastapi import FastAPI
+from starlette.concurrency import run_in_threadpool
+from starlette.datastructures import UploadFile
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+
+from lcnet.errors import DataError
+from lcnet.prediction import Prediction
+from lcnet.serving.batching import Busy
+from lcnet.serving.gate import bounded
+from lcnet.serving.service import BadRequest, Service
+from lcnet.serving.uploads import TooLarge, shown_name
+
+ENVELOPE = 16_384
+"""Bytes that a request may have around its picture."""
+SLOWEST = 60.0
+"""Seconds in which a picture must have come; its sender holds a place meanwhile."""
+
+
+def build_app(service: Service) -> FastAPI:
+    """The routes, documented in /openapi.json."""
+    app = FastAPI(
+        title="lcnet", version=version("lcnet"), docs_url=None, redoc_url=None
+    )  # their pages fetch scripts from others' servers
+
+    @app.post("/predict", openapi_extra=_BODY, responses=_ANSWERS)
+    async def predict(request: Request) -> JSONResponse:
+        """The labels of one picture, sent as a form with a file."""
+        name = "picture"
+        try:
+            with service.counted():
+                name, stored = await _picture(request, service)
+                future = await run_in_threadpool(service.submit, stored, name)
+                prediction = await asyncio.wrap_future(future)
+            return JSONResponse(prediction.to_dict())
+        except (Busy, TooLarge, DataError, BadRequest) as error:
+            return _refusal(error, name)
+        except Exception as error:  # the server goes on, and the client is told
+            message = f"the model failed ({type(error).__name__}). Ask whoever runs the server."
+            return JSONResponse(Prediction(name, error=message).to_dict(), 500)
+
+    @app.get("/ready")
+    async def ready() -> JSONResponse:
+        """200 while pictures are taken, 503 once the server stops."""
+        is_open = service.batcher.is_open
+        return JSONResponse({"ready": is_open}, 200 if is_open else 503)
+
+    @app.get("/metrics")
+    async def metrics() -> Response:
+        """Requests, pictures, seconds and queue, in Prometheus' text format."""
+        return Response(service.measures.text(), media_type="text/plain; version=0.0.4")
+
+    return app
+
+
+async def _picture(request: Request, service: Service) -> tuple[str, bytes]:
+    """The name and the bytes of the one file in a form; the form's field may have any name."""
+    most = service.limits.file_bytes + ENVELOPE
+    message = (
+        f"picture: expected at most {service.limits.megabytes:g} MB, got more. Send a smaller file."
+    )
+    limited = Request(request.scope, bounded(request.receive, most, TooLarge(message)))
+    try:
+        async with (
+            asyncio.timeout(SLOWEST),
+            limited.form(max_files=1, max_fields=8) as form,
+        ):
+            for value in form.values():
+                if isinstance(value, UploadFile):
+                    return shown_name(value.filename), await value.read()
+    except TimeoutError:
+        raise BadRequest(f"expected the picture within {SLOWEST:g} s. Send it again.") from None
+    except HTTPException as error:  # a form that cannot be read
+        raise BadRequest(f"{error.detail} Send one picture as multipart/form-data.") from None
+    raise BadRequest("no picture in the request. Send one: curl -F picture=@FILE ADDRESS/predict")
+
+
+def _refusal(error: Exception, name: str) -> JSONResponse:
+    kinds: tuple[tuple[type[Exception], int], ...] = (
+        (Busy, 503),
+        (TooLarge, 413),
+        (DataError, 422),
+        (BadRequest, 400),
+    )
+    status = next(status for kind, status in kinds if isinstance(error, kind))
+    headers = {"Retry-After": "1"} if status == 503 else None
+    return JSONResponse(Prediction(name, error=str(error)).to_dict(), status, headers)
+
+
+def _json(description: str, properties: dict[str, Any]) -> dict[str, Any]:
+    schema = {"type": "object", "properties": properties}
+    return {"description": description, "content": {"application/json": {"schema": schema}}}
+
+
+_TEXT = {"type": "string"}
+_ERROR = {"image": _TEXT, "error": _TEXT}
+_BODY: dict[str, Any] = {
+    "requestBody": {
+        "required": True,
+        "content": {
+            "multipart/form-data": {
+                "schema": {
+                    "type": "object",
+                    "required": ["picture"],
+                    "properties": {"picture": {**_TEXT, "format": "binary"}},
+                }
+            }
+        },
+    }
+}
+_ANSWERS: dict[int | str, dict[str, Any]] = {
+    200: _json(
+        "The labels above their thresholds, the most probable first, and the probability of every "
+        "label, 0 to 1.",
+        {
+            "image": _TEXT,
+            "labels": {"type": "array", "items": _TEXT},
+            "probabilities": {"type": "object", "additionalProperties": {"type": "number"}},
+        },
+    ),
+    400: _json("No picture in the request.", _ERROR),
+    413: _json("Too many bytes or pixels.", _ERROR),
+    422: _json("Not a readable picture.", _ERROR),
+    500: _json("The model failed.", _ERROR),
+    503: _json("Too much in work, or the server stops.", _ERROR),
+}

@@ -1,0 +1,154 @@
+"""The door of the server: which addresses there are, and what a page may ask for.
+
+gradio brings addresses that serve files by their path, fetch from others' servers or change the
+page; of its addresses only those stand open that this page needs. So no path of the server is ever
+served, and none is accepted but those of files that were uploaded.
+"""
+
+import json
+import re
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from starlette.exceptions import HTTPException
+from starlette.responses import JSONResponse
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from lcnet.serving.uploads import TooLarge
+
+OWN = re.compile(r"/(predict|ready|metrics|openapi\.json)")
+PAGE = re.compile(
+    r"/|/config|/theme\.css|/favicon\.ico|/manifest\.json|/(assets|static|svelte)/.+"
+    r"|/gradio_api/(info|openapi\.json|app_id|startup-events|upload|upload_progress|queue/join"
+    r"|queue/data|cancel|reset|heartbeat/\w+|call/\w+|call/\w+/\w+)"
+)
+MOST_JSON = 1_000_000
+"""Bytes of a page's call."""
+DRAINED = 4
+"""So many times what is allowed is read and forgotten, so that a client gets to hear why not."""
+
+
+def bounded(receive: Receive, most: int, error: Exception) -> Receive:
+    """`receive` that raises the error once a body has more than `most` bytes."""
+    total = 0
+
+    async def counted() -> Message:
+        nonlocal total
+        got = await receive()
+        total += len(got.get("body", b""))
+        if total <= most:
+            return got
+        while got.get("more_body") and total <= DRAINED * most:
+            got = await receive()
+            total += len(got.get("body", b""))
+        raise error
+
+    return counted
+
+
+class Gate:
+    """Lets through what the page and the API need, within their bounds."""
+
+    def __init__(self, app: ASGIApp, *, uploads: Path, stored_bytes: int) -> None:
+        """`uploads` is where gradio keeps what was uploaded, at most `stored_bytes` of it."""
+        self.app = app
+        self.uploads = uploads
+        self.stored_bytes = stored_bytes
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer, or pass the request on."""
+        if scope["type"] == "lifespan":
+            await self.app(scope, receive, send)
+            return
+        path = str(scope["path"]) if scope["type"] == "http" else ""
+        if OWN.fullmatch(path):
+            await self.app(scope, receive, send)
+            return
+        if not PAGE.fullmatch(path.rstrip("/") or "/" if path else "") or ".." in path:
+            refusal = JSONResponse({"error": "no such address. See /openapi.json."}, 404)
+            await refusal(scope, receive, send)
+            return
+        if scope["method"] == "POST" and path.startswith("/gradio_api/upload"):
+            free = max(0, self.stored_bytes - _size(self.uploads))
+            # An error that gradio's framework answers, since it comes while that is at work.
+            full = HTTPException(413, "more is uploaded than there is room for. Try it later.")
+            receive = bounded(receive, free, full)
+        elif scope["method"] == "POST":
+            try:
+                receive = await self._checked(receive)
+            except (TooLarge, PermissionError) as error:
+                status = 413 if isinstance(error, TooLarge) else 400
+                await JSONResponse({"error": str(error)}, status)(scope, receive, send)
+                return
+        await self.app(scope, receive, send)
+
+    async def _checked(self, receive: Receive) -> Receive:
+        """The same body, once it is known to name no file but those that were uploaded."""
+        limited = bounded(
+            receive, MOST_JSON, TooLarge(f"a call: expected at most {MOST_JSON:,} bytes, got more.")
+        )
+        body, more = b"", True
+        while more:
+            message = await limited()
+            body += message.get("body", b"")
+            more = message.get("more_body", False)
+        try:
+            paths = list(_paths(json.loads(body or b"null")))
+        except ValueError:
+            raise PermissionError("expected JSON.") from None
+        root = self.uploads.resolve()
+        for path in paths:
+            if not isinstance(path, str) or not _is_inside(path, root):
+                raise PermissionError("expected uploaded pictures, got a path or an address.")
+        sent = False
+
+        async def again() -> Message:
+            nonlocal sent
+            if sent:
+                return await receive()
+            sent = True
+            return {"type": "http.request", "body": body, "more_body": False}
+
+        return again
+
+
+def _paths(value: Any) -> Iterator[Any]:
+    """What stands as `path` anywhere in a JSON value."""
+    if isinstance(value, dict):
+        if "path" in value:
+            yield value["path"]
+        value = list(value.values())
+    if isinstance(value, list):
+        for part in value:
+            yield from _paths(part)
+
+
+def _is_inside(path: str, root: Path) -> bool:
+    try:
+        return Path(path).resolve().is_relative_to(root)
+    except (OSError, ValueError):
+        return False
+
+
+def sweep(folder: Path, seconds: float) -> None:
+    """Delete what lies in a folder of uploads for longer than that.
+
+    gradio leaves some of its own temporary files too, which would fill the folder.
+    """
+    oldest = time.time() - seconds
+    for path in folder.rglob("*"):
+        with suppress(OSError):  # gone meanwhile
+            if path.is_file() and path.stat().st_mtime < oldest:
+                path.unlink()
+
+
+def _size(folder: Path) -> int:
+    """Bytes in a folder, of which files may vanish meanwhile."""
+    total = 0
+    for path in folder.rglob("*"):
+        with suppress(OSError):
+            total += path.stat().st_size if path.is_file() else 0
+    return total

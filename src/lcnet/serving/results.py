@@ -1,0 +1,141 @@
+"""What the page shows of pictures, as HTML that needs nothing else."""
+
+import base64
+import csv
+import io
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from matplotlib.figure import Figure
+from PIL import Image
+
+from lcnet.checkpoint import ModelInfo
+from lcnet.explain import PictureExplanation
+from lcnet.figures import save_figure
+from lcnet.graph import MOST_LABELS, strongest_labels
+from lcnet.graph_pictures import draw_matrices, draw_network
+from lcnet.heat_pictures import draw_label
+from lcnet.label_graph import Graph
+from lcnet.page import render
+from lcnet.prediction import Prediction
+
+FEWEST_BARS = 10
+"""So many labels are shown at least; the others are there to be opened."""
+SIDE_PX = 420
+EDGES = 30
+
+
+@dataclass(frozen=True)
+class Bar:
+    """One label's line: all in percent."""
+
+    label: str
+    percent: float
+    threshold: float
+    is_present: bool
+
+
+def bars(prediction: Prediction, info: ModelInfo) -> list[Bar]:
+    """A line per label: those above their thresholds first, each kind by probability."""
+    assert prediction.probabilities is not None
+    thresholds = dict(zip(info.labels, info.thresholds, strict=True))
+    found = [
+        Bar(label, 100 * value, 100 * thresholds[label], label in prediction.labels)
+        for label, value in prediction.probabilities.items()
+    ]
+    return sorted(found, key=lambda bar: (not bar.is_present, -bar.percent))
+
+
+def picture_card(
+    prediction: Prediction,
+    info: ModelInfo,
+    explanation: PictureExplanation | None,
+    picture: Image.Image,
+) -> str:
+    """A picture with its bars and a heat map for each label that is explained."""
+    lines = bars(prediction, info)
+    first = max(FEWEST_BARS, len(prediction.labels))
+    heats = []
+    if explanation is not None:
+        heats = [
+            (
+                found.label,
+                figure_uri(draw_label(picture, found, has_graph=explanation.has_graph)),
+            )
+            for found in explanation.labels
+        ]
+    small = picture.copy()
+    small.thumbnail((SIDE_PX, SIDE_PX), Image.Resampling.LANCZOS)
+    stored = io.BytesIO()
+    small.save(stored, "JPEG", quality=85)
+    return render(
+        "serve_picture.html",
+        name=prediction.image,
+        picture=_uri(stored.getvalue(), "image/jpeg"),
+        present=len(prediction.labels),
+        bars=lines[:first],
+        others=lines[first:],
+        heats=heats,
+        left_out=explanation.left_out if explanation else 0,
+        explains=explanation is not None,
+    )
+
+
+def error_card(message: str) -> str:
+    """Why a picture got no labels."""
+    return render("serve_error.html", message=message)
+
+
+def batch_card(predictions: Sequence[Prediction], info: ModelInfo) -> str:
+    """How often each label was found, what could not be read, and the table to download."""
+    counts = Counter(label for found in predictions for label in found.labels)
+    failed = [found for found in predictions if found.error]
+    table = csv_table(predictions, info.labels)
+    return render(
+        "serve_batch.html",
+        total=len(predictions),
+        read=len(predictions) - len(failed),
+        counts=sorted(counts.items(), key=lambda pair: (-pair[1], pair[0])),
+        failed=failed,
+        # Excel takes a table for UTF-8 only if it says so.
+        table=_uri(b"\xef\xbb\xbf" + table.encode(), "text/csv"),
+    )
+
+
+def csv_table(predictions: Sequence[Prediction], labels: Sequence[str]) -> str:
+    """A row per picture: image, error, the labels found with | between, then each probability."""
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow(["image", "error", "labels", *labels])
+    for found in predictions:
+        known = found.probabilities or {}
+        row = [f"{known[label]:.6f}" if label in known else "" for label in labels]
+        writer.writerow([found.image, found.error, "|".join(found.labels), *row])
+    return out.getvalue()
+
+
+def graph_card(graph: Graph | None, info: ModelInfo) -> str:
+    """The label graph as matrices and as a network, or that there is none."""
+    if graph is None:
+        return render("serve_graph.html", figures=[], left_out=0)
+    values = graph.prior if graph.learned is None else graph.learned
+    shown = strongest_labels(values, MOST_LABELS)
+    matrices = draw_matrices(graph, shown, info.labels)
+    network = draw_network(graph, shown, info.labels, EDGES)
+    return render(
+        "serve_graph.html",
+        figures=[figure_uri(matrices), figure_uri(network)],
+        left_out=len(info.labels) - len(shown),
+    )
+
+
+def figure_uri(figure: Figure) -> str:
+    """A figure as a PNG in a data URI."""
+    stored = io.BytesIO()
+    save_figure(figure, stored, "png")
+    return _uri(stored.getvalue(), "image/png")
+
+
+def _uri(content: bytes, kind: str) -> str:
+    return f"data:{kind};base64,{base64.b64encode(content).decode()}"

@@ -1,0 +1,115 @@
+"""From a stranger's file to labels, for the API and the page alike."""
+
+import os
+import time
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future
+from contextlib import contextmanager
+from pathlib import Path
+from threading import BoundedSemaphore
+
+from PIL import Image
+from torch import Tensor
+
+from lcnet.data.transforms import eval_transform
+from lcnet.errors import DataError
+from lcnet.explain import PictureExplanation
+from lcnet.prediction import Prediction
+from lcnet.predictor import Predictor
+from lcnet.serving.batching import Batcher, Busy
+from lcnet.serving.measures import Measures, Outcome
+from lcnet.serving.uploads import Limits, TooLarge, read_upload
+
+Read = tuple[str, Tensor]
+"""A picture's name and its pixels as the model takes them, 3 H W in uint8."""
+
+
+class BadRequest(Exception):
+    """A request that carries no picture where one belongs."""
+
+
+class Service:
+    """A model at work for many at a time."""
+
+    def __init__(self, predictor: Predictor, limits: Limits, *, seconds: float = 0.005) -> None:
+        """A batch waits at most `seconds` to fill up to the predictor's batch size."""
+        self.predictor = predictor
+        self.limits = limits
+        self.transform = eval_transform(predictor.info.preprocessing)
+        self.batcher: Batcher[Read, Prediction] = Batcher(
+            self._score,
+            batch_size=predictor.batch_size,
+            seconds=seconds,
+            max_waiting=limits.waiting,
+        )
+        self.measures = Measures(lambda: self.batcher.taken)
+        # A decoded picture is many times its file: so many are held at once, and no more.
+        self._decoding = BoundedSemaphore(min(4, os.cpu_count() or 1))
+
+    def submit(self, stored: bytes | Path, name: str) -> "Future[Prediction]":
+        """The prediction to come, after the picture was decoded here.
+
+        Raises TooLarge or DataError if it cannot be.
+        """
+        with self._decoding:
+            pixels = self.transform(self._read(stored, name))
+        return self.batcher.submit((name, pixels))
+
+    def label_all(self, files: Sequence[tuple[Path, str]]) -> Iterator[Prediction]:
+        """A prediction per file and name, in order, a batch at a time; errors are in them."""
+        for start in range(0, len(files), self.predictor.batch_size):
+            chunk: list[Future[Prediction] | Prediction] = []
+            for path, name in files[start : start + self.predictor.batch_size]:
+                try:
+                    chunk.append(self.submit(path, name))
+                except DataError as error:
+                    chunk.append(Prediction(name, error=str(error)))
+            for found in chunk:
+                yield found.result() if isinstance(found, Future) else found
+
+    def explain(
+        self, path: Path, name: str, *, labels: int
+    ) -> tuple[Prediction, PictureExplanation | None, Image.Image]:
+        """A picture's prediction and explanation (None for an ONNX file), and the picture.
+
+        To be called by one thread at a time. Raises TooLarge or DataError if it is none.
+        """
+        with self._decoding:
+            picture = self._read(path, name)
+        prediction = self.batcher.submit((name, self.transform(picture))).result()
+        if not self.predictor.explains:
+            return prediction, None, picture
+        return prediction, self.predictor.explain_predicted(picture, prediction, labels), picture
+
+    @contextmanager
+    def counted(self) -> Iterator[None]:
+        """Take a place for the block, and count its outcome and how long it took."""
+        started = time.perf_counter()
+        outcome: Outcome = "failed"
+        try:
+            with self.batcher.place():
+                yield
+            outcome = "ok"
+        except Busy:
+            outcome = "busy"
+            raise
+        except TooLarge:
+            outcome = "too_large"
+            raise
+        except DataError:
+            outcome = "not_a_picture"
+            raise
+        except BadRequest:
+            outcome = "bad_request"
+            raise
+        finally:
+            self.measures.request(outcome, time.perf_counter() - started)
+
+    def _read(self, stored: bytes | Path, name: str) -> Image.Image:
+        return read_upload(stored, name, self.limits, size=self.transform.decode_size)
+
+    def _score(self, batch: list[Read]) -> list[Prediction]:
+        names, pixels = zip(*batch, strict=True)
+        predictions = self.predictor.predict_pixels(names, pixels)
+        self.measures.batch(len(batch))
+        return predictions

@@ -1,0 +1,92 @@
+"""Pictures that strangers send, and the bounds they are held to."""
+
+import io
+from dataclasses import dataclass
+from pathlib import Path
+
+from PIL import Image, UnidentifiedImageError
+
+from lcnet.data.dataset import upright_rgb
+from lcnet.errors import ConfigError, DataError, reason_of
+
+FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF")
+"""Pillow's decoders that are used; others of its dozens are never given a stranger's file."""
+LONGEST_NAME = 200
+
+
+class TooLarge(DataError):
+    """An upload of more bytes or pixels than are taken."""
+
+
+@dataclass(frozen=True)
+class Limits:
+    """How much is taken."""
+
+    megabytes: float = 20.0
+    """Size of one picture's file."""
+    pixels: int = 40_000_000
+    """Width times height of one picture."""
+    waiting: int = 64
+    """Requests in work at a time."""
+
+    def __post_init__(self) -> None:
+        for flag, value in (
+            ("max_megabytes", self.megabytes),
+            ("max_pixels", self.pixels),
+            ("max_waiting", self.waiting),
+        ):
+            if not value > 0:  # also NaN
+                raise ConfigError(f"--{flag}: expected more than 0, got {value}.")
+
+    @property
+    def file_bytes(self) -> int:
+        """`megabytes` in bytes."""
+        return int(self.megabytes * 1e6)
+
+    @property
+    def stored_bytes(self) -> int:
+        """How much of the page's uploads lies on disk at most: a file of full size per place."""
+        return self.file_bytes * self.waiting
+
+
+def shown_name(name: str | None) -> str:
+    """The name that a sender gives his file, without folders, controls and most of its length."""
+    last = (name or "").replace("\\", "/").rpartition("/")[2]
+    return "".join(sign for sign in last if sign.isprintable())[-LONGEST_NAME:] or "picture"
+
+
+def read_upload(stored: bytes | Path, name: str, limits: Limits, *, size: int) -> Image.Image:
+    """The picture, upright, in RGB, decoded no larger than `size` needs (as `read_image` does).
+
+    Raises TooLarge for too many bytes or pixels, before anything is decoded, and DataError for what
+    is no picture; messages name it by `name`.
+    """
+    length = len(stored) if isinstance(stored, bytes) else stored.stat().st_size
+    if length > limits.file_bytes:
+        raise TooLarge(
+            f"{name}: expected at most {limits.megabytes:g} MB, got {length / 1e6:.1f}. "
+            "Send a smaller file."
+        )
+    try:
+        source = io.BytesIO(stored) if isinstance(stored, bytes) else stored
+        with Image.open(source, formats=FORMATS) as image:
+            pixels = image.width * image.height
+            if pixels > limits.pixels:
+                raise TooLarge(
+                    f"{name}: expected at most {limits.pixels:,} pixels, got {image.width:,} x "
+                    f"{image.height:,}. Shrink the picture."
+                )
+            image.draft("RGB", (size, size))
+            return upright_rgb(image)
+    except TooLarge:
+        raise
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning):
+        raise TooLarge(
+            f"{name}: expected at most {limits.pixels:,} pixels, got far more. Shrink the picture."
+        ) from None
+    except Exception as error:  # Pillow's decoders raise a dozen types on a broken file
+        is_unknown = isinstance(error, UnidentifiedImageError)
+        reason = "no format that is known" if is_unknown else reason_of(error)
+        raise DataError(
+            f"{name}: not a readable picture: {reason}. Send a JPEG, PNG, WebP, BMP, GIF or TIFF."
+        ) from None

@@ -1,0 +1,146 @@
+"""The API and the gate, without a network and without gradio (test_server.py has the rest)."""
+
+import os
+
+import pytest
+from starlette.testclient import TestClient
+from tests.serving.conftest import picture_bytes
+
+from lcnet.predictor import Predictor
+from lcnet.serving.app import build_app
+from lcnet.serving.gate import Gate, sweep
+from lcnet.serving.service import Service
+from lcnet.serving.uploads import Limits
+
+
+@pytest.fixture(scope="module")
+def uploads(tmp_path_factory):
+    return tmp_path_factory.mktemp("uploads")
+
+
+@pytest.fixture(scope="module")
+def service(model_folder):
+    service = Service(
+        Predictor(model_folder, batch_size=4),
+        Limits(megabytes=0.1, pixels=10_000, waiting=4),
+    )
+    yield service
+    service.batcher.close()
+
+
+@pytest.fixture(scope="module")
+def client(service, uploads):
+    app = build_app(service)
+    return TestClient(Gate(app, uploads=uploads, stored_bytes=service.limits.stored_bytes))
+
+
+def post(client, stored, name="it.png", **more):
+    return client.post("/predict", files={"picture": (name, stored)}, **more)
+
+
+def counted(client, outcome):
+    lines = client.get("/metrics").text.splitlines()
+    start = f'lcnet_requests_total{{outcome="{outcome}"}} '
+    return float(next(line for line in lines if line.startswith(start)).removeprefix(start))
+
+
+def test_a_picture_is_answered_as_predictor_answers(client, service, tmp_path):
+    before = counted(client, "ok")
+    (tmp_path / "it.png").write_bytes(picture_bytes(3))
+    expected = service.predictor([tmp_path / "it.png"])[0].to_dict()
+    answer = post(client, picture_bytes(3))
+    assert answer.status_code == 200
+    found = answer.json()
+    assert found["image"] == "it.png"
+    assert set(found["labels"]) == {"red", "green"} == set(expected["labels"])
+    assert found["probabilities"] == pytest.approx(expected["probabilities"], abs=1e-5)
+    assert counted(client, "ok") == before + 1
+
+
+@pytest.mark.parametrize(
+    ("stored", "status", "outcome", "message"),
+    [
+        (b"none", 422, "not_a_picture", "it.png: not a readable picture: no format that is known"),
+        (picture_bytes(size=(101, 100)), 413, "too_large", "at most 10,000 pixels, got 101 x 100"),
+        (b"x" * 110_000, 413, "too_large", "expected at most 0.1 MB"),
+        (b"x" * 200_000, 413, "too_large", "expected at most 0.1 MB"),
+    ],
+)
+def test_what_cannot_be_taken_is_answered_with_a_message(client, stored, status, outcome, message):
+    before = counted(client, outcome)
+    answer = post(client, stored)
+    assert answer.status_code == status
+    assert message in answer.json()["error"]
+    assert counted(client, outcome) == before + 1
+
+
+def test_a_request_without_a_picture_is_told_what_to_send(client):
+    for answer in (
+        client.post("/predict"),
+        client.post("/predict", data={"picture": "/etc/hostname"}),
+        client.post("/predict", content=b"x", headers={"content-type": "multipart/form-data"}),
+    ):
+        assert answer.status_code == 400
+        assert "end one" in answer.json()["error"]
+
+
+def test_a_full_server_says_so(client, service):
+    places = [service.batcher.place() for _ in range(4)]
+    for place in places:
+        place.__enter__()
+    try:
+        answer = post(client, picture_bytes())
+        assert (answer.status_code, answer.headers["retry-after"]) == (503, "1")
+        assert answer.json()["error"].startswith("4 requests are in work already")
+        assert "lcnet_queue_length 4.0" in client.get("/metrics").text
+    finally:
+        for place in places:
+            place.__exit__(None, None, None)
+    assert post(client, picture_bytes()).status_code == 200
+
+
+def test_a_model_that_fails_is_said_and_the_server_goes_on(client, service, monkeypatch):
+    def fail(*_):
+        raise RuntimeError("/secret/path")
+
+    monkeypatch.setattr(service.predictor, "predict_pixels", fail)
+    answer = post(client, picture_bytes())
+    assert answer.status_code == 500
+    assert "RuntimeError" in answer.json()["error"] and "secret" not in answer.text
+    monkeypatch.undo()
+    assert post(client, picture_bytes()).status_code == 200
+
+
+def test_ready_and_metrics_and_their_description(client):
+    assert client.get("/ready").json() == {"ready": True}
+    text = client.get("/metrics").text
+    for name in ("lcnet_pictures_total", "lcnet_request_seconds_bucket", "lcnet_queue_length"):
+        assert name in text
+    described = client.get("/openapi.json").json()["paths"]["/predict"]["post"]
+    assert set(described["responses"]) >= {"200", "400", "413", "422", "503"}
+    assert "multipart/form-data" in described["requestBody"]["content"]
+
+
+@pytest.mark.parametrize("path", ["/etc/hostname", "http://127.0.0.1:1/a.png", 7, None, "a.png"])
+def test_no_path_or_address_is_accepted(client, path):
+    data = {"data": [[{"path": path, "meta": {"_type": "gradio.FileData"}}]]}
+    for address in ("/gradio_api/call/look", "/gradio_api/queue/join"):
+        answer = client.post(address, json=data | {"fn_index": 0, "session_hash": "x"})
+        assert answer.status_code == 400
+        assert answer.json() == {"error": "expected uploaded pictures, got a path or an address."}
+    assert client.post("/gradio_api/run/look", json=data).status_code == 404
+
+
+def test_a_call_is_bounded(client):
+    answer = client.post("/gradio_api/queue/join", content=b"x" * 1_100_000)
+    assert answer.status_code == 413
+    assert answer.json()["error"].startswith("a call: expected at most 1,000,000 bytes")
+
+
+def test_old_uploads_are_swept(tmp_path):
+    for name in ("old", "new"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "a.png").touch()
+    os.utime(tmp_path / "old" / "a.png", (1e9, 1e9))
+    sweep(tmp_path, 300)
+    assert [path.parent.name for path in tmp_path.rglob("*.png")] == ["new"]

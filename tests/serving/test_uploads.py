@@ -1,0 +1,55 @@
+import io
+
+import pytest
+from PIL import Image
+from tests.serving.conftest import picture_bytes
+
+from lcnet.data.dataset import read_image
+from lcnet.errors import ConfigError, DataError
+from lcnet.serving.uploads import Limits, TooLarge, read_upload, shown_name
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF"])
+def test_a_picture_is_what_read_image_makes_of_its_file(tmp_path, kind):
+    stored = picture_bytes(size=(300, 200), kind=kind)
+    (tmp_path / "it").write_bytes(stored)
+    expected = read_image(tmp_path / "it", size=64)
+    for source in (stored, tmp_path / "it"):
+        found = read_upload(source, "it", Limits(), size=64)
+        assert (found.mode, found.size) == ("RGB", expected.size)
+        assert found.tobytes() == expected.tobytes()
+
+
+def test_too_much_is_refused_before_it_is_decoded():
+    stored = picture_bytes(size=(50, 40))
+    with pytest.raises(TooLarge, match=r"^a\.png: expected at most 0.001 MB, got 0.0"):
+        read_upload(stored, "a.png", Limits(megabytes=0.001), size=32)
+    # A header alone: to decode it would fail, so it was not tried.
+    with pytest.raises(TooLarge, match=r"at most 1,999 pixels, got 50 x 40\. Shrink"):
+        read_upload(stored[:60], "a.png", Limits(pixels=1999), size=32)
+    bomb = io.BytesIO()
+    Image.new("1", (20_000, 20_000)).save(bomb, "PNG")
+    with pytest.raises(TooLarge, match="pixels"):
+        read_upload(bomb.getvalue(), "bomb.png", Limits(), size=32)
+
+
+@pytest.mark.parametrize(
+    "stored", [b"", b"no picture", picture_bytes()[:200], b"%!PS-Adobe-3.0 EPSF-3.0\n"]
+)
+def test_what_is_no_picture_is_said_in_one_line(stored):
+    with pytest.raises(DataError, match=r"^b\.jpg: not a readable picture: .+\. Send a JPEG") as it:
+        read_upload(stored, "b.jpg", Limits(), size=32)
+    assert "0x" not in str(it.value) and "\n" not in str(it.value)
+
+
+def test_names_lose_folders_controls_and_length():
+    assert shown_name("../../etc/passwd") == "passwd"
+    assert shown_name("C:\\x\\a\nb.jpg") == "ab.jpg"
+    assert len(shown_name("x" * 1000)) == 200
+    assert shown_name(None) == shown_name("folder/") == "picture"
+
+
+@pytest.mark.parametrize("wrong", [{"megabytes": 0}, {"pixels": -1}, {"waiting": 0}])
+def test_bounds_that_let_nothing_through_are_refused(wrong):
+    with pytest.raises(ConfigError, match="--max_"):
+        Limits(**wrong)
