@@ -74,10 +74,10 @@ def run_command(command: list[str]) -> None:
 def kill_at_random(command: list[str], out: Path, parts: int, rng: random.Random) -> bool:
     """Start the command and kill it; whether it was still at work.
 
-    That is after up to `parts` more files and a part of a second, or at once.
+    That is after up to `parts` more files and up to 0.05 seconds.
     """
     wanted = len(list(out.glob("part-*"))) + rng.randint(0, parts)
-    delay = rng.uniform(0, 0.5)
+    delay = rng.uniform(0, 0.05)
     process = FORK.Process(target=run_command, args=(command,))
     process.start()
     while process.is_alive() and len(list(out.glob("part-*"))) < wanted:
