@@ -4,8 +4,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from tests.tiny import TINY
 
-from lcnet.config import Config, Data, Model, Train
+from lcnet.config import Config, Data, Train
 
 COLOURS = {"red": (200, 40, 40), "green": (40, 180, 60), "blue": (40, 60, 200)}
 
@@ -41,14 +42,7 @@ def tiny_config(colour_table: Path, monkeypatch: pytest.MonkeyPatch) -> Config:
     monkeypatch.setattr("lcnet.report.RESAMPLES", 20)
     monkeypatch.setattr("lcnet.report.FEWEST_RESAMPLES", 20)
     return Config(
-        model=Model(
-            backbone="test_resnet",
-            pretrained=False,
-            crop_level=1,
-            view_size=32,
-            width=24,
-            mlp_width=32,
-        ),
+        model=TINY,
         data=Data(
             format="table",
             root=str(colour_table),

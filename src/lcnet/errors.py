@@ -30,6 +30,14 @@ class ConfigError(LCNetError):
 
     exit_code = 2
 
+    @classmethod
+    def missing(cls, package: str, extra: str, *, use: str = "this") -> "ConfigError":
+        """The error for a package that is not installed, and is of one of lcnet's extras."""
+        return cls(
+            f"{package} is not installed, which {use} needs. "
+            f"Install it: pip install 'lcnet[{extra}]'"
+        )
+
 
 class DataError(LCNetError):
     """A data set, picture or label that cannot be used."""

@@ -15,7 +15,7 @@ from torch.export import ExportedProgram
 
 from lcnet.checkpoint import ModelInfo
 from lcnet.errors import CheckpointError, ConfigError
-from lcnet.exported import IMAGES, KEY, LOGITS, missing, understand
+from lcnet.exported import IMAGES, KEY, LOGITS, understand
 from lcnet.model.classifier import Classifier
 from lcnet.model.exportable import Exportable
 from lcnet.onnx_model import SUFFIX, OnnxModel
@@ -45,7 +45,7 @@ class Format:
         """Raises ConfigError if a package is not installed."""
         for package, extra in self.packages:
             if importlib.util.find_spec(package) is None:
-                raise missing(package, extra)
+                raise ConfigError.missing(package, extra)
 
     @property
     def runs_with(self) -> str:

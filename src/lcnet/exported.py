@@ -5,7 +5,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 from lcnet.checkpoint import FORMAT, ModelInfo
-from lcnet.errors import CheckpointError, ConfigError, LCNetError
+from lcnet.errors import CheckpointError, LCNetError
 
 KEY = "lcnet"
 """In ONNX a metadata property, in torch.export an extra file, in OpenVINO a runtime information."""
@@ -40,11 +40,4 @@ def understand(text: str | None, file: Path) -> ModelInfo:
         ) from None
     raise CheckpointError(
         f"{file}: expected format {FORMAT}, got {found}. Install that lcnet, or export it anew."
-    )
-
-
-def missing(package: str, extra: str) -> ConfigError:
-    """The error for a package that is not installed, and belongs to one of lcnet's extras."""
-    return ConfigError(
-        f"{package} is not installed, which this needs. Install it: pip install 'lcnet[{extra}]'"
     )

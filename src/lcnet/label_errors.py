@@ -41,10 +41,7 @@ def check_model(run: Path) -> None:
     try:
         import cleanlab.filter  # noqa: F401
     except ImportError:
-        raise ConfigError(
-            "--model: looking for wrong labels needs cleanlab. "
-            "Install it: pip install 'lcnet[check]'"
-        ) from None
+        raise ConfigError.missing("cleanlab", "check", use="--model") from None
     read_info(run)
 
 

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from lcnet.errors import CheckpointError, ConfigError, reason_of
-from lcnet.exported import IMAGES, KEY, LOGITS, missing, understand
+from lcnet.exported import IMAGES, KEY, LOGITS, understand
 
 SUFFIX = ".onnx"
 
@@ -24,7 +24,7 @@ class OnnxModel:
         try:
             import onnxruntime
         except ImportError:
-            raise missing("onnxruntime", "export") from None
+            raise ConfigError.missing("onnxruntime", "export") from None
         provider = f"{device.partition(':')[0].upper()}ExecutionProvider"
         if provider not in onnxruntime.get_available_providers():
             raise ConfigError(

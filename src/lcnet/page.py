@@ -40,10 +40,20 @@ def _environment() -> Environment:
 def thumbnail(path: Path) -> str:
     """The picture, small, as a data URI; empty if it cannot be read any more."""
     try:
-        image = read_image(path)
+        return small_picture(read_image(path), THUMBNAIL_PX)
     except DataError:
         return ""
-    image.thumbnail((THUMBNAIL_PX, THUMBNAIL_PX), Image.Resampling.LANCZOS)
+
+
+def small_picture(picture: Image.Image, side: int) -> str:
+    """The picture with sides of at most `side` pixels, as a JPEG in a data URI."""
+    small = picture.copy()
+    small.thumbnail((side, side), Image.Resampling.LANCZOS)
     stored = io.BytesIO()
-    image.save(stored, "JPEG", quality=75)
-    return f"data:image/jpeg;base64,{base64.b64encode(stored.getvalue()).decode()}"
+    small.save(stored, "JPEG", quality=80)
+    return data_uri(stored.getvalue(), "image/jpeg")
+
+
+def data_uri(content: bytes, kind: str) -> str:
+    """A file of a media type such as image/png, as an address that holds it."""
+    return f"data:{kind};base64,{base64.b64encode(content).decode()}"

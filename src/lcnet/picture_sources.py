@@ -248,8 +248,5 @@ def pyarrow_parquet() -> Any:
     try:
         import pyarrow.parquet
     except ImportError:
-        raise ConfigError(
-            "pyarrow is not installed, which Parquet files need. "
-            "Install it: pip install 'lcnet[parquet]'"
-        ) from None
+        raise ConfigError.missing("pyarrow", "parquet", use="a Parquet file") from None
     return pyarrow.parquet

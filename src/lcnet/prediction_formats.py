@@ -98,10 +98,7 @@ class CsvTable:
 
     def write(self, prediction: Prediction) -> None:
         """Add a row; the probabilities of a picture that could not be read are empty."""
-        values = prediction.rounded()
-        chosen = SEPARATOR.join(prediction.labels)
-        numbers = [values.get(label, "") for label in self.labels]
-        self.table.writerow([prediction.image, prediction.error, chosen, *numbers])
+        self.table.writerow(csv_row(prediction, self.labels))
 
     def close(self) -> None:
         """Write what is left."""
@@ -170,6 +167,18 @@ class ParquetTable:
 
 FORMATS: dict[str, type[Rows]] = {"jsonl": JsonLines, "csv": CsvTable, "parquet": ParquetTable}
 """What writes and reads the files of a format, which end in its name."""
+
+
+def csv_row(prediction: Prediction, labels: Sequence[str]) -> list[object]:
+    """The cells below `CSV_COLUMNS` and `labels`; no probabilities of a picture not read."""
+    values = prediction.rounded()
+    chosen = SEPARATOR.join(prediction.labels)
+    return [
+        prediction.image,
+        prediction.error,
+        chosen,
+        *[values.get(label, "") for label in labels],
+    ]
 
 
 def to_json_line(prediction: Prediction) -> str:

@@ -10,7 +10,6 @@ from pathlib import Path
 from tempfile import mkdtemp
 
 from lcnet.errors import ConfigError
-from lcnet.exported import missing
 from lcnet.predictor import Predictor
 from lcnet.progress import tell
 
@@ -35,7 +34,7 @@ def serve(
     """
     for package in ("gradio", "prometheus_client"):
         if find_spec(package) is None:
-            raise missing(package, "serve")
+            raise ConfigError.missing(package, "serve")
     if not 0 <= batch_ms <= 1000:
         raise ConfigError(f"--batch_ms: expected 0 to 1000, got {batch_ms:g}.")
     from lcnet.serving.service import Service

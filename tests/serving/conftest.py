@@ -4,11 +4,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
-
-from lcnet.checkpoint import ModelInfo, save_model
-from lcnet.config import Model
-from lcnet.model.backbone import describe_backbone
-from lcnet.model.build import build_model
+from tests.tiny import save_tiny_model
 
 LABELS = ("red", "green", "blue <b>", "none")
 
@@ -17,18 +13,7 @@ LABELS = ("red", "green", "blue <b>", "none")
 def model_folder(tmp_path_factory) -> Path:
     """A model of random weights that finds two labels in every picture."""
     folder = tmp_path_factory.mktemp("served") / "model"
-    settings = Model(
-        backbone="test_resnet",
-        pretrained=False,
-        crop_level=1,
-        view_size=32,
-        width=24,
-        mlp_width=32,
-    )
-    spec = describe_backbone(settings.backbone, settings.view_size)
-    model = build_model(settings, len(LABELS), spec=spec)
-    save_model(folder, model, ModelInfo(LABELS, settings, spec, (0.01, 0.01, 0.99, 0.99)))
-    return folder
+    return save_tiny_model(folder, LABELS, (0.01, 0.01, 0.99, 0.99))
 
 
 def picture_bytes(seed: int = 0, size: tuple[int, int] = (40, 30), kind: str = "PNG") -> bytes:

@@ -75,11 +75,14 @@ class Pixels(Protocol):
         """The pixels of a picture, 3 H W in uint8."""
 
 
-def upright_rgb(image: Image.Image) -> Image.Image:
+def upright_rgb(image: Image.Image, *, size: int = 0) -> Image.Image:
     """The picture in RGB, turned as its EXIF data says; 16 bits a pixel become 8.
 
-    It may be the picture itself.
+    It may be the picture itself. With `size` a JPEG that is not decoded yet comes at the smallest
+    scale that suffices, see `read_image`.
     """
+    if size:
+        image.draft("RGB", (size, size))  # both sides alike, so turning changes nothing
     upright = image
     if image.getexif().get(ExifTags.Base.Orientation, 1) != 1:
         upright = ImageOps.exif_transpose(image)
@@ -109,9 +112,7 @@ def read_image(
     where = f" (listed in {source})" if source else ""
     try:
         with Image.open(path if data is None else io.BytesIO(data)) as image:
-            if size:
-                image.draft("RGB", (size, size))  # both sides alike, so turning changes nothing
-            return upright_rgb(image)
+            return upright_rgb(image, size=size)
     except FileNotFoundError:
         raise DataError(
             f"{path}: no such picture{where}. Correct the path or drop the row."

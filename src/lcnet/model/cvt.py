@@ -52,10 +52,7 @@ def build_cvt(*, pretrained: bool) -> CvtFeatures:
     try:
         from transformers import CvtConfig, CvtForImageClassification
     except ImportError:
-        raise ConfigError(
-            "model.backbone: CvT_w24 needs the package transformers, which is not installed. "
-            "Install it with: pip install 'lcnet[cvt]'"
-        ) from None
+        raise ConfigError.missing("transformers", "cvt", use="--model.backbone CvT_w24") from None
     if pretrained:
         return CvtFeatures(CvtForImageClassification.from_pretrained(HUB_NAME))
     settings = CvtConfig(embed_dim=[192, 768, 1024], num_heads=[3, 12, 16], depth=[2, 2, 20])

@@ -11,11 +11,9 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from lcnet.errors import DataError
 from lcnet.prediction import Prediction
-from lcnet.serving.batching import Busy
 from lcnet.serving.gate import bounded
-from lcnet.serving.service import BadRequest, Service
+from lcnet.serving.service import BadRequest, Service, refusal_of
 from lcnet.serving.uploads import TooLarge, shown_name
 
 ENVELOPE = 16_384
@@ -40,11 +38,8 @@ def build_app(service: Service) -> FastAPI:
                 future = await run_in_threadpool(service.submit, stored, name)
                 prediction = await asyncio.wrap_future(future)
             return JSONResponse(prediction.to_dict())
-        except (Busy, TooLarge, DataError, BadRequest) as error:
-            return _refusal(error, name)
         except Exception as error:  # the server goes on, and the client is told
-            message = f"the model failed ({type(error).__name__}). Ask whoever runs the server."
-            return JSONResponse(Prediction(name, error=message).to_dict(), 500)
+            return _refusal(error, name)
 
     @app.get("/ready")
     async def ready() -> JSONResponse:
@@ -83,15 +78,13 @@ async def _picture(request: Request, service: Service) -> tuple[str, bytes]:
 
 
 def _refusal(error: Exception, name: str) -> JSONResponse:
-    kinds: tuple[tuple[type[Exception], int], ...] = (
-        (Busy, 503),
-        (TooLarge, 413),
-        (DataError, 422),
-        (BadRequest, 400),
-    )
-    status = next(status for kind, status in kinds if isinstance(error, kind))
-    headers = {"Retry-After": "1"} if status == 503 else None
-    return JSONResponse(Prediction(name, error=str(error)).to_dict(), status, headers)
+    """The answer in place of labels."""
+    refused = refusal_of(error)
+    if refused is None:
+        message = f"the model failed ({type(error).__name__}). Ask whoever runs the server."
+        return JSONResponse(Prediction(name, error=message).to_dict(), 500)
+    headers = {"Retry-After": "1"} if refused.status == 503 else None
+    return JSONResponse(Prediction(name, error=str(error)).to_dict(), refused.status, headers)
 
 
 def _json(description: str, properties: dict[str, Any]) -> dict[str, Any]:

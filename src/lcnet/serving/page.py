@@ -68,24 +68,12 @@ def mount_page(app: FastAPI, service: Service) -> FastAPI:
             elem_classes="lc-title",
         )
         with gr.Tab("Pictures"):
-            dropped = gr.File(
-                label="Drop pictures here",
-                file_count="multiple",
-                file_types=["image"],
-                height=160,
-                elem_id="dropped",
-            )
+            dropped = _drop_area("Drop pictures here", "dropped")
             shown = gr.HTML(elem_id="shown")
             # One at a time: explaining takes the most of all.
             dropped.upload(look, dropped, [shown, dropped], api_name="look", concurrency_limit=1)
         with gr.Tab("Many, as a table"):
-            many = gr.File(
-                label=f"Drop up to {MOST_IN_BATCH} pictures here",
-                file_count="multiple",
-                file_types=["image"],
-                height=160,
-                elem_id="many",
-            )
+            many = _drop_area(f"Drop up to {MOST_IN_BATCH} pictures here", "many")
             table = gr.HTML(elem_id="table")
             many.upload(label_many, many, [table, many], api_name="table", concurrency_limit=2)
         with gr.Tab("Label graph"):
@@ -110,6 +98,13 @@ def mount_page(app: FastAPI, service: Service) -> FastAPI:
         mcp_server=False,
         pwa=False,
         show_error=False,
+    )
+
+
+def _drop_area(words: str, name: str) -> gr.File:
+    """Where pictures are dropped; `name` is the element's, for style and tests."""
+    return gr.File(
+        label=words, file_count="multiple", file_types=["image"], height=160, elem_id=name
     )
 
 

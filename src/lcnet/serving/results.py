@@ -1,6 +1,5 @@
 """What the page shows of pictures, as HTML that needs nothing else."""
 
-import base64
 import csv
 import io
 from collections import Counter
@@ -17,8 +16,9 @@ from lcnet.graph import MOST_LABELS, strongest_labels
 from lcnet.graph_pictures import draw_matrices, draw_network
 from lcnet.heat_pictures import draw_label
 from lcnet.label_graph import Graph
-from lcnet.page import render
+from lcnet.page import data_uri, render, small_picture
 from lcnet.prediction import Prediction
+from lcnet.prediction_formats import CSV_COLUMNS, csv_row
 
 FEWEST_BARS = 10
 """So many labels are shown at least; the others are there to be opened."""
@@ -65,14 +65,10 @@ def picture_card(
             )
             for found in explanation.labels
         ]
-    small = picture.copy()
-    small.thumbnail((SIDE_PX, SIDE_PX), Image.Resampling.LANCZOS)
-    stored = io.BytesIO()
-    small.save(stored, "JPEG", quality=85)
     return render(
         "serve_picture.html",
         name=prediction.image,
-        picture=_uri(stored.getvalue(), "image/jpeg"),
+        picture=small_picture(picture, SIDE_PX),
         present=len(prediction.labels),
         bars=lines[:first],
         others=lines[first:],
@@ -99,7 +95,7 @@ def batch_card(predictions: Sequence[Prediction], info: ModelInfo) -> str:
         counts=sorted(counts.items(), key=lambda pair: (-pair[1], pair[0])),
         failed=failed,
         # Excel takes a table for UTF-8 only if it says so.
-        table=_uri(b"\xef\xbb\xbf" + table.encode(), "text/csv"),
+        table=data_uri(b"\xef\xbb\xbf" + table.encode(), "text/csv"),
     )
 
 
@@ -107,11 +103,8 @@ def csv_table(predictions: Sequence[Prediction], labels: Sequence[str]) -> str:
     """A row per picture: image, error, the labels found with | between, then each probability."""
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(["image", "error", "labels", *labels])
-    for found in predictions:
-        known = found.probabilities or {}
-        row = [f"{known[label]:.6f}" if label in known else "" for label in labels]
-        writer.writerow([found.image, found.error, "|".join(found.labels), *row])
+    writer.writerow([*CSV_COLUMNS, *labels])
+    writer.writerows(csv_row(found, labels) for found in predictions)
     return out.getvalue()
 
 
@@ -134,8 +127,4 @@ def figure_uri(figure: Figure) -> str:
     """A figure as a PNG in a data URI."""
     stored = io.BytesIO()
     save_figure(figure, stored, "png")
-    return _uri(stored.getvalue(), "image/png")
-
-
-def _uri(content: bytes, kind: str) -> str:
-    return f"data:{kind};base64,{base64.b64encode(content).decode()}"
+    return data_uri(stored.getvalue(), "image/png")

@@ -5,6 +5,7 @@ import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from threading import BoundedSemaphore
 
@@ -26,6 +27,28 @@ Read = tuple[str, Tensor]
 
 class BadRequest(Exception):
     """A request that carries no picture where one belongs."""
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """How a refused request is counted, and the HTTP status that answers it."""
+
+    outcome: Outcome
+    status: int
+
+
+REFUSALS: dict[type[Exception], Refusal] = {
+    Busy: Refusal("busy", 503),
+    TooLarge: Refusal("too_large", 413),
+    DataError: Refusal("not_a_picture", 422),
+    BadRequest: Refusal("bad_request", 400),
+}
+"""What a request is refused with; of a kind and its subclass the subclass comes first."""
+
+
+def refusal_of(error: Exception) -> Refusal | None:
+    """What the error means to its sender; none where it is the server's own fault."""
+    return next((found for kind, found in REFUSALS.items() if isinstance(error, kind)), None)
 
 
 class Service:
@@ -90,17 +113,8 @@ class Service:
             with self.batcher.place():
                 yield
             outcome = "ok"
-        except Busy:
-            outcome = "busy"
-            raise
-        except TooLarge:
-            outcome = "too_large"
-            raise
-        except DataError:
-            outcome = "not_a_picture"
-            raise
-        except BadRequest:
-            outcome = "bad_request"
+        except Exception as error:
+            outcome = refused.outcome if (refused := refusal_of(error)) else "failed"
             raise
         finally:
             self.measures.request(outcome, time.perf_counter() - started)

@@ -76,8 +76,7 @@ def read_upload(stored: bytes | Path, name: str, limits: Limits, *, size: int) -
                     f"{name}: expected at most {limits.pixels:,} pixels, got {image.width:,} x "
                     f"{image.height:,}. Shrink the picture."
                 )
-            image.draft("RGB", (size, size))
-            return upright_rgb(image)
+            return upright_rgb(image, size=size)
     except TooLarge:
         raise
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):

@@ -1,0 +1,26 @@
+"""The smallest model worth its name: a random test_resnet that sees two views of 32 px."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from lcnet.checkpoint import ModelInfo, save_model
+from lcnet.config import Model
+from lcnet.model.backbone import describe_backbone
+from lcnet.model.build import build_model
+
+TINY = Model(
+    backbone="test_resnet",
+    pretrained=False,
+    crop_level=1,
+    view_size=32,
+    width=24,
+    mlp_width=32,
+)
+
+
+def save_tiny_model(folder: Path, labels: Sequence[str], thresholds: Sequence[float]) -> Path:
+    """The folder, with a tiny model of random weights in it."""
+    spec = describe_backbone(TINY.backbone, TINY.view_size)
+    model = build_model(TINY, len(labels), spec=spec)
+    save_model(folder, model, ModelInfo(tuple(labels), TINY, spec, tuple(thresholds)))
+    return folder
