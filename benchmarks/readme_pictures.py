@@ -1,0 +1,110 @@
+"""Draws the README's pictures anew, from the run that `make demo` leaves.
+
+    python -m benchmarks.readme_pictures runs/demo
+
+Writes docs/images/: report.png (the top of `lcnet report`), serve.png (the page of `lcnet serve`
+with a scene dropped), heat.png (`lcnet predict --explain`) and graph.png (`lcnet graph`). Needs
+chromium and chromedriver, and the extra [serve].
+"""
+
+import argparse
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from PIL import Image
+from selenium import webdriver
+from selenium.webdriver.common.by import By
+from selenium.webdriver.support.wait import WebDriverWait
+
+IMAGES = Path(__file__).parent.parent / "docs" / "images"
+WIDE = 1100
+
+
+def lcnet(*arguments: str) -> None:
+    """Run a command; raises CalledProcessError if it fails."""
+    subprocess.run([sys.executable, "-m", "lcnet", *arguments], check=True)
+
+
+@contextmanager
+def chromium() -> Iterator[webdriver.Chrome]:
+    """A browser without a window."""
+    options = webdriver.ChromeOptions()
+    options.binary_location = shutil.which("chromium") or ""
+    for flag in ("--headless=new", "--no-sandbox", "--disable-dev-shm-usage", "--disable-gpu"):
+        options.add_argument(flag)
+    browser = webdriver.Chrome(options, webdriver.ChromeService(shutil.which("chromedriver") or ""))
+    try:
+        yield browser
+    finally:
+        browser.quit()
+
+
+def keep(picture: Path, name: str) -> None:
+    """Store a picture as one of the README's, in 256 colours: a third of its bytes."""
+    with Image.open(picture) as image:
+        small = image.convert("RGB").quantize(256)
+    small.save(IMAGES / name, optimize=True)
+    print(f"{IMAGES / name}: {small.width} x {small.height}, {(IMAGES / name).stat().st_size:,} B")
+
+
+def shoot(browser: webdriver.Chrome, height: int, file: Path) -> Path:
+    """The file, with what the browser shows in a window of a height."""
+    browser.set_window_size(WIDE, height)
+    browser.save_screenshot(str(file))
+    return file
+
+
+@contextmanager
+def served(run: Path) -> Iterator[str]:
+    """The address of `lcnet serve`."""
+    command = [sys.executable, "-m", "lcnet", "serve", str(run), "--port", "0"]
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    ) as process:
+        assert process.stdout is not None
+        said = iter(process.stdout)
+        found = next(filter(None, (re.search(r"page (http://\S+?),", line) for line in said)))
+        try:
+            yield found[1]
+        finally:
+            process.terminate()
+
+
+def draw(run: Path, scene: Path, folder: Path) -> None:
+    """Write all of them; `folder` is for what lies between."""
+    lcnet("report", str(run), "--split", "test", "--out", str(folder / "report.html"))
+    with chromium() as browser:
+        browser.get((folder / "report.html").resolve().as_uri())
+        keep(shoot(browser, 1000, folder / "report.png"), "report.png")
+        with served(run) as address:
+            browser.get(address)
+            wait = WebDriverWait(browser, 60)
+            dropped = wait.until(
+                lambda page: page.find_element(By.CSS_SELECTOR, "#dropped input[type=file]")
+            )
+            dropped.send_keys(str(scene.resolve()))
+            wait.until(lambda page: page.find_elements(By.CSS_SELECTOR, "#shown img"))
+            browser.execute_script("document.querySelectorAll('#shown details')[0]?.click()")
+            keep(shoot(browser, 1000, folder / "serve.png"), "serve.png")
+    predictions = folder / "predictions.jsonl"
+    lcnet(
+        "predict", str(run), str(scene), "--out", str(predictions), "--explain", str(folder / "h")
+    )
+    keep(next((folder / "h").glob("*/1-*.png")), "heat.png")
+    lcnet("graph", str(run), "--out", str(folder / "graph"))
+    keep(next((folder / "graph").glob("*network*.png")), "graph.png")
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("run", type=Path)
+    parser.add_argument("--scene", type=Path, default=Path("data/digits/test/000007.jpg"))
+    arguments = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        draw(arguments.run, arguments.scene, Path(folder))
