@@ -45,7 +45,7 @@ def saved(tmp_path):
     [
         {},
         {"backbone": "test_vit", "crop_level": 1},
-        {"graph": "off"},
+        {"graph": "none"},
         {"graph": "prior"},
         {"depth": 3, "share_layers": True},
     ],

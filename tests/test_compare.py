@@ -96,9 +96,9 @@ def test_what_cannot_be_compared_is_refused_before_anything_is_written(
 
 def test_variants_come_from_a_file(tmp_path):
     file = tmp_path / "variants.yaml"
-    file.write_text("full: {}\nno graph:\n  model.graph: 'off'\n")
-    assert read_variants(file) == {"full": {}, "no graph": {"model.graph": "off"}}
-    for content in ("- 1", "a: {graph: off}", "a: ["):
+    file.write_text("full: {}\nno graph:\n  model.graph: none\n")
+    assert read_variants(file) == {"full": {}, "no graph": {"model.graph": "none"}}
+    for content in ("- 1", "a: {graph: none}", "a: ["):
         file.write_text(content)
         with pytest.raises(ConfigError, match="variants"):
             read_variants(file)

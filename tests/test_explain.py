@@ -174,7 +174,7 @@ def test_graph_draws_prior_and_learned_and_lists_the_edges(save, tmp_path, capsy
     ("changes", "message"),
     [
         ({"head": "gap"}, "no label graph in this model (head gap)"),
-        ({"graph": "off"}, "no label graph in this model (LCNet with --model.graph off)"),
+        ({"graph": "none"}, "no label graph in this model (LCNet with --model.graph none)"),
     ],
 )
 def test_a_model_without_a_graph_is_said_in_one_line(save, tmp_path, capsys, changes, message):

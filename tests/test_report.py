@@ -139,7 +139,7 @@ def test_a_model_folder_without_history_statistics_or_graph(run, tiny_config, tm
     [
         ({"graph": "prior"}, "This graph is not learned", "Learned minus prior"),
         ({"graph": "released"}, "As released", "Learned minus prior"),
-        ({"graph": "off"}, "This model has no label graph", "Learned minus prior"),
+        ({"graph": "none"}, "This model has no label graph", "Learned minus prior"),
         ({}, "Learned minus prior", "As released"),
     ],
 )

@@ -501,7 +501,7 @@ def compare_parser() -> ArgumentParser:
     parser.add_argument(
         "--variants",
         type=Path | None,
-        help="YAML file that names variants and what each changes: 'no graph: {model.graph: off}'.",
+        help="YAML file of variants and what each changes: 'no graph: {model.graph: none}'.",
     )
     parser.add_argument("--seeds", type=list[int], default=[0, 1, 2], help="Seeds of each.")
     parser.add_argument(

@@ -108,7 +108,7 @@ def read_variants(file: Path) -> dict[str, Settings]:
     ):
         raise ConfigError(
             f"--variants {file}: expected names with flags below, such as 'no graph: "
-            "{model.graph: off}'. Correct the file."
+            "{model.graph: none}'. Correct the file."
         )
     return {str(name): dict(settings) for name, settings in content.items()}
 

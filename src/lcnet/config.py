@@ -68,7 +68,7 @@ class Model:
     """Dropout inside the decoder."""
     layer: Literal["exchange_first", "released"] = "exchange_first"
     """Decoder layer: image and graph exchange before labels read, or as released."""
-    graph: Literal["learned", "prior", "released", "off"] = "learned"
+    graph: Literal["learned", "prior", "released", "none"] = "learned"
     """Label graph: learned from the prior, the prior alone, as released, or none."""
     graph_tokens: Literal["label", "feature"] = "label"
     """What a graph token stands for: a label, or a feature, as released."""
@@ -82,9 +82,12 @@ class Model:
     """One bias for all labels in the mapping, as released."""
     label_vectors: str = ""
     """Optional vectors of the labels: text (`name v1 v2 ...`) or .npy with a row per label."""
-    pooling: bool = True
+    pooling: Literal["one_classifier", "two_classifiers", "none"] = "one_classifier"
     """Average the decoder's logits with those that each label's own attention pools from the
-    features, as CSRA does; both learn by a loss of their own."""
+    features, as CSRA does: with one classifier for all views, or with one for the tiles and one for
+    the whole image. Both ways learn by a loss of their own."""
+    decoder_gradient: float = 0.0
+    """Share of the decoder's gradient that reaches the backbone, where pooling trains it too."""
     position: bool = False
     """Add sine position codes to image tokens, by place in the image and size of the view."""
 
@@ -104,6 +107,12 @@ class Model:
         _require(self.mlp_width >= 1, "model.mlp_width", "at least 1", self.mlp_width)
         _require(self.graph_width >= 1, "model.graph_width", "at least 1", self.graph_width)
         _require(0 <= self.graph_low < 1, "model.graph_low", "from 0 to below 1", self.graph_low)
+        _require(
+            0 <= self.decoder_gradient <= 1,
+            "model.decoder_gradient",
+            "a share from 0 to 1",
+            self.decoder_gradient,
+        )
         _require(0 <= self.dropout < 1, "model.dropout", "a share from 0 to below 1", self.dropout)
 
     @property

@@ -37,7 +37,7 @@ def draw_graph(model: Path, out: Path | None = None, *, edges: int = 30) -> Path
     if graph is None:
         graphless = f"head {info.model.head}"
         if info.model.head == "lcnet":
-            graphless = "LCNet with --model.graph off"
+            graphless = "LCNet with --model.graph none"
         raise ConfigError(
             f"{model}: no label graph in this model ({graphless}). Graphs are learned by "
             "--model.head lcnet."

@@ -169,7 +169,7 @@ def with_graph_tokens(model, maps, tokens):
 
 
 def test_a_model_without_a_graph_has_no_influences(make_model):
-    model = make_model(graph="off")
+    model = make_model(graph="none")
     assert model.influences(model.maps(images())) is None
     rival = model_with("csra")
     assert rival.influences(rival.maps(images())) is None

@@ -17,7 +17,7 @@ def test_every_weight_of_ours_is_set(make_model):
     assert all(w.equal(theirs[name]) for name, w in model.backbone.features.state_dict().items())
 
 
-@pytest.mark.parametrize("pooling", [False, True])
+@pytest.mark.parametrize("pooling", ["none", "one_classifier", "two_classifiers"])
 def test_probabilities_start_near_the_labels_shares(make_model, pooling):
     model = make_model(labels=4, width=240, heads=4, pooling=pooling)
     shares = torch.tensor([0.5, 0.1, 0.02, 0.0])

@@ -21,7 +21,7 @@ def test_logits_do_not_depend_on_the_batch(make_model, level):
     torch.testing.assert_close(backwards, together, atol=2e-5, rtol=1e-4)
 
 
-@pytest.mark.parametrize("graph", ["learned", "prior", "off"])
+@pytest.mark.parametrize("graph", ["learned", "prior", "none"])
 def test_permuting_the_labels_permutes_the_logits(make_model, graph):
     model, batch = make_model(graph=graph), images()
     before = model(batch)
@@ -38,7 +38,7 @@ def test_permuting_the_labels_permutes_the_logits(make_model, graph):
 
 @pytest.mark.parametrize("depth", [1, 2])
 @pytest.mark.parametrize("share_layers", [False, True])
-@pytest.mark.parametrize("graph", ["learned", "prior", "off"])
+@pytest.mark.parametrize("graph", ["learned", "prior", "none"])
 def test_every_weight_gets_a_gradient(make_model, depth, share_layers, graph):
     model = make_model(depth=depth, share_layers=share_layers, graph=graph).train()
     targets = torch.tensor([[1, 0, 0, 1, UNKNOWN], [0, 1, 0, 0, 1], [0, 0, 1, 0, 0]])

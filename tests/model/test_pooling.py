@@ -1,38 +1,71 @@
+import pytest
 import torch
 
-from lcnet.model.pooling import Pooling
+from lcnet.model.pooling import Attended, Pooling
 
 
-def test_each_group_of_views_has_a_mean_and_an_attended_score_of_its_own():
+def attended(part: Attended, maps: torch.Tensor, views: range, label: int) -> torch.Tensor:
+    """One label's mean and attended score over some views of one picture (V C h w)."""
+    scores = torch.stack(
+        [
+            part.weight[label] @ maps[view, :, row, column]
+            for view in views
+            for row in range(maps.shape[2])
+            for column in range(maps.shape[3])
+        ]
+    )
+    shares = scores.exp() / scores.exp().sum()
+    return scores.mean() + part.attended[label] * (shares * scores).sum()
+
+
+@pytest.mark.parametrize("apart", [True, False])
+def test_a_label_gets_a_mean_and_an_attended_score(apart):
     torch.manual_seed(0)
-    part = Pooling(3, 6, tiles=True)
-    for group in (part.whole, part.tiles):
-        torch.nn.init.normal_(group.weight)
-        torch.nn.init.normal_(group.attended)
-    torch.nn.init.normal_(part.bias)
+    pooling = Pooling(3, 6, apart=apart)
+    for weight in pooling.parameters():
+        torch.nn.init.normal_(weight)
     maps = torch.randn(2, 5, 6, 2, 4)
-    logits = part(maps)
+    logits = pooling(maps)
     for image in range(2):
         for label in range(3):
-            expected = part.bias[label]
-            for group, views in ((part.tiles, range(4)), (part.whole, (4,))):
-                scores = torch.stack(
-                    [
-                        group.weight[label] @ maps[image, view, :, row, column]
-                        for view in views
-                        for row in range(2)
-                        for column in range(4)
-                    ]
-                )
-                shares = scores.exp() / scores.exp().sum()
-                expected = (
-                    expected + scores.mean() + group.attended[label] * (shares * scores).sum()
-                )
-            torch.testing.assert_close(logits[image, label], expected)
+            if apart:
+                expected = attended(pooling.tiles, maps[image], range(4), label)
+                expected = expected + attended(pooling.whole, maps[image], range(4, 5), label)
+            else:
+                expected = attended(pooling.whole, maps[image], range(5), label)
+            torch.testing.assert_close(logits[image, label], expected + pooling.bias[label])
+
+
+@pytest.mark.parametrize(("level", "apart"), [(0, False), (1, True), (2, True)])
+def test_two_classifiers_need_tiles(make_model, level, apart):
+    model = make_model(pooling="two_classifiers", crop_level=level)
+    assert (model.pooling.tiles is not None) == apart
+    assert make_model(pooling="one_classifier", crop_level=level).pooling.tiles is None
+
+
+@pytest.mark.parametrize("share", [0.0, 0.25, 1.0])
+def test_a_share_of_the_decoder_s_gradient_reaches_the_backbone(make_model, share):
+    model = make_model(decoder_gradient=share, dropout=0.0)
+    maps = model.maps(torch.randn(2, 3, 64, 64)).detach().requires_grad_()
+
+    def gradient(logits: torch.Tensor) -> torch.Tensor:
+        return torch.autograd.grad(logits.square().sum(), maps)[0]
+
+    decoder, pooling = gradient(model.decode(maps)), gradient(model.pooling(maps))
+    evaluated = torch.stack(model.ways(maps))
+    assert torch.autograd.grad(evaluated[0].sum(), maps)[0].any()  # explanations see both ways
+    model.train()
+    learned = torch.stack(model.ways(maps))
+    torch.testing.assert_close(learned, evaluated)
+    torch.testing.assert_close(gradient(learned), share * decoder + pooling, rtol=1e-4, atol=1e-6)
+
+
+def test_without_pooling_all_of_the_decoder_s_gradient_reaches_the_backbone(make_model):
+    assert make_model(pooling="none", decoder_gradient=0.0).decoder_gradient == 1.0
 
 
 def test_the_model_s_logits_are_the_mean_of_the_decoder_s_and_pooling_s(make_model):
-    model = make_model(pooling=True)
+    model = make_model()
     maps = model.maps(torch.randn(2, 3, 64, 64))
     decoded, pooled = model.ways(maps)
     assert decoded.equal(model.decode(maps)) and pooled.equal(model.pooling(maps))

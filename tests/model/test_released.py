@@ -23,7 +23,7 @@ RELEASED = {
     "label_tokens": "frozen",
     "shared_bias": True,
     "antialias": False,
-    "pooling": False,
+    "pooling": "none",
 }
 ATTENTION = ("query", "key", "value", "out")
 

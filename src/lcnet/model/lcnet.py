@@ -42,7 +42,9 @@ class LCNet(Classifier):
         decoder: Decoder,
         mapping: Mapping,
         pooling: Pooling | None = None,
+        decoder_gradient: float = 1.0,
     ) -> None:
+        """Take the boxes; with pooling, `decoder_gradient` is from 0 to 1 (see `ways`)."""
         super().__init__(crops, backbone)
         self.image_tokens = image_tokens
         self.label_tokens = label_tokens
@@ -50,14 +52,21 @@ class LCNet(Classifier):
         self.decoder = decoder
         self.mapping = mapping
         self.pooling = pooling
+        self.decoder_gradient = decoder_gradient if pooling else 1.0
 
     def score(self, maps: Tensor) -> Tensor:
         """The head: the logits (B L) of the feature maps of all views (B V C h w)."""
         return torch.stack(self.ways(maps)).mean(dim=0)
 
     def ways(self, maps: Tensor) -> tuple[Tensor, ...]:
-        """The decoder's logits (B L) and, where the model has it, those of pooling."""
-        decoded = self.decode(maps)
+        """The decoder's logits (B L) and, where the model has it, those of pooling.
+
+        In training `decoder_gradient` is the share of the decoder's gradient that reaches the maps.
+        """
+        read = maps
+        if self.training and self.decoder_gradient < 1:
+            read = torch.lerp(maps.detach(), maps, self.decoder_gradient)
+        decoded = self.decode(read)
         return (decoded,) if self.pooling is None else (decoded, self.pooling(maps))
 
     def decode(self, maps: Tensor) -> Tensor:
@@ -130,9 +139,14 @@ def build_lcnet(
         graph=_graph(settings, prior, vectors),
         decoder=_decoder(settings),
         mapping=Mapping(labels, width, shared_bias=settings.shared_bias),
-        pooling=Pooling(labels, backbone.channels, tiles=settings.crop_level > 0)
-        if settings.pooling
-        else None,
+        pooling=None
+        if settings.pooling == "none"
+        else Pooling(
+            labels,
+            backbone.channels,
+            apart=settings.pooling == "two_classifiers" and settings.crop_level > 0,
+        ),
+        decoder_gradient=settings.decoder_gradient,
     )
     initialize(model, shares=shares)
     return model
@@ -143,7 +157,7 @@ def _graph(
 ) -> LabelGraph | ReleasedGraph | None:
     by_feature = settings.graph_tokens == "feature"
     match settings.graph:
-        case "off":
+        case "none":
             return None
         case "released":
             return ReleasedGraph(
@@ -174,7 +188,7 @@ def _decoder(settings: config.Model) -> Decoder:
         LLCDLayer(
             read_kind(width, heads, mlp_width=settings.mlp_width, dropout=dropout),
             exchange_kind(width, heads, dropout=dropout)
-            if settings.graph != "off" and (number > 0 or shared or not released)
+            if settings.graph != "none" and (number > 0 or shared or not released)
             else None,
         )
         for number in range(1 if settings.share_layers else settings.depth)

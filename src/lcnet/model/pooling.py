@@ -7,27 +7,28 @@ from lcnet.model.image_tokens import tokens_of
 
 
 class Pooling(nn.Module):
-    """Class-specific residual attention over the tiles, and over the whole image.
+    """Class-specific residual attention over all views.
 
     With s = w_k . x the score of label k at a token, a label gets mean(s) + a_k sum(softmax(s) s):
     the mean, and the mean weighted by where the label seems to be (Zhu and Wu 2021, arXiv
-    2108.02456, equations 2 to 5, with T = 1 and a_k for lambda). Tiles and whole image have
-    classifiers of their own, and a_k is learned.
+    2108.02456, equations 2 to 5, with T = 1 and a_k for lambda); a_k is learned. `apart` does so
+    for the tiles and for the whole image, each with a classifier of its own, and adds the two.
 
     It learns by a loss of its own, and its logits and the decoder's are averaged: two ways that
     err apart do better together than one sum that is trained as a whole (docs/method.md).
     """
 
-    def __init__(self, labels: int, channels: int, *, tiles: bool) -> None:
+    def __init__(self, labels: int, channels: int, *, apart: bool) -> None:
         super().__init__()
         self.whole = Attended(labels, channels)
-        self.tiles = Attended(labels, channels) if tiles else None
+        self.tiles = Attended(labels, channels) if apart else None
         self.bias = nn.Parameter(torch.empty(labels))
 
     def forward(self, maps: Tensor) -> Tensor:
         """The logits (B L) of the views' feature maps (B V C h w, the whole image last)."""
-        logits: Tensor = self.whole(tokens_of(maps[:, -1:])) + self.bias
-        return logits if self.tiles is None else logits + self.tiles(tokens_of(maps[:, :-1]))
+        if self.tiles is None:
+            return self.whole(tokens_of(maps)) + self.bias
+        return self.tiles(tokens_of(maps[:, :-1])) + self.whole(tokens_of(maps[:, -1:])) + self.bias
 
 
 class Attended(nn.Module):

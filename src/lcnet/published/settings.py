@@ -18,5 +18,5 @@ def released_model(**sizes: Any) -> Model:
         graph_tokens="feature",
         label_tokens="frozen",
         shared_bias=True,
-        pooling=False,
+        pooling="none",
     )
