@@ -19,6 +19,7 @@ from lcnet.data.loading import chosen_workers, stack_images
 from lcnet.data.transforms import Normalize, Transform, eval_transform
 from lcnet.errors import ConfigError, DataError
 from lcnet.explain import PictureExplanation, explain_picture
+from lcnet.hub import local_model
 from lcnet.model.classifier import Classifier
 from lcnet.model.fast import FastClassifier, Precision, best_precision
 from lcnet.onnx_model import SUFFIX, OnnxModel
@@ -42,7 +43,7 @@ class Predictor:
         precision: Precision | Literal["auto"] = "fp32",
         compiled: bool = False,
     ) -> None:
-        """Load a run or model folder, or an ONNX file that `lcnet export` wrote.
+        """Load a run or model folder, hf://user/name, or an ONNX file that `lcnet export` wrote.
 
         `device` is cuda if there is one, else cpu, unless given; an ONNX file runs on the cpu
         unless it is given. -1 `workers` suit the machine. A folder's model runs in its fastest
@@ -55,7 +56,7 @@ class Predictor:
                 "--batch_size, --workers: expected at least 1 and at least -1, "
                 f"got {batch_size} and {workers}."
             )
-        self.path = Path(model)
+        self.path = local_model(model)
         self.model: FastClassifier | OnnxModel
         """Normalised images (B 3 size size) to logits (B L)."""
         if self.path.suffix == SUFFIX or self.path.is_file():
