@@ -54,7 +54,7 @@ class Hub:
         Bound.hub = hub
         self.server = ThreadingHTTPServer(("127.0.0.1", 0), Bound)
         self.url = f"http://127.0.0.1:{self.server.server_port}"
-        self.thread = Thread(target=self.server.serve_forever, daemon=True)
+        self.thread = Thread(target=self.server.serve_forever, args=(0.02,), daemon=True)
         self.thread.start()
 
     def close(self) -> None:

@@ -22,6 +22,7 @@ LAYERS = (
     {"serving.gate", "serving.service", "serving.results"},
     {"serving.batching", "serving.measures", "serving.uploads"},
     {"evaluate", "predict", "import_model", "check_page", "split", "graph", "push"},
+    {"ray_engine"},
     {"proof", "heat_pictures", "graph_pictures", "prediction_files"},
     {"callbacks", "frozen", "pictures", "export_formats", "quantize", "predictor", "model_card"},
     {"onnx_model"},

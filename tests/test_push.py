@@ -88,7 +88,7 @@ def test_a_model_goes_to_a_hub_and_predicts_from_there(run, hub, tmp_path, capsy
         assert files[name] == (run / "model" / name).read_bytes()
 
     picture = tmp_path / "colours" / "images" / "val0.png"
-    code, printed, error = command(capsys, f"predict hf://{NAME} {picture}")
+    code, printed, error = command(capsys, f"predict hf://{NAME} {picture} --precision fp32")
     assert (code, error.count("\n"), f"hf://{NAME}: commit" in error) == (0, 3, True), error
     (expected,) = Predictor(run)([picture])
     assert json.loads(printed)["probabilities"] == expected.rounded()

@@ -312,6 +312,23 @@ def predict_parser() -> ArgumentParser:
         help="Compile the model first, which takes minutes; from 5,000 pictures on if not given.",
     )
     parser.add_argument(
+        "--engine",
+        choices=["local", "ray"],
+        default="local",
+        help="What runs it: this process, or workers of Ray (lcnet[ray]), which may die.",
+    )
+    parser.add_argument(
+        "--ray_address",
+        default="",
+        help="Cluster of --engine ray, such as auto or HOST:6379; by default this machine alone.",
+    )
+    parser.add_argument(
+        "--ray_workers",
+        type=int,
+        default=0,
+        help="Workers of --engine ray; 0 takes one for each accelerator, or else for each core.",
+    )
+    parser.add_argument(
         "--explain",
         type=Path | None,
         help="Folder for heat maps: a folder in it for each picture, a PNG for each label.",
@@ -326,8 +343,12 @@ def predict(arguments: Namespace) -> int:
     """Label pictures; the exit code is 1 if one could not be read."""
     from lcnet.picture_sources import Shard
     from lcnet.predict import predict
+    from lcnet.ray_engine import Place
 
     shard = Shard.parse(arguments.shard)
+    if arguments.engine == "local" and (arguments.ray_address or arguments.ray_workers):
+        raise ConfigError("--ray_address, --ray_workers: go with --engine ray. Add it.")
+    place = Place(arguments.ray_address, arguments.ray_workers)
     failed = predict(
         _model(arguments),
         arguments.paths,
@@ -341,6 +362,7 @@ def predict(arguments: Namespace) -> int:
         shard=shard,
         format=arguments.format,
         rows_per_file=arguments.rows_per_file,
+        ray=place if arguments.engine == "ray" else None,
     )
     return 1 if failed else 0
 

@@ -131,7 +131,7 @@ def upload(
 def _told(repository: Repository) -> Iterator[None]:
     """Turn what goes wrong at the hub into one line; progress is shown on a terminal only."""
     from huggingface_hub import errors
-    from huggingface_hub.utils import (
+    from huggingface_hub.utils.tqdm import (
         are_progress_bars_disabled,
         disable_progress_bars,
         enable_progress_bars,

@@ -23,7 +23,7 @@ from lcnet.hub import local_model
 from lcnet.model.classifier import Classifier
 from lcnet.model.fast import FastClassifier, Precision, best_precision
 from lcnet.onnx_model import SUFFIX, OnnxModel
-from lcnet.picture_sources import Picture, Slice, writable
+from lcnet.picture_sources import Picture, Row, Slice, writable
 from lcnet.prediction import Prediction
 
 Given = Path | str | Image.Image | Picture
@@ -215,7 +215,7 @@ class _Decoded(Dataset[_Sample]):
             if isinstance(content, Path):
                 upright = read_image(content, size=size)
             else:
-                data = content.read() if isinstance(content, Slice) else content
+                data = content.read() if isinstance(content, Slice | Row) else content
                 upright = read_image(Path(picture.name), size=size, data=data)
         except (DataError, OSError) as error:
             return _Sample(picture.name, None, writable(str(error)))
