@@ -103,8 +103,8 @@ def kill_workers(process: multiprocessing.Process, victims: int, rng: random.Ran
     """Kill so many of Ray's workers at random moments of their work; how many it were."""
     died = 0
     while died < victims and process.is_alive():
-        found = [one for one in working(process) if one.is_running()]
-        time.sleep(rng.uniform(0, 0.5))
+        found = working(process)
+        time.sleep(rng.uniform(0, 0.2) if found else 0.01)
         if not found:
             continue
         with contextlib.suppress(psutil.NoSuchProcess):
@@ -114,20 +114,20 @@ def kill_workers(process: multiprocessing.Process, victims: int, rng: random.Ran
 
 
 def working(process: multiprocessing.Process) -> list[psutil.Process]:
-    """Ray's workers that have a list of pictures now: they call themselves by what they do."""
+    """Ray's workers that have their model: they call themselves by what they do."""
     found = []
     with contextlib.suppress(psutil.NoSuchProcess):
         for one in psutil.Process(process.pid).children(recursive=True):
             with contextlib.suppress(psutil.NoSuchProcess, psutil.ZombieProcess):
                 name = " ".join(one.cmdline())
-                if name.startswith("ray::MapWorker") and name.endswith(".submit"):
+                if name.startswith("ray::MapWorker") and "__init__" not in name:
                     found.append(one)
     return found
 
 
 def wait_for(started: list[psutil.Process]) -> None:
     """Wait until what the killed command had started is gone, as Ray sees to, or end it."""
-    _, left = psutil.wait_procs(started, timeout=30)
+    _, left = psutil.wait_procs(started, timeout=8)
     for one in left:
         with contextlib.suppress(psutil.NoSuchProcess):
             one.kill()
