@@ -1,16 +1,21 @@
 """Kills `lcnet predict --format` again and again and counts the rows after the last resumption.
 
     python -m benchmarks.killing --pictures 2000 --kills 10
+    python -m benchmarks.killing --pictures 2000 --kills 10 --engine ray --worker_kills 10
 
 Draws small pictures, some of them broken, makes a model with random weights and starts the command
 in a process of its own, which gets SIGKILL at a random moment: while it loads, reads, predicts or
 writes. The same command then goes on until the next kill; the last is left to finish. Fails unless
 each picture has exactly one row. Processes are forked from one that has imported torch, so that
 time goes into the job; everything that `lcnet predict` does runs in the killed process.
+
+With --engine ray the command and all that Ray started for it die together. --worker_kills are of
+Ray's workers while they work; the command itself goes on.
 """
 
 import argparse
 import collections
+import contextlib
 import multiprocessing
 import os
 import random
@@ -20,6 +25,7 @@ import time
 from pathlib import Path
 
 import numpy as np
+import psutil
 from PIL import Image
 
 import lcnet.predict  # noqa: F401  # before the forks, which have it then
@@ -71,21 +77,61 @@ def run_command(command: list[str]) -> None:
         lcnet_main(command)
 
 
-def kill_at_random(command: list[str], out: Path, parts: int, rng: random.Random) -> bool:
-    """Start the command and kill it; whether it was still at work.
+def kill_at_random(
+    command: list[str], out: Path, parts: int, rng: random.Random, victims: int
+) -> tuple[bool, int]:
+    """Start the command and kill it; whether it was still at work, and how many workers died.
 
-    That is after up to `parts` more files and up to 0.05 seconds.
+    That is after up to `parts` more files and up to 0.05 seconds; up to `victims` workers before.
     """
     wanted = len(list(out.glob("part-*"))) + rng.randint(0, parts)
     delay = rng.uniform(0, 0.05)
     process = FORK.Process(target=run_command, args=(command,))
     process.start()
+    died = kill_workers(process, victims, rng) if victims else 0
     while process.is_alive() and len(list(out.glob("part-*"))) < wanted:
         time.sleep(0.002)
     process.join(delay)
+    started = psutil.Process(process.pid).children(recursive=True) if process.is_alive() else []
     process.kill()
     process.join()
-    return process.exitcode == -9
+    wait_for(started)
+    return process.exitcode == -9, died
+
+
+def kill_workers(process: multiprocessing.Process, victims: int, rng: random.Random) -> int:
+    """Kill so many of Ray's workers at random moments of their work; how many it were."""
+    died = 0
+    while died < victims and process.is_alive():
+        found = working(process)
+        time.sleep(rng.uniform(0, 0.2) if found else 0.01)
+        if not found:
+            continue
+        with contextlib.suppress(psutil.NoSuchProcess):
+            rng.choice(found).kill()
+            died += 1
+    return died
+
+
+def working(process: multiprocessing.Process) -> list[psutil.Process]:
+    """Ray's workers that have their model: they call themselves by what they do."""
+    found = []
+    with contextlib.suppress(psutil.NoSuchProcess):
+        for one in psutil.Process(process.pid).children(recursive=True):
+            with contextlib.suppress(psutil.NoSuchProcess, psutil.ZombieProcess):
+                name = " ".join(one.cmdline())
+                if name.startswith("ray::MapWorker") and "__init__" not in name:
+                    found.append(one)
+    return found
+
+
+def wait_for(started: list[psutil.Process]) -> None:
+    """Wait until what the killed command had started is gone, as Ray sees to, or end it."""
+    _, left = psutil.wait_procs(started, timeout=8)
+    for one in left:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            one.kill()
+    psutil.wait_procs(left, timeout=10)
 
 
 def main() -> None:
@@ -94,6 +140,8 @@ def main() -> None:
     parser.add_argument("--pictures", type=int, default=2000)
     parser.add_argument("--kills", type=int, default=10)
     parser.add_argument("--format", choices=list(FORMATS), default="jsonl")
+    parser.add_argument("--engine", choices=["local", "ray"], default="local")
+    parser.add_argument("--worker_kills", type=int, default=0, help="of Ray's workers, in all")
     parser.add_argument("--rows_per_file", type=int, default=50)
     parser.add_argument("--seed", type=int, default=0, help="of the moments")
     given = parser.parse_args()
@@ -106,15 +154,20 @@ def main() -> None:
         made.join()
         command = ["predict", str(model), str(pictures), "--out", str(out), "--batch_size", "8"]
         command += ["--format", given.format, "--rows_per_file", str(given.rows_per_file)]
-        command += ["--workers", "0", "--precision", "fp32"]
-        kept = []
+        command += ["--workers", "0", "--precision", "fp32", "--engine", given.engine]
+        kept, died = [], 0
         for kill in range(given.kills):
             left = given.pictures // given.rows_per_file - len(list(out.glob("part-*")))
-            if not kill_at_random(command, out, left // (given.kills - kill + 1), rng):
+            victims = (given.worker_kills - died) // (given.kills - kill + 1)
+            parts = left // (given.kills - kill + 1)
+            worked, more = kill_at_random(command, out, parts, rng, victims)
+            died += more
+            if not worked:
                 sys.exit(f"the command ended before kill {kill + 1}: take more --pictures")
             kept.append(len(list(out.glob(f"part-*.{given.format}"))))
         last = FORK.Process(target=run_command, args=(command,))
         last.start()
+        died += kill_workers(last, given.worker_kills - died, rng)
         last.join()
         rows = [row for file in out.glob(f"part-*.{given.format}") for row in read_rows(file)]
         times = collections.Counter(image for image, _ in rows)
@@ -124,9 +177,9 @@ def main() -> None:
     expected = given.pictures // BROKEN_EACH
     print(
         f"{given.format}: {given.pictures:,} pictures, killed {given.kills} times with "
-        f"{', '.join(map(str, kept))} files finished: {len(rows):,} rows, {once:,} pictures with "
-        f"exactly one, {broken} of them broken, {unfinished} unfinished files, exit code "
-        f"{last.exitcode}"
+        f"{', '.join(map(str, kept))} files finished, and {died} workers: "
+        f"{len(rows):,} rows, {once:,} pictures with exactly one, "
+        f"{broken} of them broken, {unfinished} unfinished files, exit code {last.exitcode}"
     )
     whole = len(rows) == once == given.pictures and broken == expected and not unfinished
     sys.exit(0 if whole and last.exitcode == bool(expected) else 1)

@@ -117,6 +117,9 @@ def test_only_the_flags_of_the_verb_that_is_asked_for_are_made():
         ("train --train.unknown_weight 0.5 --out x", 2, "0 unless train.unknown is weighted"),
         ("predict nowhere picture.jpg", 1, "picture.jpg: no picture"),
         ("predict nowhere .", 1, "no picture"),
+        ("predict hf://a/../b x.jpg", 2, "expected user/name or user/name@revision"),
+        ("push nowhere a/b", 1, "no model here"),
+        ("push nowhere a", 2, "a: expected user/name"),
     ],
 )
 def test_a_mistake_gives_one_line_and_an_exit_code(

@@ -22,6 +22,7 @@ from lcnet.data.statistics import Statistics
 from lcnet.data.transforms import Preprocessing
 from lcnet.errors import CheckpointError, LCNetError
 from lcnet.files import write_text, written_whole
+from lcnet.hub import local_model
 from lcnet.model.backbone import BackboneSpec
 from lcnet.model.build import build_model
 from lcnet.model.classifier import Classifier
@@ -170,11 +171,13 @@ def load_model(path: Path | str, *, optimize: Literal[True]) -> FastClassifier: 
 def load_model(path: Path | str, *, optimize: bool = False) -> Classifier | FastClassifier:
     """The trained model in a model or run folder, on the CPU and in evaluation mode.
 
+    A model named hf://user/name[@revision] is fetched first, if it is not in the cache.
     `optimize` gives its fastest form in float32: a callable from images to the same logits, for
-    inference alone. No code from the folder runs and nothing is fetched. Raises CheckpointError if
-    it cannot be read or its weights do not fit its description.
+    inference alone. No code from the folder runs; nothing else is fetched. Raises CheckpointError
+    if it cannot be read or its weights do not fit its description.
     """
-    folder, info = find_model(Path(path)), read_info(Path(path))
+    path = local_model(path)
+    folder, info = find_model(path), read_info(path)
     file = folder / "model.safetensors"
     try:
         weights = load_file(file)

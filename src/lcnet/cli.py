@@ -47,8 +47,8 @@ def train_parser() -> ArgumentParser:
     parser.add_argument(
         "--init",
         type=Path | None,
-        help="Model or run folder, or published checkpoint, to train on from; it keeps its "
-        "architecture.",
+        help="Model or run folder, hf://user/name or published checkpoint to train on from; it "
+        "keeps its architecture.",
     )
     parser.add_argument(
         "--resume", type=Path | None, help="Run folder to continue, as it was set up."
@@ -71,7 +71,8 @@ def train(arguments: Namespace) -> int:
     elif arguments.init is not None and config.model != Model():
         raise ConfigError("--init: takes no --model flags, since a model keeps its architecture.")
     else:
-        train(config, arguments.out, overwrite=arguments.overwrite, init=arguments.init)
+        init = None if arguments.init is None else _fetched(arguments.init)
+        train(config, arguments.out, overwrite=arguments.overwrite, init=init)
     return 0
 
 
@@ -104,7 +105,7 @@ def evaluate(arguments: Namespace) -> int:
     from lcnet.evaluate import evaluate
 
     evaluate(
-        arguments.model,
+        _model(arguments, own_file="--out FILE.json"),
         split=arguments.split,
         root=arguments.root,
         threshold=arguments.threshold,
@@ -134,7 +135,7 @@ def report(arguments: Namespace) -> int:
     from lcnet.report import report
 
     report(
-        arguments.model,
+        _model(arguments, own_file="--out FILE.html"),
         split=arguments.split,
         root=arguments.root,
         data=_data(arguments),
@@ -180,8 +181,10 @@ def calibrate_parser() -> ArgumentParser:
 def calibrate(arguments: Namespace) -> int:
     """Fit thresholds and probabilities, or undo it."""
     from lcnet.calibrate import calibrate, reset
+    from lcnet.hub import require_own
     from lcnet.thresholds import Goal
 
+    require_own(arguments.model)
     if arguments.reset:
         reset(arguments.model)
         return 0
@@ -201,7 +204,9 @@ def calibrate(arguments: Namespace) -> int:
 def _measuring_parser(*, split: str) -> Parser:
     """The flags of a model and the pictures that it is to be measured on."""
     parser = Parser()
-    parser.add_argument("model", type=Path, help="Run folder, or model folder with --data flags.")
+    parser.add_argument(
+        "model", type=Path, help="Run folder, or model folder or hf://user/name with --data flags."
+    )
     parser.add_argument("--split", default="", help=split)
     parser.add_argument("--root", default="", help="Folder of the data set, if it has moved.")
     parser.add_argument(
@@ -209,6 +214,31 @@ def _measuring_parser(*, split: str) -> Parser:
     )
     _add_data(parser)
     return parser
+
+
+def _model(arguments: Namespace, *, own_file: str = "") -> Path:
+    """The folder of the model that is named, fetched first where it is hf://user/name.
+
+    `own_file` is the flag for what would be written into the folder, which then is a cache.
+    """
+    from lcnet.hub import is_shared
+
+    if own_file and arguments.out is None and is_shared(arguments.model):
+        raise ConfigError(
+            f"--out: expected it with a model that is fetched, which has no folder of its own. Add "
+            f"{own_file}."
+        )
+    return _fetched(arguments.model)
+
+
+def _fetched(model: Path) -> Path:
+    """Where a model is; of a fetched one its commit is said, on standard error."""
+    from lcnet.hub import Repository, is_shared, local_model
+
+    place = local_model(model)
+    if is_shared(model):
+        print(f"{Repository.parse(str(model))}: commit {place.name[:12]}", file=sys.stderr)
+    return place
 
 
 def _add_data(parser: ArgumentParser) -> None:
@@ -235,7 +265,9 @@ def predict_parser() -> ArgumentParser:
     """The flags of `lcnet predict`."""
     parser = Parser()
     parser.add_argument(
-        "model", type=Path, help="Run or model folder, or an ONNX file of lcnet export."
+        "model",
+        type=Path,
+        help="Run or model folder, hf://user/name, or an ONNX file of lcnet export.",
     )
     parser.add_argument(
         "paths",
@@ -280,6 +312,23 @@ def predict_parser() -> ArgumentParser:
         help="Compile the model first, which takes minutes; from 5,000 pictures on if not given.",
     )
     parser.add_argument(
+        "--engine",
+        choices=["local", "ray"],
+        default="local",
+        help="What runs it: this process, or workers of Ray (lcnet[ray]), which may die.",
+    )
+    parser.add_argument(
+        "--ray_address",
+        default="",
+        help="Cluster of --engine ray, such as auto or HOST:6379; by default this machine alone.",
+    )
+    parser.add_argument(
+        "--ray_workers",
+        type=int,
+        default=0,
+        help="Workers of --engine ray; 0 takes one for each accelerator, or else for each core.",
+    )
+    parser.add_argument(
         "--explain",
         type=Path | None,
         help="Folder for heat maps: a folder in it for each picture, a PNG for each label.",
@@ -294,10 +343,14 @@ def predict(arguments: Namespace) -> int:
     """Label pictures; the exit code is 1 if one could not be read."""
     from lcnet.picture_sources import Shard
     from lcnet.predict import predict
+    from lcnet.ray_engine import Place
 
     shard = Shard.parse(arguments.shard)
+    if arguments.engine == "local" and (arguments.ray_address or arguments.ray_workers):
+        raise ConfigError("--ray_address, --ray_workers: go with --engine ray. Add it.")
+    place = Place(arguments.ray_address, arguments.ray_workers)
     failed = predict(
-        arguments.model,
+        _model(arguments),
         arguments.paths,
         arguments.out,
         batch_size=arguments.batch_size,
@@ -309,6 +362,7 @@ def predict(arguments: Namespace) -> int:
         shard=shard,
         format=arguments.format,
         rows_per_file=arguments.rows_per_file,
+        ray=place if arguments.engine == "ray" else None,
     )
     return 1 if failed else 0
 
@@ -317,7 +371,9 @@ def serve_parser() -> ArgumentParser:
     """The flags of `lcnet serve`."""
     parser = Parser()
     parser.add_argument(
-        "model", type=Path, help="Run or model folder, or an ONNX file of lcnet export."
+        "model",
+        type=Path,
+        help="Run or model folder, hf://user/name, or an ONNX file of lcnet export.",
     )
     parser.add_argument(
         "--host",
@@ -346,7 +402,7 @@ def serve(arguments: Namespace) -> int:
     from lcnet.serve import serve
 
     serve(
-        arguments.model,
+        _model(arguments),
         host=arguments.host,
         port=arguments.port,
         batch_size=arguments.batch_size,
@@ -361,7 +417,7 @@ def serve(arguments: Namespace) -> int:
 def export_parser() -> ArgumentParser:
     """The flags of `lcnet export`."""
     parser = Parser()
-    parser.add_argument("model", type=Path, help="Run or model folder.")
+    parser.add_argument("model", type=Path, help="Run or model folder, or hf://user/name.")
     parser.add_argument(
         "--format",
         choices=["onnx", "torch", "openvino"],
@@ -419,14 +475,63 @@ def export(arguments: Namespace) -> int:
         root=arguments.root,
         data=_data(arguments),
     )
-    export(arguments.model, arguments.format, arguments.out, choices)
+    export(_model(arguments, own_file="--out FILE"), arguments.format, arguments.out, choices)
+    return 0
+
+
+def push_parser() -> ArgumentParser:
+    """The flags of `lcnet push`."""
+    parser = Parser()
+    parser.add_argument("model", type=Path, help="Run or model folder that was measured.")
+    parser.add_argument("name", help="Repository, as user/name or user/name@branch.")
+    parser.add_argument(
+        "--license", default="", help="Identifier for the card, such as apache-2.0."
+    )
+    parser.add_argument("--dataset", default="", help="What the measured data set is called.")
+    parser.add_argument(
+        "--private", action="store_true", help="Make the repository private if it is new."
+    )
+    parser.add_argument("--message", default="", help="Of the commit.")
+    parser.add_argument(
+        "--with_report",
+        action="store_true",
+        help="Upload report.html too, which shows some of the pictures.",
+    )
+    parser.add_argument(
+        "--with_metrics",
+        action="store_true",
+        help="Upload metrics.json too, without the path of the data set.",
+    )
+    parser.add_argument(
+        "--dry_run", type=Path | None, help="Folder to write the files to; nothing is sent."
+    )
+    return parser
+
+
+def push(arguments: Namespace) -> int:
+    """Share a model."""
+    from lcnet.hub import require_own
+    from lcnet.push import push
+
+    require_own(arguments.model)
+    push(
+        arguments.model,
+        arguments.name,
+        license=arguments.license,
+        dataset=arguments.dataset,
+        private=arguments.private,
+        message=arguments.message,
+        with_report=arguments.with_report,
+        with_metrics=arguments.with_metrics,
+        dry_run=arguments.dry_run,
+    )
     return 0
 
 
 def graph_parser() -> ArgumentParser:
     """The flags of `lcnet graph`."""
     parser = Parser()
-    parser.add_argument("model", type=Path, help="Run or model folder.")
+    parser.add_argument("model", type=Path, help="Run or model folder, or hf://user/name.")
     parser.add_argument(
         "--out", type=Path | None, help="Folder for the files; MODEL/graph if not given."
     )
@@ -440,7 +545,7 @@ def graph(arguments: Namespace) -> int:
     """Draw the label graph of a model."""
     from lcnet.graph import draw_graph
 
-    draw_graph(arguments.model, arguments.out, edges=arguments.edges)
+    draw_graph(_model(arguments, own_file="--out FOLDER"), arguments.out, edges=arguments.edges)
     return 0
 
 
@@ -450,8 +555,8 @@ def import_parser() -> ArgumentParser:
     parser.add_argument(
         "checkpoint",
         type=Path,
-        help="Published checkpoint of LCNet, ML-Decoder, ASL or Query2Label, or the folder of "
-        "LCNet's model_best.pth.tar.",
+        help="Published checkpoint of LCNet, ML-Decoder, ASL or Query2Label, the folder of "
+        "LCNet's model_best.pth.tar, or hf://user/name.",
     )
     parser.add_argument("--out", type=Path, required=True, help="Model folder to make.")
     parser.add_argument(
@@ -566,7 +671,7 @@ def check(arguments: Namespace) -> int:
     given = arguments.get("data")
     report = check(
         replace(start.data, **given.as_dict()) if given else start.data,
-        model=arguments.model,
+        model=None if arguments.model is None else _model(arguments),
         split=arguments.split,
         json_file=arguments.json,
         html=arguments.html,
@@ -620,6 +725,7 @@ VERBS = {
     "predict": (predict, predict_parser, "Label pictures, one JSON line each."),
     "serve": (serve, serve_parser, "Label pictures on a page and by HTTP."),
     "export": (export, export_parser, "Write a model for another runtime, and check the file."),
+    "push": (push, push_parser, "Share a model, with a page of what was measured."),
     "graph": (graph, graph_parser, "Draw the label graph, before and after learning."),
     "compare": (compare, compare_parser, "Compare heads or settings on equal terms."),
     "import": (import_, import_parser, "Turn a published checkpoint into a model folder."),

@@ -29,6 +29,7 @@ from lcnet.frozen import frozen_features
 from lcnet.metrics import Floats, Targets, Verification, verify
 from lcnet.model.classifier import Classifier
 from lcnet.pictures import eval_pictures
+from lcnet.prediction_files import fingerprint
 from lcnet.progress import track
 from lcnet.protocols import PROTOCOLS, Protocol
 
@@ -53,6 +54,8 @@ class Measured:
     targets: Targets
     """N x L: 1, 0 and -1 (unknown)."""
     verification: Verification
+    fingerprint: str = ""
+    """Of the model that was measured."""
 
     def intervals(self, resamples: int = RESAMPLES) -> dict[str, Interval]:
         """Those of mAP, CF1 and OF1, see `bootstrap.intervals`."""
@@ -171,6 +174,7 @@ def measure(
         probabilities=found,
         targets=targets,
         verification=verification,
+        fingerprint=fingerprint(run),
     )
 
 
@@ -181,16 +185,34 @@ def write_metrics(
     calibration = measured.calibration
     said = {
         "split": measured.samples.name,
+        "role": _role(measured),
         "root": measured.data.root,
+        "format": measured.data.format,
+        "model": measured.fingerprint,
         "protocol": measured.protocol or None,
         "calibration": calibration.source if calibration else None,
+        "how": list(how_measured(measured)),
         **measured.verification.to_dict(),
+        "positives": _positives(measured),
     }
     if ranges:
         said["intervals"] = {
             name: [round(one.low, 4), round(one.high, 4)] for name, one in ranges.items()
         }
     write_text(file, json.dumps(said, indent=1, ensure_ascii=False))
+
+
+def _role(measured: Measured) -> str | None:
+    """What the data set has the split for, what says most first: train, val, test or nothing."""
+    data, name = measured.data, measured.samples.name
+    roles = {"train": data.train, "val": data.val, "test": data.test}
+    return next((role for role, split in roles.items() if split == name), None)
+
+
+def _positives(measured: Measured) -> dict[str, int]:
+    """In how many of the pictures each label is there."""
+    counts = (measured.targets == 1).sum(axis=0).tolist()
+    return dict(zip(measured.verification.labels, counts, strict=True))
 
 
 # What is measured

@@ -12,13 +12,14 @@ from timm.data import IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD
 from torch import Tensor
 
 from lcnet import config
-from lcnet.checkpoint import ModelInfo, save_model
+from lcnet.checkpoint import ModelInfo, load_model, read_info, save_model
 from lcnet.data.coco import COCO_LABELS
 from lcnet.data.dataset import Split
 from lcnet.data.readers import load_split, unnamed
 from lcnet.data.statistics import count_labels
 from lcnet.errors import CheckpointError, ConfigError, DataError, reason_of
 from lcnet.files import is_free
+from lcnet.hub import Repository, is_shared, local_model
 from lcnet.model.backbone import BackboneSpec, describe_backbone
 from lcnet.model.build import build_model
 from lcnet.model.classifier import Classifier
@@ -84,13 +85,14 @@ class Import:
 def import_model(file: Path, out: Path, choices: Choices) -> Import:
     """Write a model folder from a published checkpoint and print what was read and assumed.
 
-    `file` is the checkpoint, or a folder that holds model_best.pth.tar. Raises CheckpointError if
+    `file` is the checkpoint, a folder that holds model_best.pth.tar, or hf://user/name, whose model
+    is copied as it is. Raises CheckpointError if
     it cannot be used and ConfigError if `out` is taken or a choice does not fit; nothing is written
     then.
     """
     if not is_free(out):
         raise ConfigError(f"--out {out}: already there. Choose another folder.")
-    made = read_model(file, choices)
+    made = _shared(file, choices) if is_shared(file) else read_model(file, choices)
     write_import(made, out)
     return made
 
@@ -100,6 +102,20 @@ def write_import(made: Import, out: Path) -> None:
     save_model(out, made.model, made.info)
     for line in (*made.report, f"model folder: {out}"):
         tell(line)
+
+
+def _shared(model: Path, choices: Choices) -> Import:
+    """A model that lcnet push shared."""
+    repository = Repository.parse(str(model))
+    if choices != Choices():
+        raise ConfigError(
+            f"{repository}: knows its labels and settings, so that --data, --labels and the like "
+            "say nothing. Leave them out."
+        )
+    folder = local_model(model)
+    return Import(
+        load_model(folder), read_info(folder), (f"{repository}: commit {folder.name[:12]}",)
+    )
 
 
 def read_model(file: Path, choices: Choices) -> Import:

@@ -30,7 +30,7 @@ def render(template: str, **values: Any) -> str:
 def _environment() -> Environment:
     return Environment(
         loader=PackageLoader("lcnet"),
-        autoescape=True,
+        autoescape=lambda name: not (name or "").endswith(".md"),
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,

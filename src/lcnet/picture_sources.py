@@ -5,6 +5,7 @@ import os
 import tarfile
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import islice
 from pathlib import Path
 from typing import Any, TypeVar
@@ -37,13 +38,32 @@ class Slice:
 
 
 @dataclass(frozen=True)
+class Row:
+    """A picture's bytes in a Parquet file."""
+
+    file: Path
+    column: str
+    group: int
+    """Row group."""
+    place: int
+    """Row in the group."""
+
+    def read(self) -> bytes:
+        """The bytes, empty where there are none; raises DataError if the file is damaged.
+
+        The row group is kept in memory until another is read.
+        """
+        return _row_group(self.file, self.column, self.group)[self.place]
+
+
+@dataclass(frozen=True)
 class Picture:
     """A picture by a name that no other of the job has, and where its pixels are."""
 
     name: str
     """Its path, as `writable` has it; `SHARD.tar/MEMBER` in a tar file and `FILE.parquet/ROW`, from
     row 0, in a Parquet file."""
-    content: Path | Slice | bytes | Image.Image
+    content: Path | Slice | Row | bytes | Image.Image
 
 
 @dataclass(frozen=True)
@@ -87,17 +107,21 @@ class PictureSources:
 
     def __iter__(self) -> Iterator[Picture]:
         """The pictures; raises DataError if a path gives none, or a file of many is damaged."""
-        return self._found(names_only=False)
+        return self._found(light=False)
 
     def names(self) -> Iterator[str]:
         """Their names alone, for which no picture is read; raises as the pictures do."""
-        return (picture.name for picture in self._found(names_only=True))
+        return (picture.name for picture in self.light())
 
-    def _found(self, *, names_only: bool) -> Iterator[Picture]:
+    def light(self) -> Iterator[Picture]:
+        """The same pictures, for which none is read: those in Parquet files are `Row`s."""
+        return self._found(light=True)
+
+    def _found(self, *, light: bool) -> Iterator[Picture]:
         seen: set[str] = set()
         for path in self.paths:
             found = False
-            for picture in _pictures_of(path, names_only=names_only):
+            for picture in _pictures_of(path, light=light):
                 found = True
                 if picture.name not in seen:
                     seen.add(picture.name)
@@ -132,26 +156,26 @@ def writable(text: str) -> str:
     return text.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
-def _pictures_of(path: str, *, names_only: bool) -> Iterator[Picture]:
+def _pictures_of(path: str, *, light: bool) -> Iterator[Picture]:
     place = Path(path)
     if place.is_dir():
         yield from _in_folder(place)
     elif place.is_file() and place.suffix.lower() == LIST:
         yield from _in_list(place)
     elif place.is_file():
-        yield from _in_file(place, names_only=names_only)
+        yield from _in_file(place, light=light)
     else:
         # Path.glob takes no absolute patterns.
         for name in sorted(map(Path, glob.glob(path, recursive=True))):  # noqa: PTH207
             if name.is_file():
-                yield from _in_file(name, names_only=names_only)
+                yield from _in_file(name, light=light)
 
 
-def _in_file(file: Path, *, names_only: bool) -> Iterator[Picture]:
+def _in_file(file: Path, *, light: bool) -> Iterator[Picture]:
     if file.suffix.lower() == TAR:
         yield from _in_tar(file)
     elif file.suffix.lower() == PARQUET:
-        yield from _in_parquet(file, names_only=names_only)
+        yield from _in_parquet(file, light=light)
     else:
         yield Picture(writable(str(file)), file)
 
@@ -198,7 +222,7 @@ def _in_tar(file: Path) -> Iterator[Picture]:
         ) from None
 
 
-def _in_parquet(file: Path, *, names_only: bool) -> Iterator[Picture]:
+def _in_parquet(file: Path, *, light: bool) -> Iterator[Picture]:
     """The pictures in a table, some rows at a time."""
     parquet = pyarrow_parquet()
     import pyarrow
@@ -206,21 +230,51 @@ def _in_parquet(file: Path, *, names_only: bool) -> Iterator[Picture]:
     try:
         with parquet.ParquetFile(file) as table:
             column = _picture_column(file, table.schema_arrow)
-            if names_only:
-                names = (writable(f"{file}/{row}") for row in range(table.metadata.num_rows))
-                yield from (Picture(name, b"") for name in names)
+            if light:
+                yield from _rows(file, table, column)
                 return
             row = 0
             for batch in table.iter_batches(ROWS_AT_ONCE, columns=[column]):
-                for value in batch.column(0).to_pylist():
-                    content = value.get("bytes") if isinstance(value, dict) else value
-                    yield Picture(writable(f"{file}/{row}"), content or b"")
+                for content in _contents(batch.column(0)):
+                    yield Picture(writable(f"{file}/{row}"), content)
                     row += 1
     except (pyarrow.ArrowException, OSError) as error:
-        raise DataError(
-            f"{file}: not a readable Parquet file ({reason_of(error)}). Copy or write it anew; "
-            "what is done already stays."
-        ) from None
+        raise _damaged(file, error) from None
+
+
+def _rows(file: Path, table: Any, column: str) -> Iterator[Picture]:
+    """The pictures in a table, of which only the table of contents is read."""
+    row = 0
+    for group in range(table.metadata.num_row_groups):
+        for place in range(table.metadata.row_group(group).num_rows):
+            yield Picture(writable(f"{file}/{row}"), Row(file, column, group, place))
+            row += 1
+
+
+@lru_cache(maxsize=1)
+def _row_group(file: Path, column: str, group: int) -> list[bytes]:
+    """The pictures in a row group."""
+    parquet = pyarrow_parquet()
+    import pyarrow
+
+    try:
+        with parquet.ParquetFile(file) as table:
+            return list(_contents(table.read_row_group(group, columns=[column]).column(0)))
+    except (pyarrow.ArrowException, OSError) as error:
+        raise _damaged(file, error) from None
+
+
+def _contents(column: Any) -> Iterator[bytes]:
+    """The encoded pictures in a column; empty where there is none."""
+    for value in column.to_pylist():
+        yield (value.get("bytes") if isinstance(value, dict) else value) or b""
+
+
+def _damaged(file: Path, error: Exception) -> DataError:
+    return DataError(
+        f"{file}: not a readable Parquet file ({reason_of(error)}). Copy or write it anew; what is "
+        "done already stays."
+    )
 
 
 def _picture_column(file: Path, schema: Any) -> str:

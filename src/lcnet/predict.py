@@ -19,6 +19,7 @@ from lcnet.prediction_files import Job, fingerprint, open_shard
 from lcnet.prediction_formats import to_json_line
 from lcnet.predictor import Predictor
 from lcnet.progress import track
+from lcnet.ray_engine import Place, RayPredictor
 
 WHOLE = Shard()
 COMPILE_FROM = 5_000
@@ -39,6 +40,7 @@ def predict(
     shard: Shard = WHOLE,
     format: str = "",
     rows_per_file: int = 1_000,
+    ray: Place | None = None,
 ) -> int:
     """The number of pictures that could not be read, after writing a row for each picture.
 
@@ -48,20 +50,33 @@ def predict(
     and compilation are chosen by machine and number of pictures unless given, and said on standard
     error. With `explain`, a folder in it for each picture says why it got its labels
     (`heat_pictures.write_explanation`), at most `explain_labels` each.
+    With `ray`, processes of Ray do the work there; rows, files and resuming are the same.
     Raises DataError if a path gives no picture, CheckpointError if the model cannot be read,
     ConfigError if the folder has the rows of another job or another process writes them.
     """
     sources = PictureSources(paths)
-    _refuse(sources, out, explain, explain_labels, format)
+    _refuse(sources, out, explain, explain_labels, format, ray)
     total = sum(1 for _ in shard.of(sources.names()))
-    predictor = Predictor(
-        model,
-        batch_size=batch_size,
-        workers=workers,
-        precision=precision,
-        compiled=total >= COMPILE_FROM if compiled is None else compiled,
-    )
-    pictures = shard.of(sources)
+    compiled = total >= COMPILE_FROM if compiled is None else compiled
+    predictor: Predictor | RayPredictor
+    if ray is None:
+        predictor = Predictor(
+            model,
+            batch_size=batch_size,
+            workers=workers,
+            precision=precision,
+            compiled=compiled,
+        )
+    else:
+        predictor = RayPredictor(
+            model,
+            batch_size=batch_size,
+            workers=workers,
+            precision=precision,
+            compiled=compiled,
+            place=ray,
+        )
+    pictures = shard.of(sources if ray is None else sources.light())
     if format and out is not None:
         job = Job(
             fingerprint(model), format, predictor.info.labels, predictor.precision, shard.count
@@ -77,7 +92,7 @@ def predict(
         with _lines(out) as file:
             predictions = (
                 predictor.stream(pictures)
-                if explain is None
+                if explain is None or isinstance(predictor, RayPredictor)
                 else _explained(predictor, pictures, explain, explain_labels)
             )
             rows = _written(predictions, file)
@@ -88,7 +103,12 @@ def predict(
 
 
 def _refuse(
-    sources: PictureSources, out: Path | None, explain: Path | None, labels: int, format: str
+    sources: PictureSources,
+    out: Path | None,
+    explain: Path | None,
+    labels: int,
+    format: str,
+    ray: Place | None,
 ) -> None:
     """Raise ConfigError for flags that do not go together."""
     if format and out is None:
@@ -100,6 +120,8 @@ def _refuse(
             f"--out {out}: expected a file to write, got a folder. Name a file in it, or add "
             "--format for a folder of files."
         )
+    if ray is not None and explain is not None:
+        raise ConfigError("--explain: goes without --engine ray. Leave one of them out.")
     if explain is not None and explain.exists() and not explain.is_dir():
         raise ConfigError(f"--explain {explain}: expected a folder, got a file. Name another.")
     if explain is not None and not sources.are_files:
@@ -128,7 +150,7 @@ def _count_finished(names: Iterable[str], finished: Set[str], out: Path, shard: 
     return found
 
 
-def _follow(rows: Iterable[Prediction], predictor: Predictor, total: int) -> int:
+def _follow(rows: Iterable[Prediction], predictor: Predictor | RayPredictor, total: int) -> int:
     """How many of the predictions are of pictures that could not be read, after taking them all."""
     _console().print(f"{total:,} pictures on {predictor.device}: {predictor.model}")
     failed = sum(bool(row.error) for row in track(rows, "Predicting", total))

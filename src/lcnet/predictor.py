@@ -19,10 +19,11 @@ from lcnet.data.loading import chosen_workers, stack_images
 from lcnet.data.transforms import Normalize, Transform, eval_transform
 from lcnet.errors import ConfigError, DataError
 from lcnet.explain import PictureExplanation, explain_picture
+from lcnet.hub import local_model
 from lcnet.model.classifier import Classifier
 from lcnet.model.fast import FastClassifier, Precision, best_precision
 from lcnet.onnx_model import SUFFIX, OnnxModel
-from lcnet.picture_sources import Picture, Slice, writable
+from lcnet.picture_sources import Picture, Row, Slice, writable
 from lcnet.prediction import Prediction
 
 Given = Path | str | Image.Image | Picture
@@ -42,7 +43,7 @@ class Predictor:
         precision: Precision | Literal["auto"] = "fp32",
         compiled: bool = False,
     ) -> None:
-        """Load a run or model folder, or an ONNX file that `lcnet export` wrote.
+        """Load a run or model folder, hf://user/name, or an ONNX file that `lcnet export` wrote.
 
         `device` is cuda if there is one, else cpu, unless given; an ONNX file runs on the cpu
         unless it is given. -1 `workers` suit the machine. A folder's model runs in its fastest
@@ -55,7 +56,7 @@ class Predictor:
                 "--batch_size, --workers: expected at least 1 and at least -1, "
                 f"got {batch_size} and {workers}."
             )
-        self.path = Path(model)
+        self.path = local_model(model)
         self.model: FastClassifier | OnnxModel
         """Normalised images (B 3 size size) to logits (B L)."""
         if self.path.suffix == SUFFIX or self.path.is_file():
@@ -214,7 +215,7 @@ class _Decoded(Dataset[_Sample]):
             if isinstance(content, Path):
                 upright = read_image(content, size=size)
             else:
-                data = content.read() if isinstance(content, Slice) else content
+                data = content.read() if isinstance(content, Slice | Row) else content
                 upright = read_image(Path(picture.name), size=size, data=data)
         except (DataError, OSError) as error:
             return _Sample(picture.name, None, writable(str(error)))

@@ -1,0 +1,68 @@
+"""What a picture costs a model: parameters, views, operations, and time on this machine."""
+
+import platform
+import statistics
+import time
+from dataclasses import dataclass
+
+import torch
+from torch.utils.flop_counter import FlopCounterMode
+
+from lcnet.compute import usual_device
+from lcnet.model.classifier import Classifier
+from lcnet.model.fast import FastClassifier
+
+FEWEST, MOST, SECONDS = 3, 20, 3.0
+"""So many pictures are timed, after one that is not: at least, at most, and for how long."""
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What a picture costs a model; `measure_cost` makes it."""
+
+    parameters: int
+    views: int
+    """How many pictures of `view_size` the backbone sees of each picture."""
+    view_size: int
+    """Side of a view in pixels."""
+    operations: int
+    """Floating point operations a picture, multiplications and additions counted apart."""
+    milliseconds: float
+    """A picture's pass through the model alone, in float32; the median of some."""
+    machine: str
+    """Where the milliseconds were measured."""
+
+
+def measure_cost(model: Classifier, image_size: int) -> Cost:
+    """What one picture of a size costs, measured with random pixels on this machine.
+
+    The time is of its fastest form in float32, uncompiled, a picture at a time; reading
+    and shrinking pictures is not in it.
+    """
+    device = usual_device()
+    picture = torch.zeros(1, 3, image_size, image_size)
+    with FlopCounterMode(display=False) as counter, torch.inference_mode():
+        model(picture)
+    fast = FastClassifier(model.to(device))
+    picture = torch.randn_like(picture).to(device)
+    fast(picture)
+    times: list[float] = []
+    while len(times) < FEWEST or (len(times) < MOST and sum(times) < SECONDS):
+        started = time.perf_counter()
+        fast(picture).cpu()  # which waits for the device
+        times.append(time.perf_counter() - started)
+    crops = model.crops
+    return Cost(
+        parameters=sum(one.numel() for one in model.parameters()),
+        views=crops.level**2 + 1,
+        view_size=crops.view_size,
+        operations=counter.get_total_flops(),
+        milliseconds=1_000 * statistics.median(times),
+        machine=_machine(device),
+    )
+
+
+def _machine(device: torch.device) -> str:
+    if device.type == "cuda":
+        return f"{torch.cuda.get_device_name()}, torch {torch.__version__}"
+    return f"{platform.machine()}, {torch.get_num_threads()} threads, torch {torch.__version__}"

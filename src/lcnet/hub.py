@@ -1,0 +1,193 @@
+"""Models that others share: hf://user/name as a local folder, and files as one commit there.
+
+Only this file knows huggingface_hub. HF_TOKEN, HF_HOME, HF_HUB_OFFLINE and HF_ENDPOINT mean what
+they mean there.
+"""
+
+import re
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+
+from lcnet.errors import CheckpointError, ConfigError, LCNetError, reason_of
+
+PREFIX = "hf://"
+MODEL_FILES = ("model.json", "model.safetensors")
+"""All that is fetched of a repository: JSON and tensors, nothing that runs."""
+_NAME = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*", re.ASCII)
+_REVISION = re.compile(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)*", re.ASCII)
+
+
+@dataclass(frozen=True)
+class Repository:
+    """A repository of models, and a branch, tag or commit of it where one was named."""
+
+    name: str
+    """user/name"""
+    revision: str = ""
+
+    @classmethod
+    def parse(cls, given: str) -> "Repository":
+        """The repository that user/name, user/name@revision or either behind hf:// names.
+
+        Raises ConfigError for any other text, such as one that would lead out of a cache's folder.
+        """
+        name, at, revision = re.sub("^hf:/{1,2}", "", given).partition("@")
+        parts_fit = _NAME.fullmatch(name) and (not at or _REVISION.fullmatch(revision))
+        if not parts_fit or ".." in given or "--" in name or len(name) > 96:
+            raise ConfigError(
+                f"{given}: expected user/name or user/name@revision, of letters, digits, '-', '_' "
+                "and '.', each starting with a letter or digit. Correct the name."
+            )
+        return cls(name, revision)
+
+    def __str__(self) -> str:
+        return f"{PREFIX}{self.name}" + (f"@{self.revision}" if self.revision else "")
+
+
+def is_shared(model: Path | str) -> bool:
+    """Whether it names a model that others share; a Path has lost one slash of hf://."""
+    return str(model).startswith("hf:/")
+
+
+def local_model(model: Path | str) -> Path:
+    """The folder or file of a model; one that is named hf://user/name[@revision] is fetched first.
+
+    What is fetched goes into huggingface_hub's cache, whose folder is called like the commit, and
+    is not fetched twice. Raises ConfigError for a wrong name and CheckpointError if there is no
+    such model or it cannot be fetched.
+    """
+    if not is_shared(model):
+        return Path(model)
+    repository = Repository.parse(str(model))
+    with _told(repository):
+        from huggingface_hub import snapshot_download
+
+        folder = snapshot_download(
+            repository.name,
+            revision=repository.revision or None,
+            allow_patterns=list(MODEL_FILES),
+            library_name="lcnet",
+            library_version=version("lcnet"),
+        )
+    missing = [name for name in MODEL_FILES if not Path(folder, name).is_file()]
+    if missing:
+        raise CheckpointError(
+            f"{repository}: expected {' and '.join(MODEL_FILES)} in it, got no {missing[0]}. Name "
+            "a repository that lcnet push made."
+        )
+    return Path(folder)
+
+
+def require_own(model: Path) -> None:
+    """Raise ConfigError for a model that others share, where a folder is to be changed or sent."""
+    if is_shared(model):
+        raise ConfigError(
+            f"{Repository.parse(str(model))}: expected a folder of your own, got a shared model. "
+            "Bring it first with: lcnet import hf://user/name --out FOLDER"
+        )
+
+
+def require_token(repository: Repository) -> None:
+    """Raise ConfigError if nobody is logged in, as uploading needs."""
+    from huggingface_hub import get_token
+
+    if not get_token():
+        raise ConfigError(
+            f"{repository}: expected a token to write there, got none. Set HF_TOKEN, or log in "
+            "with: hf auth login"
+        )
+
+
+def upload(
+    repository: Repository, files: Mapping[str, Path | bytes], *, private: bool, message: str
+) -> str:
+    """The address of one commit that puts files, by their names, into a repository.
+
+    The repository is made if it is not there, private if so wished, and so is the branch that
+    `revision` names. Other files of the repository stay. Raises CheckpointError if that fails;
+    nothing of the files is to be seen there then.
+    """
+    with _told(repository):
+        from huggingface_hub import CommitOperationAdd, HfApi
+
+        api = HfApi(library_name="lcnet", library_version=version("lcnet"))
+        api.create_repo(repository.name, private=private or None, exist_ok=True)
+        if repository.revision:
+            api.create_branch(repository.name, branch=repository.revision, exist_ok=True)
+        commit = api.create_commit(
+            repository.name,
+            [CommitOperationAdd(name, content) for name, content in files.items()],
+            commit_message=message,
+            revision=repository.revision or None,
+        )
+    return str(commit.commit_url)
+
+
+@contextmanager
+def _told(repository: Repository) -> Iterator[None]:
+    """Turn what goes wrong at the hub into one line; progress is shown on a terminal only."""
+    from huggingface_hub import errors
+    from huggingface_hub.utils.tqdm import (
+        are_progress_bars_disabled,
+        disable_progress_bars,
+        enable_progress_bars,
+    )
+
+    shown = not are_progress_bars_disabled()
+    if shown and not sys.stderr.isatty():
+        disable_progress_bars()
+    try:
+        yield
+    except LCNetError:
+        raise
+    except errors.GatedRepoError:
+        raise CheckpointError(
+            f"{repository}: its owner asks to accept terms first. Do so on its page, and set "
+            "HF_TOKEN or log in with: hf auth login"
+        ) from None
+    except errors.RevisionNotFoundError:
+        raise CheckpointError(
+            f"{repository}: no such branch, tag or commit there. Correct what stands after the @."
+        ) from None
+    except errors.RepositoryNotFoundError:
+        raise CheckpointError(
+            f"{repository}: no such repository, or it is private. Correct the name, or set "
+            "HF_TOKEN to a token that may read it."
+        ) from None
+    except errors.HFValidationError as error:
+        raise ConfigError(f"{repository}: {reason_of(error)} Correct the name.") from None
+    except errors.OfflineModeIsEnabled:
+        raise CheckpointError(
+            f"{repository}: HF_HUB_OFFLINE is set, so nothing is asked. Unset it."
+        ) from None
+    except errors.LocalEntryNotFoundError:
+        raise CheckpointError(
+            f"{repository}: the hub does not answer or HF_HUB_OFFLINE is set, and no whole copy is "
+            "in the cache. Connect once, or give a folder."
+        ) from None
+    except errors.HfHubHTTPError as error:
+        raise CheckpointError(_refused(repository, error)) from None
+    except Exception as error:
+        # The HTTP library beneath has other types in each version, which share nothing.
+        cause = error.__cause__ if isinstance(error.__cause__, Exception) else error
+        raise CheckpointError(
+            f"{repository}: the hub cannot be asked ({type(cause).__name__}: {reason_of(cause)}). "
+            "Look at the network, HF_ENDPOINT and the space on the disk, and try again."
+        ) from None
+    finally:
+        if shown:
+            enable_progress_bars()
+
+
+def _refused(repository: Repository, error: Exception) -> str:
+    status = getattr(getattr(error, "response", None), "status_code", 0)
+    if status in (401, 403):
+        return (
+            f"{repository}: refused ({status}): the token may not do that. Give HF_TOKEN one that "
+            "may write there, or another name."
+        )
+    return f"{repository}: the hub answered {status or reason_of(error)}. Try again later."
