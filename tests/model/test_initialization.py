@@ -1,4 +1,3 @@
-import pytest
 import torch
 
 from lcnet.model.initialization import initialize
@@ -17,12 +16,14 @@ def test_every_weight_of_ours_is_set(make_model):
     assert all(w.equal(theirs[name]) for name, w in model.backbone.features.state_dict().items())
 
 
-@pytest.mark.parametrize("pooling", ["none", "one_classifier", "two_classifiers"])
-def test_probabilities_start_near_the_labels_shares(make_model, pooling):
-    model = make_model(labels=4, width=240, heads=4, pooling=pooling)
+def test_the_decoder_s_probabilities_start_near_the_labels_shares_and_pooling_s_at_a_half(
+    make_model,
+):
+    model = make_model(labels=4, width=240, heads=4)
     shares = torch.tensor([0.5, 0.1, 0.02, 0.0])
     initialize(model, shares=shares)
     expected = torch.logit(shares, eps=1e-6).clamp(-4, 4)
     assert model.mapping.bias.equal(expected)
-    for logits in model.ways(model.maps(torch.randn(8, 3, 64, 64))):
-        assert (logits.mean(dim=0) - expected).abs().max() < 3
+    decoded, pooled = model.ways(model.maps(torch.randn(8, 3, 64, 64)))
+    assert (decoded.mean(dim=0) - expected).abs().max() < 3
+    assert not model.pooling.bias.any() and pooled.abs().max() < 3

@@ -7,9 +7,11 @@
 | label tokens, graph nodes       | standard normal, the scale that layer norms keep             |
 | graph attention scale           | 0.1, so that the adjacency starts close to the prior         |
 | mapping vectors                 | normal with variance 1 / width: logits start near their bias |
-| biases of mapping and pooling   | log odds of the label's share in training, within [-4, 4];   |
+| biases of mapping               | log odds of the label's share in training, within [-4, 4];   |
 |                                 | their mean where one bias serves all labels                  |
-| pooling: classifiers            | normal with deviation 0.01                                   |
+| pooling: classifiers            | uniform within 1 / root of the channels, as linear layers of |
+|                                 | torch start                                                  |
+| pooling: biases                 | 0: with log odds the backbone learned later (digits)         |
 | pooling: weight of attended     | 0.1, CSRA's lambda on VOC                                    |
 | released graph: nodes           | the label tokens                                             |
 | released graph: attentions      | torch's own start; Xavier's makes row sums negative          |
@@ -29,7 +31,8 @@ from lcnet.model.released import ReleasedGraph
 def initialize(model: nn.Module, *, shares: Tensor | None = None) -> None:
     """Set every weight outside the backbone's own features to its start (the table above).
 
-    `shares` (L, from 0 to 1) are how often each label is present; without them biases start at 0.
+    `shares` (L, from 0 to 1) are how often each label is present; without them the mapping's biases
+    start at 0.
     """
     for part in _own_parts(model):
         match part:
@@ -48,13 +51,14 @@ def initialize(model: nn.Module, *, shares: Tensor | None = None) -> None:
                 if part.learn:
                     nn.init.constant_(part.scale, 0.1)
             case Attended():
-                nn.init.normal_(part.weight, std=0.01)
+                bound = part.weight.shape[1] ** -0.5
+                nn.init.uniform_(part.weight, -bound, bound)
                 nn.init.constant_(part.attended, 0.1)
             case Mapping():
                 nn.init.normal_(part.weight, std=part.weight.shape[-1] ** -0.5)
                 start_at_shares(part.bias, shares)
             case Pooling():
-                start_at_shares(part.bias, shares)
+                nn.init.zeros_(part.bias)
     for graph in model.modules():
         if isinstance(graph, ReleasedGraph):
             _start_released_graph(graph, model)
