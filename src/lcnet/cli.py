@@ -7,10 +7,10 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import NoReturn
 
-from jsonargparse import ArgumentParser, Namespace, set_parsing_settings
+from jsonargparse import ActionConfigFile, ArgumentParser, Namespace, set_parsing_settings
 
 from lcnet.config import SECTIONS, Config, Data, Model, config_parser
-from lcnet.errors import ConfigError, LCNetError
+from lcnet.errors import ConfigError, LCNetError, one_line
 from lcnet.protocols import PROTOCOLS
 
 
@@ -33,6 +33,17 @@ class Parser(ArgumentParser):
         return own + [flag for verb in verbs for flag in verb.flags()]
 
 
+class ConfigFile(ActionConfigFile):
+    """`--config`: settings as `Config.load` reads them, with its checks and its messages."""
+
+    def __call__(
+        self, parser: ArgumentParser, cfg: Namespace, values: str, option_string: str | None = None
+    ) -> None:
+        """Take the settings; raises ConfigError if the file has others or none."""
+        Config.load(values)
+        super().__call__(parser, cfg, values, option_string)
+
+
 # The verbs, each a parser and the call it leads to.
 
 
@@ -40,7 +51,7 @@ def train_parser() -> ArgumentParser:
     """The flags of `lcnet train`."""
     parser = config_parser(Parser)
     parser.add_argument(
-        "--config", action="config", help="YAML file with settings; flags override it."
+        "--config", action=ConfigFile, help="YAML file with settings; flags override it."
     )
     parser.add_argument("--out", type=Path | None, help="Run folder to make.")
     parser.add_argument("--overwrite", action="store_true", help="Replace --out if it is there.")
@@ -489,7 +500,7 @@ def compare_parser() -> ArgumentParser:
     """The flags of `lcnet compare`."""
     parser = config_parser(Parser)
     parser.add_argument(
-        "--config", action="config", help="YAML file with settings; flags override it."
+        "--config", action=ConfigFile, help="YAML file with settings; flags override it."
     )
     parser.add_argument("--out", type=Path, required=True, help="Folder for runs and results.")
     parser.add_argument(
@@ -652,7 +663,10 @@ def main(argv: list[str] | None = None) -> None:
         print(f"lcnet: {error}", file=sys.stderr)
         code = error.exit_code
     except OSError as error:
-        print(f"lcnet: {error}", file=sys.stderr)
+        print(f"lcnet: {one_line(str(error))}", file=sys.stderr)
+        code = 1
+    except MemoryError:
+        print("lcnet: no memory left. Give smaller pictures, files or settings.", file=sys.stderr)
         code = 1
     except KeyboardInterrupt:
         print("lcnet: stopped", file=sys.stderr)

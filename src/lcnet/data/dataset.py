@@ -16,6 +16,9 @@ from lcnet.errors import DataError, reason_of
 POSITIVE, NEGATIVE, UNKNOWN = 1, 0, -1
 PICTURE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff"})
 """In a folder, files that end so, in upper or lower case, are pictures."""
+PICTURE_FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF")
+"""The decoders that are used, whatever a file is called. Of the others of Pillow one, for EPS, runs
+a program on what is in the file."""
 
 
 @dataclass(frozen=True)
@@ -108,7 +111,8 @@ def read_image(
     """
     where = f" (listed in {source})" if source else ""
     try:
-        with Image.open(path if data is None else io.BytesIO(data)) as image:
+        source = path if data is None else io.BytesIO(data)
+        with Image.open(source, formats=PICTURE_FORMATS) as image:
             if size:
                 image.draft("RGB", (size, size))  # both sides alike, so turning changes nothing
             return upright_rgb(image)
@@ -125,7 +129,7 @@ def read_image(
 
 def upright_size(path: Path) -> tuple[int, int]:
     """Width and height of a picture that `read_image` can read, from its header."""
-    with Image.open(path) as image:
+    with Image.open(path, formats=PICTURE_FORMATS) as image:
         turned = image.getexif().get(ExifTags.Base.Orientation, 1) >= 5
         return (image.height, image.width) if turned else (image.width, image.height)
 
