@@ -65,7 +65,7 @@ LAYERS = (
         "model.image_tokens",
         "model.explanation",
     },
-    {"model.attention", "model.cvt", "model.folding"},
+    {"model.attention", "model.cvt", "model.folding", "model.size"},
     {"data.rope"},
     {"data.coco", "data.voc", "data.table", "data.folder", "data.digits"},
     {
@@ -80,9 +80,10 @@ LAYERS = (
     {"metrics.checks", "calibration"},
     {"prediction_formats"},
     {"picture_sources"},
-    {"data.dataset"},
+    {"data.dataset", "data.arrays"},
     {"config", "progress", "protocols"},
-    {"errors", "files", "compute", "prediction"},
+    {"plain_yaml"},
+    {"errors", "files", "compute", "prediction", "schema"},
 )
 
 

@@ -168,5 +168,7 @@ def _bounds(least: float, most: float) -> str:
 
 
 def _error(where: str, expected: str, got: object) -> ValueError:
-    shown = repr(got) if isinstance(got, str | int | float | bool | NoneType) else type(got).__name__
+    shown = (
+        repr(got) if isinstance(got, str | int | float | bool | NoneType) else type(got).__name__
+    )
     return ValueError(f"{where}: expected {expected}, got {shown[:80]}")

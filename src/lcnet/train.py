@@ -49,6 +49,7 @@ from lcnet.memory import Memory, fitting_batch, training_memory
 from lcnet.model.backbone import describe_backbone
 from lcnet.model.build import build_model
 from lcnet.model.classifier import Classifier
+from lcnet.model.size import TooLarge, within_memory
 from lcnet.pictures import eval_pictures, train_pictures
 from lcnet.progress import tell
 from lcnet.published.backbones import load_backbone_weights
@@ -291,14 +292,18 @@ def _build(config: Config, training: Split) -> tuple[Classifier, ModelInfo]:
     if config.model.label_vectors:
         vectors = torch.from_numpy(read_vectors(Path(config.model.label_vectors), training.labels))
     spec = describe_backbone(config.model.backbone, config.model.view_size)
-    model = build_model(
-        config.model,
-        len(training.labels),
-        spec=spec,
-        prior=torch.from_numpy(assumed.conditional_probability()),
-        vectors=vectors,
-        shares=torch.from_numpy(assumed.shares()),
-    )
+    try:
+        with within_memory():
+            model = build_model(
+                config.model,
+                len(training.labels),
+                spec=spec,
+                prior=torch.from_numpy(assumed.conditional_probability()),
+                vectors=vectors,
+                shares=torch.from_numpy(assumed.shares()),
+            )
+    except TooLarge as error:
+        raise ConfigError(f"--model: {error}. Set smaller widths, or fewer layers.") from None
     if config.model.backbone_weights:
         load_backbone_weights(model.backbone.features, Path(config.model.backbone_weights))
     _check_forward(config, model)

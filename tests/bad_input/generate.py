@@ -21,10 +21,8 @@ from tests.bad_input.world import make_world
 
 TABLE = "--data.format table --data.root table --data.train train.csv --data.val val.csv"
 OTHERS = {
-    "coco": "--data.format coco --data.root coco",
-    "voc": "--data.format voc --data.root voc",
-    "folder": "--data.format folder --data.root folder",
-    "rope": "--data.format rope --data.root rope",
+    name: f"--data.format {name} --data.root {name} --data.train train --data.val val"
+    for name in ("coco", "voc", "folder", "rope")
 }
 COCO = "coco/annotations/instances_*.json"
 VOC = "voc/VOC2007/*/*.xml voc/VOC2007/ImageSets/Main/*.txt"
@@ -54,7 +52,15 @@ COMMANDS = (
     Command("split table/train.csv --out out --shares '{a: 0.5, b: 0.5}'", "table/train.csv", 4),
     Command(TRAIN, "table/*.csv table/images/*.png config.yaml", 4),
     Command(TRAIN, "config.yaml", 6),
-    *(Command(f"{TRAIN} {flags}", f"{name}/*/*", 1) for name, flags in OTHERS.items()),
+    *(
+        Command(f"{TRAIN} {OTHERS[name]} --data.test val", files, 1)
+        for name, files in (
+            ("coco", "coco/annotations/*.json coco/*/*.png"),
+            ("voc", f"{VOC} voc/VOC2007/JPEGImages/*"),
+            ("folder", "folder/*/*/*.png"),
+            ("rope", "rope/*.csv rope/*/*.png"),
+        )
+    ),
     Command(f"{TRAIN} --model.label_vectors vectors.npy", "vectors.npy"),
     Command(f"{TRAIN} --model.label_vectors vectors.txt", "vectors.txt"),
     Command(f"{TRAIN} --model.backbone_weights backbone.pth", "backbone.pth", 3),
@@ -63,12 +69,14 @@ COMMANDS = (
         "backbone/config.json backbone/pytorch_model.bin",
         3,
     ),
-    Command(
-        f"{TRAIN} --data.cache_images kept --train.cutout 0", "table/images/*.png", 1
-    ),
+    Command(f"{TRAIN} --data.cache_images kept --train.cutout 0", "table/images/*.png", 1),
     Command(f"train {TABLE} --out out --init run --train.epochs 1", MODEL, 2),
-    Command("train --resume cut", "cut/checkpoints/last.ckpt cut/checkpoints/last.ckpt "
-            "cut/config.yaml cut/history.csv cut/model/*", 6),
+    Command(
+        "train --resume cut",
+        "cut/checkpoints/last.ckpt cut/checkpoints/last.ckpt "
+        "cut/config.yaml cut/history.csv cut/model/*",
+        6,
+    ),
     Command("evaluate run --out out/metrics.json", f"{RUN} table/val.csv table/images/val*", 5),
     Command(f"evaluate run/model {TABLE} --data.test val.csv --out out/m.json", MODEL, 5),
     Command("report run --out out/report.html", f"{RUN} run/history.csv run/metrics.json", 4),
@@ -183,17 +191,25 @@ def main() -> int:
             cases.append(case)
             if given.verbose:
                 seconds = time.monotonic() - before
-                print(f"{case}\n    {case.outcome.code} {seconds:.1f} s {case.outcome.message[:250]}")
+                print(
+                    f"{case}\n    {case.outcome.code} {seconds:.1f} s {case.outcome.message[:250]}"
+                )
             if faults := case.outcome.faults():
                 bad.append(case)
-                print(f"FAULT {case}\n    {'; '.join(faults)}\n{case.outcome.crash[-1500:]}", flush=True)
+                print(
+                    f"FAULT {case}\n    {'; '.join(faults)}\n{case.outcome.crash[-1500:]}",
+                    flush=True,
+                )
     codes = Counter(case.outcome.code for case in cases)
     print(
         f"{len(cases)} bad inputs over {len({case.verb for case in cases})} commands in "
         f"{time.monotonic() - started:.0f} s: {len(bad)} faults; exit codes "
         + ", ".join(f"{code}: {count}" for code, count in sorted(codes.items()))
     )
-    print("by command: " + ", ".join(f"{v} {n}" for v, n in sorted(Counter(c.verb for c in cases).items())))
+    print(
+        "by command: "
+        + ", ".join(f"{v} {n}" for v, n in sorted(Counter(c.verb for c in cases).items()))
+    )
     return 1 if bad else 0
 
 

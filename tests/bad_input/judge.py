@@ -100,9 +100,7 @@ def run(argv: Sequence[str], folder: Path) -> Outcome:
     written = [name for name, state in after.items() if before.get(name) != state]
     gone = [name for name in before if name not in after]
     memory = _memory() - start
-    return Outcome(
-        code, out.getvalue(), err.getvalue(), crash, memory, (*written, *gone)
-    )
+    return Outcome(code, out.getvalue(), err.getvalue(), crash, memory, (*written, *gone))
 
 
 def fresh(world: Path, folder: Path) -> Path:

@@ -123,7 +123,9 @@ def _spoil_value(content: Any, rng: random.Random) -> tuple[Any, str]:
         pairs = (
             list(value.items())
             if isinstance(value, dict)
-            else list(enumerate(value[:5])) if isinstance(value, list) else []
+            else list(enumerate(value[:5]))
+            if isinstance(value, list)
+            else []
         )
         for key, below in pairs:
             places.append((value, key, f"{path}.{key}"))
@@ -311,7 +313,13 @@ def bomb_png(side: int) -> bytes:
     import zlib
 
     chunk = b"IHDR" + head
-    return small[:8] + struct.pack(">I", 13) + chunk + struct.pack(">I", zlib.crc32(chunk)) + small[33:]
+    return (
+        small[:8]
+        + struct.pack(">I", 13)
+        + chunk
+        + struct.pack(">I", zlib.crc32(chunk))
+        + small[33:]
+    )
 
 
 def picture_kind(file: Path, rng: random.Random) -> str:
@@ -371,7 +379,7 @@ def pickle_value(file: Path, rng: random.Random) -> str:
     elif way == "nan":
         inside[key] = torch.full_like(value.float(), float("nan"))
     elif way == "huge":  # few bytes that say they are many
-        inside[key] = torch.zeros(1).expand([10**rng.choice([4, 6, 9])] * max(1, value.ndim))
+        inside[key] = torch.zeros(1).expand([10 ** rng.choice([4, 6, 9])] * max(1, value.ndim))
     else:
         inside[key] = value.to("meta") if rng.random() < 0.5 else value.to_sparse()
     torch.save(content, file)

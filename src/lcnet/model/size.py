@@ -1,7 +1,7 @@
 """How large a model may get while it is built, so that a wrong number takes no memory."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
 
 import psutil
 from torch import Tensor, nn
@@ -9,6 +9,9 @@ from torch.nn.modules.module import (
     register_module_buffer_registration_hook,
     register_module_parameter_registration_hook,
 )
+
+SMALL = 100_000_000
+"""Bytes that any machine has."""
 
 
 class TooLarge(ValueError):
@@ -42,6 +45,18 @@ def at_most(size: int, tensors: int, what: str) -> Iterator[None]:
     finally:
         for hook in hooks:
             hook.remove()
+
+
+def as_large_as(weights: Mapping[str, Tensor], labels: int) -> AbstractContextManager[None]:
+    """Stop a model that is built inside if it outgrows the weights that it is to be given.
+
+    Twice as much is allowed, since models hold more than weights, such as places in windows.
+    Raises TooLarge then, and at once if the matrix of so many labels alone would.
+    """
+    size = sum(tensor.nbytes for tensor in weights.values())
+    if labels**2 > max(size, SMALL):
+        raise TooLarge(f"{labels:,} labels are more than its weights can be of")
+    return at_most(2 * size + SMALL, 2 * len(weights) + 1_000, "its weights")
 
 
 @contextmanager
