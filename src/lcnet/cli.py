@@ -5,9 +5,14 @@ from argparse import SUPPRESS
 from dataclasses import fields, replace
 from difflib import get_close_matches
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
-from jsonargparse import ActionConfigFile, ArgumentParser, Namespace, set_parsing_settings
+from jsonargparse import (
+    ActionConfigFile,  # type: ignore[attr-defined]
+    ArgumentParser,
+    Namespace,
+    set_parsing_settings,
+)
 
 from lcnet.config import SECTIONS, Config, Data, Model, config_parser
 from lcnet.errors import ConfigError, LCNetError, one_line
@@ -36,12 +41,10 @@ class Parser(ArgumentParser):
 class ConfigFile(ActionConfigFile):
     """`--config`: settings as `Config.load` reads them, with its checks and its messages."""
 
-    def __call__(
-        self, parser: ArgumentParser, cfg: Namespace, values: str, option_string: str | None = None
-    ) -> None:
+    def __call__(self, *arguments: Any, **named: Any) -> None:
         """Take the settings; raises ConfigError if the file has others or none."""
-        Config.load(values)
-        super().__call__(parser, cfg, values, option_string)
+        Config.load(arguments[2])  # parser, namespace, the file
+        super().__call__(*arguments, **named)  # type: ignore[no-untyped-call]
 
 
 # The verbs, each a parser and the call it leads to.

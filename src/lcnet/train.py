@@ -18,7 +18,7 @@ from lightning.pytorch.callbacks import (
 )
 from lightning.pytorch.loggers import TensorBoardLogger
 
-from lcnet.callbacks import DataWait, EpochBar, History, KeepBest, average_weights
+from lcnet.callbacks import DataWait, EpochBar, History, KeepBest, average_weights, read_history
 from lcnet.checkpoint import ModelInfo, is_model, load_model, read_info
 from lcnet.compute import usual_device
 from lcnet.config import Config
@@ -117,6 +117,8 @@ def resume(run: Path) -> Path:
                 f"Start it anew with: lcnet train --out {run}"
             )
     config, info = Config.load(run / "config.yaml"), read_info(run)
+    if (run / "history.csv").is_file():
+        read_history(run)  # which says so if it is damaged, before anything is written
     if _is_finished(checkpoint, config.train.epochs):
         tell(f"{run}: already finished")
         return run
@@ -398,6 +400,13 @@ def _fit_quietly(
         warnings.filterwarnings("ignore", module=r"lightning\..*")
         try:
             trainer.fit(learner, training, validation, ckpt_path=checkpoint, weights_only=True)
+        except (AttributeError, IndexError, KeyError, RuntimeError, TypeError, ValueError) as error:
+            if checkpoint is None or learner.has_begun:
+                raise
+            raise CheckpointError(
+                f"{checkpoint}: does not fit its run ({type(error).__name__}: {reason_of(error)}). "
+                "Start the run anew."
+            ) from error
         except SystemExit:
             if trainer.interrupted:  # the engine turns Ctrl-C into an exit of its own
                 raise KeyboardInterrupt from None

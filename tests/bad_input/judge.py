@@ -110,14 +110,15 @@ def fresh(world: Path, folder: Path) -> Path:
     return folder
 
 
-def _files(folder: Path) -> dict[str, tuple[int, int]]:
-    found = {}
+def _files(folder: Path) -> dict[str, object]:
+    found: dict[str, object] = {}
     for place in folder.rglob("*"):
         name = place.relative_to(folder)
         if not set(name.parts) & set(KEPT) and not place.name.endswith(".lock"):
-            state = place.lstat()
-            if not place.is_dir():
-                found[name.as_posix()] = (state.st_size, state.st_mtime_ns)
+            if place.is_file():
+                found[name.as_posix()] = place.read_bytes()
+            elif not place.is_dir():
+                found[name.as_posix()] = place.lstat().st_size
     return found
 
 

@@ -333,7 +333,7 @@ def picture_kind(file: Path, rng: random.Random) -> str:
         ("16-bit", lambda: _encoded(Image.fromarray((grey * 100).astype(np.uint16)), "PNG")),
         ("32-bit", lambda: _encoded(Image.fromarray(grey.astype(np.int32)), "TIFF")),
         ("float", lambda: _encoded(Image.fromarray(grey.astype(np.float32)), "TIFF")),
-        ("float NaN", lambda: _encoded(Image.fromarray(np.full((9, 9), np.nan, np.float32)), "TIFF")),
+        ("NaN", lambda: _encoded(Image.fromarray(np.full((9, 9), np.nan, np.float32)), "TIFF")),
         ("CMYK", lambda: _encoded(Image.new("CMYK", (24, 24)), "JPEG")),
         ("palette", lambda: _encoded(Image.new("P", (24, 24)), "PNG")),
         ("alpha", lambda: _encoded(Image.new("RGBA", (24, 24)), "PNG")),

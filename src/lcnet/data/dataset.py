@@ -111,8 +111,8 @@ def read_image(
     """
     where = f" (listed in {source})" if source else ""
     try:
-        source = path if data is None else io.BytesIO(data)
-        with Image.open(source, formats=PICTURE_FORMATS) as image:
+        opened = path if data is None else io.BytesIO(data)
+        with Image.open(opened, formats=PICTURE_FORMATS) as image:
             if size:
                 image.draft("RGB", (size, size))  # both sides alike, so turning changes nothing
             return upright_rgb(image)

@@ -69,7 +69,10 @@ def is_released(weights: Mapping[str, Tensor]) -> bool:
 
 
 def released_sizes(weights: Mapping[str, Tensor]) -> ReleasedSizes:
-    """The sizes of a released checkpoint. Raises KeyError if a part is missing, ValueError if two disagree."""
+    """The sizes of a released checkpoint.
+
+    Raises KeyError if a part is missing, ValueError if two disagree.
+    """
     labels, width = weights["query_embed.weight"].shape
     attention = tuple(weights["graphEncoder.transformerblock.attn1.query.weight"].shape)
     if attention != (labels, labels):
