@@ -1,6 +1,6 @@
 """Files that would run code if somebody let them."""
 
-import builtins
+import os
 import io
 import json
 import pickle
@@ -22,7 +22,7 @@ class Malicious:
     """What a pickle makes of it is a call."""
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return builtins.open, (MARK, "w")
+        return os.mkdir, (MARK,)
 
 
 def has_run(folder: Path) -> bool:
@@ -62,11 +62,11 @@ def archive_of_arrays() -> bytes:
 
 
 def yaml_tag() -> bytes:
-    return f"model: !!python/object/apply:builtins.open [{MARK}, w]\n".encode()
+    return f"model: !!python/object/apply:os.mkdir [{MARK}]\n".encode()
 
 
 def json_tag() -> bytes:
-    return json.dumps({"py/reduce": [{"py/type": "builtins.open"}, [MARK, "w"]]}).encode()
+    return json.dumps({"py/reduce": [{"py/type": "os.mkdir"}, [MARK]]}).encode()
 
 
 def tar() -> bytes:

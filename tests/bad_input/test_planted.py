@@ -28,10 +28,10 @@ def test_the_planted_code_would_run(tmp_path: Path) -> None:
     with contextlib.chdir(tmp_path):
         pickle.loads(planted.pickled())
         assert planted.has_run(tmp_path)
-        (tmp_path / planted.MARK).unlink()
+        (tmp_path / planted.MARK).rmdir()
         for number, make in enumerate((planted.saved, planted.saved_as_before)):
             file = tmp_path / f"{number}.pth"
             file.write_bytes(make())
             torch.load(file, weights_only=False)
             assert planted.has_run(tmp_path)
-            (tmp_path / planted.MARK).unlink()
+            (tmp_path / planted.MARK).rmdir()
