@@ -1,5 +1,6 @@
 """The command line: one verb is one function call, and no torch before a verb runs."""
 
+import io
 import sys
 from argparse import SUPPRESS
 from dataclasses import fields, replace
@@ -657,6 +658,8 @@ def build_parser(verb: str | None = None) -> ArgumentParser:
 
 def main(argv: list[str] | None = None) -> None:
     """Run the command line and exit: 0 done, 1 wrong data, 2 wrong command, 130 stopped."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # file names may be of any bytes
     try:
         given = sys.argv[1:] if argv is None else argv
         parser = build_parser(next((word for word in given if word in VERBS), ""))

@@ -1,6 +1,6 @@
-"""Bad input of every kind, and what lcnet says of it: the tests run it, docs/reliability.md shows it.
+"""Bad input of every kind, and what lcnet says of it: the tests run it, the docs show it.
 
-`python -m tests.bad_input.cases` prints the table of the docs.
+`python -m tests.bad_input.cases` prints the tables of docs/reliability.md.
 """
 
 import io

@@ -105,7 +105,8 @@ COMMANDS = (
     ),
 )
 FLAGS = (
-    "check", "split table/train.csv", "train --config config.yaml --out out", "evaluate run",
+    f"check {TABLE}", "split table/train.csv",
+    "train --config config.yaml --out out", "evaluate run",
     "report run", "calibrate run", "predict run pictures --out out/rows.jsonl",
     "serve nowhere", "export run --format torch", "graph run",
     "compare --config config.yaml --out out", "import released.pth --out out/model",

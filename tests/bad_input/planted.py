@@ -1,8 +1,8 @@
 """Files that would run code if somebody let them."""
 
-import os
 import io
 import json
+import os
 import pickle
 import tarfile
 from collections.abc import Callable

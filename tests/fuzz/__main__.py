@@ -34,7 +34,19 @@ def changed(content: bytes, rng: random.Random) -> bytes:
                 made[place:place] = made[place : place + length] * rng.choice([1, 2, 100])
             case 3:
                 made[place:place] = rng.choice(
-                    [b"\0", b"\xff", b"-1", b"1e999", b"9" * 50, b'"', b"[", b"{", b"\n", b"<", b"&"]
+                    [
+                        b"\0",
+                        b"\xff",
+                        b"-1",
+                        b"1e999",
+                        b"9" * 50,
+                        b'"',
+                        b"[",
+                        b"{",
+                        b"\n",
+                        b"<",
+                        b"&",
+                    ]
                 )
             case _:
                 start = rng.randrange(len(made) + 1)

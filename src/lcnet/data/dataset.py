@@ -1,6 +1,7 @@
 """A picture with its labels, and the data set that a loader reads."""
 
 import io
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -112,7 +113,7 @@ def read_image(
     where = f" (listed in {source})" if source else ""
     try:
         opened = path if data is None else io.BytesIO(data)
-        with Image.open(opened, formats=PICTURE_FORMATS) as image:
+        with _open(opened) as image:
             if size:
                 image.draft("RGB", (size, size))  # both sides alike, so turning changes nothing
             return upright_rgb(image)
@@ -127,9 +128,19 @@ def read_image(
         ) from None
 
 
+def _open(opened: Path | io.BytesIO) -> Image.Image:
+    """The picture, not yet decoded, without Pillow's warning that it is large.
+
+    From twice that size on, 179 million pixels, it is refused.
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+        return Image.open(opened, formats=PICTURE_FORMATS)
+
+
 def upright_size(path: Path) -> tuple[int, int]:
     """Width and height of a picture that `read_image` can read, from its header."""
-    with Image.open(path, formats=PICTURE_FORMATS) as image:
+    with _open(path) as image:
         turned = image.getexif().get(ExifTags.Base.Orientation, 1) >= 5
         return (image.height, image.width) if turned else (image.width, image.height)
 
