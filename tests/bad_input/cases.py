@@ -5,6 +5,7 @@
 
 import io
 import json
+import re
 import shutil
 import struct
 from collections.abc import Callable
@@ -38,8 +39,8 @@ class Case:
     @property
     def row(self) -> str:
         """Its row in the docs."""
-        words = self.command.split(" --out")[0].replace("|", "\\|")
-        says = self.says.replace("|", "\\|").replace("<", "&lt;")
+        words = re.sub(r" --(out|json) \S+", "", self.command).replace("x" * 99_990, "...")
+        says = self.says.replace("<", "&lt;") or "nothing: it is read"
         return f"| {self.what} | `lcnet {words}` | {says} | {self.code} |"
 
 
@@ -142,6 +143,7 @@ OF_VOC = "--data.format voc --data.root voc --data.train train --data.val val"
 OF_FOLDER = "--data.format folder --data.root folder --data.train train --data.val val"
 TRAIN = "train --config config.yaml --out out"
 PREDICT = "predict run picture.png --out out/rows.jsonl"
+PICTURES = "predict run pictures --out out/rows.jsonl"
 EVALUATE = "evaluate run --out out/metrics.json"
 BOMB = "\n".join(
     ["a0: &a0 [x, x, x, x, x, x, x, x, x, x]"]
@@ -234,7 +236,7 @@ CASES = (
          "model.safetensors: the weights cannot be used"),
     Case("model", "a width of 10^12", EVALUATE, described(model__width=10**12),
          "not a model description (model.width: expected 6 to 16,384, got 1000000000000"),
-    Case("model", "20,000 labels, with weights for 3", EVALUATE, _many_labels,
+    Case("model", "20,000 labels, with weights for 3", PICTURES, _many_labels,
          "the weights cannot be used (20,000 labels are more than its weights can be of)"),
     Case("model", "a field that is missing", EVALUATE,
          edit("run/model/model.json", '"thresholds"', '"cuts"'),
@@ -304,7 +306,7 @@ CASES = (
     Case("picture", "a list that is no text", "predict run list.txt --out out/rows.jsonl",
          write("list.txt", b"\xff\xfe\x00"), "expected a text file in UTF-8"),
     Case("command", "no such verb", "trian", _nothing, "invalid choice: 'trian'", 2),
-    Case("command", "no such flag", f"{TRAIN} --train.epoch 3", _nothing,
+    Case("command", "no such flag", f"{TRAIN} --train.epohcs 3", _nothing,
          "Did you mean --train.epochs?", 2),
     Case("command", "a value of another type", "predict run pictures --batch_size many", _nothing,
          "--batch_size", 2),
@@ -333,8 +335,7 @@ def table() -> str:
         lines += ["|---|---|---|---|"]
         for case in CASES:
             if case.kind == kind:
-                row = case.row if len(case.row) < 300 else case.row.replace("x" * 99_990, "...")
-                lines.append(row if case.says else row.replace("|  | 0 |", "nothing: read | 0 |"))
+                lines.append(case.row)
         lines.append("")
     return "\n".join(lines)
 

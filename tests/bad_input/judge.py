@@ -69,8 +69,12 @@ class Outcome:
         # lcnet predict has a row for a picture that it cannot read; lcnet check has findings.
         if self.code and not self.messages and not (self.written or "unsafe" in self.out):
             found.append(f"exit code {self.code} without a message")
-        if self.code and self.messages and self.written:
-            found.append(f"wrote {', '.join(self.written[:3])} although it failed")
+        # Rows that lcnet predict --format has finished are meant to stay, and a run that goes on
+        # keeps its history.
+        stays = re.compile(r"/(manifest\.json|part-\S+|history\.csv)$")
+        broken = [name for name in self.written if not stays.search(name)]
+        if self.code and self.messages and broken:
+            found.append(f"wrote {', '.join(broken[:3])} although it failed")
         if any(name.endswith(".part") for name in self.written):
             found.append("left an unfinished file")
         if self.memory > MOST_MEMORY:
