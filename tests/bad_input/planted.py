@@ -31,7 +31,7 @@ def has_run(folder: Path) -> bool:
 
 
 def pickled() -> bytes:
-    return pickle.dumps({"state_dict": {"weight": Malicious()}, "epoch": Malicious()})
+    return pickle.dumps({"state_dict": {"weight": Malicious()}, "epoch": 3})
 
 
 def saved() -> bytes:

@@ -11,7 +11,17 @@ from tests.bad_input import planted
 from tests.bad_input.judge import run
 
 
-@pytest.mark.parametrize(("file", "name", "make"), planted.planted())
+def _quick(name: str) -> bool:
+    return name in ("a torch file", *(make.__name__ for make in planted.OWN.values()))
+
+
+@pytest.mark.parametrize(
+    ("file", "name", "make"),
+    [
+        pytest.param(*one, marks=() if _quick(one[1]) else pytest.mark.slow)
+        for one in planted.planted()
+    ],
+)
 def test_code_in_a_file_is_not_run(place: Path, file: str, name: str, make) -> None:
     config = (place / "config.yaml").read_text()
     # --init goes without settings of a model.
