@@ -8,8 +8,8 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, NoReturn
 
-from jsonargparse import (
-    ActionConfigFile,  # type: ignore[attr-defined]
+from jsonargparse import (  # type: ignore[attr-defined]
+    ActionConfigFile,
     ArgumentParser,
     Namespace,
     set_parsing_settings,
