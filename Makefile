@@ -1,9 +1,9 @@
-# setup, demo, check, fix, test, bench: each makes what it needs.
+# setup, demo, check, fix, test, stress, fuzz, audit, bench: each makes what it needs.
 PYTHON ?= python3
 RUN ?= runs/demo
 BIN := .venv/bin
 
-.PHONY: setup demo check fix test test-all bench bench-digits clean
+.PHONY: setup demo check fix test test-all stress fuzz audit bench bench-digits clean
 
 setup: .venv/.ready
 
@@ -38,6 +38,24 @@ test: setup
 
 test-all: setup
 	$(PYTEST)
+
+# Bad input for at most SECONDS: 500 generated cases over all commands, and every planted file.
+stress: SECONDS ?= 1800
+stress: setup
+	OMP_NUM_THREADS=1 $(BIN)/python -m tests.bad_input.generate --cases 500 --seconds $(SECONDS)
+	$(PYTEST) tests/bad_input
+
+# SECONDS for each reader; one target alone: make fuzz TARGETS=table.
+TARGETS ?= table coco voc vectors model_json published config picture sources
+fuzz: SECONDS ?= 600
+fuzz: setup
+	$(BIN)/python -m pip install --quiet --group fuzz || echo "no atheris here: seeded changes"
+	for target in $(TARGETS); do $(BIN)/python -m tests.fuzz $$target --seconds $(SECONDS) || exit 1; done
+
+# Known faults of the packages that are installed; asks a server, so it is no part of make check.
+audit: setup
+	$(BIN)/python -m pip install --quiet --group audit
+	$(BIN)/pip-audit --skip-editable
 
 # Speed and memory: about half an hour on 2 quiet cores. docs/benchmarks.md has the tables.
 bench: setup

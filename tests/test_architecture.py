@@ -66,7 +66,7 @@ LAYERS = (
         "model.image_tokens",
         "model.explanation",
     },
-    {"model.attention", "model.cvt", "model.folding"},
+    {"model.attention", "model.cvt", "model.folding", "model.size"},
     {"data.rope"},
     {"data.coco", "data.voc", "data.table", "data.folder", "data.digits"},
     {
@@ -81,9 +81,10 @@ LAYERS = (
     {"metrics.checks", "calibration"},
     {"prediction_formats"},
     {"picture_sources"},
-    {"data.dataset"},
+    {"data.dataset", "data.arrays"},
     {"config", "progress", "protocols", "hub"},
-    {"errors", "files", "compute", "prediction"},
+    {"plain_yaml"},
+    {"errors", "files", "compute", "prediction", "schema"},
 )
 
 

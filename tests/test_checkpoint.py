@@ -125,9 +125,9 @@ def newer_format(folder):
     [
         (truncate, "model.safetensors: the weights cannot be used"),
         (pickled, "model.safetensors: the weights cannot be used"),
-        (other_labels, "model.safetensors: the weights cannot be used"),
+        (other_labels, "not a model description .statistics: expected counts of every label"),
         (missing_weight, "mapping.bias"),
-        (fewer_thresholds, "not one threshold per label"),
+        (fewer_thresholds, "thresholds: expected 3 numbers, got 2"),
         (newer_format, "expected format 1, got 99"),
         (lambda folder: (folder / "model.json").write_text("{"), "not a model description"),
         (lambda folder: (folder / "model.json").write_text("[]"), "not a model description"),

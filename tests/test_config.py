@@ -42,7 +42,7 @@ def test_features_can_be_kept_with_or_without_mirror_images():
         ({"model": 3}, "model: expected settings, got 3"),
         ({"model": {"width": "x"}}, "model.width"),
         ({"model": {"width": 30}}, "a multiple of model.heads (4), got 30"),
-        ({"model": {"crop_level": -1}}, "model.crop_level: expected 0 or more, got -1"),
+        ({"model": {"crop_level": -1}}, "model.crop_level: expected 0 to 32, got -1"),
         ({"model": {"graph": "some"}}, "model.graph"),
         ({"train": {"precision": "64"}}, "train.precision"),
         ({"train": {"lr": 0}}, "train.lr: expected above 0, got 0"),

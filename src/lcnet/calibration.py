@@ -11,6 +11,8 @@ from scipy.optimize import minimize
 from scipy.special import expit
 from torch import Tensor
 
+from lcnet.schema import check_fields, check_numbers
+
 Method = Literal["platt", "temperature", "none"]
 """How logits become probabilities: a slope and a bias per label, one slope for all, or neither."""
 STEEPEST = 5.0
@@ -35,11 +37,14 @@ class Calibration:
 
     @classmethod
     def from_dict(cls, stored: Mapping[str, Any]) -> "Calibration":
-        """What `to_dict` stored. Raises ValueError for slopes that are not above 0."""
-        made = cls(tuple(stored["slope"]), tuple(stored["bias"]), stored["source"])
-        if len(made.slope) != len(made.bias) or not all(slope > 0 for slope in made.slope):
+        """What `to_dict` stored. Raises ValueError for anything else."""
+        given = check_fields(cls, stored, "calibration")
+        count = len(given["slope"])
+        slope = check_numbers(given["slope"], "calibration.slope", count=count, least=0)
+        bias = check_numbers(given["bias"], "calibration.bias", count=count)
+        if not all(slope):
             raise ValueError("calibration: expected a positive slope and a bias per label")
-        return made
+        return cls(slope, bias, given.get("source", ""))
 
 
 def probabilities(logits: Tensor, calibration: Calibration | None = None) -> Tensor:

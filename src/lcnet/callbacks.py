@@ -12,6 +12,7 @@ from torch import Tensor
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from lcnet.checkpoint import ModelInfo, save_model
+from lcnet.errors import CheckpointError, reason_of
 from lcnet.learner import Learner
 from lcnet.metrics import verify
 
@@ -186,7 +187,19 @@ class History(Callback):
 
 
 def read_history(run: Path) -> list[dict[str, float]]:
-    """The rows that `History` wrote for a run, an epoch each; nan where one lacks a value."""
-    with (run / "history.csv").open(newline="", encoding="utf-8") as file:
-        rows = csv.DictReader(file)
-        return [{name: float(value or "nan") for name, value in row.items()} for row in rows]
+    """The rows that `History` wrote for a run, an epoch each; nan where one lacks a value.
+
+    Raises CheckpointError if the file is another or damaged.
+    """
+    path = run / "history.csv"
+    try:
+        with path.open(newline="", encoding="utf-8") as file:
+            rows = csv.DictReader(file)
+            read = [{name: float(value or "nan") for name, value in row.items()} for row in rows]
+        if missing := {"epoch", "train_loss", "val_mAP", "best_mAP"} - set(rows.fieldnames or ()):
+            raise ValueError(f"no column {min(missing)}")
+    except (OSError, ValueError, TypeError, csv.Error) as error:
+        raise CheckpointError(
+            f"{path}: not the history of a run ({reason_of(error)}). Put it back, or delete it."
+        ) from None
+    return read

@@ -27,9 +27,23 @@ from lcnet.model.backbone import BackboneSpec
 from lcnet.model.build import build_model
 from lcnet.model.classifier import Classifier
 from lcnet.model.fast import FastClassifier
+from lcnet.model.size import as_large_as
+from lcnet.schema import check_fields, check_mapping, check_names, check_numbers, check_options
 
 FORMAT = 1
 """Version of the folder's layout."""
+MISFITS = (
+    OSError,
+    RuntimeError,
+    ValueError,
+    TypeError,
+    KeyError,
+    IndexError,
+    AssertionError,
+    LCNetError,
+    safetensors.SafetensorError,
+)
+"""What building a model may raise whose weights or description are wrong."""
 
 
 @dataclass(frozen=True)
@@ -81,23 +95,29 @@ class ModelInfo:
 
     @classmethod
     def from_dict(cls, fields: Mapping[str, Any]) -> "ModelInfo":
-        """The info that `to_dict` wrote."""
-        statistics = fields.get("statistics")
-        stored = fields.get("calibration")
-        calibration = Calibration.from_dict(stored) if stored else None
-        if len(fields["thresholds"]) != len(fields["labels"]):
-            raise ValueError("not one threshold per label")
-        if calibration and len(calibration.slope) != len(fields["labels"]):
-            raise ValueError("not one slope per label")
-        return cls(
-            labels=tuple(fields["labels"]),
-            model=config.Model(**fields["model"]),
+        """The info that `to_dict` wrote.
+
+        Every value is held to its type and range before anything is built from it; raises
+        ValueError, KeyError or an LCNetError.
+        """
+        labels = check_names(fields["labels"], "labels")
+        count = len(labels)
+        statistics, calibration = fields.get("statistics"), fields.get("calibration")
+        head_options = check_mapping(fields["head_options"], "head_options")
+        made = cls(
+            labels=labels,
+            model=config.Model(**check_fields(config.Model, fields["model"], "model")),
             backbone=BackboneSpec.from_dict(fields["backbone"]),
-            thresholds=tuple(fields["thresholds"]),
-            calibration=calibration,
-            head_options=fields["head_options"],
+            thresholds=check_numbers(fields["thresholds"], "thresholds", count=count),
+            calibration=Calibration.from_dict(calibration) if calibration else None,
+            head_options=check_options(head_options, "head_options", most=65_536, length=256),
             statistics=Statistics.from_dict(statistics) if statistics else None,
         )
+        if made.calibration and len(made.calibration.slope) != count:
+            raise ValueError("calibration: expected a slope per label")
+        if made.statistics and len(made.statistics.positives) != count:
+            raise ValueError("statistics: expected counts of every label")
+        return made
 
 
 def save_model(folder: Path, model: Classifier, info: ModelInfo) -> None:
@@ -114,6 +134,19 @@ def save_model(folder: Path, model: Classifier, info: ModelInfo) -> None:
 def write_info(path: Path, info: ModelInfo) -> None:
     """Change what is said of the model in a model or run folder, and leave its weights alone."""
     write_text(find_model(path) / "model.json", info.to_json())
+
+
+UNUSABLE = (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError, LCNetError)
+"""What reading a description that is none may raise."""
+
+
+def why_unusable(error: Exception) -> str:
+    """What is wrong with a description, in words."""
+    if isinstance(error, KeyError):
+        return f"no {error}"
+    if isinstance(error, RecursionError):
+        return "values too deep inside each other"
+    return str(error) or type(error).__name__
 
 
 def is_model(path: Path) -> bool:
@@ -146,20 +179,17 @@ def read_info(path: Path) -> ModelInfo:
     """
     file = find_model(path) / "model.json"
     try:
-        fields = json.loads(file.read_text(encoding="utf-8"))
-        if fields["format"] != FORMAT:
-            raise CheckpointError(
-                f"{file}: expected format {FORMAT}, got {fields['format']!r}. Install the lcnet "
-                "that wrote it."
-            )
-        return ModelInfo.from_dict(fields)
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, LCNetError) as error:
-        if isinstance(error, CheckpointError):
-            raise
+        fields = check_mapping(json.loads(file.read_text(encoding="utf-8")), "all of it")
+        found = fields["format"]
+        if found == FORMAT:
+            return ModelInfo.from_dict(fields)
+    except UNUSABLE as error:
         raise CheckpointError(
-            f"{file}: not a model description ({type(error).__name__}: {error}). "
-            "Save the model anew."
+            f"{file}: not a model description ({why_unusable(error)}). Save the model anew."
         ) from None
+    raise CheckpointError(
+        f"{file}: expected format {FORMAT}, got {found!r}. Install the lcnet that wrote it."
+    )
 
 
 @overload
@@ -181,15 +211,9 @@ def load_model(path: Path | str, *, optimize: bool = False) -> Classifier | Fast
     file = folder / "model.safetensors"
     try:
         weights = load_file(file)
-        model = build_model(
-            replace(info.model, pretrained=False),
-            len(info.labels),
-            spec=info.backbone,
-            vectors=_vectors(weights, info),
-            head_options=info.head_options,
-        )
+        model = _build(info, weights)
         model.load_state_dict(weights)
-    except (OSError, RuntimeError, ValueError, safetensors.SafetensorError) as error:
+    except MISFITS as error:
         reason = " ".join(str(error).split())[:200]
         raise CheckpointError(
             f"{file}: the weights cannot be used ({reason}). Copy the whole folder again, or save "
@@ -197,6 +221,18 @@ def load_model(path: Path | str, *, optimize: bool = False) -> Classifier | Fast
         ) from None
     model = model.eval().requires_grad_(False).to(memory_format=torch.channels_last)
     return FastClassifier(model) if optimize else model
+
+
+def _build(info: ModelInfo, weights: Mapping[str, Tensor]) -> Classifier:
+    """The model that is described, with random weights, if it is about as large as the file's."""
+    with as_large_as(weights, len(info.labels)):
+        return build_model(
+            replace(info.model, pretrained=False),
+            len(info.labels),
+            spec=info.backbone,
+            vectors=_vectors(weights, info),
+            head_options=info.head_options,
+        )
 
 
 def _vectors(weights: Mapping[str, Tensor], info: ModelInfo) -> Tensor | None:

@@ -1,16 +1,22 @@
 """The command line: one verb is one function call, and no torch before a verb runs."""
 
+import io
 import sys
 from argparse import SUPPRESS
 from dataclasses import fields, replace
 from difflib import get_close_matches
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
-from jsonargparse import ArgumentParser, Namespace, set_parsing_settings
+from jsonargparse import (  # type: ignore[attr-defined]
+    ActionConfigFile,
+    ArgumentParser,
+    Namespace,
+    set_parsing_settings,
+)
 
 from lcnet.config import SECTIONS, Config, Data, Model, config_parser
-from lcnet.errors import ConfigError, LCNetError
+from lcnet.errors import ConfigError, LCNetError, one_line
 from lcnet.protocols import PROTOCOLS
 
 
@@ -33,6 +39,15 @@ class Parser(ArgumentParser):
         return own + [flag for verb in verbs for flag in verb.flags()]
 
 
+class ConfigFile(ActionConfigFile):
+    """`--config`: settings as `Config.load` reads them, with its checks and its messages."""
+
+    def __call__(self, *arguments: Any, **named: Any) -> None:
+        """Take the settings; raises ConfigError if the file has others or none."""
+        Config.load(arguments[2])  # parser, namespace, the file
+        super().__call__(*arguments, **named)  # type: ignore[no-untyped-call]
+
+
 # The verbs, each a parser and the call it leads to.
 
 
@@ -40,7 +55,7 @@ def train_parser() -> ArgumentParser:
     """The flags of `lcnet train`."""
     parser = config_parser(Parser)
     parser.add_argument(
-        "--config", action="config", help="YAML file with settings; flags override it."
+        "--config", action=ConfigFile, help="YAML file with settings; flags override it."
     )
     parser.add_argument("--out", type=Path | None, help="Run folder to make.")
     parser.add_argument("--overwrite", action="store_true", help="Replace --out if it is there.")
@@ -594,7 +609,7 @@ def compare_parser() -> ArgumentParser:
     """The flags of `lcnet compare`."""
     parser = config_parser(Parser)
     parser.add_argument(
-        "--config", action="config", help="YAML file with settings; flags override it."
+        "--config", action=ConfigFile, help="YAML file with settings; flags override it."
     )
     parser.add_argument("--out", type=Path, required=True, help="Folder for runs and results.")
     parser.add_argument(
@@ -749,6 +764,8 @@ def build_parser(verb: str | None = None) -> ArgumentParser:
 
 def main(argv: list[str] | None = None) -> None:
     """Run the command line and exit: 0 done, 1 wrong data, 2 wrong command, 130 stopped."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # file names may be of any bytes
     try:
         given = sys.argv[1:] if argv is None else argv
         parser = build_parser(next((word for word in given if word in VERBS), ""))
@@ -758,7 +775,10 @@ def main(argv: list[str] | None = None) -> None:
         print(f"lcnet: {error}", file=sys.stderr)
         code = error.exit_code
     except OSError as error:
-        print(f"lcnet: {error}", file=sys.stderr)
+        print(f"lcnet: {one_line(str(error))}", file=sys.stderr)
+        code = 1
+    except MemoryError:
+        print("lcnet: no memory left. Give smaller pictures, files or settings.", file=sys.stderr)
         code = 1
     except KeyboardInterrupt:
         print("lcnet: stopped", file=sys.stderr)

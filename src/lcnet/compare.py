@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 import torch
-import yaml
 
 from lcnet.bootstrap import Interval, mean_ap, paired_difference
 from lcnet.calibration import to_probabilities
@@ -19,10 +18,11 @@ from lcnet.checkpoint import load_model, read_info
 from lcnet.compute import usual_device
 from lcnet.config import SECTIONS, Config, parse_config
 from lcnet.data.readers import load_split
-from lcnet.errors import ConfigError, reason_of
+from lcnet.errors import ConfigError
 from lcnet.evaluate import score_split
 from lcnet.files import write_text, written_whole
 from lcnet.metrics import predict_at, rates
+from lcnet.plain_yaml import read_yaml
 from lcnet.progress import tell
 from lcnet.runs import Run, Trainer
 
@@ -97,11 +97,9 @@ def read_variants(file: Path) -> dict[str, Settings]:
     Raises ConfigError if it cannot be read or is not of that form.
     """
     try:
-        content = yaml.safe_load(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError, yaml.YAMLError) as error:
-        raise ConfigError(
-            f"--variants {file}: not a YAML file ({reason_of(error)}). Correct the path or file."
-        ) from None
+        content = read_yaml(file)
+    except ConfigError as error:
+        raise ConfigError(f"--variants {error}") from None
     if not isinstance(content, Mapping) or not all(
         isinstance(one, Mapping) and all("." in str(flag) for flag in one)
         for one in content.values()

@@ -3,6 +3,7 @@
 A field is a command line flag (`--model.crop_level 2`) and a YAML key (`model: {crop_level: 2}`).
 """
 
+import math
 from argparse import ArgumentError
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
@@ -16,6 +17,7 @@ from jsonargparse import ArgumentParser, set_parsing_settings
 
 from lcnet.errors import ConfigError
 from lcnet.files import write_text
+from lcnet.plain_yaml import read_yaml
 
 
 def _require(condition: bool, name: str, expected: str, got: object) -> None:
@@ -26,10 +28,20 @@ def _require(condition: bool, name: str, expected: str, got: object) -> None:
 
 
 def _require_all(section: Any, name: str) -> None:
-    """Raises ConfigError for a key without a value, which YAML reads as null."""
+    """Raises ConfigError for a key without a value, which YAML reads as null, and for inf."""
     for setting in dataclass_fields(section):
         value = getattr(section, setting.name)
         _require(value is not None, f"{name}.{setting.name}", "a value", value)
+        if isinstance(value, float):
+            _require(math.isfinite(value), f"{name}.{setting.name}", "a finite number", value)
+
+
+MOST_WIDTH = 16_384
+"""Larger widths are slips of the keyboard: the largest published backbones have 4,096."""
+MOST_PIXELS = 16_384
+"""Side of a picture that a model sees, at most."""
+MOST_WORKERS = 1_024
+"""Processes that read pictures, at most."""
 
 
 @dataclass(frozen=True)
@@ -93,19 +105,30 @@ class Model:
 
     def __post_init__(self) -> None:
         _require_all(self, "model")
-        _require(self.crop_level >= 0, "model.crop_level", "0 or more", self.crop_level)
-        _require(self.view_size >= 8, "model.view_size", "at least 8 pixels", self.view_size)
-        _require(self.view_chunk >= 0, "model.view_chunk", "0 or more", self.view_chunk)
-        _require(self.depth >= 1, "model.depth", "at least 1", self.depth)
-        _require(self.heads >= 1, "model.heads", "at least 1", self.heads)
+        for name, least, most in (
+            ("crop_level", 0, 32),
+            ("view_size", 8, 8_192),
+            ("view_chunk", 0, 2**31),
+            ("depth", 1, 256),
+            ("heads", 1, MOST_WIDTH),
+            ("width", 6, MOST_WIDTH),
+            ("mlp_width", 1, MOST_WIDTH),
+            ("graph_width", 1, MOST_WIDTH),
+        ):
+            value = getattr(self, name)
+            _require(least <= value <= most, f"model.{name}", f"{least:,} to {most:,}", value)
         _require(
-            self.width >= 6 and self.width % self.heads == 0,
+            self.image_size <= MOST_PIXELS,
+            "model.view_size",
+            f"at most {MOST_PIXELS:,} pixels times crop_level",
+            self.view_size,
+        )
+        _require(
+            self.width % self.heads == 0,
             "model.width",
-            f"6 or more, a multiple of model.heads ({self.heads})",
+            f"a multiple of model.heads ({self.heads})",
             self.width,
         )
-        _require(self.mlp_width >= 1, "model.mlp_width", "at least 1", self.mlp_width)
-        _require(self.graph_width >= 1, "model.graph_width", "at least 1", self.graph_width)
         _require(0 <= self.graph_low < 1, "model.graph_low", "from 0 to below 1", self.graph_low)
         _require(
             0 <= self.decoder_gradient <= 1,
@@ -150,7 +173,12 @@ class Data:
     def __post_init__(self) -> None:
         _require_all(self, "data")
         _require(bool(self.separator), "data.separator", "at least one character", self.separator)
-        _require(self.workers >= -1, "data.workers", "-1 (automatic), 0 or more", self.workers)
+        _require(
+            -1 <= self.workers <= MOST_WORKERS,
+            "data.workers",
+            f"-1 (automatic) or 0 to {MOST_WORKERS:,}",
+            self.workers,
+        )
 
 
 @dataclass(frozen=True)
@@ -307,14 +335,7 @@ class Config:
 
         Raises ConfigError if the file is missing, no YAML, or has an unknown key or a bad value.
         """
-        try:
-            fields = yaml.safe_load(Path(file).read_text(encoding="utf-8"))
-        except FileNotFoundError:
-            raise ConfigError(f"{file}: no such config file. Correct the path.") from None
-        except (OSError, ValueError, yaml.YAMLError) as error:
-            reason = " ".join(str(error).split())
-            raise ConfigError(f"{file}: not a YAML file ({reason}). Correct the file.") from None
-        return parse_config(fields or {}, str(file))
+        return parse_config(read_yaml(Path(file)) or {}, str(file))
 
     def save(self, file: Path) -> None:
         """Write all settings as YAML, so that `load` gives them back."""

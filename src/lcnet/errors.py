@@ -14,6 +14,24 @@ def reason_of(error: Exception) -> str:
     return (str(error).splitlines() or [type(error).__name__])[0]
 
 
+LONGEST = 1_000
+"""Characters of a message, at most."""
+
+
+def one_line(text: str) -> str:
+    """The text in one line of at most `LONGEST` characters, its start and its end.
+
+    Names of files and labels stand in messages as they came, and may hold line ends, escape codes
+    or a megabyte.
+    """
+    shown = "".join(
+        sign if sign.isprintable() else sign.encode("unicode_escape").decode() for sign in text
+    )
+    if len(shown) <= LONGEST:
+        return shown
+    return f"{shown[: LONGEST * 2 // 3]} ... {shown[-LONGEST // 4 :]}"
+
+
 class LCNetError(Exception):
     """Base of all errors a user can cause; `exit_code` is what the command line returns."""
 
@@ -21,8 +39,10 @@ class LCNetError(Exception):
 
     def __init__(self, message: str) -> None:
         # A loader process sends its error as a traceback; its last line is the message.
-        last = message.strip().splitlines()[-1]
-        super().__init__(last.removeprefix(f"{__name__}.{type(self).__name__}: "))
+        if message.startswith("Caught ") and "Original Traceback" in message:
+            last = message.strip().splitlines()[-1]
+            message = last.removeprefix(f"{__name__}.{type(self).__name__}: ")
+        super().__init__(one_line(message.strip()))
 
 
 class ConfigError(LCNetError):

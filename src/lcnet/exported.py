@@ -4,8 +4,9 @@ import json
 from importlib.metadata import version
 from pathlib import Path
 
-from lcnet.checkpoint import FORMAT, ModelInfo
-from lcnet.errors import CheckpointError, LCNetError
+from lcnet.checkpoint import FORMAT, UNUSABLE, ModelInfo, why_unusable
+from lcnet.errors import CheckpointError
+from lcnet.schema import check_mapping
 
 KEY = "lcnet"
 """In ONNX a metadata property, in torch.export an extra file, in OpenVINO a runtime information."""
@@ -29,13 +30,13 @@ def understand(text: str | None, file: Path) -> ModelInfo:
             "and preprocessing. Export it with: lcnet export RUN"
         )
     try:
-        fields = json.loads(text)
+        fields = check_mapping(json.loads(text), "all of it")
         if fields["format"] == FORMAT:
             return ModelInfo.from_dict(fields)
         found = f"format {fields['format']!r} of lcnet {fields.get('lcnet_version', 'unknown')}"
-    except (ValueError, KeyError, TypeError, AttributeError, LCNetError) as error:
+    except UNUSABLE as error:
         raise CheckpointError(
-            f"{file}: what it says of the model cannot be used ({type(error).__name__}: {error}). "
+            f"{file}: what it says of the model cannot be used ({why_unusable(error)}). "
             "Export it anew."
         ) from None
     raise CheckpointError(

@@ -30,6 +30,9 @@ def is_free(path: Path) -> bool:
 
 
 def write_text(file: Path, text: str) -> None:
-    """Write a text file in UTF-8, whole or not at all."""
+    """Write a text file in UTF-8, whole or not at all.
+
+    What is no Unicode is escaped: a file of the user's may have any bytes for its name.
+    """
     with written_whole(file) as unfinished:
-        unfinished.write_text(text, encoding="utf-8")
+        unfinished.write_text(text, encoding="utf-8", errors="backslashreplace")

@@ -6,13 +6,13 @@ from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from timm.data import IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD
 from torch import Tensor
 
 from lcnet import config
 from lcnet.checkpoint import ModelInfo, load_model, read_info, save_model
+from lcnet.data.arrays import read_matrix
 from lcnet.data.coco import COCO_LABELS
 from lcnet.data.dataset import Split
 from lcnet.data.readers import load_split, unnamed
@@ -23,6 +23,7 @@ from lcnet.hub import Repository, is_shared, local_model
 from lcnet.model.backbone import BackboneSpec, describe_backbone
 from lcnet.model.build import build_model
 from lcnet.model.classifier import Classifier
+from lcnet.model.size import as_large_as
 from lcnet.progress import tell
 from lcnet.protocols import PROTOCOLS
 from lcnet.published.backbones import describe_weights, load_exactly, to_timm
@@ -171,7 +172,8 @@ def _released(published: Published, choices: Choices) -> Import:
     # Read at most once, and only if names or correlations are wanted of it.
     training = cache(partial(_training, choices.data, sizes.labels))
     correlation = _correlation(choices, data, sizes.labels, training, assumed)
-    model = build_model(settings, sizes.labels, spec=spec, prior=correlation)
+    with as_large_as(weights, sizes.labels):
+        model = build_model(settings, sizes.labels, spec=spec, prior=correlation)
     band = {"graph.band": model.state_dict()["graph.band"]}
     _fill(model, features, {**convert_released(weights, sizes), **band}, file)
     labels = _labels(choices, data.labels, sizes.labels, training, assumed)
@@ -218,7 +220,8 @@ def _rival(published: Published, layout: RivalLayout, choices: Choices) -> Impor
     if choices.correlation is not None:
         raise ConfigError(f"--correlation: {layout.title} has no label graph. Leave it out.")
     spec = _spec(backbone, options, settings.view_size, normalised=not plain)
-    model = build_model(settings, layout.labels, spec=spec, head_options=head_options)
+    with as_large_as(published.tensors, layout.labels):
+        model = build_model(settings, layout.labels, spec=spec, head_options=head_options)
     _fill(model, layout.backbone, layout.weights, file)
     known = _listed_names(published.others, layout.labels)
     if not known and layout.labels == len(COCO_LABELS):
@@ -347,19 +350,7 @@ def _correlation(
         else:
             assumed.add("a graph without edges, as released for rope (--correlation gives one)")
         return released_correlation(data, labels)
-    try:
-        matrix = np.load(choices.correlation, allow_pickle=False)
-    except (OSError, ValueError) as error:
-        raise DataError(
-            f"--correlation {choices.correlation}: expected a .npy file of numbers, got: "
-            f"{reason_of(error)}. Save it with numpy.save."
-        ) from None
-    if matrix.shape != (labels, labels) or not np.isfinite(matrix.astype(np.float64)).all():
-        raise DataError(
-            f"--correlation {choices.correlation}: expected {labels} x {labels} finite numbers, "
-            f"got shape {matrix.shape}. Give a row and a column for each label."
-        )
-    return torch.from_numpy(matrix).float()
+    return torch.from_numpy(read_matrix(choices.correlation, labels, columns=labels))
 
 
 def _training(data: config.Data | None, number: int) -> Split:

@@ -39,6 +39,8 @@ class Learner(lightning.LightningModule):
         self.recipe = recipe
         self.normalize = Normalize(preprocessing)
         self.verification = VerificationState()
+        self.has_begun = False
+        """Whether a step was taken: what fails before it fails over a checkpoint."""
         weights = None
         if recipe.positive_weight and statistics is not None:
             unknown = recipe.weight_of_unknown(len(statistics.positives))
@@ -61,6 +63,7 @@ class Learner(lightning.LightningModule):
 
     def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
         """Seed the step, so that a resumed run draws the same dropout as an uninterrupted one."""
+        self.has_begun = True
         place = (self.recipe.seed, self.current_epoch, batch_idx, self.global_rank)
         torch.manual_seed(int(np.random.SeedSequence(place).generate_state(1)[0]))
 

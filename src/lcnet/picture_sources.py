@@ -188,8 +188,19 @@ def _in_folder(folder: Path) -> Iterator[Picture]:
         file = folder / entry.name
         if entry.is_dir(follow_symlinks=False):
             yield from _in_folder(file)
-        elif file.suffix.lower() in PICTURE_SUFFIXES and not entry.is_dir():
+        elif file.suffix.lower() in PICTURE_SUFFIXES and _may_be_read(entry):
             yield Picture(writable(str(file)), file)
+
+
+def _may_be_read(entry: os.DirEntry[str]) -> bool:
+    """Whether it is a file, or a link that leads nowhere, which is told of: no pipe and no folder.
+
+    One would wait for ever for somebody to write into a pipe.
+    """
+    try:
+        return entry.is_file() or not Path(entry).exists()
+    except OSError:  # a link to itself
+        return True
 
 
 def _in_list(file: Path) -> Iterator[Picture]:
@@ -215,7 +226,8 @@ def _in_tar(file: Path) -> Iterator[Picture]:
                 if member.isreg() and Path(member.name).suffix.lower() in PICTURE_SUFFIXES:
                     place = Slice(file, member.offset_data, member.size)
                     yield Picture(writable(f"{file}/{member.name}"), place)
-    except tarfile.TarError as error:
+    # Sizes that no file has, and headers of headers, fail in tarfile as they will.
+    except (tarfile.TarError, ValueError, OverflowError, MemoryError, RecursionError) as error:
         raise DataError(
             f"{file}: not a whole, uncompressed tar file ({reason_of(error)}). Copy or pack it "
             "anew; what is done already stays."

@@ -14,6 +14,7 @@ from torch.utils.data import DataLoader, Dataset
 from lcnet.calibration import probabilities
 from lcnet.checkpoint import load_model, read_info
 from lcnet.compute import usual_device
+from lcnet.config import MOST_WORKERS
 from lcnet.data.dataset import read_image, upright_rgb, upright_size
 from lcnet.data.loading import chosen_workers, stack_images
 from lcnet.data.transforms import Normalize, Transform, eval_transform
@@ -51,9 +52,9 @@ class Predictor:
         multiplies in it; `compiled` takes minutes at first. Raises CheckpointError if the folder or
         file cannot be read.
         """
-        if batch_size < 1 or workers < -1:
+        if batch_size < 1 or not -1 <= workers <= MOST_WORKERS:
             raise ConfigError(
-                "--batch_size, --workers: expected at least 1 and at least -1, "
+                f"--batch_size, --workers: expected at least 1 and -1 to {MOST_WORKERS:,}, "
                 f"got {batch_size} and {workers}."
             )
         self.path = local_model(model)

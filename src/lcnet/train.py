@@ -18,7 +18,7 @@ from lightning.pytorch.callbacks import (
 )
 from lightning.pytorch.loggers import TensorBoardLogger
 
-from lcnet.callbacks import DataWait, EpochBar, History, KeepBest, average_weights
+from lcnet.callbacks import DataWait, EpochBar, History, KeepBest, average_weights, read_history
 from lcnet.checkpoint import ModelInfo, is_model, load_model, read_info
 from lcnet.compute import usual_device
 from lcnet.config import Config
@@ -49,6 +49,7 @@ from lcnet.memory import Memory, fitting_batch, training_memory
 from lcnet.model.backbone import describe_backbone
 from lcnet.model.build import build_model
 from lcnet.model.classifier import Classifier
+from lcnet.model.size import TooLarge, within_memory
 from lcnet.pictures import eval_pictures, train_pictures
 from lcnet.progress import tell
 from lcnet.published.backbones import load_backbone_weights
@@ -116,6 +117,8 @@ def resume(run: Path) -> Path:
                 f"Start it anew with: lcnet train --out {run}"
             )
     config, info = Config.load(run / "config.yaml"), read_info(run)
+    if (run / "history.csv").is_file():
+        read_history(run)  # which says so if it is damaged, before anything is written
     if _is_finished(checkpoint, config.train.epochs):
         tell(f"{run}: already finished")
         return run
@@ -291,14 +294,18 @@ def _build(config: Config, training: Split) -> tuple[Classifier, ModelInfo]:
     if config.model.label_vectors:
         vectors = torch.from_numpy(read_vectors(Path(config.model.label_vectors), training.labels))
     spec = describe_backbone(config.model.backbone, config.model.view_size)
-    model = build_model(
-        config.model,
-        len(training.labels),
-        spec=spec,
-        prior=torch.from_numpy(assumed.conditional_probability()),
-        vectors=vectors,
-        shares=torch.from_numpy(assumed.shares()),
-    )
+    try:
+        with within_memory():
+            model = build_model(
+                config.model,
+                len(training.labels),
+                spec=spec,
+                prior=torch.from_numpy(assumed.conditional_probability()),
+                vectors=vectors,
+                shares=torch.from_numpy(assumed.shares()),
+            )
+    except TooLarge as error:
+        raise ConfigError(f"--model: {error}. Set smaller widths, or fewer layers.") from None
     if config.model.backbone_weights:
         load_backbone_weights(model.backbone.features, Path(config.model.backbone_weights))
     _check_forward(config, model)
@@ -393,6 +400,13 @@ def _fit_quietly(
         warnings.filterwarnings("ignore", module=r"lightning\..*")
         try:
             trainer.fit(learner, training, validation, ckpt_path=checkpoint, weights_only=True)
+        except (AttributeError, IndexError, KeyError, RuntimeError, TypeError, ValueError) as error:
+            if checkpoint is None or learner.has_begun:
+                raise
+            raise CheckpointError(
+                f"{checkpoint}: does not fit its run ({type(error).__name__}: {reason_of(error)}). "
+                "Start the run anew."
+            ) from error
         except SystemExit:
             if trainer.interrupted:  # the engine turns Ctrl-C into an exit of its own
                 raise KeyboardInterrupt from None

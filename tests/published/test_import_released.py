@@ -296,9 +296,9 @@ def test_wrong_names_and_correlations_are_refused(checkpoint, tmp_path):
     for choices, words in (
         (Choices(labels="a,b"), "expected 12 different names"),
         (Choices(labels=",".join("a" * 12)), "1 different"),
-        (Choices(correlation=tmp_path / "small.npy"), "12 x 12"),
-        (Choices(correlation=tmp_path / "text.npy"), "expected a .npy file"),
-        (Choices(correlation=tmp_path / "none.npy"), "expected a .npy file"),
+        (Choices(correlation=tmp_path / "small.npy"), r"shape \(12, 12\), one row per label"),
+        (Choices(correlation=tmp_path / "text.npy"), "in .npy form"),
+        (Choices(correlation=tmp_path / "none.npy"), "in .npy form"),
     ):
         with pytest.raises(DataError, match=words):
             import_model(folder, tmp_path / "model", choices)

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from lcnet.data.dataset import NEGATIVE
 from lcnet.errors import DataError, reason_of
+from lcnet.schema import LONGEST_NAME, unfit_name
 
 
 def check_root(root: Path, inside: str) -> None:
@@ -35,21 +36,29 @@ def unreadable(where: str, expected: str, error: Exception) -> DataError:
 
 
 def check_labels(labels: Sequence[str], where: str) -> tuple[str, ...]:
-    """The label names as they came; raises DataError if there are none or one stands twice."""
+    """The label names as they came.
+
+    Raises DataError if there are none, one stands twice, or one cannot be written as text.
+    """
     if not labels:
         raise DataError(f"{where}: expected at least one label, got none. Add labels.")
-    for place, name in enumerate(labels):
-        if name in labels[:place]:
+    seen: set[str] = set()
+    for name in labels:
+        if reason := unfit_name(name):
+            raise DataError(f"{where}: label: {reason}. Rename it.")
+        if name in seen:
             raise DataError(
                 f"{where}: expected each label name once, got {name!r} twice. Rename or drop one."
             )
+        seen.add(name)
     return tuple(labels)
 
 
 def check_known(name: str, labels: Collection[str], where: str) -> None:
     """Raises DataError, with the nearest known name, if `name` is not one of the labels."""
     if name not in labels:
-        nearest = difflib.get_close_matches(name, labels, n=1, cutoff=0.0)[0]
+        # Comparing takes time that grows with the square of the length.
+        nearest = difflib.get_close_matches(name[:LONGEST_NAME], labels, n=1, cutoff=0.0)[0]
         raise DataError(
             f"{where}: unknown label {name!r}, the nearest of the {len(labels)} known ones is "
             f"{nearest!r}. Correct the name, or train with a split that has it."

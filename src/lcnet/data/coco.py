@@ -66,7 +66,8 @@ def read_coco(
         image = _value(entry, "image_id", int, here)
         if image not in files:
             raise DataError(f"{here}: no image has the image_id {image}. Add it or drop this one.")
-        if unlabelled is not None and entry.get("category_id") not in names:
+        known = isinstance(entry.get("category_id"), int) and entry["category_id"] in names
+        if unlabelled is not None and not known:
             unlabelled.append((here, f"category_id {entry.get('category_id')!r}"))
             continue
         label = _value(entry, "category_id", int, here)

@@ -1,6 +1,7 @@
 """A picture with its labels, and the data set that a loader reads."""
 
 import io
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -16,6 +17,9 @@ from lcnet.errors import DataError, reason_of
 POSITIVE, NEGATIVE, UNKNOWN = 1, 0, -1
 PICTURE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff"})
 """In a folder, files that end so, in upper or lower case, are pictures."""
+PICTURE_FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF")
+"""The decoders that are used, whatever a file is called. Of the others of Pillow one, for EPS, runs
+a program on what is in the file."""
 
 
 @dataclass(frozen=True)
@@ -111,7 +115,7 @@ def read_image(
     """
     where = f" (listed in {source})" if source else ""
     try:
-        with Image.open(path if data is None else io.BytesIO(data)) as image:
+        with _open(path if data is None else io.BytesIO(data)) as image:
             return upright_rgb(image, size=size)
     except FileNotFoundError:
         raise DataError(
@@ -124,9 +128,19 @@ def read_image(
         ) from None
 
 
+def _open(opened: Path | io.BytesIO) -> Image.Image:
+    """The picture, not yet decoded, without Pillow's warning that it is large.
+
+    From twice that size on, 179 million pixels, it is refused.
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+        return Image.open(opened, formats=PICTURE_FORMATS)
+
+
 def upright_size(path: Path) -> tuple[int, int]:
     """Width and height of a picture that `read_image` can read, from its header."""
-    with Image.open(path) as image:
+    with _open(path) as image:
         turned = image.getexif().get(ExifTags.Base.Orientation, 1) >= 5
         return (image.height, image.width) if turned else (image.width, image.height)
 

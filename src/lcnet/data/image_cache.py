@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
-from lcnet.data.dataset import Split
+from lcnet.data.dataset import PICTURE_FORMATS, Split
 from lcnet.errors import ConfigError, DataError
 from lcnet.files import written_whole
 
@@ -82,7 +82,7 @@ def bytes_needed(split: Split, size: int, *, square: bool) -> int:
 
 def _shrunk_bytes(path: Path, size: int) -> int:
     try:
-        with Image.open(path) as image:
+        with Image.open(path, formats=PICTURE_FORMATS) as image:
             short, long = sorted(image.size)
     except Exception:  # whoever reads the pixels says what is wrong with it
         return 0

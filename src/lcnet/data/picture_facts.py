@@ -12,7 +12,7 @@ import numpy as np
 from PIL import Image
 from torch.utils.data import DataLoader, Dataset
 
-from lcnet.data.dataset import upright_rgb
+from lcnet.data.dataset import PICTURE_FORMATS, upright_rgb
 from lcnet.errors import reason_of
 
 LOOK_PX = 32
@@ -49,7 +49,7 @@ def picture_facts(path: Path) -> PictureFacts:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             warnings.simplefilter("error", Image.DecompressionBombWarning)
-            with Image.open(path) as image:
+            with Image.open(path, formats=PICTURE_FORMATS) as image:
                 rgb = upright_rgb(image)
     except (Image.DecompressionBombWarning, Image.DecompressionBombError) as error:
         return PictureFacts("huge", reason_of(error).partition(", could be")[0])

@@ -8,6 +8,7 @@ import numpy as np
 
 from lcnet.data.dataset import NEGATIVE, POSITIVE, UNKNOWN
 from lcnet.errors import CheckpointError
+from lcnet.schema import check_counts
 
 
 @dataclass(frozen=True)
@@ -92,11 +93,11 @@ class Statistics:
         """The statistics that `to_dict` stored; raises CheckpointError for anything else."""
         try:
             statistics = cls(
-                images=int(stored["images"]),
-                known=_row(stored["known"]),
-                positives=_row(stored["positives"]),
-                cooccurrence=tuple(map(_row, stored["cooccurrence"])),
-                known_with=tuple(map(_row, stored["known_with"])),
+                images=check_counts([stored["images"]], "images", count=1)[0],
+                known=_counts(stored["known"]),
+                positives=_counts(stored["positives"]),
+                cooccurrence=tuple(map(_counts, stored["cooccurrence"])),
+                known_with=tuple(map(_counts, stored["known_with"])),
             )
         except (KeyError, TypeError, ValueError, OverflowError) as error:
             raise CheckpointError(
@@ -163,3 +164,7 @@ def repeat_factors(targets: np.ndarray, share: float) -> np.ndarray:
 
 def _row(values: Any) -> tuple[int, ...]:
     return tuple(int(value) for value in values)
+
+
+def _counts(stored: object) -> tuple[int, ...]:
+    return check_counts(stored, "counts", count=len(stored))  # type: ignore[arg-type]

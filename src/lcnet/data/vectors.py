@@ -5,7 +5,8 @@ from pathlib import Path
 
 import numpy as np
 
-from lcnet.errors import DataError, reason_of
+from lcnet.data.arrays import read_matrix
+from lcnet.errors import DataError
 
 SHOWN = 10
 """So many names an error message lists at most."""
@@ -26,7 +27,9 @@ def read_vectors(path: Path, labels: Sequence[str]) -> np.ndarray:
             f"{path}: no such file of label vectors. Correct --model.label_vectors or leave it out."
         )
     try:
-        return _from_array(path, labels) if path.suffix == ".npy" else _from_text(path, labels)
+        if path.suffix == ".npy":
+            return read_matrix(path, len(labels))
+        return _from_text(path, labels)
     except OSError as error:
         raise DataError(f"{path}: cannot be read: {error}. Check the file.") from None
 
@@ -45,30 +48,6 @@ def _finite(values: np.ndarray, where: str) -> np.ndarray:
 def _listing(names: Sequence[str]) -> str:
     more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
     return ", ".join(map(repr, names[:SHOWN])) + more
-
-
-def _from_array(path: Path, labels: Sequence[str]) -> np.ndarray:
-    try:
-        stored = np.load(path, allow_pickle=False)
-    except (ValueError, EOFError) as error:
-        raise DataError(
-            f"{path}: expected an array of numbers in .npy form, got: {reason_of(error)}. "
-            "Store it with numpy.save."
-        ) from None
-    # A .npz archive named .npy comes back as something else than an array.
-    shape = stored.shape if isinstance(stored, np.ndarray) else None
-    if shape is None or len(shape) != 2 or shape[0] != len(labels) or shape[1] == 0:
-        raise DataError(
-            f"{path}: expected an array of shape ({len(labels)}, length), one row per label, "
-            f"got shape {shape}. Store one vector per label, in the order of the labels."
-        )
-    if stored.dtype.kind not in "fiu":
-        raise DataError(
-            f"{path}: expected real numbers, got type {stored.dtype}. Store it as float32."
-        )
-    return np.stack(
-        [_finite(row, f"{path}: {label!r}") for row, label in zip(stored, labels, strict=True)]
-    )
 
 
 # Text

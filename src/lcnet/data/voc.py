@@ -134,6 +134,11 @@ def _listed(year: Path, split: str) -> dict[str, str]:
             continue
         # The lists of single labels (`cat_train.txt`) have a second column; the id is the first.
         identity, where = line.split()[0], f"{path.name}:{number}"
+        if Path(identity).is_absolute() or ".." in Path(identity).parts:
+            raise DataError(
+                f"{where}: expected the id of a picture in JPEGImages, got {identity!r}. "
+                "Correct the line."
+            )
         if identity in listed:
             raise DataError(
                 f"{where}: picture {identity!r} is already listed in {listed[identity]}. Drop one."

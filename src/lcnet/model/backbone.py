@@ -17,6 +17,7 @@ from torch.utils.checkpoint import checkpoint
 
 from lcnet.errors import ConfigError, reason_of
 from lcnet.model.cvt import CVT, build_cvt
+from lcnet.schema import check_fields, check_mapping, check_numbers, check_options
 
 
 @dataclass(frozen=True)
@@ -42,8 +43,43 @@ class BackboneSpec:
 
     @classmethod
     def from_dict(cls, fields: Mapping[str, Any]) -> "BackboneSpec":
-        """The spec that `to_dict` wrote."""
-        return cls(**{**fields, "mean": tuple(fields["mean"]), "std": tuple(fields["std"])})
+        """The spec that `to_dict` wrote.
+
+        Raises ValueError for anything else: what it names is built, so it may name no more than a
+        model and its sizes.
+        """
+        given = check_fields(cls, fields, "backbone")
+        architecture = given["architecture"]
+        if architecture != CVT and not timm.is_model(architecture.partition(".")[0]):
+            raise ValueError(f"backbone: timm has no model {architecture!r}")
+        if given["interpolation"] not in INTERPOLATIONS:
+            raise ValueError(f"backbone: no interpolation is called {given['interpolation']!r}")
+        for name, least in (("mean", -1e3), ("std", 1e-6)):
+            numbers = check_numbers(given[name], f"backbone.{name}", count=3, least=least, most=1e3)
+            given[name] = numbers
+        return cls(**{**given, "options": check_build_options(given["options"])})
+
+
+INTERPOLATIONS = ("nearest", "nearest-exact", "bilinear", "bicubic", "box", "hamming", "lanczos")
+FOREIGN = (
+    "pretrained",
+    "checkpoint_path",
+    "cache_dir",
+    "scriptable",
+    "exportable",
+    "features_only",
+)
+"""How arguments of timm start that make it fetch or read a file, or build something else."""
+
+
+def check_build_options(options: object) -> dict[str, Any]:
+    """The options as they came. Raises ValueError if they are more than sizes of a model."""
+    given = check_mapping(options, "backbone.options")
+    for name in given:
+        if name.startswith(FOREIGN):
+            raise ValueError(f"backbone.options: {name!r} says nothing of what is built")
+    check_options(given, "backbone.options")
+    return given
 
 
 PUBLISHED_NAMES = {
@@ -113,17 +149,20 @@ def _local_config(folder: Path) -> tuple[str, dict[str, Any], dict[str, Any]]:
     """Architecture, pretrained settings and build options of a folder in timm's own format."""
     try:
         config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+        architecture = config["architecture"]
+        if not isinstance(architecture, str) or not timm.is_model(architecture.partition(".")[0]):
+            raise ValueError(f"timm has no model {architecture!r}")
         return (
-            config["architecture"],
-            config.get("pretrained_cfg", {}),
-            config.get("model_args", {}),
+            architecture,
+            check_options(check_mapping(config.get("pretrained_cfg", {}), "pretrained_cfg"), "it"),
+            check_build_options(config.get("model_args", {})),
         )
     except FileNotFoundError:
         raise ConfigError(
             f"model.backbone: no {folder}/config.json (expected timm's local folder format: "
             "config.json and model.safetensors). Correct the folder's path."
         ) from None
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise ConfigError(
             f"model.backbone: {folder}/config.json is not timm's format ({error!r}). "
             "Save the folder anew with timm.models.save_for_hf."

@@ -24,6 +24,7 @@ SETTINGS_KEYS = ("arch", "args")
 """Under which key they keep the command line they were trained with."""
 LFS_POINTER = b"version https://git-lfs"
 """How the file starts that Git leaves in place of a large one."""
+WHOLE = (torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64, torch.bool)
 _HARMLESS = [
     argparse.Namespace,
     np.dtype,
@@ -78,8 +79,24 @@ def read_published(path: Path) -> Published:
             f"{file}: no weights (expected a state_dict, alone or under "
             f"{', '.join(STATE_KEYS)}). Give the checkpoint that training saved."
         )
+    for name, tensor in tensors.items():
+        if reason := _unfit(tensor, file):
+            raise CheckpointError(
+                f"{file}: weights {name!r}: {reason}. Give the checkpoint that training saved."
+            )
     others = {} if key is None else {name: content[name] for name in content if name != key}
     return Published(file, tensors, _settings(others), others)
+
+
+def _unfit(tensor: Tensor, file: Path) -> str:
+    """Why a tensor is no weight, or empty: numbers that are not in the file, whatever it says."""
+    if tensor.layout is not torch.strided or tensor.device.type != "cpu" or tensor.is_quantized:
+        return f"expected plain numbers, got {tensor.layout} on {tensor.device}"
+    if max(tensor.nbytes, tensor.untyped_storage().nbytes()) > file.stat().st_size:
+        return f"expected as many numbers as the file has, got a shape of {tuple(tensor.shape)}"
+    if not (tensor.is_floating_point() or tensor.dtype in WHOLE):
+        return f"expected real numbers, got {tensor.dtype}"
+    return ""
 
 
 def _settings(others: dict[str, Any]) -> dict[str, Any]:

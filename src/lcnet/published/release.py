@@ -69,8 +69,14 @@ def is_released(weights: Mapping[str, Tensor]) -> bool:
 
 
 def released_sizes(weights: Mapping[str, Tensor]) -> ReleasedSizes:
-    """The sizes of a released checkpoint. Raises KeyError if a part is missing."""
+    """The sizes of a released checkpoint.
+
+    Raises KeyError if a part is missing, ValueError if two disagree.
+    """
     labels, width = weights["query_embed.weight"].shape
+    attention = tuple(weights["graphEncoder.transformerblock.attn1.query.weight"].shape)
+    if attention != (labels, labels):
+        raise ValueError(f"{labels} labels, and a graph of {attention}")
     depth = count(weights, "decoder.layers.")
     layers = [under(weights, f"decoder.layers.{number}.") for number in range(depth)]
     return ReleasedSizes(

@@ -1,0 +1,160 @@
+"""What is fuzzed: each takes any bytes as the content of a file that lcnet reads.
+
+It may raise LCNetError, which is one line to the user; anything else is a fault.
+"""
+
+import argparse
+import io
+import json
+import tarfile
+import tempfile
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image
+
+from lcnet.checkpoint import UNUSABLE, ModelInfo, why_unusable
+from lcnet.config import Config, Model
+from lcnet.data.coco import read_coco
+from lcnet.data.dataset import read_image
+from lcnet.data.table import read_table
+from lcnet.data.vectors import read_vectors
+from lcnet.data.voc import read_voc
+from lcnet.errors import LCNetError
+from lcnet.model.backbone import BackboneSpec
+from lcnet.picture_sources import PictureSources
+from lcnet.published.reading import read_published
+
+Target = Callable[[bytes], None]
+
+
+@cache
+def place() -> Path:
+    """A folder for the files, gone with the process."""
+    folder = Path(tempfile.mkdtemp(prefix="lcnet-fuzz-"))
+    for name in ("coco/annotations", "voc/Annotations", "voc/ImageSets/Main", "voc/JPEGImages"):
+        (folder / name).mkdir(parents=True)
+    (folder / "voc" / "ImageSets" / "Main" / "train.txt").write_text("a\n")
+    return folder
+
+
+def held(content: bytes, name: str, read: Callable[[Path], object]) -> None:
+    """Read the content as a file; what the user is told must be one line of bounded length."""
+    file = place() / name
+    file.write_bytes(content)
+    try:
+        read(file)
+    except LCNetError as error:
+        message = str(error)
+        assert message
+        assert "\n" not in message
+        assert len(message) < 1200
+
+
+def table(content: bytes) -> None:
+    held(content, "train.csv", lambda file: read_table(file.parent, file.name))
+
+
+def coco(content: bytes) -> None:
+    name = "coco/annotations/instances_train.json"
+    held(content, name, lambda file: read_coco(file.parents[1], "train"))
+    held(content, name, lambda file: read_coco(file.parents[1], "train", unlabelled=[]))
+
+
+def voc(content: bytes) -> None:
+    held(content, "voc/Annotations/a.xml", lambda file: read_voc(file.parents[1], "train"))
+
+
+def vectors(content: bytes) -> None:
+    for suffix in ("txt", "npy"):
+        held(content, f"vectors.{suffix}", lambda file: read_vectors(file, ["cat", "dog"]))
+
+
+def model_json(content: bytes) -> None:
+    """As `read_info` does with model.json and exported files with what they say."""
+    try:
+        ModelInfo.from_dict(json.loads(content.decode("utf-8")))
+    except UNUSABLE as error:
+        assert why_unusable(error)
+
+
+def published(content: bytes) -> None:
+    for suffix in ("pth", "safetensors"):
+        held(content, f"model.{suffix}", read_published)
+
+
+def config(content: bytes) -> None:
+    held(content, "config.yaml", Config.load)
+
+
+def picture(content: bytes) -> None:
+    held(content, "picture.jpg", lambda file: read_image(file, size=32))
+
+
+def sources(content: bytes) -> None:
+    for suffix in ("txt", "tar"):
+        held(content, f"pictures.{suffix}", lambda file: list(PictureSources([str(file)])))
+
+
+TARGETS: dict[str, Target] = {
+    "table": table,
+    "coco": coco,
+    "voc": voc,
+    "vectors": vectors,
+    "model_json": model_json,
+    "published": published,
+    "config": config,
+    "picture": picture,
+    "sources": sources,
+}
+
+
+def seeds(name: str) -> list[bytes]:
+    """Valid files, from which fuzzing starts."""
+    stored = io.BytesIO()
+    match name:
+        case "table":
+            return [b"image,red,green\na.png,1,0\nb.png,,-1\n", b"image,labels\na.png,red|green\n"]
+        case "coco":
+            content = {
+                "images": [{"id": 1, "file_name": "a.png"}],
+                "categories": [{"id": 1, "name": "red"}],
+                "annotations": [{"id": 1, "image_id": 1, "category_id": 1}],
+            }
+            return [json.dumps(content).encode()]
+        case "voc":
+            return [
+                b"<annotation><filename>a.jpg</filename><object><name>red</name>"
+                b"<difficult>0</difficult></object></annotation>"
+            ]
+        case "vectors":
+            np.save(stored, np.ones((2, 3), np.float32))
+            return [b"cat 1 2 3\ndog 4 5 6\n", b"2 3\ncat 1 2 3\ndog 4 5 6\n", stored.getvalue()]
+        case "model_json":
+            spec = BackboneSpec("test_resnet", {}, (0.5,) * 3, (0.5,) * 3, "bilinear")
+            info = ModelInfo(("red", "green"), Model(), spec, (0.5, 0.5))
+            return [info.to_json().encode()]
+        case "published":
+            said = argparse.Namespace(img_size=32)
+            torch.save({"state_dict": {"a": torch.ones(2, 3)}, "arch": said, "epoch": 3}, stored)
+            old = io.BytesIO()
+            torch.save({"a": torch.ones(2)}, old, _use_new_zipfile_serialization=False)
+            return [stored.getvalue(), old.getvalue()]
+        case "config":
+            return [b"model:\n  width: 24\ndata:\n  root: x\ntrain:\n  lr: 0.1\n"]
+        case "picture":
+            found = []
+            for form in ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF"):
+                stored = io.BytesIO()
+                Image.effect_noise((16, 9), 50).save(stored, form)
+                found.append(stored.getvalue())
+            return found
+        case _:
+            with tarfile.open(fileobj=stored, mode="w") as tar:
+                member = tarfile.TarInfo("a.png")
+                member.size = 5
+                tar.addfile(member, io.BytesIO(b"hello"))
+            return [b"a.png\nb.png\n", stored.getvalue()]
