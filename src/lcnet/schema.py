@@ -123,6 +123,8 @@ def _check(value: object, hint: Any, where: str) -> None:
         if get_origin(hint) is Literal:
             raise _error(where, f"one of {', '.join(map(repr, choices))}", value)
         kinds = [getattr(one, "__name__", str(one)) for one in choices or (hint,)]
+        if get_origin(hint) is tuple:
+            kinds = ["a list"]
         raise _error(where, " or ".join(kinds), value)
 
 
@@ -138,11 +140,12 @@ def _fits(value: object, hint: Any) -> bool:
     if hint is int:
         return isinstance(value, int) and not isinstance(value, bool) and abs(value) < 2**53
     if origin is tuple:
+        if not isinstance(value, list | tuple):
+            return False
         inside = get_args(hint)
-        values = value if isinstance(value, list | tuple) else None
-        return values is not None and (
-            len(values) == len(inside) and all(map(_fits, values, inside))
-        )
+        if inside[-1] is Ellipsis:
+            inside = inside[:1] * len(value)
+        return len(value) == len(inside) and all(map(_fits, value, inside))
     if origin is not None:  # Mapping[str, Any]
         return isinstance(value, Mapping)
     return isinstance(value, hint)
