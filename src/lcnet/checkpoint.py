@@ -177,15 +177,7 @@ def load_model(path: Path | str, *, optimize: bool = False) -> Classifier | Fast
     folder, info = find_model(Path(path)), read_info(Path(path))
     file = folder / "model.safetensors"
     try:
-        weights = load_file(file)
-        model = build_model(
-            replace(info.model, pretrained=False),
-            len(info.labels),
-            spec=info.backbone,
-            vectors=_vectors(weights, info),
-            head_options=info.head_options,
-        )
-        model.load_state_dict(weights)
+        model = model_of(info, load_file(file))
     except (OSError, RuntimeError, ValueError, safetensors.SafetensorError) as error:
         reason = " ".join(str(error).split())[:200]
         raise CheckpointError(
@@ -194,6 +186,22 @@ def load_model(path: Path | str, *, optimize: bool = False) -> Classifier | Fast
         ) from None
     model = model.eval().requires_grad_(False).to(memory_format=torch.channels_last)
     return FastClassifier(model) if optimize else model
+
+
+def model_of(info: ModelInfo, weights: Mapping[str, Tensor]) -> Classifier:
+    """The model that `info` describes, with these weights, ready to be trained.
+
+    Raises RuntimeError if they do not fit.
+    """
+    model = build_model(
+        replace(info.model, pretrained=False),
+        len(info.labels),
+        spec=info.backbone,
+        vectors=_vectors(weights, info),
+        head_options=info.head_options,
+    )
+    model.load_state_dict(weights)
+    return model
 
 
 def _vectors(weights: Mapping[str, Tensor], info: ModelInfo) -> Tensor | None:

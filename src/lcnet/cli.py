@@ -10,7 +10,7 @@ from typing import NoReturn
 from jsonargparse import ArgumentParser, Namespace, set_parsing_settings
 
 from lcnet.config import SECTIONS, Config, Data, Model, config_parser
-from lcnet.errors import ConfigError, LCNetError
+from lcnet.errors import ConfigError, LCNetError, Stopped
 from lcnet.protocols import PROTOCOLS
 
 
@@ -642,7 +642,7 @@ def build_parser(verb: str | None = None) -> ArgumentParser:
 
 
 def main(argv: list[str] | None = None) -> None:
-    """Run the command line and exit: 0 done, 1 wrong data, 2 wrong command, 130 stopped."""
+    """Run the command line and exit: 0 done, 1 wrong data, 2 wrong command, 130 or 143 stopped."""
     try:
         given = sys.argv[1:] if argv is None else argv
         parser = build_parser(next((word for word in given if word in VERBS), ""))
@@ -654,6 +654,9 @@ def main(argv: list[str] | None = None) -> None:
     except OSError as error:
         print(f"lcnet: {error}", file=sys.stderr)
         code = 1
+    except Stopped as stopped:
+        print(f"lcnet: {stopped}", file=sys.stderr)
+        code = int(str(stopped.code))
     except KeyboardInterrupt:
         print("lcnet: stopped", file=sys.stderr)
         code = 130
