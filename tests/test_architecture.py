@@ -22,8 +22,17 @@ LAYERS = (
     {"serving.gate", "serving.service", "serving.results"},
     {"serving.batching", "serving.measures", "serving.uploads"},
     {"evaluate", "predict", "import_model", "check_page", "split", "graph"},
-    {"proof", "heat_pictures", "graph_pictures", "prediction_files"},
-    {"callbacks", "frozen", "pictures", "export_formats", "quantize", "predictor"},
+    {"proof", "heat_pictures", "graph_pictures", "prediction_files", "callbacks", "saving"},
+    {
+        "averaging",
+        "skipping",
+        "frozen",
+        "pictures",
+        "export_formats",
+        "quantize",
+        "predictor",
+        "data_changes",
+    },
     {"onnx_model"},
     {"exported"},
     {"learner", "checkpoint", "memory", "published.backbones"},
@@ -71,6 +80,7 @@ LAYERS = (
     {
         "data.statistics",
         "data.vectors",
+        "data.fingerprint",
         "data.checks",
         "data.feature_cache",
         "data.image_cache",
@@ -81,7 +91,7 @@ LAYERS = (
     {"prediction_formats"},
     {"picture_sources"},
     {"data.dataset"},
-    {"config", "progress", "protocols"},
+    {"config", "progress", "protocols", "stopping", "run_lock", "run_record"},
     {"errors", "files", "compute", "prediction"},
 )
 

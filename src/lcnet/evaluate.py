@@ -19,7 +19,7 @@ from lcnet.calibration import Calibration, to_probabilities
 from lcnet.checkpoint import ModelInfo, load_model, read_info
 from lcnet.compute import usual_device
 from lcnet.config import Config, Data
-from lcnet.data.dataset import Split
+from lcnet.data.dataset import ImageLabels, Split
 from lcnet.data.loading import Pictures, eval_loader
 from lcnet.data.readers import load_split_for
 from lcnet.data.transforms import Normalize, Preprocessing
@@ -276,10 +276,9 @@ def score_split(
     what = f"Evaluating {samples.name}, batches"
     batches = track(loader, what, len(loader), quiet=quiet)
     scores = score_batches(model, batches, None if cached else info.preprocessing)
-    if not cached and (broken := pictures.broken()) and not quiet:
-        tell(
-            f"warning: {len(broken)} pictures cannot be read and do not count, such as {broken[0]}"
-        )
+    broken = pictures.broken() if isinstance(pictures, ImageLabels) else []
+    if broken and not quiet:
+        tell(f"warning: {len(broken)} pictures cannot be read and do not count: {broken[0]}, ...")
     return scores
 
 

@@ -5,6 +5,7 @@ checkpoints/
 └── previous.ckpt   the one before, should the last be damaged
 """
 
+import signal
 import time
 import zipfile
 from collections.abc import Callable, Iterator
@@ -16,7 +17,7 @@ from typing import Any
 import torch
 from lightning import LightningModule, Trainer
 from lightning.fabric.plugins import TorchCheckpointIO
-from lightning.pytorch.callbacks import Checkpoint
+from lightning.pytorch.callbacks import Callback, Checkpoint
 from safetensors import SafetensorError
 
 from lcnet.averaging import AveragedWeights
@@ -208,7 +209,8 @@ class Saving(Checkpoint):
     ) -> None:
         """If the run is to stop, save what was trained; the validation starts anew later."""
         if _anywhere(trainer, self.stop.is_wanted):
-            for callback in trainer.callbacks:
+            callbacks: list[Callback] = vars(trainer)["callbacks"]
+            for callback in callbacks:
                 if isinstance(callback, AveragedWeights):
                     callback.take_back(learner)
             self._save(trainer)
@@ -231,14 +233,17 @@ class Saving(Checkpoint):
     ) -> None:
         """Add what is known of the model, and make the engine resume where it stands."""
         checkpoint[INFO] = self.info.to_dict()
-        if trainer.fit_loop.epoch_progress.current.processed == trainer.current_epoch:
-            resume_with_validation(checkpoint["loops"]["fit_loop"])
+        loops = checkpoint["loops"]["fit_loop"]
+        if loops["epoch_progress"]["current"]["processed"] == trainer.current_epoch:
+            resume_with_validation(loops)
 
     def _save(self, trainer: Trainer) -> None:
         trainer.save_checkpoint(self.file)
         self._saved = time.monotonic()
 
     def _end(self, trainer: Trainer, batches: int) -> None:
+        if self.stop.signal is None:  # another process was told to
+            self.stop.signal = signal.SIGTERM
         raise self.stop.now(f"in {place(trainer.current_epoch, batches)}, which is saved")
 
 
