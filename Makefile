@@ -1,9 +1,9 @@
-# setup, demo, check, fix, test, bench: each makes what it needs.
+# setup, demo, check, fix, test, stress, bench: each makes what it needs.
 PYTHON ?= python3
 RUN ?= runs/demo
 BIN := .venv/bin
 
-.PHONY: setup demo check fix test test-all bench bench-digits clean
+.PHONY: setup demo check fix test test-all stress bench bench-digits clean
 
 setup: .venv/.ready
 
@@ -38,6 +38,11 @@ test: setup
 
 test-all: setup
 	$(PYTEST)
+
+# Kill -9 at 20 random moments of a digits run, without and with loader processes; about 10 minutes.
+stress: setup
+	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.kill_training --kills 20
+	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.kill_training --kills 5 --workers 2 --seed 1
 
 # Speed and memory: about half an hour on 2 quiet cores. docs/benchmarks.md has the tables.
 bench: setup

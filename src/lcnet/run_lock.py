@@ -9,6 +9,8 @@ from filelock import FileLock, Timeout
 from lcnet.errors import ConfigError
 
 LOCK = ".lock"
+BEGINNING = (LOCK, "run.json", "fingerprints.json.gz")
+"""What a run writes before its config.yaml, with which it can be resumed."""
 WAIT = 3.0
 """Seconds that a loader process may still hold what its killed run held."""
 
@@ -35,7 +37,9 @@ def only_run_in(folder: Path) -> Iterator[None]:
 
 
 def is_unused(folder: Path) -> bool:
-    """Whether there is nothing at `folder`, or nothing but a lock."""
+    """Whether there is nothing at `folder`, or what a run left that was killed as it began."""
     if not folder.exists():
         return True
-    return folder.is_dir() and all(path.name == LOCK for path in folder.iterdir())
+    return folder.is_dir() and all(
+        path.name in BEGINNING or path.suffix == ".part" for path in folder.iterdir()
+    )

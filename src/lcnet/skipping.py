@@ -84,7 +84,10 @@ class StepWatch(Callback):
         if learner.recipe.precision != "fp16":
             gradients = [p.grad for p in learner.parameters() if p.grad is not None]
             self._is_finite &= torch.nn.utils.get_total_norm(gradients).isfinite()
-        if bool(self._is_finite):
+        is_finite = bool(self._is_finite)
+        if trainer.world_size > 1:  # all processes skip it, or none
+            is_finite = trainer.strategy.reduce_boolean_decision(is_finite, all=True)
+        if is_finite:
             self.in_a_row = 0
             return
         optimizer.zero_grad(set_to_none=True)  # without gradients the optimizer changes nothing

@@ -242,8 +242,8 @@ def _check_free(out: Path, *, overwrite: bool) -> None:
 
 
 def _clear(out: Path) -> None:
-    """Remove what a folder holds but its lock."""
-    for path in out.iterdir():
+    """Remove what a folder holds but its lock; what makes it a run folder goes last."""
+    for path in sorted(out.iterdir(), key=lambda path: path.name == "config.yaml"):
         if path.is_dir() and not path.is_symlink():
             shutil.rmtree(path)
         elif path.name != LOCK:
