@@ -18,6 +18,7 @@ from lcnet.checkpoint import read_info
 from lcnet.cli import main
 from lcnet.config import Config
 from lcnet.data.dataset import ImageLabels
+from lcnet.data.transforms import Normalize
 from lcnet.errors import CheckpointError, ConfigError, DataError, Stopped, TrainingError
 from lcnet.learner import Learner
 from lcnet.saving import read_progress
@@ -243,15 +244,30 @@ def test_a_disk_that_is_really_full_is_one_line(tmp_path, monkeypatch):
 
 
 def poison(monkeypatch, *bad: tuple[int, int]) -> None:
-    """Make the loss of these batches nan, and what batch norm learns of them."""
-    original = Learner.training_step
+    """Make the pixels of these batches nan, thus the loss and what batch norm learns of them."""
+    original, place = Normalize.forward, []
+
+    def note(self, batch, batch_idx, seed=Learner.on_train_batch_start):
+        place[:] = [(self.current_epoch, batch_idx)]
+        seed(self, batch, batch_idx)
+
+    def changed(self, images):
+        return original(self, images) * (float("nan") if place and place[0] in bad else 1)
+
+    monkeypatch.setattr(Learner, "on_train_batch_start", note)
+    monkeypatch.setattr(Learner, "validation_step", clearing(place))
+    monkeypatch.setattr(Normalize, "forward", changed)
+
+
+def clearing(place: list):
+    """A validation step that first empties a list."""
+    original = Learner.validation_step
 
     def changed(self, batch, batch_idx):
-        if (self.current_epoch, batch_idx) in bad:
-            batch = (torch.full(batch[0].shape, float("nan")), batch[1])
+        place.clear()
         return original(self, batch, batch_idx)
 
-    monkeypatch.setattr(Learner, "training_step", changed)
+    return changed
 
 
 @pytest.mark.parametrize("bad", [(0, 1), (0, 2)])  # the second and the first batch of a step

@@ -31,7 +31,7 @@ class Fingerprint:
     @property
     def digest(self) -> str:
         """A checksum of all of it, 16 hexadecimal digits."""
-        whole = json.dumps(self.to_dict(), ensure_ascii=False, sort_keys=True)
+        whole = json.dumps(self.to_dict(), ensure_ascii=False)
         return hashlib.sha256(whole.encode()).hexdigest()[:16]
 
     def summary(self) -> dict[str, Any]:
