@@ -133,8 +133,6 @@ def main() -> None:
         ):
             first += [f"--train.{name}", str(value)]
         first += ["--data.workers", str(given.workers)]
-        draw = start([*first, "--out", str(work / "drawn"), "--train.epochs", "1"], work / "log")
-        draw.join(LONGEST)
         clock = time.monotonic()
         whole = start([*first, "--out", str(work / "whole")], work / "log")
         whole.join(LONGEST)
