@@ -39,7 +39,7 @@ test: setup
 test-all: setup
 	$(PYTEST)
 
-# Kill -9 at 20 random moments of a digits run, without and with loader processes; about 10 minutes.
+# Kill -9 at 20 random moments of a digits run, without and with loader processes; at most 40 minutes.
 stress: setup
 	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.kill_training --kills 20
 	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.kill_training --kills 5 --workers 2 --seed 1

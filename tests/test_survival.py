@@ -3,6 +3,7 @@
 import csv
 import errno
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -12,6 +13,7 @@ from pathlib import Path
 import pytest
 import torch
 from filelock import FileLock
+from tests.conftest import colours_config, draw_colours
 from torch.utils.data import get_worker_info
 
 from lcnet.checkpoint import read_info
@@ -40,15 +42,24 @@ def with_train(config: Config, **changes: object) -> Config:
     return replace(config, train=replace(config.train, **changes))
 
 
-@pytest.fixture
-def config(tiny_config: Config) -> Config:
+@pytest.fixture(scope="module")
+def config(tmp_path_factory) -> Config:
     """Two epochs of six batches, two of which make a step."""
-    return with_train(tiny_config, batch_size=4, accumulate=2, randaugment=9)
+    tiny = colours_config(draw_colours(tmp_path_factory.mktemp("data") / "colours"))
+    return with_train(tiny, batch_size=4, accumulate=2, randaugment=9)
+
+
+@pytest.fixture(scope="module")
+def whole(config: Config, tmp_path_factory) -> Path:
+    """The run that nothing happened to."""
+    return train(config, tmp_path_factory.mktemp("whole"))
 
 
 @pytest.fixture
-def whole(config: Config, tmp_path: Path) -> Path:
-    return train(config, tmp_path / "whole")
+def own(config: Config, tmp_path: Path) -> Config:
+    """The same with pictures that a test may change."""
+    root = draw_colours(tmp_path / "colours")
+    return replace(config, data=replace(config.data, root=str(root)))
 
 
 def rows(run: Path) -> list[dict[str, str]]:
@@ -132,10 +143,8 @@ def test_a_validation_that_broke_off_is_done_anew(config, whole, tmp_path, monke
     assert_alike(whole, tmp_path / "cut")
 
 
-def test_ctrl_c_has_its_own_exit_code_and_says_how_to_go_on(
-    tiny_config, tmp_path, monkeypatch, capsys
-):
-    tiny_config.save(tmp_path / "config.yaml")
+def test_ctrl_c_has_its_own_exit_code_and_says_how_to_go_on(config, tmp_path, monkeypatch, capsys):
+    config.save(tmp_path / "config.yaml")
     at(monkeypatch, "training_step", 0, 1, send(signal.SIGINT))
     usual = signal.getsignal(signal.SIGINT)
     with pytest.raises(SystemExit) as stopped:
@@ -160,13 +169,14 @@ def test_a_run_stopped_before_its_first_checkpoint_starts_from_the_beginning(
     assert_alike(whole, cut)
 
 
-def test_a_run_killed_in_its_report_is_finished(whole, read_json):
-    wanted = read_json(whole / "metrics.json")
-    (whole / "metrics.json").unlink()
-    (whole / "report.html").unlink()
-    resume(whole)
-    assert read_json(whole / "metrics.json") == wanted
-    assert (whole / "report.html").is_file()
+def test_a_run_killed_in_its_report_is_finished(whole, tmp_path):
+    run = tmp_path / "run"
+    shutil.copytree(whole, run)
+    (run / "metrics.json").unlink()
+    (run / "report.html").unlink()
+    resume(run)
+    assert_alike(whole, run)
+    assert (run / "report.html").is_file()
 
 
 def test_sigkill_at_random_moments_changes_nothing():
@@ -309,14 +319,14 @@ def test_many_steps_in_a_row_that_are_not_finite_stop_the_run(config, tmp_path, 
 # Pictures and processes
 
 
-def test_a_broken_picture_can_be_left_out_and_is_counted(config, tmp_path, capsys):
+def test_a_broken_picture_can_be_left_out_and_is_counted(own, tmp_path, capsys):
     images = tmp_path / "colours" / "images"
     for name in ("train3.png", "val2.png"):
         (images / name).write_bytes(b"\x89PNG broken")
     losses = []
     for workers in (0, 2):
-        data = replace(config.data, broken="skip", workers=workers)
-        run = train(replace(config, data=data), tmp_path / str(workers))
+        data = replace(own.data, broken="skip", workers=workers)
+        run = train(replace(own, data=data), tmp_path / str(workers))
         assert [row["broken"] for row in rows(run)] == ["2", "2"]
         losses.append([row["train_loss"] for row in rows(run)])
     assert losses[0] == losses[1]  # what takes its place is always the same
@@ -326,7 +336,7 @@ def test_a_broken_picture_can_be_left_out_and_is_counted(config, tmp_path, capsy
 def test_a_picture_that_breaks_amid_a_run_leaves_it_to_be_continued(
     config, whole, tmp_path, monkeypatch
 ):
-    cut, file = tmp_path / "cut", tmp_path / "colours" / "images" / "train3.png"
+    cut, file = tmp_path / "cut", Path(config.data.root) / "images" / "train3.png"
     content = file.read_bytes()
     at(monkeypatch, "validation_step", 0, 0, lambda: file.write_bytes(b"\x89PNG broken"))
     with pytest.raises(DataError, match=rf"train3\.png.*--resume {cut}"):
@@ -367,12 +377,12 @@ def test_two_runs_never_write_one_folder(config, tmp_path, monkeypatch):
 
 
 def test_other_versions_and_data_are_told_when_a_run_goes_on(
-    config, tmp_path, monkeypatch, capsys, read_json
+    own, tmp_path, monkeypatch, capsys, read_json
 ):
     run, table = tmp_path / "run", tmp_path / "colours" / "train.csv"
     at(monkeypatch, "training_step", 1, 0, send(signal.SIGTERM))
     with pytest.raises(Stopped):
-        train(config, run)
+        train(own, run)
     record = read_json(run / "run.json")
     assert record["data"]["train.csv"]["pictures"] == 24
     assert {"torch", "timm", "python", "device", "platform"} <= record["surroundings"].keys()
