@@ -14,8 +14,12 @@ COLOURS = {"red": (200, 40, 40), "green": (40, 180, 60), "blue": (40, 60, 200)}
 @pytest.fixture
 def colour_table(tmp_path: Path) -> Path:
     """A table of 24 px pictures; quarters of them are red, green and blue, or none."""
+    return draw_colours(tmp_path / "colours")
+
+
+def draw_colours(root: Path) -> Path:
+    """What `colour_table` is, in a folder of one's own."""
     rng = np.random.default_rng(0)
-    root = tmp_path / "colours"
     (root / "images").mkdir(parents=True)
     for split, count in (("train", 24), ("val", 12)):
         rows = ["image,red,green,blue"]
@@ -41,11 +45,16 @@ def tiny_config(colour_table: Path, monkeypatch: pytest.MonkeyPatch) -> Config:
     """
     monkeypatch.setattr("lcnet.report.RESAMPLES", 20)
     monkeypatch.setattr("lcnet.report.FEWEST_RESAMPLES", 20)
+    return colours_config(colour_table)
+
+
+def colours_config(root: Path) -> Config:
+    """What `tiny_config` is, of a folder that `draw_colours` has filled."""
     return Config(
         model=TINY,
         data=Data(
             format="table",
-            root=str(colour_table),
+            root=str(root),
             train="train.csv",
             val="val.csv",
             test="val.csv",

@@ -94,5 +94,5 @@ def test_a_calibration_is_stored_and_a_falling_one_refused() -> None:
     made = Calibration((0.5, 2.0), (0.0, 3.0), "somewhere")
     assert Calibration.from_dict(made.to_dict()) == made
     for slope in ([0.5, 0.0], [1.0]):
-        with pytest.raises(ValueError, match="positive slope|expected 1 numbers"):
+        with pytest.raises(ValueError, match=r"positive slope|expected 1 numbers"):
             Calibration.from_dict({**made.to_dict(), "slope": slope})

@@ -10,7 +10,7 @@ import torch
 from PIL import Image
 from tests.published import layouts
 
-from lcnet.callbacks import average_weights
+from lcnet.averaging import AveragedWeights
 from lcnet.checkpoint import load_model, read_info
 from lcnet.config import Config, Model
 from lcnet.data.dataset import ImageLabels
@@ -227,7 +227,7 @@ def test_other_recipes_run(tiny_config, tmp_path, settings):
 
 
 def test_averaged_weights_follow_the_current_ones_quickly_at_first():
-    average = average_weights(0.999)._kwargs["multi_avg_fn"]
+    average = AveragedWeights(0.999)._kwargs["multi_avg_fn"]
     for steps, moved in ((1, 1 - 2 / 11), (10**6, 1e-3)):
         kept = [torch.zeros(1)]
         average(kept, [torch.ones(1)], torch.tensor(steps))
@@ -287,9 +287,9 @@ def test_early_stopping_ends_a_run_that_no_longer_improves(tiny_config, tmp_path
 
 
 def test_a_damaged_checkpoint_is_named(finished):
-    checkpoint = finished / "checkpoints" / "last.ckpt"
-    checkpoint.write_bytes(checkpoint.read_bytes()[:500])
-    with pytest.raises(CheckpointError, match=r"last\.ckpt: not a checkpoint"):
+    for checkpoint in (finished / "checkpoints").iterdir():
+        checkpoint.write_bytes(checkpoint.read_bytes()[:500])
+    with pytest.raises(CheckpointError, match=r"previous\.ckpt: not a checkpoint"):
         resume(finished)
 
 

@@ -14,6 +14,7 @@ from lcnet.checkpoint import read_info, write_info
 from lcnet.config import Data
 from lcnet.crossfit import FOLDS, Fitted, fit
 from lcnet.data.readers import load_split_for
+from lcnet.data_changes import tell_changes
 from lcnet.errors import ConfigError
 from lcnet.evaluate import check_batch_size, data_set, score_split
 from lcnet.files import write_text
@@ -60,11 +61,14 @@ def calibrate(
     check_batch_size(batch_size)
     goal = goal or Goal()
     info = read_info(run)
+    is_own = data is None
     data, batch_size = data_set(run, data, root, batch_size)
     name = split or data.val
     if not name:
         raise ConfigError("--split: expected a split, and data.val is empty. Set --split.")
     samples = load_split_for(data, name, info.labels)
+    if is_own and not quiet:
+        tell_changes(run, data, samples)
     console = Console(highlight=False, markup=False, quiet=quiet)
     for line in _warnings(name, data):
         console.print(line, soft_wrap=True)

@@ -1,34 +1,21 @@
-"""What happens around the steps: averaged weights, the best model, the history."""
+"""What happens around the steps: the best model, waiting for pictures, the history."""
 
 import csv
+import io
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 from lightning import LightningModule, Trainer
-from lightning.pytorch.callbacks import Callback, RichProgressBar, WeightAveraging
-from torch import Tensor
-from torch.optim.swa_utils import get_ema_multi_avg_fn
+from lightning.pytorch.callbacks import Callback, RichProgressBar
 
 from lcnet.checkpoint import ModelInfo, save_model
 from lcnet.errors import CheckpointError, reason_of
+from lcnet.files import write_text
 from lcnet.learner import Learner
 from lcnet.metrics import verify
-
-
-def average_weights(decay: float) -> WeightAveraging:
-    """A callback that validates and keeps an exponential moving average of the weights.
-
-    The decay after n steps is min(decay, (1 + n) / (10 + n)), so that a short run does not
-    average in its random start.
-    """
-
-    def average(kept: list[Tensor], current: list[Tensor], steps: Tensor) -> None:
-        now = min(decay, (1 + int(steps)) / (10 + int(steps)))
-        get_ema_multi_avg_fn(now)(kept, current, steps)
-
-    return WeightAveraging(multi_avg_fn=average)
+from lcnet.skipping import StepWatch
 
 
 class EpochBar(RichProgressBar):
@@ -98,6 +85,10 @@ class DataWait(Callback):
         self.share = 0.0
         self._start = self._mark = self._waited = 0.0
 
+    def on_train_start(self, trainer: Trainer, learner: LightningModule) -> None:
+        """Start the clock, for an epoch that is resumed midway."""
+        self.on_train_epoch_start(trainer, learner)
+
     def on_train_epoch_start(self, trainer: Trainer, learner: LightningModule) -> None:
         """Start the clock."""
         self._start = self._mark = time.monotonic()
@@ -132,31 +123,53 @@ class DataWait(Callback):
 class History(Callback):
     """Writes a row per epoch to history.csv and tells the user the same in a line."""
 
-    FIELDS = ("epoch", "train_loss", "val_mAP", "best_mAP", "lr", "seconds", "data_wait")
+    FIELDS = (
+        "epoch",
+        "train_loss",
+        "val_mAP",
+        "best_mAP",
+        "lr",
+        "seconds",
+        "data_wait",
+        "skipped",
+        "broken",
+    )
 
     def __init__(
-        self, file: Path, keep_best: KeepBest, data_wait: DataWait, tell: Callable[[str], None]
+        self,
+        file: Path,
+        keep_best: KeepBest,
+        watch: StepWatch,
+        data_wait: DataWait,
+        broken: Callable[[], Sequence[Path]],
+        tell: Callable[[str], None],
     ) -> None:
+        """Take the file, what it is filled from, and who tells the user.
+
+        `broken` gives the pictures that could not be read so far.
+        """
         self.file = file
         self.keep_best = keep_best
+        self.watch = watch
         self.data_wait = data_wait
+        self.broken = broken
         self.tell = tell
-        self.start = 0.0
+        self.start = self.before = 0.0
+        self.rows: list[dict[str, Any]] = []
+        self._broken: set[str] = set()
 
     def on_train_start(self, trainer: Trainer, learner: LightningModule) -> None:
         """Begin the file, or drop the rows of epochs that a resumed run does again."""
-        rows: list[dict[str, str]] = []
         if self.file.is_file():
             with self.file.open(newline="", encoding="utf-8") as file:
-                rows = [row for row in csv.DictReader(file) if self._done(row, trainer)]
-        with self.file.open("w", newline="", encoding="utf-8") as file:
-            writer = csv.DictWriter(file, self.FIELDS)
-            writer.writeheader()
-            writer.writerows(rows)
+                self.rows = [dict(row) for row in csv.DictReader(file) if self._done(row, trainer)]
+        if trainer.is_global_zero:
+            self._write()
+        self.start = time.monotonic()
 
     def on_train_epoch_start(self, trainer: Trainer, learner: LightningModule) -> None:
         """Start the clock."""
-        self.start = time.monotonic()
+        self.start, self.before = time.monotonic(), 0.0
 
     def on_train_epoch_end(self, trainer: Trainer, learner: LightningModule) -> None:
         """Write the row of this epoch."""
@@ -165,21 +178,54 @@ class History(Callback):
             return
         row = {
             "epoch": epoch,
-            "train_loss": f"{metrics['train/loss_epoch'].item():.6f}",
+            "train_loss": f"{self.watch.mean_loss:.6f}",
             "val_mAP": f"{metrics['val/mAP'].item():.3f}",
             "best_mAP": f"{self.keep_best.best:.3f}",
             "lr": f"{trainer.optimizers[0].param_groups[0]['lr']:.3g}",
-            "seconds": f"{time.monotonic() - self.start:.1f}",
+            "seconds": f"{self._seconds():.1f}",
             "data_wait": f"{self.data_wait.share:.3f}",
+            "skipped": self.watch.skipped,
+            "broken": self._count_broken(),
         }
-        with self.file.open("a", newline="", encoding="utf-8") as file:
-            csv.DictWriter(file, self.FIELDS).writerow(row)
+        self.rows.append(row)
+        self._write()
         best = "  best" if self.keep_best.best_epoch == epoch else ""
         self.tell(
             f"epoch {epoch + 1:>{len(str(trainer.max_epochs))}}/{trainer.max_epochs}  "
             f"loss {row['train_loss']}  val mAP {metrics['val/mAP'].item():5.1f}  "
             f"{row['seconds']:>5} s{best}"
         )
+        if self.watch.skipped:
+            self.tell(f"warning: {self.watch.skipped} steps skipped, not finite")
+
+    def state_dict(self) -> dict[str, Any]:
+        """The seconds of the epoch so far, and the broken pictures."""
+        return {"seconds": self._seconds(), "broken": sorted(self._broken)}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Take up what `state_dict` gave."""
+        self.before, self._broken = state_dict["seconds"], set(state_dict["broken"])
+
+    def _count_broken(self) -> int:
+        """How many pictures could not be read so far; new ones are told."""
+        new = sorted({str(file) for file in self.broken()} - self._broken)
+        self._broken.update(new)
+        if new:
+            self.tell(
+                f"warning: {len(new)} pictures could not be read and are left out: "
+                f"{', '.join(new[:3])}{', ...' * (len(new) > 3)}"
+            )
+        return len(self._broken)
+
+    def _seconds(self) -> float:
+        return self.before + time.monotonic() - self.start
+
+    def _write(self) -> None:
+        text = io.StringIO(newline="")
+        writer = csv.DictWriter(text, self.FIELDS, extrasaction="ignore")
+        writer.writeheader()
+        writer.writerows(self.rows)
+        write_text(self.file, text.getvalue())
 
     @staticmethod
     def _done(row: dict[str, str], trainer: Trainer) -> bool:

@@ -210,9 +210,7 @@ def load_model(path: Path | str, *, optimize: bool = False) -> Classifier | Fast
     folder, info = find_model(path), read_info(path)
     file = folder / "model.safetensors"
     try:
-        weights = load_file(file)
-        model = _build(info, weights)
-        model.load_state_dict(weights)
+        model = model_of(info, load_file(file))
     except MISFITS as error:
         reason = " ".join(str(error).split())[:200]
         raise CheckpointError(
@@ -223,16 +221,21 @@ def load_model(path: Path | str, *, optimize: bool = False) -> Classifier | Fast
     return FastClassifier(model) if optimize else model
 
 
-def _build(info: ModelInfo, weights: Mapping[str, Tensor]) -> Classifier:
-    """The model that is described, with random weights, if it is about as large as the file's."""
+def model_of(info: ModelInfo, weights: Mapping[str, Tensor]) -> Classifier:
+    """The model that `info` describes, with these weights, ready to be trained.
+
+    Raises one of `MISFITS` if they do not fit, at the latest when it is larger than they are.
+    """
     with as_large_as(weights, len(info.labels)):
-        return build_model(
+        model = build_model(
             replace(info.model, pretrained=False),
             len(info.labels),
             spec=info.backbone,
             vectors=_vectors(weights, info),
             head_options=info.head_options,
         )
+    model.load_state_dict(weights)
+    return model
 
 
 def _vectors(weights: Mapping[str, Tensor], info: ModelInfo) -> Tensor | None:

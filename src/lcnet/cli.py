@@ -16,7 +16,7 @@ from jsonargparse import (  # type: ignore[attr-defined]
 )
 
 from lcnet.config import SECTIONS, Config, Data, Model, config_parser
-from lcnet.errors import ConfigError, LCNetError, one_line
+from lcnet.errors import ConfigError, LCNetError, Stopped, one_line
 from lcnet.protocols import PROTOCOLS
 
 
@@ -763,7 +763,7 @@ def build_parser(verb: str | None = None) -> ArgumentParser:
 
 
 def main(argv: list[str] | None = None) -> None:
-    """Run the command line and exit: 0 done, 1 wrong data, 2 wrong command, 130 stopped."""
+    """Run the command line and exit: 0 done, 1 wrong data, 2 wrong command, 130 or 143 stopped."""
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # file names may be of any bytes
     try:
@@ -780,6 +780,9 @@ def main(argv: list[str] | None = None) -> None:
     except MemoryError:
         print("lcnet: no memory left. Give smaller pictures, files or settings.", file=sys.stderr)
         code = 1
+    except Stopped as stopped:
+        print(f"lcnet: {stopped}", file=sys.stderr)
+        code = int(str(stopped.code))
     except KeyboardInterrupt:
         print("lcnet: stopped", file=sys.stderr)
         code = 130

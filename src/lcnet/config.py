@@ -166,6 +166,9 @@ class Data:
     """`voc`: what a label counts as whose every object is marked difficult."""
     workers: int = -1
     """Loader processes; -1 chooses by the number of cores."""
+    broken: Literal["stop", "skip"] = "stop"
+    """What a picture does that cannot be read while training: stop the run, or be left out and
+    counted."""
     cache_images: str = ""
     """Folder that keeps each picture as large as the model needs it, so that large pictures are
     decoded once, for this run and later ones; empty decodes them every time."""
@@ -236,12 +239,17 @@ class Train:
     """Compile the model with torch.compile: minutes at first, then faster steps."""
     early_stop: int = 0
     """Stop after this many epochs without a better validation mAP; 0 never stops early."""
+    save_minutes: float = 10.0
+    """Minutes between checkpoints within an epoch; 0 saves after each epoch only."""
+    nan_limit: int = 10
+    """Stop after this many steps in a row whose loss or gradient is not finite. Such a step is
+    skipped."""
     seed: int = 0
     """Seed of weights, order, augmentation and dropout."""
 
     def __post_init__(self) -> None:
         _require_all(self, "train")
-        for name in ("epochs", "accumulate"):
+        for name in ("epochs", "accumulate", "nan_limit"):
             _require(getattr(self, name) >= 1, f"train.{name}", "at least 1", getattr(self, name))
         _require(
             self.batch_size == "auto" or self.batch_size >= 1,
@@ -258,6 +266,7 @@ class Train:
             "gamma_pos",
             "early_stop",
             "positive_weight",
+            "save_minutes",
         ):
             _require(getattr(self, name) >= 0, f"train.{name}", "0 or more", getattr(self, name))
         for name in ("ema_decay", "loss_clip", "cutout", "repeat_rare"):

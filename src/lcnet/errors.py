@@ -1,9 +1,11 @@
-"""The errors a user can cause, and nothing else.
+"""The errors a user can cause, and the end of a run that was told to stop.
 
 LCNetError
 ├── ConfigError       the command or the configuration is wrong   exit code 2
 ├── DataError         pictures, tables or label names are wrong   exit code 1
-└── CheckpointError   a model or run folder is wrong              exit code 1
+├── CheckpointError   a model or run folder is wrong              exit code 1
+└── TrainingError     a run cannot go on as it is                 exit code 1
+Stopped               a signal asked for it                       exit code 128 + signal
 
 The message is one line: what was expected, what came, where, and what to do next.
 """
@@ -65,3 +67,21 @@ class DataError(LCNetError):
 
 class CheckpointError(LCNetError):
     """A model folder, run folder or checkpoint that cannot be read or does not fit."""
+
+
+class TrainingError(LCNetError):
+    """A run that cannot go on: a full disk, a loss that is no number, a process that died."""
+
+
+class Stopped(SystemExit):
+    """A run that a signal has stopped; `code` is what shells expect, 143 for SIGTERM.
+
+    It is no Exception, so that nothing takes it for a failure of its own and goes on.
+    """
+
+    def __init__(self, message: str, signal: int) -> None:
+        super().__init__(128 + signal)
+        self.message = message
+
+    def __str__(self) -> str:
+        return self.message

@@ -19,10 +19,11 @@ from lcnet.calibration import Calibration, to_probabilities
 from lcnet.checkpoint import ModelInfo, load_model, read_info
 from lcnet.compute import usual_device
 from lcnet.config import Config, Data
-from lcnet.data.dataset import Split
+from lcnet.data.dataset import ImageLabels, Split
 from lcnet.data.loading import Pictures, eval_loader
 from lcnet.data.readers import load_split_for
 from lcnet.data.transforms import Normalize, Preprocessing
+from lcnet.data_changes import tell_changes
 from lcnet.errors import ConfigError
 from lcnet.files import write_text
 from lcnet.frozen import frozen_features
@@ -30,7 +31,7 @@ from lcnet.metrics import Floats, Targets, Verification, verify
 from lcnet.model.classifier import Classifier
 from lcnet.pictures import eval_pictures
 from lcnet.prediction_files import fingerprint
-from lcnet.progress import track
+from lcnet.progress import tell, track
 from lcnet.protocols import PROTOCOLS, Protocol
 
 BATCH_SIZE = 8
@@ -131,6 +132,8 @@ def measure(
 ) -> Measured:
     """What `evaluate` measures, with the predictions behind it; nothing is written.
 
+    What of the split has changed since the run saw it is told unless `quiet`; at first sight the
+    run folder remembers the split.
     `use_cache` takes features that the run keeps (`train.cache_features`), as training did.
     """
     chosen = _protocol(protocol)
@@ -138,12 +141,15 @@ def measure(
         raise ConfigError(f"--threshold: expected a probability from 0 to 1, got {threshold}.")
     check_batch_size(batch_size)
     info = read_info(run)
+    is_own = data is None
     data, batch_size = data_set(run, data, root, batch_size)
     data = _as_measured(data, chosen)
     name = split or (chosen.splits.get(data.format) if chosen else "") or data.test
     if not name:
         raise ConfigError("--split: expected a split, and data.test is empty. Set --split.")
     samples = load_split_for(data, name, info.labels)
+    if is_own and not quiet:
+        tell_changes(run, data, samples)
     if threshold is None and chosen:
         threshold = chosen.threshold
     logits, targets = score_split(
@@ -291,7 +297,11 @@ def score_split(
     loader = eval_loader(pictures, batch_size=batch_size, workers=0 if cached else data.workers)
     what = f"Evaluating {samples.name}, batches"
     batches = track(loader, what, len(loader), quiet=quiet)
-    return score_batches(model, batches, None if cached else info.preprocessing)
+    scores = score_batches(model, batches, None if cached else info.preprocessing)
+    broken = pictures.broken() if isinstance(pictures, ImageLabels) else []
+    if broken and not quiet:
+        tell(f"warning: {len(broken)} pictures cannot be read and do not count: {broken[0]}, ...")
+    return scores
 
 
 def score_batches(

@@ -52,6 +52,10 @@ class Learner(lightning.LightningModule):
         if recipe.compile:
             for part in self.model.children():
                 part.compile()
+        self.loss = torch.zeros(())
+        """The last batch's."""
+        self.has_skipped = False
+        """Whether the last step of the optimizer was left out, see `skipping`."""
         self.train()  # Lightning keeps each module in the mode it comes in
 
     def train(self, mode: bool = True) -> "Learner":
@@ -87,7 +91,8 @@ class Learner(lightning.LightningModule):
                 for logits in self.model.ways(self._maps(images))
             ]
         ).sum()
-        self.log("train/loss", loss, on_step=True, on_epoch=True, batch_size=len(images))
+        self.loss = loss.detach()
+        self.log("train/loss", loss, on_step=True, on_epoch=False, batch_size=len(images))
         return loss
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:

@@ -27,7 +27,8 @@ def train_pictures(split: Split, data: Data, expected: Preprocessing, recipe: Tr
     Raises ConfigError if they cannot be kept there, DataError if one of them cannot be read.
     """
     transform = train_transform(expected, recipe)
-    return ImageLabels(split, transform, _kept(split, data, expected, transform.decode_size))
+    kept = _kept(split, data, expected, transform.decode_size)
+    return ImageLabels(split, transform, kept, skip_broken=data.broken == "skip")
 
 
 def eval_pictures(
@@ -35,7 +36,8 @@ def eval_pictures(
 ) -> ImageLabels:
     """The pictures to measure on, in the same way; what is kept is said unless `quiet`."""
     kept = _kept(split, data, expected, expected.size, quiet=quiet)
-    return ImageLabels(split, eval_transform(expected), kept)
+    skip_broken = data.broken == "skip"
+    return ImageLabels(split, eval_transform(expected), kept, skip_broken=skip_broken)
 
 
 def _kept(

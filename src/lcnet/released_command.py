@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from lcnet.config import Config, Data, Train
-from lcnet.errors import CheckpointError, ConfigError, LCNetError
+from lcnet.errors import CheckpointError, ConfigError, LCNetError, Stopped
 from lcnet.published.flags import command_parser, without_meaning
 from lcnet.published.settings import VIEW_SIZE, released_model
 
@@ -29,6 +29,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     except LCNetError as error:
         print(f"train.py: {error}", file=sys.stderr)
         sys.exit(error.exit_code)
+    except Stopped as stopped:
+        print(f"train.py: {stopped}", file=sys.stderr)
+        raise
     except KeyboardInterrupt:
         print("train.py: stopped", file=sys.stderr)
         sys.exit(130)

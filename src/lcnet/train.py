@@ -3,7 +3,10 @@
 import logging
 import shutil
 import warnings
-from dataclasses import replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from itertools import islice
 from pathlib import Path
 from typing import Literal
 
@@ -14,18 +17,19 @@ from lightning.pytorch.callbacks import (
     Callback,
     EarlyStopping,
     LearningRateMonitor,
-    ModelCheckpoint,
 )
 from lightning.pytorch.loggers import TensorBoardLogger
 
-from lcnet.callbacks import DataWait, EpochBar, History, KeepBest, average_weights, read_history
-from lcnet.checkpoint import ModelInfo, is_model, load_model, read_info
+from lcnet.averaging import AveragedWeights
+from lcnet.callbacks import DataWait, EpochBar, History, KeepBest, read_history
+from lcnet.checkpoint import MISFITS, ModelInfo, is_model, load_model, model_of, read_info
 from lcnet.compute import usual_device
 from lcnet.config import Config
-from lcnet.data.dataset import NEGATIVE, POSITIVE, Split
+from lcnet.data.dataset import NEGATIVE, POSITIVE, ImageLabels, Split
 from lcnet.data.loading import (
     Batches,
     Pictures,
+    SeededSampler,
     available_cores,
     chosen_workers,
     eval_loader,
@@ -39,9 +43,9 @@ from lcnet.data.statistics import (
     repeat_factors,
 )
 from lcnet.data.vectors import read_vectors
-from lcnet.errors import CheckpointError, ConfigError, DataError, reason_of
+from lcnet.data_changes import remember, tell_changes
+from lcnet.errors import CheckpointError, ConfigError, DataError, Stopped, reason_of
 from lcnet.evaluate import Measured, measure, write_metrics
-from lcnet.files import is_free
 from lcnet.frozen import frozen_features
 from lcnet.import_model import Choices, Import, read_model
 from lcnet.learner import Learner
@@ -54,12 +58,27 @@ from lcnet.pictures import eval_pictures, train_pictures
 from lcnet.progress import tell
 from lcnet.published.backbones import load_backbone_weights
 from lcnet.report import report_on
+from lcnet.run_lock import LOCK, is_unused, only_run_in
+from lcnet.run_record import add_resumption, read_record, write_record
+from lcnet.saving import (
+    Progress,
+    Saving,
+    WholeCheckpoints,
+    continuation,
+    explained,
+    read_progress,
+    remove_unfinished,
+)
+from lcnet.skipping import StepWatch
+from lcnet.stopping import Stop, stopping
 
 PRECISIONS: dict[str, Literal["32-true", "bf16-mixed", "16-mixed"]] = {
     "fp32": "32-true",
     "bf16": "bf16-mixed",
     "fp16": "16-mixed",
 }
+IN_MEMORY = "a model in memory"
+"""What run.json says of a start that was not read from a path."""
 
 
 def train(
@@ -79,6 +98,72 @@ def train(
     """
     _check_machine(config)
     _check_free(out, overwrite=overwrite)
+    with stopping("Start it again.") as stop:
+        start = _prepare(config, init)
+        config = start.config
+        with only_run_in(out):
+            _check_free(out, overwrite=overwrite)
+            _clear(out)
+            _write_record(out, start, init)
+            config.save(out / "config.yaml")  # from here on `resume` knows the run
+            stop.advice = continuation(out)
+            try:
+                return _fit(out, start, stop)
+            except Exception:
+                if not (out / "checkpoints" / "last.ckpt").is_file():
+                    shutil.rmtree(out)  # it failed before there was anything to keep
+                raise
+
+
+def resume(run: Path) -> Path:
+    """Continue an interrupted run where its last checkpoint was written, as if never stopped.
+
+    A run that was stopped before its first checkpoint starts from the beginning, with the same
+    result; one that was stopped after its last epoch is measured. What is unlike when it started,
+    versions and data, is told. Raises CheckpointError if the folder has no config.yaml or its
+    checkpoints are damaged, ConfigError if the run still goes on.
+    """
+    if not (run / "config.yaml").is_file():
+        raise CheckpointError(
+            f"{run / 'config.yaml'}: not there (expected the folder of a run). "
+            f"Start it anew with: lcnet train --out {run}"
+        )
+    with stopping(continuation(run)) as stop, only_run_in(run):
+        if (run / "history.csv").is_file():
+            read_history(run)  # which says so if it is damaged, before anything is written
+        remove_unfinished(run)
+        config, progress = Config.load(run / "config.yaml"), read_progress(run, tell)
+        if progress and (progress.has_stopped_early or progress.epoch >= config.train.epochs):
+            if (run / "metrics.json").is_file() and (run / "report.html").is_file():
+                tell(f"{run}: already finished")
+                return run
+            return _finish(config, run)
+        _check_machine(config)
+        _tell_resumption(run, progress)
+        if progress is None:
+            return _fit(run, _prepare(config, _init_of(run)), stop)
+        info = progress.info or read_info(run)
+        splits = _load_splits(config, info.labels)
+        for split in splits:
+            tell_changes(run, config.data, split)
+        # A better model than the one that was calibrated starts uncalibrated.
+        start = _Start(config, _restored(progress, info), info.uncalibrated(), *splits)
+        return _fit(run, start, stop, progress)
+
+
+@dataclass(frozen=True)
+class _Start:
+    """What a run begins with."""
+
+    config: Config
+    model: Classifier
+    info: ModelInfo
+    training: Split
+    validation: Split
+
+
+def _prepare(config: Config, init: Path | Import | None) -> _Start:
+    """Data and model of a run that begins, from its seed or from `init`."""
     lightning.seed_everything(config.train.seed, verbose=False)
     if init is None:
         splits = _load_splits(config)
@@ -92,59 +177,60 @@ def train(
             statistics=count_labels(splits[0].targets()),
         )
         config = replace(config, model=info.model)
-    config = _with_batch(config, model)
-    if out.exists():
-        shutil.rmtree(out)
-    out.mkdir(parents=True)
-    config.save(out / "config.yaml")
+    return _Start(_with_batch(config, model), model, info, *splits)
+
+
+def _restored(progress: Progress, info: ModelInfo) -> Classifier:
     try:
-        return _fit(config, out, model, info, *splits)
-    finally:
-        if not (out / "checkpoints" / "last.ckpt").is_file():
-            shutil.rmtree(out)  # it failed before there was anything to keep
-
-
-def resume(run: Path) -> Path:
-    """Continue an interrupted run from its last finished epoch, as if it had never stopped.
-
-    Raises CheckpointError if the folder has no config.yaml or no checkpoint.
-    """
-    checkpoint = run / "checkpoints" / "last.ckpt"
-    for file in (run / "config.yaml", checkpoint):
-        if not file.is_file():
-            raise CheckpointError(
-                f"{file}: not there (expected a run that finished an epoch). "
-                f"Start it anew with: lcnet train --out {run}"
-            )
-    config, info = Config.load(run / "config.yaml"), read_info(run)
-    if (run / "history.csv").is_file():
-        read_history(run)  # which says so if it is damaged, before anything is written
-    if _is_finished(checkpoint, config.train.epochs):
-        tell(f"{run}: already finished")
-        return run
-    _check_machine(config)
-    splits = _load_splits(config, info.labels)
-    model = load_model(run).requires_grad_(True).train()
-    # A better model than the one that was calibrated starts uncalibrated.
-    return _fit(config, run, model, info.uncalibrated(), *splits, checkpoint=checkpoint)
-
-
-def _is_finished(checkpoint: Path, epochs: int) -> bool:
-    """Whether a run came to its last epoch, or stopped early."""
-    try:
-        state = torch.load(checkpoint, map_location="cpu", weights_only=True)
-        callbacks = state["callbacks"].values()
-        stopped = any(callback.get("stopped_epoch") for callback in callbacks)
-        return stopped or state["epoch"] + 1 >= epochs
-    except Exception as error:  # a damaged zip, pickle or dict fails in a dozen types
+        return model_of(info, progress.weights).train()
+    except MISFITS as error:
         raise CheckpointError(
-            f"{checkpoint}: not a checkpoint ({type(error).__name__}). Start the run anew."
-        ) from error
+            f"{progress.file}: its weights do not fit the run's model ({reason_of(error)}). "
+            "Start the run anew."
+        ) from None
+
+
+def _write_record(run: Path, start: _Start, init: Path | Import | None) -> None:
+    """Write run.json and the fingerprints of the data."""
+    kind = str(init.resolve()) if isinstance(init, Path) else IN_MEMORY if init else ""
+    write_record(
+        run,
+        device=_device(),
+        seed=start.config.train.seed,
+        init=kind,
+        data=remember(run, start.config.data, start.training, start.validation),
+    )
+
+
+def _init_of(run: Path) -> Path | None:
+    """What a run trains on from. Raises CheckpointError if that is gone."""
+    init = read_record(run).get("init", "")
+    if init == IN_MEMORY:
+        raise CheckpointError(
+            f"{run}: stopped before its first checkpoint, and the model that it trains on from was "
+            "in memory only. Start it anew."
+        )
+    return Path(init) if init else None
+
+
+def _tell_resumption(run: Path, progress: Progress | None) -> None:
+    """Say from where a run goes on, and what is unlike its start."""
+    at = progress.describe() if progress else "the beginning, as there is no checkpoint yet"
+    tell(f"continuing from {at}")
+    if unlike := add_resumption(run, device=_device(), at=at):
+        tell(
+            f"warning: not as the run was started: {'; '.join(unlike)}. "
+            "It may not end with exactly the same weights."
+        )
+
+
+def _device() -> str:
+    return torch.cuda.get_device_name() if torch.cuda.is_available() else "cpu"
 
 
 def _check_free(out: Path, *, overwrite: bool) -> None:
     """Raises ConfigError unless `out` is free, or a run that may be replaced."""
-    if is_free(out):
+    if is_unused(out):
         return
     if not overwrite:
         raise ConfigError(
@@ -156,6 +242,15 @@ def _check_free(out: Path, *, overwrite: bool) -> None:
             f"--out {out}: --overwrite replaces run folders only, and this one has no config.yaml. "
             "Choose another folder."
         )
+
+
+def _clear(out: Path) -> None:
+    """Remove what a folder holds but its lock; what makes it a run folder goes last."""
+    for path in sorted(out.iterdir(), key=lambda path: path.name == "config.yaml"):
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
+        elif path.name != LOCK:
+            path.unlink()
 
 
 def _check_machine(config: Config) -> None:
@@ -221,29 +316,57 @@ def _memory(config: Config, model: Classifier) -> Memory:
     return training_memory(model.to(usual_device()), config.train, config.model.image_size)
 
 
-def _fit(
-    config: Config,
-    run: Path,
-    model: Classifier,
-    info: ModelInfo,
-    training: Split,
-    validation: Split,
-    *,
-    checkpoint: Path | None = None,
-) -> Path:
+def _fit(run: Path, start: _Start, stop: Stop, progress: Progress | None = None) -> Path:
+    config, model, info = start.config, start.model, start.info
     recipe = config.train
-    tell(_summary(config, model, training, validation))
+    tell(_summary(config, model, start.training, start.validation))
     if not recipe.cache_features:
         tell(_memory(config, model).describe(recipe.batch))
-    keep_best = KeepBest(run / "model", info)
-    loaders = _loaders(config, model, info, training, validation)
-    trainer = _trainer(config, run, keep_best)
-    learner = Learner(model, recipe, info.preprocessing, info.statistics)
-    _fit_quietly(trainer, learner, *loaders, checkpoint)
-    tell(f"best validation mAP {keep_best.best:.1f}, epoch {keep_best.best_epoch + 1}")
+    with explained(run):
+        training, validation = _loaders(config, model, info, start.training, start.validation)
+        sampler = training.sampler
+        assert isinstance(sampler, SeededSampler)
+        if progress:
+            sampler.resume_at(progress.epoch, progress.batches * recipe.batch)
+        watch = StepWatch(
+            recipe.nan_limit,
+            tell,
+            pictures_of=partial(_pictures_of, sampler, start.training, recipe.batch),
+            advice=f"A continued run would meet it again; train on from what it learned at a lower "
+            f"rate: lcnet train --init {run} --train.lr {recipe.lr / 3:.2g} --out ANOTHER",
+        )
+        pictures = training.dataset, validation.dataset
+        trainer = _trainer(config, run, info, watch, stop, partial(_broken, *pictures))
+        learner = Learner(model, recipe, info.preprocessing, info.statistics)
+        _fit_quietly(trainer, learner, training, validation, progress.file if progress else None)
+    return _finish(config, run)
+
+
+def _pictures_of(
+    sampler: SeededSampler, split: Split, batch_size: int, epoch: int, batch: int
+) -> list[str]:
+    """The files of a batch of the epoch that the sampler is at."""
+    first = batch * batch_size
+    return [
+        str(split.samples[draw.index].path)
+        for draw in islice(sampler.draws(), first, first + batch_size)
+    ]
+
+
+def _broken(*pictures: object) -> list[Path]:
+    """Those that could not be read so far."""
+    return [file for some in pictures if isinstance(some, ImageLabels) for file in some.broken()]
+
+
+def _finish(config: Config, run: Path) -> Path:
+    """Measure a trained model and write its report."""
+    rows = read_history(run)
+    best = max(rows, key=lambda row: (row["val_mAP"], row["epoch"]))
+    tell(f"best validation mAP {best['val_mAP']:.1f}, epoch {int(best['epoch']) + 1}")
     tell(f"run folder: {run}")
-    measured = measure(run, split=config.data.val, use_cache=True, quiet=True)
-    write_metrics(run / "metrics.json", measured)
+    with explained(run):
+        measured = measure(run, split=config.data.val, use_cache=True, quiet=True)
+        write_metrics(run / "metrics.json", measured)
     _report(run, measured)
     return run
 
@@ -343,12 +466,20 @@ def _check_forward(config: Config, model: Classifier) -> None:
     model.train()
 
 
-def _trainer(config: Config, run: Path, keep_best: KeepBest) -> lightning.Trainer:
+def _trainer(
+    config: Config,
+    run: Path,
+    info: ModelInfo,
+    watch: StepWatch,
+    stop: Stop,
+    broken: Callable[[], Sequence[Path]],
+) -> lightning.Trainer:
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
     recipe = config.train
-    callbacks: list[Callback] = [keep_best]
+    keep_best = KeepBest(run / "model", info)
+    callbacks: list[Callback] = [watch, keep_best]
     if recipe.ema_decay:
-        callbacks.append(average_weights(recipe.ema_decay))
+        callbacks.append(AveragedWeights(recipe.ema_decay))
     if recipe.early_stop:
         callbacks.append(EarlyStopping("val/mAP", mode="max", patience=recipe.early_stop))
     interactive = rich.get_console().is_terminal
@@ -356,9 +487,9 @@ def _trainer(config: Config, run: Path, keep_best: KeepBest) -> lightning.Traine
         callbacks.append(EpochBar())
     callbacks += [
         waiting := DataWait(tell, hint=_hint(config)),
-        History(run / "history.csv", keep_best, waiting, tell),
+        History(run / "history.csv", keep_best, watch, waiting, broken, tell),
         LearningRateMonitor("step"),
-        ModelCheckpoint(run / "checkpoints", filename="last", enable_version_counter=False),
+        Saving(run / "checkpoints" / "last.ckpt", info, stop, minutes=recipe.save_minutes),
     ]
     return lightning.Trainer(
         max_epochs=recipe.epochs,
@@ -368,6 +499,7 @@ def _trainer(config: Config, run: Path, keep_best: KeepBest) -> lightning.Traine
         accumulate_grad_batches=recipe.accumulate,
         gradient_clip_val=recipe.clip_norm or None,
         callbacks=callbacks,
+        plugins=[WholeCheckpoints()],
         logger=TensorBoardLogger(run, name="", version="logs"),
         log_every_n_steps=10,
         num_sanity_val_steps=0,
@@ -400,6 +532,8 @@ def _fit_quietly(
         warnings.filterwarnings("ignore", module=r"lightning\..*")
         try:
             trainer.fit(learner, training, validation, ckpt_path=checkpoint, weights_only=True)
+        except Stopped:
+            raise
         except (AttributeError, IndexError, KeyError, RuntimeError, TypeError, ValueError) as error:
             if checkpoint is None or learner.has_begun:
                 raise

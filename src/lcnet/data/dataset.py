@@ -20,6 +20,8 @@ PICTURE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", 
 PICTURE_FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF")
 """The decoders that are used, whatever a file is called. Of the others of Pillow one, for EPS, runs
 a program on what is in the file."""
+SUBSTITUTES = 20
+"""So many pictures are tried in place of a broken one; then most of them must be broken."""
 
 
 @dataclass(frozen=True)
@@ -154,14 +156,34 @@ class ImageLabels(Dataset[tuple[Tensor, Tensor]]):
     is the same however many processes load it and wherever it is resumed.
     """
 
-    def __init__(self, split: Split, transform: Transform, pixels: Pixels | None = None) -> None:
+    def __init__(
+        self,
+        split: Split,
+        transform: Transform,
+        pixels: Pixels | None = None,
+        *,
+        skip_broken: bool = False,
+    ) -> None:
+        """Take the pictures and what makes tensors of them.
+
+        With `skip_broken` a picture that cannot be read does not raise: a `Draw` takes another in
+        its place, always the same, and an index gives a black one whose targets are all unknown.
+        """
         self.split = split
         self.transform = transform
         self.pixels = pixels
+        self.skip_broken = skip_broken
+        self._broken = torch.zeros(len(split), dtype=torch.bool)
+        if skip_broken:  # what a loader process finds is then known to the run
+            self._broken.share_memory_()
 
     def __len__(self) -> int:
         """The number of pictures."""
         return len(self.split)
+
+    def broken(self) -> list[Path]:
+        """The pictures that could not be read so far, by any process."""
+        return [self.split.samples[int(index)].path for index in self._broken.nonzero()]
 
     def __getitem__(self, draw: Draw | int) -> tuple[Tensor, Tensor]:
         """The transformed picture (3 H W, uint8) and its targets (L, int8: 1, 0, -1 unknown).
@@ -169,13 +191,36 @@ class ImageLabels(Dataset[tuple[Tensor, Tensor]]):
         Raises DataError if the picture cannot be read.
         """
         index = draw.index if isinstance(draw, Draw) else draw
-        sample = self.split.samples[index]
-        image: Image.Image | Tensor
+        try:
+            image, targets = self._read(index), self.split.samples[index].targets
+        except DataError:
+            if not self.skip_broken:
+                raise
+            self._broken[index] = True
+            image, targets = self._in_place_of(draw)
+        return self._transformed(image, torch.tensor(targets, dtype=torch.int8), draw)
+
+    def _read(self, index: int) -> Image.Image | Tensor:
         if self.pixels is not None:
-            image = self.pixels[index]
-        else:
-            image = read_image(sample.path, sample.source, size=self.transform.decode_size)
-        targets = torch.tensor(sample.targets, dtype=torch.int8)
+            return self.pixels[index]
+        sample = self.split.samples[index]
+        return read_image(sample.path, sample.source, size=self.transform.decode_size)
+
+    def _in_place_of(self, draw: Draw | int) -> tuple[Image.Image | Tensor, tuple[int, ...]]:
+        """What a draw, or an index, gives whose picture is broken."""
+        if not isinstance(draw, Draw):
+            return Image.new("RGB", (64, 64)), (UNKNOWN,) * len(self.split.labels)
+        others = np.random.default_rng(draw.seed).integers(len(self.split), size=SUBSTITUTES)
+        for index in others.tolist()[:-1]:
+            try:
+                return self._read(index), self.split.samples[index].targets
+            except DataError:
+                self._broken[index] = True
+        return self._read(int(others[-1])), self.split.samples[int(others[-1])].targets
+
+    def _transformed(
+        self, image: Image.Image | Tensor, targets: Tensor, draw: Draw | int
+    ) -> tuple[Tensor, Tensor]:
         if not isinstance(draw, Draw):
             return self.transform(image), targets
         with torch.random.fork_rng(devices=[]):

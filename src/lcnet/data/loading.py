@@ -1,7 +1,9 @@
 """Loaders: batches in an order that depends on nothing but seed and epoch."""
 
 import os
+import signal
 from collections.abc import Iterator, Sequence
+from itertools import islice
 
 import numpy as np
 import torch
@@ -30,17 +32,31 @@ class SeededSampler(Sampler[Draw]):
         self.seed = seed
         self.shares = shares
         self.epoch = 0
+        self.resumed_epoch, self.drawn = -1, 0
 
     def set_epoch(self, epoch: int) -> None:
         """Choose the epoch; Lightning calls this before each."""
         self.epoch = epoch
 
+    def resume_at(self, epoch: int, drawn: int) -> None:
+        """Begin that epoch behind its first `drawn` draws; later epochs are whole.
+
+        The epoch is chosen at once, since loader processes start to draw before Lightning does.
+        """
+        self.epoch = self.resumed_epoch = epoch
+        self.drawn = drawn
+
     def __len__(self) -> int:
-        """The number of samples."""
+        """The number of samples of a whole epoch."""
         return self.length
 
     def __iter__(self) -> Iterator[Draw]:
         """The draws of the chosen epoch."""
+        done = self.drawn if self.epoch == self.resumed_epoch else 0
+        return islice(self.draws(), done, None)
+
+    def draws(self) -> Iterator[Draw]:
+        """All draws of the chosen epoch, also those that a resumed run has behind it."""
         rng = np.random.default_rng((self.seed, self.epoch))
         seeds = rng.integers(2**63, size=self.length)
         order = rng.permutation(self.length)
@@ -92,6 +108,15 @@ def _collate(samples: list[tuple[Tensor, Tensor]]) -> tuple[Tensor, Tensor]:
     images, targets = [image for image, _ in samples], [target for _, target in samples]
     stack = stack_images if images[0].ndim == 3 else default_collate  # or cached feature maps
     return stack(images), default_collate(targets)
+
+
+def _leave_signals_to_the_run(worker: int) -> None:
+    """A signal to the whole group of processes stops the run, which then ends its loaders.
+
+    Were they to end by themselves, the run could not save where it stands.
+    """
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
 
 
 def each_picture(data: ImageLabels, *, workers: int) -> Batches:
@@ -148,6 +173,7 @@ def _loader(
         drop_last=drop_last,
         num_workers=workers,
         collate_fn=_collate,
+        worker_init_fn=_leave_signals_to_the_run,
         persistent_workers=workers > 0,
         pin_memory=torch.cuda.is_available(),
     )

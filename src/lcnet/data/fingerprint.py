@@ -1,0 +1,133 @@
+"""What a split was when a run saw it, so that a change is noticed."""
+
+import gzip
+import hashlib
+import json
+import os
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from lcnet.data.dataset import Split
+from lcnet.files import written_whole
+
+FILE = "fingerprints.json.gz"
+NAMED = 3
+"""So many changed pictures are named."""
+AT_A_TIME = 16
+"""Files asked for their size together: of a network drive each takes a while to answer."""
+
+
+@dataclass(frozen=True)
+class Fingerprint:
+    """The labels of a split and, by name, each picture's size in bytes and targets."""
+
+    labels: tuple[str, ...]
+    pictures: Mapping[str, tuple[int, str]]
+    """Size (-1 if it could not be asked for) and checksum of the targets, by path."""
+
+    @property
+    def digest(self) -> str:
+        """A checksum of all of it, 16 hexadecimal digits."""
+        whole = json.dumps(self.to_dict(), ensure_ascii=False)
+        return hashlib.sha256(whole.encode()).hexdigest()[:16]
+
+    def summary(self) -> dict[str, Any]:
+        """What run.json says of it."""
+        return {
+            "pictures": len(self.pictures),
+            "labels": len(self.labels),
+            "bytes": sum(max(size, 0) for size, _ in self.pictures.values()),
+            "sha256": self.digest,
+        }
+
+    def to_dict(self) -> dict[str, Any]:
+        """The content of its file."""
+        return {
+            "labels": list(self.labels),
+            "pictures": {name: list(known) for name, known in self.pictures.items()},
+        }
+
+    @classmethod
+    def from_dict(cls, fields: Mapping[str, Any]) -> "Fingerprint":
+        """The one that `to_dict` wrote."""
+        pictures = {name: (known[0], known[1]) for name, known in fields["pictures"].items()}
+        return cls(tuple(fields["labels"]), pictures)
+
+
+def fingerprint(split: Split, root: Path) -> Fingerprint:
+    """That of a split as it is now; pictures are named by their path below `root`.
+
+    Sizes are asked for, but no picture is read: about 2 s for 100,000 on a local disk.
+    """
+    with ThreadPoolExecutor(AT_A_TIME) as pool:
+        sizes = list(pool.map(_size, [sample.path for sample in split.samples], chunksize=256))
+    pictures: dict[str, tuple[int, str]] = {}
+    for sample, size in zip(split.samples, sizes, strict=True):
+        name = os.path.relpath(sample.path, root)
+        if name in pictures:  # a picture that is listed twice
+            name = f"{name} ({sample.source or len(pictures)})"
+        row = hashlib.sha256(repr(sample.targets).encode()).hexdigest()[:8]
+        pictures[name] = (size, row)
+    return Fingerprint(split.labels, pictures)
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except OSError:
+        return -1
+
+
+def changes(before: Fingerprint, now: Fingerprint) -> list[str]:
+    """What is unlike, a phrase each, with the names of a few pictures; empty if nothing is."""
+    found = []
+    if before.labels != now.labels:
+        gone, new = set(before.labels) - set(now.labels), set(now.labels) - set(before.labels)
+        unlike = [f"-{name}" for name in sorted(gone)] + [f"+{name}" for name in sorted(new)]
+        found.append(f"labels ({', '.join(unlike[:NAMED]) or 'their order'})")
+    shared = [name for name in before.pictures if name in now.pictures]
+    sizes = [name for name in shared if before.pictures[name][0] != now.pictures[name][0]]
+    targets = [name for name in shared if before.pictures[name][1] != now.pictures[name][1]]
+    if before.labels != now.labels:
+        targets = []
+    for chosen, what in (
+        ([name for name in before.pictures if name not in now.pictures], "gone"),
+        ([name for name in now.pictures if name not in before.pictures], "new"),
+        (targets, "with other labels"),
+        (sizes, "with another file"),
+    ):
+        if chosen:
+            shown = f"{', '.join(chosen[:NAMED])}{', ...' * (len(chosen) > NAMED)}"
+            found.append(f"{len(chosen):,} picture{'s' * (len(chosen) > 1)} {what} ({shown})")
+    if not found and list(before.pictures) != list(now.pictures):
+        found.append("the order of the pictures")
+    return found
+
+
+def read_fingerprints(run: Path) -> dict[str, Fingerprint]:
+    """Those that a run folder has, by name; none if they cannot be read."""
+    try:
+        with gzip.open(run / FILE, "rt", encoding="utf-8") as file:
+            stored = json.load(file)
+        return {name: Fingerprint.from_dict(fields) for name, fields in stored.items()}
+    except (OSError, EOFError, ValueError, KeyError, TypeError, AttributeError):
+        return {}
+
+
+def write_fingerprints(run: Path, prints: Mapping[str, Fingerprint]) -> None:
+    """Write a run folder's fingerprints."""
+    text = json.dumps({name: one.to_dict() for name, one in prints.items()}, ensure_ascii=False)
+    with written_whole(run / FILE) as unfinished:
+        unfinished.write_bytes(gzip.compress(text.encode(), compresslevel=3, mtime=0))
+
+
+def changed_since(run: Path, key: str, split: Split, root: Path) -> Sequence[str]:
+    """What of a split is unlike what the run saw of it; it is kept if the run has not seen it."""
+    known, now = read_fingerprints(run), fingerprint(split, root)
+    if key in known:
+        return changes(known[key], now)
+    write_fingerprints(run, {**known, key: now})
+    return []

@@ -1,0 +1,75 @@
+"""A split that has changed since a run saw it."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from lcnet.data.dataset import Sample, Split
+from lcnet.data.fingerprint import changed_since, changes, fingerprint
+
+
+@pytest.fixture
+def split(tmp_path: Path) -> Split:
+    samples = []
+    for number in range(5):
+        (tmp_path / f"{number}.png").write_bytes(b"x" * number)
+        samples.append(Sample(tmp_path / f"{number}.png", (number % 2, 1)))
+    return Split(("red", "green"), tuple(samples), "train")
+
+
+def test_what_is_the_same_has_the_same_fingerprint_wherever_it_lies(split, tmp_path):
+    one = fingerprint(split, tmp_path)
+    assert one.digest == fingerprint(split, tmp_path).digest
+    assert list(one.pictures) == [f"{number}.png" for number in range(5)]
+    assert one.summary() | {"sha256": ""} == {
+        "pictures": 5,
+        "labels": 2,
+        "bytes": 10,
+        "sha256": "",
+    }
+
+
+def changed(split: Split, tmp_path: Path, kind: str) -> Split:
+    first, *others = split.samples
+    match kind:
+        case "gone":
+            return replace(split, samples=tuple(others))
+        case "new":
+            return replace(split, samples=(*split.samples, Sample(tmp_path / "new.png", (1, 1))))
+        case "with other labels":
+            return replace(split, samples=(replace(first, targets=(1, 1)), *others))
+        case "order":
+            return replace(split, samples=(*others, first))
+        case "labels":
+            return replace(split, labels=("red", "blue"))
+    first.path.write_bytes(b"longer")
+    return split
+
+
+@pytest.mark.parametrize(
+    ("kind", "said"),
+    [
+        ("gone", "1 picture gone (0.png)"),
+        ("new", "1 picture new (new.png)"),
+        ("with other labels", "1 picture with other labels (0.png)"),
+        ("with another file", "1 picture with another file (0.png)"),
+        ("order", "the order of the pictures"),
+        ("labels", "labels (-green, +blue)"),
+    ],
+)
+def test_each_change_is_named(split, tmp_path, kind, said):
+    before = fingerprint(split, tmp_path)
+    after = fingerprint(changed(split, tmp_path, kind), tmp_path)
+    assert changes(before, after) == [said]
+    assert before.digest != after.digest
+
+
+def test_a_run_remembers_what_it_saw_first(split, tmp_path):
+    assert changed_since(tmp_path, "train", split, tmp_path) == []
+    assert changed_since(tmp_path, "train", split, tmp_path) == []
+    fewer = replace(split, samples=split.samples[:1])
+    assert changed_since(tmp_path, "train", fewer, tmp_path) == [
+        "4 pictures gone (1.png, 2.png, 3.png, ...)"
+    ]
+    assert changed_since(tmp_path, "val", fewer, tmp_path) == []
