@@ -177,6 +177,13 @@ def test_a_label_without_a_positive_is_a_limit(run, hub, tmp_path):
     assert "No picture of val.csv shows blue: nothing was measured" in page
     assert table(page, "Thresholds")["blue"][0] == "none"
     assert "Not stated by who shared this model" in page
+    assert "another threshold than the model's own" not in page
+    measured = measure(run, threshold=0.3, quiet=True)
+    write_metrics(run / "metrics.json", measured, measured.intervals(20))
+    push(run, NAME, dry_run=tmp_path / "other")
+    assert (
+        "another threshold than the model's own" in (tmp_path / "other" / "README.md").read_text()
+    )
 
 
 def test_a_dry_run_sends_nothing_and_extra_files_are_asked_for(run, hub, tmp_path, monkeypatch):

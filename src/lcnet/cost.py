@@ -65,4 +65,5 @@ def measure_cost(model: Classifier, image_size: int) -> Cost:
 def _machine(device: torch.device) -> str:
     if device.type == "cuda":
         return f"{torch.cuda.get_device_name()}, torch {torch.__version__}"
-    return f"{platform.machine()}, {torch.get_num_threads()} threads, torch {torch.__version__}"
+    threads = torch.get_num_threads()
+    return f"{platform.machine()}, threads: {threads}, torch {torch.__version__}"

@@ -58,7 +58,7 @@ class Card:
 
     def text(self) -> str:
         """README.md of the repository: YAML between dashes, then the page."""
-        return f"---\n{self._metadata().to_yaml().strip()}\n---\n\n{self._page()}"
+        return f"---\n{self._metadata().to_yaml().strip()}\n---\n\n{self._page()}\n"
 
     def _metadata(self) -> ModelCardData:
         """Licence, tags and numbers (a model-index), as model pages have them."""
@@ -175,6 +175,12 @@ class Card:
         elif role == "val":
             yield (
                 f"The best epoch was picked on {split}, so other pictures will give a little less."
+            )
+        given, own = self.metrics["threshold"], self.info.thresholds
+        if (tuple(given) if isinstance(given, list) else (given,) * len(own)) != own:
+            yield (
+                "The rates above were measured at another threshold than the model's own, which "
+                "the table of labels has: what it says has other rates."
             )
         calibration = self.info.calibration
         if calibration and f" on {self.metrics['split']} (" in calibration.source:
