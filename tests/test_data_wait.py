@@ -70,6 +70,8 @@ def test_a_run_writes_it_down_and_reads_older_runs_too(tiny_config, tmp_path):
     run = train(config, tmp_path / "run")
     assert len(list((tmp_path / "kept").glob("*.images"))) == 2  # training and validation
     assert 0 < read_history(run)[0]["data_wait"] < 1
-    (run / "history.csv").write_text("epoch,train_loss,val_mAP,best_mAP,seconds,data_wait\n0,1,2,2,1.5,\n")
+    (run / "history.csv").write_text(
+        "epoch,train_loss,val_mAP,best_mAP,seconds,data_wait\n0,1,2,2,1.5,\n"
+    )
     row = read_history(run)[0]
     assert (row["seconds"], row["data_wait"] != row["data_wait"]) == (1.5, True)

@@ -382,15 +382,6 @@ def test_every_head_stands_on_a_cnn_and_a_vit_with_its_paper_s_sizes(name, backb
     assert logits.isfinite().all()
 
 
-@pytest.mark.parametrize("name", ["gap", "query2label", "ml_decoder"])
-def test_a_bias_starts_at_the_log_odds_of_the_label_s_share(name):
-    shares = torch.tensor([0.5, 0.1, 0.02, 0.0, 1.0])
-    settings = config.Model(head=name, backbone="test_resnet", pretrained=False, view_size=32)
-    model = build_model(settings, 5, shares=shares, head_options=SMALL[name])
-    expected = torch.tensor([0.0, -2.1972246, -3.8918203, -4.0, 4.0])
-    torch.testing.assert_close(model.head.bias.detach(), expected)
-
-
 def test_queries_are_not_decayed():
     model = rival("query2label")
     groups = model.parameter_groups(1e-3, backbone_lr_factor=0.1, weight_decay=0.05)

@@ -10,7 +10,6 @@ from lcnet import config
 from lcnet.model.backbone import Backbone, BackboneSpec, build_backbone, describe_backbone
 from lcnet.model.classifier import Classifier
 from lcnet.model.crops import Crops
-from lcnet.model.initialization import start_at_shares
 from lcnet.model.lcnet import build_lcnet
 from lcnet.model.rivals import CSRA, MLGCN, GlobalPooling, MLDecoder, Query2Label, RivalNet
 
@@ -29,9 +28,9 @@ def build_model(
 
     `spec` describes the backbone that the settings name, looked up if not given. `prior` (L L) is
     P(column | row) from the training labels, even if not given; `vectors` (L E) describe the
-    labels; `shares` (L) are how often each is present; `head_options` are sizes of a rival's head
-    where they are not its paper's. Raises ConfigError if there is no such backbone or its weights
-    cannot be had.
+    labels; `shares` (L) are how often each is present, for LCNet; `head_options` are sizes of a
+    rival's head where they are not its paper's. Raises ConfigError if there is no such backbone or
+    its weights cannot be had.
     """
     spec = spec or describe_backbone(settings.backbone, settings.view_size)
     prior = torch.ones(labels, labels) if prior is None else prior
@@ -45,7 +44,7 @@ def build_model(
     return RivalNet(
         crops=Crops(settings.crop_level, settings.view_size, antialias=settings.antialias),
         backbone=backbone,
-        head=_head(settings.head, backbone, prior, vectors, shares, dict(head_options or {})),
+        head=_head(settings.head, backbone, prior, vectors, dict(head_options or {})),
     )
 
 
@@ -54,7 +53,6 @@ def _head(
     backbone: Backbone,
     prior: Tensor,
     vectors: Tensor | None,
-    shares: Tensor | None,
     options: dict[str, Any],
 ) -> nn.Module:
     labels, channels = len(prior), backbone.channels
@@ -63,6 +61,4 @@ def _head(
     if name == "ml_gcn":
         return MLGCN(prior, channels, vectors=vectors, **options)
     kinds = {"gap": GlobalPooling, "query2label": Query2Label, "ml_decoder": MLDecoder}
-    head = kinds[name](labels, channels, **options)
-    start_at_shares(head.bias, shares)
-    return head
+    return kinds[name](labels, channels, **options)
