@@ -12,7 +12,6 @@
 | pooling: classifiers            | uniform within 1 / root of the channels, as linear layers of |
 |                                 | torch start                                                  |
 | pooling: biases                 | 0: with log odds the backbone learned later (digits)         |
-| pooling: weight of attended     | 0.1, CSRA's lambda on VOC                                    |
 | released graph: nodes           | the label tokens                                             |
 | released graph: attentions      | torch's own start; Xavier's makes row sums negative          |
 """
@@ -53,7 +52,6 @@ def initialize(model: nn.Module, *, shares: Tensor | None = None) -> None:
             case Attended():
                 bound = part.weight.shape[1] ** -0.5
                 nn.init.uniform_(part.weight, -bound, bound)
-                nn.init.constant_(part.attended, 0.1)
             case Mapping():
                 nn.init.normal_(part.weight, std=part.weight.shape[-1] ** -0.5)
                 start_at_shares(part.bias, shares)
