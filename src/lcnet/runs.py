@@ -2,19 +2,22 @@
 
 import multiprocessing
 import os
+import threading
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass
+from multiprocessing.connection import wait
 from pathlib import Path
 
 import torch
 
 from lcnet.callbacks import read_history
 from lcnet.config import Config
+from lcnet.errors import CheckpointError
 from lcnet.progress import tell
-from lcnet.train import train
+from lcnet.train import resume, train
 
 
 @dataclass(frozen=True)
@@ -49,7 +52,7 @@ class Trainer:
         self.done, self.trained, self.started = 0, 0, time.perf_counter()
 
     def train(self, runs: Sequence[Run]) -> None:
-        """Train those of the runs that are not done; an interrupted one starts anew."""
+        """Train those of the runs that are not done; an interrupted one goes on."""
         for run in runs:
             if run.is_done:
                 self._tell(run)
@@ -62,13 +65,13 @@ class Trainer:
         """Each run as it is finished."""
         if self.jobs == 1:
             for run in runs:
-                train(run.config, run.folder, overwrite=run.folder.exists())
+                _train(run)
                 yield run
             return
         with ProcessPoolExecutor(
             self.jobs,
             mp_context=multiprocessing.get_context("spawn"),  # a fork would inherit locked threads
-            initializer=torch.set_num_threads,
+            initializer=_begin,
             initargs=(max(1, (os.cpu_count() or 1) // self.jobs),),
         ) as pool:
             started = {pool.submit(_train_quietly, run): run for run in runs}
@@ -96,4 +99,28 @@ def _train_quietly(run: Run) -> None:
     log = run.folder.with_name(f"{run.folder.name}.log")
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("w", encoding="utf-8") as file, redirect_stdout(file), redirect_stderr(file):
-        train(run.config, run.folder, overwrite=run.folder.exists())
+        _train(run)
+
+
+def _train(run: Run) -> None:
+    """Train a run, from where an earlier attempt came to if there was one."""
+    if (run.folder / "config.yaml").is_file():
+        try:
+            resume(run.folder)
+            return
+        except CheckpointError as error:
+            tell(f"warning: {error} It starts anew.")
+    train(run.config, run.folder, overwrite=run.folder.exists())
+
+
+def _begin(threads: int) -> None:
+    """Prepare a process that trains; it ends with the one that started it, however that ends."""
+    torch.set_num_threads(threads)
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+
+    def end_with_parent() -> None:
+        wait([parent.sentinel])
+        os._exit(1)
+
+    threading.Thread(target=end_with_parent, daemon=True).start()

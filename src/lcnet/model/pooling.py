@@ -5,7 +5,6 @@ from torch import Tensor, nn
 
 from lcnet.model.image_tokens import tokens_of
 
-
 LAMBDA = 0.1
 """Weight of the attended mean. Where it was learned it rose to 0.2 to 0.4 and digits lost."""
 
