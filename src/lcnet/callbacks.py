@@ -63,7 +63,7 @@ class KeepBest(Callback):
         probabilities, targets = learner.verification.compute()
         learner.verification.reset()
         mean_ap = verify(probabilities, targets, self.info.labels).mAP
-        learner.log("val/mAP", mean_ap, rank_zero_only=True)
+        learner.log("val/mAP", mean_ap)  # the same in all processes
         if mean_ap >= self.best:  # of equals the longer trained one
             self.best, self.best_epoch = mean_ap, trainer.current_epoch
             if trainer.is_global_zero:
@@ -144,6 +144,8 @@ class History(Callback):
 
     def on_train_start(self, trainer: Trainer, learner: LightningModule) -> None:
         """Begin the file, or drop the rows of epochs that a resumed run does again."""
+        if not trainer.is_global_zero:
+            return
         rows: list[dict[str, str]] = []
         if self.file.is_file():
             with self.file.open(newline="", encoding="utf-8") as file:

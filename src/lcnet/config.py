@@ -151,8 +151,8 @@ class Train:
     epochs: int = 20
     """Passes over the training split."""
     batch_size: int | Literal["auto"] = 32
-    """Images per step; `auto` takes the most that fit in memory, up to 32, and accumulates the rest
-    of the 32, so that what is learned stays alike."""
+    """Images per step and device; `auto` takes the most that fit in memory, up to 32, and
+    accumulates the rest of the 32, so that what is learned stays alike."""
     accumulate: int = 1
     """Steps whose gradients are summed before the weights move."""
     lr: float = 3e-4
@@ -201,10 +201,20 @@ class Train:
     """Stop after this many epochs without a better validation mAP; 0 never stops early."""
     seed: int = 0
     """Seed of weights, order, augmentation and dropout."""
+    devices: int = 1
+    """Devices of each machine, with a process each; a step then has `batch_size` images of each."""
+    nodes: int = 1
+    """Machines that train together, each started with the same command (docs/scaling.md)."""
+    strategy: Literal["ddp", "fsdp"] = "ddp"
+    """Each device holds the whole model, or a share of its weights, gradients and moments."""
+    sync_batchnorm: bool = False
+    """Let batch norms take their statistics over the images of all devices."""
+    timeout_s: float = 1800.0
+    """Seconds that a device waits for the others before the training ends."""
 
     def __post_init__(self) -> None:
         _require_all(self, "train")
-        for name in ("epochs", "accumulate"):
+        for name in ("epochs", "accumulate", "devices", "nodes"):
             _require(getattr(self, name) >= 1, f"train.{name}", "at least 1", getattr(self, name))
         _require(
             self.batch_size == "auto" or self.batch_size >= 1,
@@ -261,6 +271,19 @@ class Train:
                     getattr(self, name),
                 )
         _require(0 <= self.seed < 2**32, "train.seed", "0 to 4294967295", self.seed)
+        _require(self.timeout_s > 0, "train.timeout_s", "above 0", self.timeout_s)
+        if self.strategy == "fsdp":
+            _require(
+                self.ema_decay == 0,
+                "train.ema_decay",
+                "0, since fsdp cannot average weights that lie in parts",
+                self.ema_decay,
+            )
+
+    @property
+    def processes(self) -> int:
+        """Devices of all machines, with a process each."""
+        return self.devices * self.nodes
 
     @property
     def batch(self) -> int:

@@ -3,7 +3,8 @@
 LCNetError
 ├── ConfigError       the command or the configuration is wrong   exit code 2
 ├── DataError         pictures, tables or label names are wrong   exit code 1
-└── CheckpointError   a model or run folder is wrong              exit code 1
+├── CheckpointError   a model or run folder is wrong              exit code 1
+└── ProcessError      another process of a training is gone       exit code 1
 
 The message is one line: what was expected, what came, where, and what to do next.
 """
@@ -37,3 +38,7 @@ class DataError(LCNetError):
 
 class CheckpointError(LCNetError):
     """A model folder, run folder or checkpoint that cannot be read or does not fit."""
+
+
+class ProcessError(LCNetError):
+    """A process that trains together with this one has died or hangs."""

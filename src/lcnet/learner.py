@@ -11,9 +11,10 @@ from lcnet import config
 from lcnet.data.loading import places_in_split
 from lcnet.data.statistics import Statistics
 from lcnet.data.transforms import Normalize, Preprocessing
-from lcnet.losses import asymmetric_loss
+from lcnet.losses import asymmetric_loss, known_entries
 from lcnet.metrics_state import VerificationState
 from lcnet.model.classifier import Classifier
+from lcnet.processes import mean_over_processes
 
 Batch = tuple[Tensor, Tensor]
 
@@ -67,9 +68,12 @@ class Learner(lightning.LightningModule):
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """The loss of a batch: images B 3 H W in uint8 (or cached maps B V C h w), targets B L.
 
-        It is the sum over the model's ways to its logits, each of which learns by itself.
+        It is the sum over the model's ways to its logits, each of which learns by itself. Its mean
+        over the processes is the loss of all their images as one batch.
         """
         images, targets = batch
+        unknown_weight = self.recipe.weight_of_unknown(targets.shape[1])
+        entries = mean_over_processes(known_entries(targets, unknown_weight))
         loss = torch.stack(
             [
                 asymmetric_loss(
@@ -78,14 +82,30 @@ class Learner(lightning.LightningModule):
                     gamma_neg=self.recipe.gamma_neg,
                     gamma_pos=self.recipe.gamma_pos,
                     clip=self.recipe.loss_clip,
-                    unknown_weight=self.recipe.weight_of_unknown(targets.shape[1]),
+                    unknown_weight=unknown_weight,
                     positive_weight=self.positive_weight,
+                    entries=entries,
                 )
                 for logits in self.model.ways(self._maps(images))
             ]
         ).sum()
-        self.log("train/loss", loss, on_step=True, on_epoch=True, batch_size=len(images))
+        # Two entries, as a step's loss is not worth a meeting of the processes.
+        self.log("train/loss_step", loss, batch_size=len(images))
+        self.log(
+            "train/loss_epoch",
+            loss,
+            on_step=False,
+            on_epoch=True,
+            batch_size=len(images),
+            sync_dist=self.trainer.world_size > 1,
+        )
         return loss
+
+    def on_validation_epoch_start(self) -> None:
+        """Give all processes the first one's norm statistics, so that they measure one model."""
+        if self.trainer.world_size > 1:
+            for values in self.model.buffers():
+                torch.distributed.broadcast(values, 0)
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         """Keep a batch's probabilities; the callback `KeepBest` scores them."""

@@ -21,12 +21,13 @@ from lightning.pytorch.loggers import TensorBoardLogger
 from lcnet.callbacks import DataWait, EpochBar, History, KeepBest, average_weights
 from lcnet.checkpoint import ModelInfo, is_model, load_model, read_info
 from lcnet.compute import usual_device
-from lcnet.config import Config
+from lcnet.config import Config, Train
 from lcnet.data.dataset import NEGATIVE, POSITIVE, Split
 from lcnet.data.loading import (
     Batches,
     Pictures,
     available_cores,
+    check_steps,
     chosen_workers,
     eval_loader,
     train_loader,
@@ -50,9 +51,11 @@ from lcnet.model.backbone import describe_backbone
 from lcnet.model.build import build_model
 from lcnet.model.classifier import Classifier
 from lcnet.pictures import eval_pictures, train_pictures
+from lcnet.processes import is_first, number, part, pass_turn, rank, together, wait_turn
 from lcnet.progress import tell
 from lcnet.published.backbones import load_backbone_weights
 from lcnet.report import report_on
+from lcnet.strategy import check_strategy, strategy_for, with_shared_norms
 
 PRECISIONS: dict[str, Literal["32-true", "bf16-mixed", "16-mixed"]] = {
     "fp32": "32-true",
@@ -61,6 +64,7 @@ PRECISIONS: dict[str, Literal["32-true", "bf16-mixed", "16-mixed"]] = {
 }
 
 
+@together(lambda config, out, **_: (config.train, out))
 def train(
     config: Config, out: Path, *, overwrite: bool = False, init: Path | Import | None = None
 ) -> Path:
@@ -77,6 +81,7 @@ def train(
     data cannot be used.
     """
     _check_machine(config)
+    wait_turn()
     _check_free(out, overwrite=overwrite)
     lightning.seed_everything(config.train.seed, verbose=False)
     if init is None:
@@ -92,17 +97,26 @@ def train(
         )
         config = replace(config, model=info.model)
     config = _with_batch(config, model)
-    if out.exists():
-        shutil.rmtree(out)
-    out.mkdir(parents=True)
-    config.save(out / "config.yaml")
+    check_steps(len(splits[0]), config.train.batch, config.train.processes)
+    if is_first():
+        if out.exists():
+            shutil.rmtree(out)
+        out.mkdir(parents=True)
+        config.save(out / "config.yaml")
     try:
         return _fit(config, out, model, info, *splits)
     finally:
-        if not (out / "checkpoints" / "last.ckpt").is_file():
+        if is_first() and not (out / "checkpoints" / "last.ckpt").is_file():
             shutil.rmtree(out)  # it failed before there was anything to keep
 
 
+def recipe_of(run: Path) -> Train:
+    """How a run is to be trained, or the defaults if it does not say."""
+    file = run / "config.yaml"
+    return Config.load(file).train if file.is_file() else Train()
+
+
+@together(lambda run: (recipe_of(run), run))
 def resume(run: Path) -> Path:
     """Continue an interrupted run from its last finished epoch, as if it had never stopped.
 
@@ -141,7 +155,7 @@ def _is_finished(checkpoint: Path, epochs: int) -> bool:
 
 def _check_free(out: Path, *, overwrite: bool) -> None:
     """Raises ConfigError unless `out` is free, or a run that may be replaced."""
-    if is_free(out):
+    if is_free(out) or not is_first():
         return
     if not overwrite:
         raise ConfigError(
@@ -156,6 +170,7 @@ def _check_free(out: Path, *, overwrite: bool) -> None:
 
 
 def _check_machine(config: Config) -> None:
+    check_strategy(config.train)
     if config.train.precision == "fp16" and not torch.cuda.is_available():
         raise ConfigError(
             "train.precision: fp16 needs an accelerator and there is none. "
@@ -202,13 +217,16 @@ def _check_absent(config: Config, training: Split, validation: Split) -> None:
 
 
 def _with_batch(config: Config, model: Classifier) -> Config:
-    """The config with a number for a `batch_size` of auto."""
-    if config.train.batch_size != "auto":
-        return config
-    recipe = fitting_batch(config.train, _memory(config, model))
-    steps = f", {recipe.accumulate} of them a step" if recipe.accumulate > 1 else ""
-    tell(f"batch size {recipe.batch}{steps}")
-    return replace(config, train=recipe)
+    """The config with a number for a `batch_size` of auto, the first process's in all of them."""
+    recipe = config.train
+    if recipe.batch_size == "auto" and is_first():
+        recipe = fitting_batch(recipe, _memory(config, model))
+        steps = f", {recipe.accumulate} of them a step" if recipe.accumulate > 1 else ""
+        tell(f"batch size {recipe.batch}{steps}")
+    batch, accumulate = pass_turn(f"{recipe.batch_size} {recipe.accumulate}").split()
+    return replace(
+        config, train=replace(recipe, batch_size=int(batch), accumulate=int(accumulate))
+    )
 
 
 def _memory(config: Config, model: Classifier) -> Memory:
@@ -232,11 +250,18 @@ def _fit(
     tell(_summary(config, model, training, validation))
     if not recipe.cache_features:
         tell(_memory(config, model).describe(recipe.batch))
+    if recipe.processes > 1:
+        tell(_shared_work(recipe))
+    model = with_shared_norms(model, recipe)
     keep_best = KeepBest(run / "model", info)
     loaders = _loaders(config, model, info, training, validation)
     trainer = _trainer(config, run, keep_best)
     learner = Learner(model, recipe, info.preprocessing, info.statistics)
     _fit_quietly(trainer, learner, *loaders, checkpoint)
+    others = not is_first()
+    part()
+    if others:
+        return run
     tell(f"best validation mAP {keep_best.best:.1f}, epoch {keep_best.best_epoch + 1}")
     tell(f"run folder: {run}")
     measured = measure(run, split=config.data.val, use_cache=True, quiet=True)
@@ -275,9 +300,21 @@ def _loaders(
         measured = eval_pictures(validation, config.data, info.preprocessing)
     return (
         train_loader(
-            seen, batch_size=recipe.batch, workers=workers, seed=recipe.seed, shares=shares
+            seen,
+            batch_size=recipe.batch,
+            workers=workers,
+            seed=recipe.seed,
+            shares=shares,
+            rank=rank(),
+            processes=number(),
         ),
-        eval_loader(measured, batch_size=recipe.batch, workers=workers),
+        eval_loader(
+            measured,
+            batch_size=recipe.batch,
+            workers=workers,
+            rank=rank(),
+            processes=number(),
+        ),
     )
 
 
@@ -357,7 +394,10 @@ def _trainer(config: Config, run: Path, keep_best: KeepBest) -> lightning.Traine
         max_epochs=recipe.epochs,
         precision=PRECISIONS[recipe.precision],
         accelerator="auto",
-        devices=1,
+        devices=recipe.devices,
+        num_nodes=recipe.nodes,
+        strategy=strategy_for(recipe),
+        use_distributed_sampler=False,  # the loaders have theirs
         accumulate_grad_batches=recipe.accumulate,
         gradient_clip_val=recipe.clip_norm or None,
         callbacks=callbacks,
@@ -397,6 +437,16 @@ def _fit_quietly(
             if trainer.interrupted:  # the engine turns Ctrl-C into an exit of its own
                 raise KeyboardInterrupt from None
             raise
+
+
+def _shared_work(recipe: Train) -> str:
+    machines = f" on each of {recipe.nodes} machines" if recipe.nodes > 1 else ""
+    whole = recipe.batch * recipe.processes * recipe.accumulate
+    return (
+        f"{recipe.devices} devices{machines}, {recipe.strategy}: {whole} pictures a step of the "
+        f"optimizer ({recipe.batch} x {recipe.processes} devices"
+        f"{f' x {recipe.accumulate} batches' if recipe.accumulate > 1 else ''})"
+    )
 
 
 def _summary(config: Config, model: Classifier, training: Split, validation: Split) -> str:

@@ -2,15 +2,19 @@
 
 import os
 from collections.abc import Iterator, Sequence
+from itertools import islice
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import DataLoader, Sampler, default_collate
+from torch.utils.data.distributed import DistributedSampler
 
 from lcnet.data.dataset import Draw, ImageLabels
 from lcnet.data.feature_cache import CachedMaps
+from lcnet.errors import ConfigError
 
 Batches = DataLoader[tuple[Tensor, Tensor]]
 Pictures = ImageLabels | CachedMaps
@@ -23,12 +27,26 @@ class SeededSampler(Sampler[Draw]):
 
     With `shares`, a positive number per sample, an epoch has as many draws as before, divided in
     that proportion: a sample comes up its part of them, rounded up or down by chance.
+
+    Of several processes each takes every so-many-th draw, from its rank on, so that together they
+    take in a step what one process takes with a batch as large as all of theirs. What is left over
+    at the end, less than a draw for each, is left out.
     """
 
-    def __init__(self, length: int, seed: int, shares: NDArray[np.float64] | None = None) -> None:
+    def __init__(
+        self,
+        length: int,
+        seed: int,
+        shares: NDArray[np.float64] | None = None,
+        *,
+        rank: int = 0,
+        processes: int = 1,
+    ) -> None:
         self.length = length
         self.seed = seed
         self.shares = shares
+        self.rank = rank
+        self.processes = processes
         self.epoch = 0
 
     def set_epoch(self, epoch: int) -> None:
@@ -36,11 +54,15 @@ class SeededSampler(Sampler[Draw]):
         self.epoch = epoch
 
     def __len__(self) -> int:
-        """The number of samples."""
-        return self.length
+        """The number of this process's draws, the same for all."""
+        return self.length // self.processes
 
     def __iter__(self) -> Iterator[Draw]:
-        """The draws of the chosen epoch."""
+        """This process's draws of the chosen epoch."""
+        return islice(self._draws(), self.rank, len(self) * self.processes, self.processes)
+
+    def _draws(self) -> Iterator[Draw]:
+        """The draws of all processes."""
         rng = np.random.default_rng((self.seed, self.epoch))
         seeds = rng.integers(2**63, size=self.length)
         order = rng.permutation(self.length)
@@ -64,19 +86,38 @@ def train_loader(
     workers: int,
     seed: int,
     shares: NDArray[np.float64] | None = None,
+    rank: int = 0,
+    processes: int = 1,
 ) -> Batches:
     """Shuffled batches; a last, smaller one is left out, since batch norm would overrate it.
 
-    `shares` is for pictures that are to come up more often than others, see `SeededSampler`.
+    `shares` is for pictures that are to come up more often than others, see `SeededSampler`. Each
+    of several processes gets its part of the batches, and as many as the others. Raises ConfigError
+    if that is not even one.
     """
-    sampler = SeededSampler(len(data), seed, shares)
-    full = len(data) >= batch_size
+    sampler = SeededSampler(len(data), seed, shares, rank=rank, processes=processes)
+    full = len(sampler) >= batch_size
+    check_steps(len(data), batch_size, processes)
     return _loader(data, batch_size, workers, sampler=sampler, drop_last=full)
 
 
-def eval_loader(data: Pictures, *, batch_size: int, workers: int) -> Batches:
-    """All samples in their own order."""
-    return _loader(data, batch_size, workers)
+def check_steps(images: int, batch_size: int, processes: int) -> None:
+    """Raises ConfigError if so many images are no batch for each of several processes."""
+    if processes > 1 and images // processes < batch_size:
+        raise ConfigError(
+            f"train.batch_size: expected at most {images // processes} for {images:,} training "
+            f"pictures on {processes} devices, got {batch_size}. Set a smaller one."
+        )
+
+
+def eval_loader(
+    data: Pictures, *, batch_size: int, workers: int, rank: int = 0, processes: int = 1
+) -> Batches:
+    """All samples in their own order, or a process's part of them, see `places_in_split`."""
+    sampler = None
+    if processes > 1:
+        sampler = DistributedSampler(data, processes, rank, shuffle=False)
+    return _loader(data, batch_size, workers, sampler=sampler)
 
 
 def stack_images(images: Sequence[Tensor]) -> Tensor:
@@ -136,7 +177,7 @@ def _loader(
     batch_size: int,
     workers: int,
     *,
-    sampler: SeededSampler | None = None,
+    sampler: Sampler[Any] | None = None,
     drop_last: bool = False,
 ) -> Batches:
     """A loader with the given processes; -1 chooses."""
