@@ -21,7 +21,7 @@ LAYERS = (
     {"serving.app", "serving.page"},
     {"serving.gate", "serving.service", "serving.results"},
     {"serving.batching", "serving.measures", "serving.uploads"},
-    {"evaluate", "predict", "import_model", "check_page", "split", "graph"},
+    {"evaluate", "predict", "import_model", "check_page", "split", "graph", "pack"},
     {"proof", "heat_pictures", "graph_pictures", "prediction_files"},
     {"callbacks", "frozen", "pictures", "export_formats", "quantize", "predictor"},
     {"onnx_model"},
@@ -67,7 +67,7 @@ LAYERS = (
     },
     {"model.attention", "model.cvt", "model.folding"},
     {"data.rope"},
-    {"data.coco", "data.voc", "data.table", "data.folder", "data.digits"},
+    {"data.coco", "data.voc", "data.table", "data.folder", "data.digits", "data.shards"},
     {
         "data.statistics",
         "data.vectors",

@@ -116,7 +116,7 @@ class Model:
 class Data:
     """The pictures and their labels."""
 
-    format: Literal["digits", "coco", "voc", "table", "folder", "rope"] = "digits"
+    format: Literal["digits", "coco", "voc", "table", "folder", "rope", "shards"] = "digits"
     """How labels are stored; docs/data.md shows each."""
     root: str = "data/digits"
     """Folder of the data set; `digits` writes its scenes there."""
@@ -132,6 +132,8 @@ class Data:
     """`table`: what stands between the names, where one column lists an image's labels."""
     difficult: Literal["positive", "negative", "unknown"] = "unknown"
     """`voc`: what a label counts as whose every object is marked difficult."""
+    shuffle_window: int = 1000
+    """`shards`: training reads them from front to back and shuffles so many pictures at a time."""
     workers: int = -1
     """Loader processes; -1 chooses by the number of cores."""
     cache_images: str = ""
@@ -141,6 +143,7 @@ class Data:
     def __post_init__(self) -> None:
         _require_all(self, "data")
         _require(bool(self.separator), "data.separator", "at least one character", self.separator)
+        _require(self.shuffle_window >= 1, "data.shuffle_window", "at least 1", self.shuffle_window)
         _require(self.workers >= -1, "data.workers", "-1 (automatic), 0 or more", self.workers)
 
 

@@ -205,7 +205,7 @@ def _in_parquet(file: Path, *, names_only: bool) -> Iterator[Picture]:
 
     try:
         with parquet.ParquetFile(file) as table:
-            column = _picture_column(file, table.schema_arrow)
+            column = picture_column(file, table.schema_arrow)
             if names_only:
                 names = (writable(f"{file}/{row}") for row in range(table.metadata.num_rows))
                 yield from (Picture(name, b"") for name in names)
@@ -223,7 +223,7 @@ def _in_parquet(file: Path, *, names_only: bool) -> Iterator[Picture]:
         ) from None
 
 
-def _picture_column(file: Path, schema: Any) -> str:
+def picture_column(file: Path, schema: Any) -> str:
     """The column with encoded pictures: bytes, or a struct that has them as `bytes`."""
     from pyarrow import types
 

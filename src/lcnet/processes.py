@@ -19,15 +19,14 @@ from typing import ParamSpec, TypeVar
 import rich
 import torch
 import torch.distributed as dist
-from lightning.pytorch.plugins.environments import (
-    ClusterEnvironment,
-    LightningEnvironment,
-    LSFEnvironment,
-    MPIEnvironment,
-    SLURMEnvironment,
-    TorchElasticEnvironment,
-)
+from lightning.fabric.plugins.environments.cluster_environment import ClusterEnvironment
+from lightning.fabric.plugins.environments.lightning import LightningEnvironment
+from lightning.fabric.plugins.environments.lsf import LSFEnvironment
+from lightning.fabric.plugins.environments.mpi import MPIEnvironment
+from lightning.fabric.plugins.environments.slurm import SLURMEnvironment
+from lightning.fabric.plugins.environments.torchelastic import TorchElasticEnvironment
 from torch import Tensor
+from torch.distributed import PrefixStore, Store, TCPStore  # type: ignore[attr-defined]
 from torch.distributed.rendezvous import rendezvous
 
 from lcnet.config import Train
@@ -178,7 +177,7 @@ class _Watch(threading.Thread):
     the first; whoever misses one says so, and all end.
     """
 
-    def __init__(self, meeting: _Meeting, store: dist.Store) -> None:
+    def __init__(self, meeting: _Meeting, store: Store) -> None:
         super().__init__(daemon=True, name="lcnet-watch")
         self.meeting, self.store = meeting, store
         self.over = threading.Event()
@@ -247,7 +246,7 @@ def _joined(recipe: Train, run: Path) -> Iterator[None]:
         meeting = _meeting = _Meeting(own, wanted, run, limit)
         dist.init_process_group(
             "gloo" if device is None else "nccl",
-            store=dist.PrefixStore("group", _connect_again()),
+            store=PrefixStore("group", _connect_again()),
             rank=own,
             world_size=wanted,
             timeout=limit,
@@ -328,9 +327,7 @@ def _check(recipe: Train, environment: ClusterEnvironment) -> None:
         raise ConfigError(f"train.devices: {' '.join(str(error).split())}") from None
 
 
-def _start_others(
-    environment: ClusterEnvironment, devices: int
-) -> list[subprocess.Popen[bytes]]:
+def _start_others(environment: ClusterEnvironment, devices: int) -> list[subprocess.Popen[bytes]]:
     """Start the other processes of this machine, as copies of this one's command."""
     os.environ["MASTER_ADDR"] = environment.main_address
     os.environ["MASTER_PORT"] = str(environment.main_port)
@@ -357,17 +354,17 @@ def _wait_for(children: list[subprocess.Popen[bytes]]) -> None:
             child.kill()
 
 
-def _connect(rank: int, number: int, limit: timedelta) -> dist.Store:
+def _connect(rank: int, number: int, limit: timedelta) -> Store:
     """The store, which the first process (or torchrun) holds at the address in the environment."""
     store, _, _ = next(rendezvous("env://", rank, number, timeout=limit))
     return _of_this_start(store)
 
 
-def _connect_again() -> dist.Store:
+def _connect_again() -> Store:
     address, port = os.environ["MASTER_ADDR"], int(os.environ["MASTER_PORT"])
-    return _of_this_start(dist.TCPStore(address, port, is_master=False, wait_for_workers=False))
+    return _of_this_start(TCPStore(address, port, is_master=False, wait_for_workers=False))
 
 
-def _of_this_start(store: dist.Store) -> dist.Store:
+def _of_this_start(store: Store) -> Store:
     # torchrun may start the processes again, with what the last ones said still in its store.
-    return dist.PrefixStore(f"lcnet/{os.environ.get('TORCHELASTIC_RESTART_COUNT', 0)}", store)
+    return PrefixStore(f"lcnet/{os.environ.get('TORCHELASTIC_RESTART_COUNT', 0)}", store)

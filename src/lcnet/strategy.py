@@ -1,4 +1,4 @@
-"""How the devices of a training share its work: Lightning's strategies, and norms over all images."""
+"""How the devices of a training share its work: Lightning's strategies, and shared norms."""
 
 from datetime import timedelta
 
@@ -37,8 +37,9 @@ def check_strategy(recipe: Train) -> None:
     """Raises ConfigError for what needs accelerators where there are none."""
     if torch.cuda.is_available():
         return
-    for name, chosen in (("strategy fsdp", recipe.strategy == "fsdp"), ("sync_batchnorm", recipe.sync_batchnorm)):
+    for name, chosen in (
+        ("strategy fsdp", recipe.strategy == "fsdp"),
+        ("sync_batchnorm", recipe.sync_batchnorm),
+    ):
         if chosen and recipe.processes > 1:
-            raise ConfigError(
-                f"train.{name}: needs accelerators and there are none. Leave it out."
-            )
+            raise ConfigError(f"train.{name}: needs accelerators and there are none. Leave it out.")

@@ -224,9 +224,7 @@ def _with_batch(config: Config, model: Classifier) -> Config:
         steps = f", {recipe.accumulate} of them a step" if recipe.accumulate > 1 else ""
         tell(f"batch size {recipe.batch}{steps}")
     batch, accumulate = pass_turn(f"{recipe.batch_size} {recipe.accumulate}").split()
-    return replace(
-        config, train=replace(recipe, batch_size=int(batch), accumulate=int(accumulate))
-    )
+    return replace(config, train=replace(recipe, batch_size=int(batch), accumulate=int(accumulate)))
 
 
 def _memory(config: Config, model: Classifier) -> Memory:
@@ -305,6 +303,7 @@ def _loaders(
             workers=workers,
             seed=recipe.seed,
             shares=shares,
+            window=config.data.shuffle_window,
             rank=rank(),
             processes=number(),
         ),

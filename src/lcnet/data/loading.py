@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Sampler, default_collate
 from torch.utils.data.distributed import DistributedSampler
 
-from lcnet.data.dataset import Draw, ImageLabels
+from lcnet.data.dataset import Draw, ImageLabels, StoredSamples
 from lcnet.data.feature_cache import CachedMaps
 from lcnet.errors import ConfigError
 
@@ -59,10 +59,14 @@ class SeededSampler(Sampler[Draw]):
 
     def __iter__(self) -> Iterator[Draw]:
         """This process's draws of the chosen epoch."""
-        return islice(self._draws(), self.rank, len(self) * self.processes, self.processes)
+        return self.own()
 
-    def _draws(self) -> Iterator[Draw]:
-        """The draws of all processes."""
+    def own(self) -> Iterator[Draw]:
+        """The same; a kind of sampler differs here."""
+        return islice(self.draws(), self.rank, len(self) * self.processes, self.processes)
+
+    def draws(self) -> Iterator[Draw]:
+        """All draws of the chosen epoch, also those of other processes."""
         rng = np.random.default_rng((self.seed, self.epoch))
         seeds = rng.integers(2**63, size=self.length)
         order = rng.permutation(self.length)
@@ -79,6 +83,43 @@ class SeededSampler(Sampler[Draw]):
             yield Draw(int(drawn[place]), int(seeds[place]))
 
 
+class StreamSampler(SeededSampler):
+    """The same for samples that lie in large files, which are read from front to back.
+
+    The files come in an order that follows from seed and epoch, and what is in them as one stream.
+    Each process takes a part of that stream, all of one length, and shuffles `window` samples of it
+    at a time.
+    """
+
+    def __init__(
+        self,
+        runs: NDArray[np.int64],
+        seed: int,
+        window: int,
+        *,
+        rank: int = 0,
+        processes: int = 1,
+    ) -> None:
+        """Take how many samples each file has."""
+        super().__init__(int(runs.sum()), seed, rank=rank, processes=processes)
+        self.runs = runs
+        self.window = window
+
+    def own(self) -> Iterator[Draw]:
+        """This process's draws of the chosen epoch."""
+        rng = np.random.default_rng((self.seed, self.epoch))
+        starts = self.runs.cumsum() - self.runs
+        files = rng.permutation(len(self.runs))
+        stream = np.concatenate([starts[one] + np.arange(self.runs[one]) for one in files])
+        own = stream[self.rank * len(self) : (self.rank + 1) * len(self)]
+        rng = np.random.default_rng((self.seed, self.epoch, self.rank))
+        for start in range(0, len(own), self.window):
+            window = rng.permutation(own[start : start + self.window])
+            seeds = rng.integers(2**63, size=len(window))
+            for index, seed in zip(window, seeds, strict=True):
+                yield Draw(int(index), int(seed))
+
+
 def train_loader(
     data: Pictures,
     *,
@@ -86,16 +127,22 @@ def train_loader(
     workers: int,
     seed: int,
     shares: NDArray[np.float64] | None = None,
+    window: int = 0,
     rank: int = 0,
     processes: int = 1,
 ) -> Batches:
     """Shuffled batches; a last, smaller one is left out, since batch norm would overrate it.
 
-    `shares` is for pictures that are to come up more often than others, see `SeededSampler`. Each
-    of several processes gets its part of the batches, and as many as the others. Raises ConfigError
-    if that is not even one.
+    `shares` is for pictures that are to come up more often than others, see `SeededSampler`;
+    `window` for pictures that lie in large files, see `StreamSampler`. Each of several processes
+    gets its part of the batches, and as many as the others. Raises ConfigError if that is not even
+    one.
     """
     sampler = SeededSampler(len(data), seed, shares, rank=rank, processes=processes)
+    if window and shares is None and isinstance(data, ImageLabels) and data.pixels is None:
+        samples = data.split.samples
+        if isinstance(samples, StoredSamples):
+            sampler = StreamSampler(samples.runs, seed, window, rank=rank, processes=processes)
     full = len(sampler) >= batch_size
     check_steps(len(data), batch_size, processes)
     return _loader(data, batch_size, workers, sampler=sampler, drop_last=full)
@@ -114,7 +161,7 @@ def eval_loader(
     data: Pictures, *, batch_size: int, workers: int, rank: int = 0, processes: int = 1
 ) -> Batches:
     """All samples in their own order, or a process's part of them, see `places_in_split`."""
-    sampler = None
+    sampler: Sampler[int] | None = None
     if processes > 1:
         sampler = DistributedSampler(data, processes, rank, shuffle=False)
     return _loader(data, batch_size, workers, sampler=sampler)
