@@ -3,7 +3,7 @@ PYTHON ?= python3
 RUN ?= runs/demo
 BIN := .venv/bin
 
-.PHONY: setup demo check fix test test-all bench bench-digits clean
+.PHONY: setup demo check fix test test-all stress bench bench-digits clean
 
 setup: .venv/.ready
 
@@ -38,6 +38,10 @@ test: setup
 
 test-all: setup
 	$(PYTEST)
+
+# What dies, hangs and goes on: minutes, each case bounded in time.
+stress: setup
+	$(PYTEST) -m slow tests/test_processes.py
 
 # Speed and memory: about half an hour on 2 quiet cores. docs/benchmarks.md has the tables.
 bench: setup

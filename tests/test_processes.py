@@ -226,3 +226,61 @@ def test_two_processes_learn_what_one_learns_even_if_one_of_them_dies(
                 torch.testing.assert_close(
                     weight, ends[1][part][name], atol=1e-5, rtol=0, msg=f"{part} {name}"
                 )
+
+
+def train_in_two(config: Config, folder: Path, *, epochs: int) -> tuple[str, ...]:
+    """The command of a training in two processes, of so many epochs of three steps."""
+    recipe = replace(config.train, epochs=epochs, devices=2, batch_size=4)
+    replace(config, train=recipe).save(folder / "both.yaml")
+    return ("train", "--config", str(folder / "both.yaml"), "--out", str(folder / "two"))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("who", ["first", "other"])
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGSTOP])
+def test_a_process_that_dies_or_hangs_ends_the_others(tiny_config, tmp_path, who, how):
+    run = tmp_path / "two"
+    with lcnet(*train_in_two(tiny_config, tmp_path, epochs=2000)) as process:
+        while len(rows(run)) < 1:
+            time.sleep(0.01)
+            assert process.poll() is None, process.communicate()
+        (other,) = psutil.Process(process.pid).children()
+        hit, left = (process, other) if who == "first" else (other, process)
+        sent = time.monotonic()
+        hit.send_signal(how)
+        left.wait(60)
+        took = time.monotonic() - sent
+        hit.kill()
+        _, said = process.communicate(timeout=30)
+    print(f"{who}, {how.name}: {took:.1f} s")
+    assert f"Continue from its last checkpoint with: lcnet train --resume {run}" in said
+    assert len(said.strip().splitlines()) == 1, said
+    torch.load(run / "checkpoints" / "last.ckpt", weights_only=True)
+
+
+@pytest.mark.slow
+def test_torchrun_starts_the_processes_too(tiny_config, tmp_path):
+    config = shared_recipe(tiny_config)
+    one = train(config, tmp_path / "one")
+    launcher = ["torch.distributed.run", "--standalone", "--nproc_per_node", "2", "-m", "lcnet"]
+    done = subprocess.run(
+        [sys.executable, "-m", *launcher, *train_in_two(config, tmp_path, epochs=EPOCHS)],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+    )
+    assert done.returncode == 0, done.stderr
+    for first, second in zip(rows(one), rows(tmp_path / "two"), strict=True):
+        assert float(first["train_loss"]) == pytest.approx(float(second["train_loss"]), abs=2e-6)
+        assert first["val_mAP"] == second["val_mAP"]
+
+
+@pytest.mark.slow
+def test_a_broken_picture_in_one_process_is_told_once(tiny_config, tmp_path):
+    (tmp_path / "colours" / "images" / "train3.png").write_bytes(b"\x89PNG broken")
+    with lcnet(*train_in_two(tiny_config, tmp_path, epochs=2)) as process:
+        _, said = process.communicate(timeout=300)
+    assert process.returncode == 1
+    assert len(said.strip().splitlines()) == 1, said
+    assert "train3.png" in said
+    assert not (tmp_path / "two").exists()
