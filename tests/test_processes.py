@@ -165,7 +165,7 @@ def shared_recipe(config: Config) -> Config:
     statistics are a process's own, and without dropout, which is another in each."""
     return replace(
         config,
-        model=replace(config.model, backbone="test_vit", view_size=160, dropout=0.0),
+        model=replace(config.model, backbone="test_convnext", view_size=64, dropout=0.0),
         train=replace(config.train, epochs=EPOCHS, batch_size=8, randaugment=9, cutout=0.5),
     )
 

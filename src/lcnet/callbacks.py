@@ -14,6 +14,7 @@ from torch.optim.swa_utils import get_ema_multi_avg_fn
 from lcnet.checkpoint import ModelInfo, save_model
 from lcnet.learner import Learner
 from lcnet.metrics import verify
+from lcnet.strategy import lies_in_parts, whole_weights
 
 
 def average_weights(decay: float) -> WeightAveraging:
@@ -66,8 +67,10 @@ class KeepBest(Callback):
         learner.log("val/mAP", mean_ap)  # the same in all processes
         if mean_ap >= self.best:  # of equals the longer trained one
             self.best, self.best_epoch = mean_ap, trainer.current_epoch
+            # Where weights lie in parts, all processes have to hand in theirs.
+            weights = whole_weights(trainer) if lies_in_parts(trainer) else None
             if trainer.is_global_zero:
-                save_model(self.folder, learner.model, self.info)
+                save_model(self.folder, learner.model, self.info, weights)
 
     def state_dict(self) -> dict[str, Any]:
         """What a resumed run needs to know."""

@@ -1,5 +1,6 @@
 """The command line: one verb is one function call, and no torch before a verb runs."""
 
+import os
 import sys
 from argparse import SUPPRESS
 from dataclasses import fields, replace
@@ -58,6 +59,9 @@ def train_parser() -> ArgumentParser:
 
 def train(arguments: Namespace) -> int:
     """Train, or continue a run."""
+    # A process whose fellow dies says so in one line; torch would add pages of its own. It looks at
+    # this when it is imported.
+    os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
     from lcnet.train import resume, train
 
     config = Config(**{name: arguments[name] for name in SECTIONS})

@@ -6,6 +6,7 @@ import lightning
 import numpy as np
 import torch
 from torch import Tensor
+from torch.distributed.fsdp import FullyShardedDataParallel
 
 from lcnet import config
 from lcnet.data.loading import places_in_split
@@ -135,7 +136,11 @@ class Learner(lightning.LightningModule):
         gradient_clip_algorithm: str | None = None,
     ) -> None:
         """Clip to the recipe's norm, which the engine refuses in mixed precision if fused."""
-        if self.recipe.precision == "fp16":
+        whole = self.trainer.strategy.model
+        if isinstance(whole, FullyShardedDataParallel):
+            if gradient_clip_val:
+                whole.clip_grad_norm_(gradient_clip_val)
+        elif self.recipe.precision == "fp16":
             super().configure_gradient_clipping(
                 optimizer, gradient_clip_val, gradient_clip_algorithm
             )

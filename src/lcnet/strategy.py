@@ -3,12 +3,30 @@
 from datetime import timedelta
 
 import torch
+from lightning import Trainer
 from lightning.pytorch.strategies import DDPStrategy, FSDPStrategy, Strategy
 from timm.layers import convert_sync_batchnorm
+from torch import Tensor
 
 from lcnet.config import Train
 from lcnet.errors import ConfigError
 from lcnet.model.classifier import Classifier
+
+
+class Parts(FSDPStrategy):
+    """Lightning's, whose check for accelerators takes this very type alone."""
+
+
+def lies_in_parts(trainer: Trainer) -> bool:
+    """Whether no process holds all weights."""
+    return isinstance(trainer.strategy, FSDPStrategy)
+
+
+def whole_weights(trainer: Trainer) -> dict[str, Tensor]:
+    """The model's weights put together, in the first process; all have to ask for them."""
+    state = trainer.strategy.lightning_module_state_dict()
+    own = "model."
+    return {name.removeprefix(own): value for name, value in state.items() if name.startswith(own)}
 
 
 def strategy_for(recipe: Train) -> Strategy | str:
@@ -17,7 +35,7 @@ def strategy_for(recipe: Train) -> Strategy | str:
         return "auto"
     limit = timedelta(seconds=recipe.timeout_s)
     if recipe.strategy == "fsdp":
-        return FSDPStrategy(timeout=limit, auto_wrap_policy=None)
+        return Parts(timeout=limit)
     return DDPStrategy(timeout=limit, gradient_as_bucket_view=True)
 
 
