@@ -13,10 +13,6 @@ from lcnet.errors import ConfigError
 from lcnet.model.classifier import Classifier
 
 
-class Parts(FSDPStrategy):
-    """Lightning's, whose check for accelerators takes this very type alone."""
-
-
 def lies_in_parts(trainer: Trainer) -> bool:
     """Whether no process holds all weights."""
     return isinstance(trainer.strategy, FSDPStrategy)
@@ -35,8 +31,9 @@ def strategy_for(recipe: Train) -> Strategy | str:
         return "auto"
     limit = timedelta(seconds=recipe.timeout_s)
     if recipe.strategy == "fsdp":
-        return Parts(timeout=limit)
-    return DDPStrategy(timeout=limit, gradient_as_bucket_view=True)
+        return FSDPStrategy(timeout=limit)
+    # Some of timm's backbones keep a norm of the head that they are used without.
+    return DDPStrategy(timeout=limit, gradient_as_bucket_view=True, find_unused_parameters=True)
 
 
 def with_shared_norms(model: Classifier, recipe: Train) -> Classifier:

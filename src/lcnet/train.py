@@ -430,6 +430,7 @@ def _fit_quietly(
     """Fit without the engine's advice, which is about settings that lcnet chooses itself."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", module=r"lightning\..*")
+        warnings.filterwarnings("ignore", message="find_unused_parameters=True was specified")
         try:
             trainer.fit(learner, training, validation, ckpt_path=checkpoint, weights_only=True)
         except SystemExit:
