@@ -143,7 +143,8 @@ class _Meeting:
         if self.has_ended:
             return
         self.has_ended = True
-        self.watch.stop()
+        if failed:
+            self.watch.stop()
         # NCCL would wait for what is still on its way, which after an error never comes.
         if dist.is_initialized() and not (failed and dist.get_backend() == "nccl"):
             dist.destroy_process_group()
@@ -155,6 +156,7 @@ class _Meeting:
                 left = self.store.add("left", 0)
         except RuntimeError:
             pass
+        self.watch.stop()
 
     def lost(self, reason: str) -> ProcessError:
         """The error for a process that is gone, with what to do."""
@@ -181,6 +183,8 @@ class _Watch(threading.Thread):
         super().__init__(daemon=True, name="lcnet-watch")
         self.meeting, self.store = meeting, store
         self.over = threading.Event()
+        self.answered = time.monotonic()
+        self.reason = ""
 
     def stop(self) -> None:
         """Stop watching."""
@@ -188,27 +192,38 @@ class _Watch(threading.Thread):
 
     def run(self) -> None:
         """Watch until it is over."""
+        # A process that hangs leaves those who ask it without an answer, hence a thread to ask.
+        threading.Thread(target=self._ask, daemon=True).start()
+        mute = False
+        while not self.over.wait(1.0) and not self.reason:
+            if time.monotonic() - self.answered > SILENT_SECONDS:
+                mute, self.reason = True, "the first one is silent"
+        # If the training's own thread is not stuck, it ends by itself and says why.
+        if self.reason and not self.over.wait(GRACE_SECONDS):
+            if mute or self.meeting.claim():
+                print(f"lcnet: {self.meeting.lost(self.reason)}", file=sys.stderr, flush=True)
+            os._exit(ProcessError.exit_code)
+
+    def _ask(self) -> None:
+        """Give signs of life and take those of others, until one is missing."""
         others = range(1, self.meeting.number) if self.meeting.rank == 0 else (0,)
         heard = {other: (0, time.monotonic()) for other in others}
-        reason = ""
-        while not self.over.wait(1.0) and not reason:
+        while not self.over.wait(1.0) and not self.reason:
             try:
                 self.store.add(f"alive/{self.meeting.rank}", 1)
-                if self.store.check(["ended"]):
-                    reason = "ended"
-                for other in others:
-                    sign, now = int(self.store.add(f"alive/{other}", 0)), time.monotonic()
-                    if sign != heard[other][0]:
-                        heard[other] = sign, now
-                    elif now - heard[other][1] > SILENT_SECONDS:
-                        reason = f"process {other + 1} of {self.meeting.number} is silent"
+                ended = self.store.check(["ended"])
+                signs = {other: int(self.store.add(f"alive/{other}", 0)) for other in others}
             except RuntimeError as error:
-                reason = f"the first one cannot be reached: {str(error).splitlines()[0][:80]}"
-        # If the training's own thread is not stuck, it ends by itself and says why.
-        if reason and not self.over.wait(GRACE_SECONDS):
-            if self.meeting.claim():
-                print(f"lcnet: {self.meeting.lost(reason)}", file=sys.stderr, flush=True)
-            os._exit(ProcessError.exit_code)
+                self.reason = f"the first one cannot be reached: {str(error).splitlines()[0][:80]}"
+                return
+            now = self.answered = time.monotonic()
+            for other, sign in signs.items():
+                if sign != heard[other][0]:
+                    heard[other] = sign, now
+                elif now - heard[other][1] > SILENT_SECONDS:
+                    self.reason = f"process {other + 1} of {self.meeting.number} is silent"
+            if ended:
+                self.reason = "another one has ended it"
 
 
 # How they start
