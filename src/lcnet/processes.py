@@ -192,6 +192,7 @@ class _Watch(threading.Thread):
 
     def run(self) -> None:
         """Watch until it is over."""
+        self.answered = time.monotonic()
         # A process that hangs leaves those who ask it without an answer, hence a thread to ask.
         threading.Thread(target=self._ask, daemon=True).start()
         mute = False
@@ -288,6 +289,8 @@ def _end_all(meeting: _Meeting, error: BaseException) -> None:
     code = error.exit_code if isinstance(error, LCNetError) else 1
     if isinstance(error, KeyboardInterrupt):
         code = 130
+    elif isinstance(error, SystemExit) and isinstance(error.code, int):
+        code = error.code
     gone = _is_of_group(error)
     if gone:
         time.sleep(1.0)  # whose connection broke may have had something to say first

@@ -284,7 +284,8 @@ def _loaders(
     config: Config, model: Classifier, info: ModelInfo, training: Split, validation: Split
 ) -> tuple[Batches, Batches]:
     """The batches to train on and to validate on, of pictures or of cached features."""
-    recipe, workers, shares = config.train, config.data.workers, None
+    recipe, shares = config.train, None
+    workers = chosen_workers(config.data.workers, recipe.devices)
     if recipe.repeat_rare:
         shares = repeat_factors(training.targets(), recipe.repeat_rare)
     seen: Pictures
@@ -412,7 +413,7 @@ def _hint(config: Config) -> str:
     """What a user can do about training that waits for its pictures."""
     if config.train.cache_features:
         return ""
-    workers, ways = chosen_workers(config.data.workers), []
+    workers, ways = chosen_workers(config.data.workers, config.train.devices), []
     if workers < available_cores():
         ways.append(f"--data.workers above {workers}")
     if not config.data.cache_images:

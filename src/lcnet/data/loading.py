@@ -207,15 +207,18 @@ def places_in_split(
     return (own * processes + rank) % images
 
 
-def chosen_workers(workers: int) -> int:
+def chosen_workers(workers: int, devices: int = 1) -> int:
     """The number of loader processes: the given one, or, for -1, what suits the machine.
 
-    That is one per core but one, at most eight; none on two cores that also do the model's work:
-    they would wait for each other (measured: 17 s an epoch of digits without, 25 s with one).
+    That is one per core but one, at most eight, of the cores that each of `devices` has; none on
+    two cores that also do the model's work: they would wait for each other (measured: 17 s an epoch
+    of digits without, 25 s with one).
     """
     if workers >= 0:
         return workers
-    cores = available_cores()
+    cores = available_cores() // devices
+    if cores < 2:
+        return 0
     return min(8, cores - 1) if torch.cuda.is_available() or cores > 2 else 0
 
 
