@@ -130,6 +130,8 @@ class _Meeting:
         self.store = _connect(rank, number, limit)
         self.watch = _Watch(self, _connect_again())
         self.has_ended = False
+        self.children: list[subprocess.Popen[bytes]] = []
+        """Those that this process has started, if they are all the others."""
 
     def claim(self) -> bool:
         """Whether this process is the first to say that and why the training has ended."""
@@ -152,6 +154,8 @@ class _Meeting:
             left = self.store.add("left", 1)
             until = time.monotonic() + 2 * GRACE_SECONDS
             while self.rank == 0 and left < self.number and time.monotonic() < until:
+                if self.children and all(child.poll() is not None for child in self.children):
+                    break  # not all have left, but all are gone
                 time.sleep(0.05)
                 left = self.store.add("left", 0)
         except RuntimeError:
@@ -260,6 +264,7 @@ def _joined(recipe: Train, run: Path) -> Iterator[None]:
     limit = timedelta(seconds=recipe.timeout_s)
     try:
         meeting = _meeting = _Meeting(own, wanted, run, limit)
+        meeting.children = children if recipe.nodes == 1 else []
         dist.init_process_group(
             "gloo" if device is None else "nccl",
             store=PrefixStore("group", _connect_again()),
