@@ -230,7 +230,8 @@ def test_what_pack_writes_is_webdataset_s_layout(packed):
     samples = []
     for file in sorted((packed / "train").glob("*.tar")):
         with file.open("rb") as opened:
-            samples += list(group_by_keys(tar_file_iterator(opened)))
+            members = ({**one, "__url__": file.name} for one in tar_file_iterator(opened))
+            samples += list(group_by_keys(members))
     assert len(samples) == 24
     for sample in samples:
         assert {"png", "json"} <= set(sample)
