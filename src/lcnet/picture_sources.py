@@ -241,7 +241,7 @@ def _in_parquet(file: Path, *, light: bool) -> Iterator[Picture]:
 
     try:
         with parquet.ParquetFile(file) as table:
-            column = _picture_column(file, table.schema_arrow)
+            column = picture_column(file, table.schema_arrow)
             if light:
                 yield from _rows(file, table, column)
                 return
@@ -289,7 +289,7 @@ def _damaged(file: Path, error: Exception) -> DataError:
     )
 
 
-def _picture_column(file: Path, schema: Any) -> str:
+def picture_column(file: Path, schema: Any) -> str:
     """The column with encoded pictures: bytes, or a struct that has them as `bytes`."""
     from pyarrow import types
 
