@@ -1,6 +1,7 @@
 """Training in several processes, over gloo on the CPU: two of them against one."""
 
 import csv
+import json
 import os
 import signal
 import subprocess
@@ -8,22 +9,27 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from copy import deepcopy
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import psutil
 import pytest
 import torch
+from tests.conftest import colours_config, draw_colours
 from torch import nn
 
 from lcnet.config import Config, Train
-from lcnet.data.loading import SeededSampler, train_loader
+from lcnet.data.loading import SeededSampler, StreamSampler, train_loader
 from lcnet.errors import ConfigError
 from lcnet.losses import asymmetric_loss, known_entries
 from lcnet.memory import USUAL_BATCH, Memory, fitting_batch
+from lcnet.saving import read_progress
 from lcnet.strategy import with_shared_norms
-from lcnet.train import train
+from lcnet.train import _check_processes, train
 
 EPOCHS = 7
 """With three steps each."""
@@ -39,6 +45,23 @@ def test_processes_share_the_draws_of_one(shares):
         found = [list(part) for part in parts]
         assert [len(draws) for draws in found] == [8, 8, 8] == [len(part) for part in parts]
         assert [draw for step in zip(*found, strict=True) for draw in step] == list(whole)[:24]
+
+
+@pytest.mark.parametrize("processes", [1, 3])
+def test_a_resumed_epoch_leaves_out_a_process_s_own_draws(processes):
+    kinds = [
+        partial(SeededSampler, 25, 3),
+        partial(StreamSampler, np.array([10, 8, 7]), 3, window=4),
+    ]
+    for kind in kinds:
+        for rank in range(processes):
+            sampler, resumed = (kind(rank=rank, processes=processes) for _ in range(2))
+            resumed.resume_at(1, 5)
+            for epoch, done in ((1, 5), (2, 0)):
+                for one in (sampler, resumed):
+                    one.set_epoch(epoch)
+                assert list(resumed) == list(sampler)[done:] == list(resumed.own())[done:]
+                assert len(list(sampler)) == len(sampler) == len(resumed)
 
 
 def test_too_few_pictures_for_all_devices_are_refused():
@@ -133,14 +156,16 @@ def test_a_start_that_does_not_fit_is_named(
 
 
 @contextmanager
-def lcnet(*arguments: str) -> Iterator[subprocess.Popen[str]]:
+def lcnet(
+    *arguments: str, module: str = "lcnet", **environment: str
+) -> Iterator[subprocess.Popen[str]]:
     """The command in a process of its own, which is ended with those that it starts."""
     process = subprocess.Popen(
-        [sys.executable, "-m", "lcnet", *arguments],
+        [sys.executable, "-m", module, *arguments],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        env={**os.environ, "OMP_NUM_THREADS": "1", **environment},
     )
     try:
         yield process
@@ -241,6 +266,138 @@ def is_running(pid: int) -> bool:
         return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:
         return False
+
+
+# What is decided together, and who writes
+
+
+class Trained(NamedTuple):
+    """What a training in two processes has left."""
+
+    run: Path
+    codes: list[int]
+    said: str
+    printed: str
+    """Without its spaces and line ends."""
+    changes: list[list[str]]
+    """Of the files in the run folder, by process."""
+
+
+def shared(config: Config, folder: Path, *events: dict[str, object], resume: Path | None = None):
+    """A training in two processes, at whose steps something happens."""
+    run, notes = resume or folder / "two", folder / "notes"
+    notes.mkdir(exist_ok=True, parents=True)
+    config.save(folder / "config.yaml")
+    start = ["--config", str(folder / "config.yaml"), "--out", str(run)]
+    with lcnet(
+        "train",
+        *(["--resume", str(run)] if resume else start),
+        module="tests.shared_training",
+        HAPPENS=json.dumps(events),
+        NOTES=str(notes),
+        WATCHED=str(run),
+    ) as process:
+        printed, said = process.communicate(timeout=300)
+    left = [json.loads((notes / f"{rank}.json").read_text()) for rank in (0, 1)]
+    assert left[0]["code"] == process.returncode
+    codes, changes = ([one[name] for one in left] for name in ("code", "changes"))
+    return Trained(run, codes, said.strip(), "".join(printed.split()), changes)
+
+
+@pytest.fixture(scope="module")
+def pair(tmp_path_factory) -> Config:
+    """Two epochs of six batches in each of two processes, two of which make a step."""
+    config = colours_config(draw_colours(tmp_path_factory.mktemp("data") / "colours"))
+    recipe = replace(config.train, devices=2, batch_size=2, accumulate=2, randaugment=9)
+    return replace(config, train=recipe)
+
+
+@pytest.fixture(scope="module")
+def whole(pair, tmp_path_factory) -> Trained:
+    """The training that nothing happened to."""
+    return shared(pair, tmp_path_factory.mktemp("whole"))
+
+
+def without_clock(run: Path) -> list[dict[str, str]]:
+    return [row | {"seconds": "", "data_wait": ""} for row in rows(run)]
+
+
+def assert_alike(one: Path, other: Path) -> None:
+    ends = [torch.load(run / "checkpoints" / "last.ckpt") for run in (one, other)]
+    for part in ("state_dict", "current_model_state"):
+        for name, tensor in ends[0][part].items():
+            assert tensor.equal(ends[1][part][name]), (part, name)
+    assert str(ends[0]["optimizer_states"]) == str(ends[1]["optimizer_states"])
+    assert without_clock(one) == without_clock(other)
+    for name in ("model/model.safetensors", "metrics.json"):
+        assert (one / name).read_bytes() == (other / name).read_bytes(), name
+
+
+def test_the_first_process_alone_writes(whole):
+    assert whole.codes == [0, 0]
+    assert whole.said == ""
+    written = {path.name for path in whole.run.iterdir()}
+    assert written >= {".lock", "config.yaml", "run.json", "fingerprints.json.gz", "history.csv"}
+    assert written >= {"model", "checkpoints", "metrics.json", "report.html", "logs"}
+    assert len(whole.changes[0]) > len(written)  # the watch sees what it is to see
+    assert whole.changes[1] == []
+
+
+@pytest.mark.parametrize(
+    "ranks",
+    [
+        pytest.param((0,), marks=pytest.mark.slow),
+        (1,),
+        pytest.param((0, 1), marks=pytest.mark.slow),
+    ],
+)
+def test_sigterm_to_any_process_saves_and_stops_all_and_the_run_ends_alike(
+    pair, whole, tmp_path, ranks
+):
+    events = [{"what": "SIGTERM", "rank": rank, "epoch": 1, "batch": 2} for rank in ranks]
+    cut = shared(pair, tmp_path, *events)
+    assert cut.codes == [143, 143]
+    assert len(cut.said.splitlines()) == 1, cut.said
+    assert "stopped by SIGTERM in epoch 2, batch 4, which is saved" in cut.said
+    assert f"Continue with: lcnet train --resume {cut.run}" in cut.said
+    assert cut.changes[1] == []
+    again = shared(pair, tmp_path, resume=cut.run)
+    assert again.codes == [0, 0], again.said
+    assert "continuingfromepoch2,batch4" in again.printed
+    assert again.changes[1] == []
+    assert_alike(whole.run, cut.run)
+
+
+def test_a_step_that_is_not_finite_in_one_process_is_skipped_in_all(pair, tmp_path):
+    root = draw_colours(tmp_path / "colours")
+    for name in ("train3.png", "val2.png"):
+        (root / "images" / name).write_bytes(b"\x89PNG broken")
+    data = replace(pair.data, root=str(root), broken="skip")
+    done = shared(
+        replace(pair, data=data), tmp_path, {"what": "nan", "rank": 1, "epoch": 0, "batch": 3}
+    )
+    assert done.codes == [0, 0], done.said
+    assert [row["skipped"] for row in rows(done.run)] == ["1", "0"]
+    assert [row["broken"] for row in rows(done.run)] == ["2", "2"]  # whoever came upon them
+    assert all(float(row["train_loss"]) > 0 for row in rows(done.run))
+    sampler = SeededSampler(24, pair.train.seed, rank=1, processes=2)
+    of_other = [str(root / f"images/train{draw.index}.png") for draw in list(sampler)[6:8]]
+    assert f"isnotfinite({','.join(of_other)})" in done.printed
+    state = torch.load(done.run / "checkpoints" / "last.ckpt")
+    for part in ("state_dict", "current_model_state"):
+        assert all(t.isfinite().all() for t in state[part].values() if t.is_floating_point())
+
+
+def test_a_broken_off_epoch_goes_on_with_as_many_processes_only(pair, whole, tmp_path):
+    progress = read_progress(whole.run, print)
+    assert progress.processes == 2
+    amid = replace(progress, state=deepcopy(progress.state))
+    loop = amid.state["loops"]["fit_loop"]
+    loop["epoch_progress"]["current"] |= {"ready": 2, "processed": 1}
+    with pytest.raises(ConfigError, match=r"expected 2 processes in all, as .* epoch 2, .* got 1"):
+        _check_processes(amid, replace(pair.train, devices=1))
+    _check_processes(amid, pair.train)
+    _check_processes(progress, replace(pair.train, devices=1))  # its epochs are whole
 
 
 @pytest.mark.slow

@@ -89,7 +89,8 @@ class StepWatch(Callback):
         has_finite_loss = self._is_finite
         if learner.recipe.precision != "fp16":
             gradients = [p.grad for p in learner.parameters() if p.grad is not None]
-            self._is_finite &= torch.nn.utils.get_total_norm(gradients).isfinite()
+            norm = torch.nn.utils.get_total_norm(gradients)
+            self._is_finite = has_finite_loss & norm.isfinite()
         is_finite = bool(self._is_finite)
         if trainer.world_size > 1:  # all processes skip it, or none
             is_finite = trainer.strategy.reduce_boolean_decision(is_finite, all=True)

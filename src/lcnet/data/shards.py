@@ -26,7 +26,7 @@ from lcnet.data.dataset import (
 )
 from lcnet.errors import DataError, reason_of
 from lcnet.files import written_whole
-from lcnet.picture_sources import PARQUET, TAR, Slice, picture_column, pyarrow_parquet
+from lcnet.picture_sources import PARQUET, TAR, Slice, contents_of, picture_column, pyarrow_parquet
 
 NAMES = "labels.txt"
 INDEX = "index.npz"
@@ -48,7 +48,10 @@ class Row:
     """The row in it."""
 
     def read(self) -> bytes:
-        """The bytes; its row group is read as a whole and kept for a while."""
+        """The bytes; its row group is read as a whole and kept for a while.
+
+        Raises DataError if the file is damaged.
+        """
         return _pictures_of(self.file, self.group)[self.row]
 
 
@@ -314,9 +317,11 @@ def _in_parquet(file: Path, names: tuple[str, ...], separator: str) -> Iterator[
                     yield _Found(str(row), group, place, *marked)
                     row += 1
     except (pyarrow.ArrowException, OSError) as error:
-        raise DataError(
-            f"{file}: not a readable Parquet file ({reason_of(error)}). Write it anew."
-        ) from None
+        raise _damaged(file, error) from None
+
+
+def _damaged(file: Path, error: Exception) -> DataError:
+    return DataError(f"{file}: not a readable Parquet file ({reason_of(error)}). Write it anew.")
 
 
 def _check_group(file: Path, group: Any, pictures: str) -> None:
@@ -336,7 +341,12 @@ def _check_group(file: Path, group: Any, pictures: str) -> None:
 
 @lru_cache(maxsize=GROUPS_KEPT)
 def _pictures_of(file: Path, group: int) -> list[bytes]:
-    with pyarrow_parquet().ParquetFile(file) as table:
-        column = picture_column(file, table.schema_arrow)
-        values = table.read_row_group(group, columns=[column]).column(0).to_pylist()
-    return [(value.get("bytes") if isinstance(value, dict) else value) or b"" for value in values]
+    parquet = pyarrow_parquet()
+    import pyarrow
+
+    try:
+        with parquet.ParquetFile(file) as table:
+            column = picture_column(file, table.schema_arrow)
+            return list(contents_of(table.read_row_group(group, columns=[column]).column(0)))
+    except pyarrow.ArrowException as error:
+        raise _damaged(file, error) from None
