@@ -436,6 +436,7 @@ def test_torchrun_starts_the_processes_too(tiny_config, tmp_path):
         capture_output=True,
         text=True,
         env={**os.environ, "OMP_NUM_THREADS": "1"},
+        timeout=600,
     )
     assert done.returncode == 0, done.stderr
     for first, second in zip(rows(one), rows(tmp_path / "two"), strict=True):

@@ -157,6 +157,14 @@ class _Meeting:
         except RuntimeError:  # whoever held the store is gone, and with it what was said
             return True
 
+    def code_of_end(self) -> int:
+        """The exit code of the process that said why the training has ended."""
+        try:
+            self.store.wait(["code"], timedelta(seconds=1))
+            return int(self.store.get("code"))
+        except RuntimeError:
+            return ProcessError.exit_code
+
     def end(self, *, failed: bool = False) -> None:
         """Leave; whoever holds the store stays until all others have left, or for a while."""
         if self.has_ended:
@@ -317,7 +325,7 @@ def _end_all(meeting: _Meeting, error: BaseException) -> None:
     if gone:
         time.sleep(1.0)  # whose connection broke may have had something to say first
     if not meeting.claim(code):
-        sys.exit(code)
+        sys.exit(meeting.code_of_end() if gone else code)
     if gone:
         raise meeting.lost(" ".join(str(error).split())[-80:]) from error
     raise error
