@@ -39,14 +39,15 @@ test: setup
 test-all: setup
 	$(PYTEST)
 
-# What takes long and is bounded in time, about 70 minutes: 500 generated bad inputs over all commands and every planted file,
-# and kill -9 at 20 random moments of a digits run, without and with loader processes.
+# What takes long and is bounded in time, about 75 minutes: 500 generated bad inputs over all commands and every planted file,
+# kill -9 at 20 random moments of a digits run, without and with loader processes, and a process of two that dies or hangs.
 stress: SECONDS ?= 1800
 stress: setup
 	OMP_NUM_THREADS=1 $(BIN)/python -m tests.bad_input.generate --cases 500 --seconds $(SECONDS)
 	$(PYTEST) tests/bad_input
 	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.kill_training --kills 20
 	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.kill_training --kills 5 --workers 2 --seed 1
+	$(PYTEST) -m slow tests/test_processes.py
 
 # SECONDS for each reader; one target alone: make fuzz TARGETS=table.
 TARGETS ?= table coco voc vectors model_json published config picture sources

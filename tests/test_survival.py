@@ -18,11 +18,12 @@ from torch.utils.data import get_worker_info
 
 from lcnet.checkpoint import read_info
 from lcnet.cli import main
-from lcnet.config import Config
+from lcnet.config import Config, Data
 from lcnet.data.dataset import ImageLabels
 from lcnet.data.transforms import Normalize
 from lcnet.errors import CheckpointError, ConfigError, DataError, Stopped, TrainingError
 from lcnet.learner import Learner
+from lcnet.pack import pack
 from lcnet.saving import read_progress
 from lcnet.train import resume, train
 
@@ -123,6 +124,18 @@ def test_the_order_goes_on_alike_with_loader_processes(config, whole, tmp_path, 
         train(config, tmp_path / "cut")
     resume(tmp_path / "cut")
     assert_alike(whole, tmp_path / "cut")
+
+
+def test_a_stream_of_shards_goes_on_alike(config, tmp_path, monkeypatch):
+    pack(config.data, tmp_path / "shards", shard_megabytes=0.02, quiet=True)
+    data = Data(format="shards", root=str(tmp_path / "shards"), shuffle_window=5, workers=0)
+    config = replace(config, data=data)
+    train(config, tmp_path / "whole")
+    at(monkeypatch, "training_step", 1, 2, send(signal.SIGTERM))
+    with pytest.raises(Stopped, match="epoch 2, batch 4"):
+        train(config, tmp_path / "cut")
+    resume(tmp_path / "cut")
+    assert_alike(tmp_path / "whole", tmp_path / "cut")
 
 
 class Crash(Exception):

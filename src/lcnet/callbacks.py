@@ -15,7 +15,9 @@ from lcnet.errors import CheckpointError, reason_of
 from lcnet.files import write_text
 from lcnet.learner import Learner
 from lcnet.metrics import verify
+from lcnet.processes import everyones
 from lcnet.skipping import StepWatch
+from lcnet.strategy import lies_in_parts, whole_weights
 
 
 class EpochBar(RichProgressBar):
@@ -51,11 +53,13 @@ class KeepBest(Callback):
         probabilities, targets = learner.verification.compute()
         learner.verification.reset()
         mean_ap = verify(probabilities, targets, self.info.labels).mAP
-        learner.log("val/mAP", mean_ap, rank_zero_only=True)
+        learner.log("val/mAP", mean_ap)  # the same in all processes
         if mean_ap >= self.best:  # of equals the longer trained one
             self.best, self.best_epoch = mean_ap, trainer.current_epoch
+            # Where weights lie in parts, all processes have to hand in theirs.
+            weights = whole_weights(trainer) if lies_in_parts(trainer) else None
             if trainer.is_global_zero:
-                save_model(self.folder, learner.model, self.info)
+                save_model(self.folder, learner.model, self.info, weights)
 
     def state_dict(self) -> dict[str, Any]:
         """What a resumed run needs to know."""
@@ -160,12 +164,13 @@ class History(Callback):
 
     def on_train_start(self, trainer: Trainer, learner: LightningModule) -> None:
         """Begin the file, or drop the rows of epochs that a resumed run does again."""
+        self.start = time.monotonic()
+        if not trainer.is_global_zero:
+            return
         if self.file.is_file():
             with self.file.open(newline="", encoding="utf-8") as file:
                 self.rows = [dict(row) for row in csv.DictReader(file) if self._done(row, trainer)]
-        if trainer.is_global_zero:
-            self._write()
-        self.start = time.monotonic()
+        self._write()
 
     def on_train_epoch_start(self, trainer: Trainer, learner: LightningModule) -> None:
         """Start the clock."""
@@ -174,18 +179,19 @@ class History(Callback):
     def on_train_epoch_end(self, trainer: Trainer, learner: LightningModule) -> None:
         """Write the row of this epoch."""
         metrics, epoch = trainer.callback_metrics, trainer.current_epoch
+        mean_loss, broken = self.watch.mean_loss(), self._count_broken()
         if not trainer.is_global_zero:
             return
         row = {
             "epoch": epoch,
-            "train_loss": f"{self.watch.mean_loss:.6f}",
+            "train_loss": f"{mean_loss:.6f}",
             "val_mAP": f"{metrics['val/mAP'].item():.3f}",
             "best_mAP": f"{self.keep_best.best:.3f}",
             "lr": f"{trainer.optimizers[0].param_groups[0]['lr']:.3g}",
             "seconds": f"{self._seconds():.1f}",
             "data_wait": f"{self.data_wait.share:.3f}",
             "skipped": self.watch.skipped,
-            "broken": self._count_broken(),
+            "broken": broken,
         }
         self.rows.append(row)
         self._write()
@@ -207,8 +213,9 @@ class History(Callback):
         self.before, self._broken = state_dict["seconds"], set(state_dict["broken"])
 
     def _count_broken(self) -> int:
-        """How many pictures could not be read so far; new ones are told."""
-        new = sorted({str(file) for file in self.broken()} - self._broken)
+        """How many pictures no process could read so far; new ones are told."""
+        found = everyones([str(file) for file in self.broken()])
+        new = sorted({file for own in found for file in own} - self._broken)
         self._broken.update(new)
         if new:
             self.tell(

@@ -61,6 +61,11 @@ def check(
     Raises DataError if no split can be read, ConfigError if cleanlab is missing or `split` is none
     of the data set's, CheckpointError if the model cannot be read or knows other labels.
     """
+    if data.format == "shards":
+        raise ConfigError(
+            "data.format: lcnet check does not look into shards. Check the data set before "
+            "lcnet pack makes shards of it."
+        )
     _check_choices(data, model, split)
     listed, findings, notes = _read(data)
     splits = [_with_facts(data, name, one, quiet=quiet) for name, one in listed.items()]

@@ -120,9 +120,15 @@ class ModelInfo:
         return made
 
 
-def save_model(folder: Path, model: Classifier, info: ModelInfo) -> None:
-    """Write a model folder; a file is whole before it takes the place of an older one."""
-    weights = {name: tensor.contiguous().cpu() for name, tensor in model.state_dict().items()}
+def save_model(
+    folder: Path, model: Classifier, info: ModelInfo, weights: Mapping[str, Tensor] | None = None
+) -> None:
+    """Write a model folder; a file is whole before it takes the place of an older one.
+
+    `weights` are the model's own where it does not hold them whole.
+    """
+    weights = model.state_dict() if weights is None else weights
+    weights = {name: tensor.contiguous().cpu() for name, tensor in weights.items()}
     with (
         written_whole(folder / "model.json") as description,
         written_whole(folder / "model.safetensors") as tensors,

@@ -1,6 +1,7 @@
 """The command line: one verb is one function call, and no torch before a verb runs."""
 
 import io
+import os
 import sys
 from argparse import SUPPRESS
 from dataclasses import fields, replace
@@ -73,6 +74,9 @@ def train_parser() -> ArgumentParser:
 
 def train(arguments: Namespace) -> int:
     """Train, or continue a run."""
+    # A process whose fellow dies says so in one line; torch would add pages of its own. It looks at
+    # this when it is imported.
+    os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
     from lcnet.train import resume, train
 
     config = Config(**{name: arguments[name] for name in SECTIONS})
@@ -730,9 +734,33 @@ def split(arguments: Namespace) -> int:
     return 0
 
 
+def pack_parser() -> ArgumentParser:
+    """The flags of `lcnet pack`."""
+    parser = Parser()
+    parser.add_argument("--out", type=Path, required=True, help="Folder for the shards.")
+    parser.add_argument(
+        "--shard_megabytes", type=float, default=500.0, help="Size of a shard, at most."
+    )
+    parser.add_argument("--seed", type=int, default=0, help="Seed of the training pictures' order.")
+    _add_data(parser)
+    return parser
+
+
+def pack(arguments: Namespace) -> int:
+    """Write a data set as shards."""
+    from lcnet.pack import pack
+
+    data = _data(arguments)
+    if data is None:
+        raise ConfigError("--data.format: expected a data set, got none. Add --data flags.")
+    pack(data, arguments.out, shard_megabytes=arguments.shard_megabytes, seed=arguments.seed)
+    return 0
+
+
 VERBS = {
     "split": (split, split_parser, "Split a table so that labels have the same shares."),
     "check": (check, check_parser, "Find what is wrong with a data set before training."),
+    "pack": (pack, pack_parser, "Write a data set as tar shards, to train on as a stream."),
     "train": (train, train_parser, "Train a model, or continue a run."),
     "evaluate": (evaluate, evaluate_parser, "Measure a model on a split."),
     "report": (report, report_parser, "Write all that is known of a run as one HTML page."),

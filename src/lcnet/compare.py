@@ -121,6 +121,11 @@ def _check(
     """Each contestant's config. Raises ConfigError if one cannot be."""
     if jobs < 1:
         raise ConfigError(f"--jobs: expected at least 1, got {jobs}.")
+    if config.train.processes > 1:
+        raise ConfigError(
+            f"train.devices: expected 1, as lcnet compare trains each run on one device, got "
+            f"{config.train.processes} in all. Set --jobs to train several runs at a time."
+        )
     if len(contestants) < 2 or not seeds:
         raise ConfigError(
             "compare: expected two contestants or more and at least one seed, got "

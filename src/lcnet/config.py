@@ -148,7 +148,7 @@ class Model:
 class Data:
     """The pictures and their labels."""
 
-    format: Literal["digits", "coco", "voc", "table", "folder", "rope"] = "digits"
+    format: Literal["digits", "coco", "voc", "table", "folder", "rope", "shards"] = "digits"
     """How labels are stored; docs/data.md shows each."""
     root: str = "data/digits"
     """Folder of the data set; `digits` writes its scenes there."""
@@ -164,6 +164,8 @@ class Data:
     """`table`: what stands between the names, where one column lists an image's labels."""
     difficult: Literal["positive", "negative", "unknown"] = "unknown"
     """`voc`: what a label counts as whose every object is marked difficult."""
+    shuffle_window: int = 1000
+    """`shards`: training reads them from front to back and shuffles so many pictures at a time."""
     workers: int = -1
     """Loader processes; -1 chooses by the number of cores."""
     broken: Literal["stop", "skip"] = "stop"
@@ -176,6 +178,7 @@ class Data:
     def __post_init__(self) -> None:
         _require_all(self, "data")
         _require(bool(self.separator), "data.separator", "at least one character", self.separator)
+        _require(self.shuffle_window >= 1, "data.shuffle_window", "at least 1", self.shuffle_window)
         _require(
             -1 <= self.workers <= MOST_WORKERS,
             "data.workers",
@@ -191,8 +194,8 @@ class Train:
     epochs: int = 20
     """Passes over the training split."""
     batch_size: int | Literal["auto"] = 32
-    """Images per step; `auto` takes the most that fit in memory, up to 32, and accumulates the rest
-    of the 32, so that what is learned stays alike."""
+    """Images per step and device; `auto` takes the most that fit in memory, up to 32, and
+    accumulates the rest of the 32, so that what is learned stays alike."""
     accumulate: int = 1
     """Steps whose gradients are summed before the weights move."""
     lr: float = 3e-4
@@ -246,10 +249,20 @@ class Train:
     skipped."""
     seed: int = 0
     """Seed of weights, order, augmentation and dropout."""
+    devices: int = 1
+    """Devices of each machine, with a process each; a step then has `batch_size` images of each."""
+    nodes: int = 1
+    """Machines that train together, each started with the same command (docs/scaling.md)."""
+    strategy: Literal["ddp", "fsdp"] = "ddp"
+    """Each device holds the whole model, or a share of its weights, gradients and moments."""
+    sync_batchnorm: bool = False
+    """Let batch norms take their statistics over the images of all devices."""
+    timeout_s: float = 1800.0
+    """Seconds that a device waits for the others before the training ends."""
 
     def __post_init__(self) -> None:
         _require_all(self, "train")
-        for name in ("epochs", "accumulate", "nan_limit"):
+        for name in ("epochs", "accumulate", "nan_limit", "devices", "nodes"):
             _require(getattr(self, name) >= 1, f"train.{name}", "at least 1", getattr(self, name))
         _require(
             self.batch_size == "auto" or self.batch_size >= 1,
@@ -307,6 +320,19 @@ class Train:
                     getattr(self, name),
                 )
         _require(0 <= self.seed < 2**32, "train.seed", "0 to 4294967295", self.seed)
+        _require(self.timeout_s > 0, "train.timeout_s", "above 0", self.timeout_s)
+        if self.strategy == "fsdp":
+            _require(
+                self.ema_decay == 0,
+                "train.ema_decay",
+                "0, since fsdp cannot average weights that lie in parts",
+                self.ema_decay,
+            )
+
+    @property
+    def processes(self) -> int:
+        """Devices of all machines, with a process each."""
+        return self.devices * self.nodes
 
     @property
     def batch(self) -> int:

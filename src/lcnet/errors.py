@@ -5,6 +5,7 @@ LCNetError
 ├── DataError         pictures, tables or label names are wrong   exit code 1
 ├── CheckpointError   a model or run folder is wrong              exit code 1
 └── TrainingError     a run cannot go on as it is                 exit code 1
+    └── ProcessError  another process of the run is gone          exit code 1
 Stopped               a signal asked for it                       exit code 128 + signal
 
 The message is one line: what was expected, what came, where, and what to do next.
@@ -71,6 +72,10 @@ class CheckpointError(LCNetError):
 
 class TrainingError(LCNetError):
     """A run that cannot go on: a full disk, a loss that is no number, a process that died."""
+
+
+class ProcessError(TrainingError):
+    """A process that trains together with this one has died or hangs."""
 
 
 class Stopped(SystemExit):

@@ -6,14 +6,16 @@ import lightning
 import numpy as np
 import torch
 from torch import Tensor
+from torch.distributed.fsdp import FullyShardedDataParallel
 
 from lcnet import config
 from lcnet.data.loading import places_in_split
 from lcnet.data.statistics import Statistics
 from lcnet.data.transforms import Normalize, Preprocessing
-from lcnet.losses import asymmetric_loss
+from lcnet.losses import asymmetric_loss, known_entries
 from lcnet.metrics_state import VerificationState
 from lcnet.model.classifier import Classifier
+from lcnet.processes import mean_over_processes
 
 Batch = tuple[Tensor, Tensor]
 
@@ -74,9 +76,12 @@ class Learner(lightning.LightningModule):
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """The loss of a batch: images B 3 H W in uint8 (or cached maps B V C h w), targets B L.
 
-        It is the sum over the model's ways to its logits, each of which learns by itself.
+        It is the sum over the model's ways to its logits, each of which learns by itself. Its mean
+        over the processes is the loss of all their images as one batch.
         """
         images, targets = batch
+        unknown_weight = self.recipe.weight_of_unknown(targets.shape[1])
+        entries = mean_over_processes(known_entries(targets, unknown_weight))
         loss = torch.stack(
             [
                 asymmetric_loss(
@@ -85,15 +90,23 @@ class Learner(lightning.LightningModule):
                     gamma_neg=self.recipe.gamma_neg,
                     gamma_pos=self.recipe.gamma_pos,
                     clip=self.recipe.loss_clip,
-                    unknown_weight=self.recipe.weight_of_unknown(targets.shape[1]),
+                    unknown_weight=unknown_weight,
                     positive_weight=self.positive_weight,
+                    entries=entries,
                 )
                 for logits in self.model.ways(self._maps(images))
             ]
         ).sum()
         self.loss = loss.detach()
+        # Each process's own, as a step's loss is not worth a meeting; `StepWatch` has the epoch's.
         self.log("train/loss", loss, on_step=True, on_epoch=False, batch_size=len(images))
         return loss
+
+    def on_validation_epoch_start(self) -> None:
+        """Give all processes the first one's norm statistics, so that they measure one model."""
+        if self.trainer.world_size > 1:
+            for values in self.model.buffers():
+                torch.distributed.broadcast(values, 0)
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         """Keep a batch's probabilities; the callback `KeepBest` scores them."""
@@ -123,7 +136,11 @@ class Learner(lightning.LightningModule):
         gradient_clip_algorithm: str | None = None,
     ) -> None:
         """Clip to the recipe's norm, which the engine refuses in mixed precision if fused."""
-        if self.recipe.precision == "fp16":
+        whole = self.trainer.strategy.model
+        if isinstance(whole, FullyShardedDataParallel):
+            if gradient_clip_val:
+                whole.clip_grad_norm_(gradient_clip_val)
+        elif self.recipe.precision == "fp16":
             super().configure_gradient_clipping(
                 optimizer, gradient_clip_val, gradient_clip_algorithm
             )

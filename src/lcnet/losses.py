@@ -15,6 +15,7 @@ def asymmetric_loss(
     detach_focus: bool = True,
     unknown_weight: float = 0.0,
     positive_weight: Tensor | None = None,
+    entries: Tensor | None = None,
 ) -> Tensor:
     """The asymmetric loss (ASL), averaged over the known entries: a scalar.
 
@@ -46,6 +47,8 @@ def asymmetric_loss(
             ("assume negative"; in between "weak assume negative").
         positive_weight: how much a present entry of each label counts (L, or anything that
             broadcasts), at least 0; 1 if None. It is pos_weight of torch's BCEWithLogitsLoss.
+        entries: what is divided by, if not these targets' own `known_entries`: of several processes
+            each takes the mean of theirs, so that the mean of their losses is that of all images.
 
     Source: Ridnik et al. 2021, arXiv 2009.14119, equations 4 to 7; for unknown_weight Cole et al.
     2021, arXiv 2106.09708, equations 4 and 5.
@@ -65,11 +68,18 @@ def asymmetric_loss(
         present = present * positive_weight
     known = targets >= 0
     cost = torch.where(targets == 1, present, absent)
+    if entries is None:
+        entries = known_entries(targets, unknown_weight)
+    # No entry at all makes it 0 / tiny = 0.
+    divisor = entries.clamp(min=torch.finfo(torch.float32).tiny)
     if unknown_weight == 0:
-        return cost.where(known, 0.0).sum() / known.sum().clamp(min=1)
-    # No entry at all makes it 0 / tiny = 0, as above.
-    counts = torch.where(known, 1.0, unknown_weight)
-    return (cost * counts).sum() / counts.sum().clamp(min=torch.finfo(counts.dtype).tiny)
+        return cost.where(known, 0.0).sum() / divisor
+    return (cost * torch.where(known, 1.0, unknown_weight)).sum() / divisor
+
+
+def known_entries(targets: Tensor, unknown_weight: float = 0.0) -> Tensor:
+    """How many entries the loss of such targets is a mean over, unknown ones by their weight."""
+    return torch.where(targets >= 0, 1.0, unknown_weight).sum()
 
 
 def _focal(logits: Tensor, gamma: float, detach_focus: bool) -> Tensor:

@@ -86,9 +86,10 @@ def fitting_batch(recipe: config.Train, memory: Memory) -> config.Train:
     """The recipe with `batch_size: auto` replaced by the largest batch that fits.
 
     The pictures behind a step of the optimizer stay as many as with the usual batch size, spread
-    over more steps that are accumulated. Raises ConfigError if not even one picture fits.
+    over all devices and over more steps that are accumulated. Raises ConfigError if not even one
+    picture fits.
     """
-    wanted = USUAL_BATCH * recipe.accumulate
+    wanted = max(1, USUAL_BATCH * recipe.accumulate // recipe.processes)
     fits = memory.largest_batch()
     if not fits:
         raise ConfigError(

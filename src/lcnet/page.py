@@ -9,7 +9,7 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from PIL import Image
 
-from lcnet.data.dataset import read_image
+from lcnet.data.dataset import Sample, read_image
 from lcnet.errors import DataError
 from lcnet.files import write_text
 
@@ -37,10 +37,11 @@ def _environment() -> Environment:
     )
 
 
-def thumbnail(path: Path) -> str:
+def thumbnail(picture: Path | Sample) -> str:
     """The picture, small, as a data URI; empty if it cannot be read any more."""
     try:
-        return small_picture(read_image(path), THUMBNAIL_PX)
+        image = picture.read() if isinstance(picture, Sample) else read_image(picture)
+        return small_picture(image, THUMBNAIL_PX)
     except DataError:
         return ""
 

@@ -241,13 +241,13 @@ def _in_parquet(file: Path, *, light: bool) -> Iterator[Picture]:
 
     try:
         with parquet.ParquetFile(file) as table:
-            column = _picture_column(file, table.schema_arrow)
+            column = picture_column(file, table.schema_arrow)
             if light:
                 yield from _rows(file, table, column)
                 return
             row = 0
             for batch in table.iter_batches(ROWS_AT_ONCE, columns=[column]):
-                for content in _contents(batch.column(0)):
+                for content in contents_of(batch.column(0)):
                     yield Picture(writable(f"{file}/{row}"), content)
                     row += 1
     except (pyarrow.ArrowException, OSError) as error:
@@ -271,12 +271,12 @@ def _row_group(file: Path, column: str, group: int) -> list[bytes]:
 
     try:
         with parquet.ParquetFile(file) as table:
-            return list(_contents(table.read_row_group(group, columns=[column]).column(0)))
+            return list(contents_of(table.read_row_group(group, columns=[column]).column(0)))
     except (pyarrow.ArrowException, OSError) as error:
         raise _damaged(file, error) from None
 
 
-def _contents(column: Any) -> Iterator[bytes]:
+def contents_of(column: Any) -> Iterator[bytes]:
     """The encoded pictures in a column; empty where there is none."""
     for value in column.to_pylist():
         yield (value.get("bytes") if isinstance(value, dict) else value) or b""
@@ -289,7 +289,7 @@ def _damaged(file: Path, error: Exception) -> DataError:
     )
 
 
-def _picture_column(file: Path, schema: Any) -> str:
+def picture_column(file: Path, schema: Any) -> str:
     """The column with encoded pictures: bytes, or a struct that has them as `bytes`."""
     from pyarrow import types
 

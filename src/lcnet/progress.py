@@ -19,9 +19,9 @@ def tell(text: str) -> None:
 def track(items: Iterable[Item], what: str, total: int, *, quiet: bool = False) -> Iterator[Item]:
     """The items, with a bar on standard error meanwhile; one line where it is no terminal.
 
-    Nothing is shown if `quiet`.
+    Nothing is shown if `quiet`, nor where rich's one console is.
     """
-    if quiet:
+    if quiet or rich.get_console().quiet:
         yield from items
         return
     console = Console(stderr=True, highlight=False, markup=False)

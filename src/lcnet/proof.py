@@ -71,8 +71,9 @@ def pictures_of_split(data: Data, name: str, info: ModelInfo, most: int) -> Pict
     """
     samples = load_split_for(data, name, info.labels)
     places = np.linspace(0, len(samples) - 1, min(most, len(samples))).round().astype(int)
+    chosen = [samples.samples[place] for place in places]
     return Pictures(
-        [samples.samples[place].path for place in places],
+        [sample.path if sample.inside is None else sample.read() for sample in chosen],
         samples.targets()[places],
         f"{len(places):,} pictures of {name}",
     )

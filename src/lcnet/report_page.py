@@ -267,7 +267,7 @@ def _error(report: Report, entry: Entry) -> dict[str, Any]:
     inside = sample.path.is_relative_to(root)
     targets = report.measured.targets[entry.picture]
     return {
-        "thumbnail": thumbnail(sample.path),
+        "thumbnail": thumbnail(sample),
         "label": samples.labels[entry.label],
         "probability": entry.probability,
         "threshold": report.thresholds[entry.label],

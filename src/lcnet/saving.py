@@ -22,12 +22,14 @@ from safetensors import SafetensorError
 
 from lcnet.averaging import AveragedWeights
 from lcnet.checkpoint import ModelInfo
-from lcnet.errors import CheckpointError, LCNetError, TrainingError, reason_of
+from lcnet.errors import CheckpointError, LCNetError, Stopped, TrainingError, reason_of
 from lcnet.files import written_whole
 from lcnet.stopping import Stop
 
 INFO = "lcnet_model"
 """Where in a checkpoint the content of model.json stands."""
+PROCESSES = "lcnet_processes"
+"""Where the number of processes stands that share the run."""
 
 
 class WholeCheckpoints(TorchCheckpointIO):
@@ -92,6 +94,11 @@ class Progress:
     def _epochs(self) -> dict[str, int]:
         epochs: dict[str, int] = self.state["loops"]["fit_loop"]["epoch_progress"]["current"]
         return epochs
+
+    @property
+    def processes(self) -> int:
+        """How many processes share the run; a checkpoint of an older lcnet knows but one."""
+        return int(self.state.get(PROCESSES, 1))
 
     @property
     def has_stopped_early(self) -> bool:
@@ -220,19 +227,20 @@ class Saving(Checkpoint):
         """Save, and stop if the run is to."""
         self._save(trainer)
         if _anywhere(trainer, self.stop.is_wanted):
-            raise self.stop.now(f"after epoch {trainer.current_epoch + 1}")
+            raise self._now(f"after epoch {trainer.current_epoch + 1}")
 
     def on_train_end(self, trainer: Trainer, learner: LightningModule) -> None:
         """What follows can be stopped anywhere."""
         self.stop.is_patient = False
-        if self.stop.is_wanted:
-            raise self.stop.now("after the last epoch")
+        if _anywhere(trainer, self.stop.is_wanted):
+            raise self._now("after the last epoch")
 
     def on_save_checkpoint(
         self, trainer: Trainer, learner: LightningModule, checkpoint: dict[str, Any]
     ) -> None:
         """Add what is known of the model, and make the engine resume where it stands."""
         checkpoint[INFO] = self.info.to_dict()
+        checkpoint[PROCESSES] = trainer.world_size
         loops = checkpoint["loops"]["fit_loop"]
         if loops["epoch_progress"]["current"]["processed"] == trainer.current_epoch:
             resume_with_validation(loops)
@@ -242,9 +250,12 @@ class Saving(Checkpoint):
         self._saved = time.monotonic()
 
     def _end(self, trainer: Trainer, batches: int) -> None:
+        raise self._now(f"in {place(trainer.current_epoch, batches)}, which is saved")
+
+    def _now(self, where: str) -> Stopped:
         if self.stop.signal is None:  # another process was told to
             self.stop.signal = signal.SIGTERM
-        raise self.stop.now(f"in {place(trainer.current_epoch, batches)}, which is saved")
+        return self.stop.now(where)
 
 
 def resume_with_validation(loops: dict[str, Any]) -> None:

@@ -11,6 +11,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from lcnet.errors import TrainingError
 from lcnet.learner import Learner
+from lcnet.processes import everyones, rank
 
 NAMED = 3
 """So many pictures of a bad batch are named."""
@@ -22,6 +23,8 @@ class StepWatch(Callback):
     A skipped step leaves weights, averages, optimizer and the running statistics of batch norm as
     they were; the learning rate's schedule goes on. With float16 a finite loss whose gradient is
     not is left to the loss scaling, which skips it too and takes it into account.
+
+    Of several processes all skip a step or none, and the mean is over the images of all.
 
     It must stand before callbacks that use a step's weights.
     """
@@ -49,11 +52,13 @@ class StepWatch(Callback):
         self._is_finite: Tensor | None = None
         self._kept: list[Tensor] = []
 
-    @property
     def mean_loss(self) -> float:
-        """The mean of the epoch's finite losses over images; nan if there is none."""
-        images = float(self._images)
-        return float(self._sum) / images if images else float("nan")
+        """The mean of the epoch's finite losses over images; nan if there is none.
+
+        All processes have to ask for it.
+        """
+        sums, counts = zip(*everyones((float(self._sum), float(self._images))), strict=True)
+        return sum(sums) / sum(counts) if sum(counts) else float("nan")
 
     def on_train_epoch_start(self, trainer: Trainer, learner: LightningModule) -> None:
         """Count anew."""
@@ -81,9 +86,11 @@ class StepWatch(Callback):
         assert isinstance(learner, Learner)
         self._see(learner.loss)
         assert self._is_finite is not None
+        has_finite_loss = self._is_finite
         if learner.recipe.precision != "fp16":
             gradients = [p.grad for p in learner.parameters() if p.grad is not None]
-            self._is_finite &= torch.nn.utils.get_total_norm(gradients).isfinite()
+            norm = torch.nn.utils.get_total_norm(gradients)
+            self._is_finite = has_finite_loss & norm.isfinite()
         is_finite = bool(self._is_finite)
         if trainer.world_size > 1:  # all processes skip it, or none
             is_finite = trainer.strategy.reduce_boolean_decision(is_finite, all=True)
@@ -96,7 +103,7 @@ class StepWatch(Callback):
         learner.has_skipped = True
         self.skipped += 1
         self.in_a_row += 1
-        self._say(trainer)
+        self._say(trainer, bool(has_finite_loss))
 
     def on_train_batch_end(
         self,
@@ -117,17 +124,20 @@ class StepWatch(Callback):
 
     def on_train_epoch_end(self, trainer: Trainer, learner: LightningModule) -> None:
         """Log the mean loss."""
-        learner.log("train/loss_epoch", self.mean_loss)
+        learner.log("train/loss_epoch", self.mean_loss())
 
     def _see(self, loss: Tensor) -> None:
         finite = loss.isfinite()
         self._is_finite = finite if self._is_finite is None else self._is_finite & finite
 
-    def _say(self, trainer: Trainer) -> None:
+    def _say(self, trainer: Trainer, has_finite_loss: bool) -> None:
         epoch, batch = trainer.current_epoch, trainer.fit_loop.batch_idx
         rate = max(group["lr"] for group in trainer.optimizers[0].param_groups)
         where = f"epoch {epoch + 1}, batch {batch + 1}, learning rate {rate:.3g}"
-        names = list(self.pictures_of(epoch, batch))
+        # Of several processes, those whose own loss is not finite name their pictures, or all do.
+        own = everyones((has_finite_loss, list(self.pictures_of(epoch, batch))))
+        to_blame = [shown for is_finite, shown in own if not is_finite]
+        names = [name for shown in to_blame or [shown for _, shown in own] for name in shown]
         shown = f"{', '.join(names[:NAMED])}{', ...' * (len(names) > NAMED)}"
         if self.in_a_row >= self.limit:
             raise TrainingError(
@@ -141,18 +151,18 @@ class StepWatch(Callback):
             )
 
     def state_dict(self) -> dict[str, Any]:
-        """What a resumed epoch needs to know."""
+        """What a resumed epoch needs to know; all processes have to ask for it."""
         return {
             "skipped": self.skipped,
             "in_a_row": self.in_a_row,
-            "sum": float(self._sum),
-            "images": float(self._images),
+            "sums": everyones((float(self._sum), float(self._images))),
         }
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Take up what `state_dict` gave."""
         self.skipped, self.in_a_row = state_dict["skipped"], state_dict["in_a_row"]
-        self._sum, self._images = state_dict["sum"], state_dict["images"]
+        sums = state_dict["sums"]  # of an epoch that is done, also by more processes or fewer
+        self._sum, self._images = sums[rank()] if rank() < len(sums) else (0.0, 0.0)
 
 
 def _statistics(learner: Learner) -> list[Tensor]:

@@ -3,7 +3,8 @@
 import logging
 import shutil
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import islice
@@ -24,13 +25,14 @@ from lcnet.averaging import AveragedWeights
 from lcnet.callbacks import DataWait, EpochBar, History, KeepBest, read_history
 from lcnet.checkpoint import MISFITS, ModelInfo, is_model, load_model, model_of, read_info
 from lcnet.compute import usual_device
-from lcnet.config import Config
+from lcnet.config import Config, Train
 from lcnet.data.dataset import NEGATIVE, POSITIVE, ImageLabels, Split
 from lcnet.data.loading import (
     Batches,
     Pictures,
     SeededSampler,
     available_cores,
+    check_steps,
     chosen_workers,
     eval_loader,
     train_loader,
@@ -55,6 +57,16 @@ from lcnet.model.build import build_model
 from lcnet.model.classifier import Classifier
 from lcnet.model.size import TooLarge, within_memory
 from lcnet.pictures import eval_pictures, train_pictures
+from lcnet.processes import (
+    is_first,
+    is_of_group,
+    number,
+    part,
+    pass_turn,
+    rank,
+    together,
+    wait_turn,
+)
 from lcnet.progress import tell
 from lcnet.published.backbones import load_backbone_weights
 from lcnet.report import report_on
@@ -71,6 +83,7 @@ from lcnet.saving import (
 )
 from lcnet.skipping import StepWatch
 from lcnet.stopping import Stop, stopping
+from lcnet.strategy import check_strategy, strategy_for, with_shared_norms
 
 PRECISIONS: dict[str, Literal["32-true", "bf16-mixed", "16-mixed"]] = {
     "fp32": "32-true",
@@ -81,6 +94,7 @@ IN_MEMORY = "a model in memory"
 """What run.json says of a start that was not read from a path."""
 
 
+@together(lambda config, out, **_: (config.train, out))
 def train(
     config: Config, out: Path, *, overwrite: bool = False, init: Path | Import | None = None
 ) -> Path:
@@ -97,24 +111,33 @@ def train(
     data cannot be used.
     """
     _check_machine(config)
+    wait_turn()
     _check_free(out, overwrite=overwrite)
     with stopping("Start it again.") as stop:
         start = _prepare(config, init)
         config = start.config
-        with only_run_in(out):
-            _check_free(out, overwrite=overwrite)
-            _clear(out)
-            _write_record(out, start, init)
-            config.save(out / "config.yaml")  # from here on `resume` knows the run
+        with _own_folder(out):
+            if is_first():
+                _check_free(out, overwrite=overwrite)
+                _clear(out)
+                _write_record(out, start, init)
+                config.save(out / "config.yaml")  # from here on `resume` knows the run
             stop.advice = continuation(out)
             try:
                 return _fit(out, start, stop)
             except Exception:
-                if not (out / "checkpoints" / "last.ckpt").is_file():
+                if is_first() and not (out / "checkpoints" / "last.ckpt").is_file():
                     shutil.rmtree(out)  # it failed before there was anything to keep
                 raise
 
 
+def recipe_of(run: Path) -> Train:
+    """How a run is to be trained, or the defaults if it does not say."""
+    file = run / "config.yaml"
+    return Config.load(file).train if file.is_file() else Train()
+
+
+@together(lambda run: (recipe_of(run), run))
 def resume(run: Path) -> Path:
     """Continue an interrupted run where its last checkpoint was written, as if never stopped.
 
@@ -128,27 +151,41 @@ def resume(run: Path) -> Path:
             f"{run / 'config.yaml'}: not there (expected the folder of a run). "
             f"Start it anew with: lcnet train --out {run}"
         )
-    with stopping(continuation(run)) as stop, only_run_in(run):
-        if (run / "history.csv").is_file():
-            read_history(run)  # which says so if it is damaged, before anything is written
-        remove_unfinished(run)
+    with stopping(continuation(run)) as stop, _own_folder(run):
+        wait_turn()
+        if is_first():
+            if (run / "history.csv").is_file():
+                read_history(run)  # which says so if it is damaged, before anything is written
+            remove_unfinished(run)
         config, progress = Config.load(run / "config.yaml"), read_progress(run, tell)
         if progress and (progress.has_stopped_early or progress.epoch >= config.train.epochs):
+            pass_turn()
             if (run / "metrics.json").is_file() and (run / "report.html").is_file():
                 tell(f"{run}: already finished")
                 return run
             return _finish(config, run)
         _check_machine(config)
-        _tell_resumption(run, progress)
+        if is_first():
+            _tell_resumption(run, progress)
         if progress is None:
             return _fit(run, _prepare(config, _init_of(run)), stop)
+        _check_processes(progress, config.train)
         info = progress.info or read_info(run)
         splits = _load_splits(config, info.labels)
-        for split in splits:
-            tell_changes(run, config.data, split)
+        if is_first():
+            for split in splits:
+                tell_changes(run, config.data, split)
+        pass_turn()
         # A better model than the one that was calibrated starts uncalibrated.
         start = _Start(config, _restored(progress, info), info.uncalibrated(), *splits)
         return _fit(run, start, stop, progress)
+
+
+@contextmanager
+def _own_folder(run: Path) -> Iterator[None]:
+    """The run's lock, which its first process holds for all."""
+    with only_run_in(run) if is_first() else nullcontext():
+        yield
 
 
 @dataclass(frozen=True)
@@ -177,7 +214,9 @@ def _prepare(config: Config, init: Path | Import | None) -> _Start:
             statistics=count_labels(splits[0].targets()),
         )
         config = replace(config, model=info.model)
-    return _Start(_with_batch(config, model), model, info, *splits)
+    start = _Start(_with_batch(config, model), model, info, *splits)
+    check_steps(len(splits[0]), start.config.train.batch, start.config.train.processes)
+    return start
 
 
 def _restored(progress: Progress, info: ModelInfo) -> Classifier:
@@ -230,7 +269,7 @@ def _device() -> str:
 
 def _check_free(out: Path, *, overwrite: bool) -> None:
     """Raises ConfigError unless `out` is free, or a run that may be replaced."""
-    if is_unused(out):
+    if is_unused(out) or not is_first():
         return
     if not overwrite:
         raise ConfigError(
@@ -254,10 +293,20 @@ def _clear(out: Path) -> None:
 
 
 def _check_machine(config: Config) -> None:
+    check_strategy(config.train)
     if config.train.precision == "fp16" and not torch.cuda.is_available():
         raise ConfigError(
             "train.precision: fp16 needs an accelerator and there is none. "
             "Set --train.precision bf16 or fp32."
+        )
+
+
+def _check_processes(progress: Progress, recipe: Train) -> None:
+    """Raises ConfigError if a broken-off epoch was shared by another number of processes."""
+    if progress.batches and progress.processes != recipe.processes:
+        raise ConfigError(
+            f"train.devices: expected {progress.processes} processes in all, as when the run "
+            f"stopped in {progress.describe()}, got {recipe.processes}. Set it as it was."
         )
 
 
@@ -300,13 +349,14 @@ def _check_absent(config: Config, training: Split, validation: Split) -> None:
 
 
 def _with_batch(config: Config, model: Classifier) -> Config:
-    """The config with a number for a `batch_size` of auto."""
-    if config.train.batch_size != "auto":
-        return config
-    recipe = fitting_batch(config.train, _memory(config, model))
-    steps = f", {recipe.accumulate} of them a step" if recipe.accumulate > 1 else ""
-    tell(f"batch size {recipe.batch}{steps}")
-    return replace(config, train=recipe)
+    """The config with a number for a `batch_size` of auto, the first process's in all of them."""
+    recipe = config.train
+    if recipe.batch_size == "auto" and is_first():
+        recipe = fitting_batch(recipe, _memory(config, model))
+        steps = f", {recipe.accumulate} of them a step" if recipe.accumulate > 1 else ""
+        tell(f"batch size {recipe.batch}{steps}")
+    batch, accumulate = pass_turn(f"{recipe.batch_size} {recipe.accumulate}").split()
+    return replace(config, train=replace(recipe, batch_size=int(batch), accumulate=int(accumulate)))
 
 
 def _memory(config: Config, model: Classifier) -> Memory:
@@ -322,6 +372,9 @@ def _fit(run: Path, start: _Start, stop: Stop, progress: Progress | None = None)
     tell(_summary(config, model, start.training, start.validation))
     if not recipe.cache_features:
         tell(_memory(config, model).describe(recipe.batch))
+    if recipe.processes > 1:
+        tell(_shared_work(recipe))
+    model = with_shared_norms(model, recipe)
     with explained(run):
         training, validation = _loaders(config, model, info, start.training, start.validation)
         sampler = training.sampler
@@ -345,11 +398,11 @@ def _fit(run: Path, start: _Start, stop: Stop, progress: Progress | None = None)
 def _pictures_of(
     sampler: SeededSampler, split: Split, batch_size: int, epoch: int, batch: int
 ) -> list[str]:
-    """The files of a batch of the epoch that the sampler is at."""
+    """The files of this process's batch of the epoch that the sampler is at."""
     first = batch * batch_size
     return [
         str(split.samples[draw.index].path)
-        for draw in islice(sampler.draws(), first, first + batch_size)
+        for draw in islice(sampler.own(), first, first + batch_size)
     ]
 
 
@@ -359,7 +412,11 @@ def _broken(*pictures: object) -> list[Path]:
 
 
 def _finish(config: Config, run: Path) -> Path:
-    """Measure a trained model and write its report."""
+    """Measure a trained model and write its report, in the first process alone."""
+    others = not is_first()
+    part()
+    if others:
+        return run
     rows = read_history(run)
     best = max(rows, key=lambda row: (row["val_mAP"], row["epoch"]))
     tell(f"best validation mAP {best['val_mAP']:.1f}, epoch {int(best['epoch']) + 1}")
@@ -387,7 +444,8 @@ def _loaders(
     config: Config, model: Classifier, info: ModelInfo, training: Split, validation: Split
 ) -> tuple[Batches, Batches]:
     """The batches to train on and to validate on, of pictures or of cached features."""
-    recipe, workers, shares = config.train, config.data.workers, None
+    recipe, shares = config.train, None
+    workers = chosen_workers(config.data.workers, recipe.devices)
     if recipe.repeat_rare:
         shares = repeat_factors(training.targets(), recipe.repeat_rare)
     seen: Pictures
@@ -401,9 +459,22 @@ def _loaders(
         measured = eval_pictures(validation, config.data, info.preprocessing)
     return (
         train_loader(
-            seen, batch_size=recipe.batch, workers=workers, seed=recipe.seed, shares=shares
+            seen,
+            batch_size=recipe.batch,
+            workers=workers,
+            seed=recipe.seed,
+            shares=shares,
+            window=config.data.shuffle_window,
+            rank=rank(),
+            processes=number(),
         ),
-        eval_loader(measured, batch_size=recipe.batch, workers=workers),
+        eval_loader(
+            measured,
+            batch_size=recipe.batch,
+            workers=workers,
+            rank=rank(),
+            processes=number(),
+        ),
     )
 
 
@@ -495,7 +566,10 @@ def _trainer(
         max_epochs=recipe.epochs,
         precision=PRECISIONS[recipe.precision],
         accelerator="auto",
-        devices=1,
+        devices=recipe.devices,
+        num_nodes=recipe.nodes,
+        strategy=strategy_for(recipe),
+        use_distributed_sampler=False,  # the loaders have theirs
         accumulate_grad_batches=recipe.accumulate,
         gradient_clip_val=recipe.clip_norm or None,
         callbacks=callbacks,
@@ -512,7 +586,7 @@ def _hint(config: Config) -> str:
     """What a user can do about training that waits for its pictures."""
     if config.train.cache_features:
         return ""
-    workers, ways = chosen_workers(config.data.workers), []
+    workers, ways = chosen_workers(config.data.workers, config.train.devices), []
     if workers < available_cores():
         ways.append(f"--data.workers above {workers}")
     if not config.data.cache_images:
@@ -530,12 +604,13 @@ def _fit_quietly(
     """Fit without the engine's advice, which is about settings that lcnet chooses itself."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", module=r"lightning\..*")
+        warnings.filterwarnings("ignore", message="find_unused_parameters=True was specified")
         try:
             trainer.fit(learner, training, validation, ckpt_path=checkpoint, weights_only=True)
         except Stopped:
             raise
         except (AttributeError, IndexError, KeyError, RuntimeError, TypeError, ValueError) as error:
-            if checkpoint is None or learner.has_begun:
+            if checkpoint is None or learner.has_begun or is_of_group(error):
                 raise
             raise CheckpointError(
                 f"{checkpoint}: does not fit its run ({type(error).__name__}: {reason_of(error)}). "
@@ -545,6 +620,16 @@ def _fit_quietly(
             if trainer.interrupted:  # the engine turns Ctrl-C into an exit of its own
                 raise KeyboardInterrupt from None
             raise
+
+
+def _shared_work(recipe: Train) -> str:
+    machines = f" on each of {recipe.nodes} machines" if recipe.nodes > 1 else ""
+    whole = recipe.batch * recipe.processes * recipe.accumulate
+    return (
+        f"{recipe.devices} devices{machines}, {recipe.strategy}: {whole} pictures a step of the "
+        f"optimizer ({recipe.batch} x {recipe.processes} devices"
+        f"{f' x {recipe.accumulate} batches' if recipe.accumulate > 1 else ''})"
+    )
 
 
 def _summary(config: Config, model: Classifier, training: Split, validation: Split) -> str:

@@ -4,9 +4,13 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
+from lcnet.config import Data
 from lcnet.data.dataset import Sample, Split
-from lcnet.data.fingerprint import changed_since, changes, fingerprint
+from lcnet.data.fingerprint import Fingerprint, changed_since, changes, fingerprint
+from lcnet.data.shards import read_shards
+from lcnet.pack import pack
 
 
 @pytest.fixture
@@ -63,6 +67,22 @@ def test_each_change_is_named(split, tmp_path, kind, said):
     after = fingerprint(changed(split, tmp_path, kind), tmp_path)
     assert changes(before, after) == [said]
     assert before.digest != after.digest
+
+
+def test_shards_are_compared_as_files(split, tmp_path):
+    table = ["image,red,green", *(f"{number}.png,{number % 2},1" for number in range(5))]
+    for number in range(5):
+        Image.new("RGB", (8, 8), (number, 0, 0)).save(tmp_path / f"{number}.png")
+    (tmp_path / "all.csv").write_text("\n".join(table))
+    data = Data(format="table", root=str(tmp_path), train="all.csv", val="all.csv", test="")
+    pack(data, tmp_path / "packed", shard_megabytes=0.003, quiet=True)
+    before = fingerprint(read_shards(tmp_path / "packed", "train"), tmp_path / "packed")
+    assert before.summary()["pictures"] == 5
+    assert list(before.pictures) == [f"train/{number:06}.tar" for number in range(3)]
+    assert Fingerprint.from_dict(before.to_dict()) == before
+    (tmp_path / "packed" / "train" / "000001.tar").unlink()
+    after = fingerprint(read_shards(tmp_path / "packed", "train"), tmp_path / "packed")
+    assert changes(before, after) == ["1 shard gone (train/000001.tar)"]
 
 
 def test_a_run_remembers_what_it_saw_first(split, tmp_path):

@@ -2,12 +2,14 @@
 
 import io
 import warnings
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, overload
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from PIL import ExifTags, Image, ImageOps
 from torch import Tensor
 from torch.utils.data import Dataset
@@ -24,16 +26,71 @@ SUBSTITUTES = 20
 """So many pictures are tried in place of a broken one; then most of them must be broken."""
 
 
+class Enclosed(Protocol):
+    """A picture's bytes inside a larger file."""
+
+    @property
+    def file(self) -> Path:
+        """That file."""
+
+    def read(self) -> bytes:
+        """The bytes; raises OSError if the file is gone."""
+
+
 @dataclass(frozen=True)
 class Sample:
     """One picture and what is known of its labels."""
 
     path: Path
-    """The picture's file."""
+    """The picture's file; of a picture inside a larger file, that file's path and its name."""
     targets: tuple[int, ...]
     """One value per label, in the order of the label names: 1 present, 0 absent, -1 unknown."""
     source: str = ""
     """Where the row stands, such as `train.csv:17`; error messages quote it."""
+    inside: Enclosed | None = None
+    """Where its bytes are, if not in a file of their own."""
+
+    @property
+    def file(self) -> Path:
+        """The file that holds the picture."""
+        return self.path if self.inside is None else self.inside.file
+
+    def read(self, size: int = 0) -> Image.Image:
+        """The picture, as `read_image` gives it."""
+        try:
+            data = None if self.inside is None else self.inside.read()
+        except OSError as error:
+            raise DataError(
+                f"{self.path}: not there any more ({reason_of(error)}). Copy {self.file} again."
+            ) from None
+        return read_image(self.path, self.source, size=size, data=data)
+
+
+class StoredSamples(Sequence[Sample]):
+    """Samples that are made when they are asked for, of a data set that is kept as arrays."""
+
+    targets: NDArray[np.int8]
+    """N x L: 1, 0 and -1."""
+    runs: NDArray[np.int64]
+    """How many samples lie behind each other in each file; they sum to N."""
+
+    def sample(self, place: int) -> Sample:
+        """The sample at a place from 0 to N - 1."""
+        raise NotImplementedError
+
+    def __len__(self) -> int:
+        return len(self.targets)
+
+    @overload
+    def __getitem__(self, place: int) -> Sample: ...
+    @overload
+    def __getitem__(self, place: slice) -> Sequence[Sample]: ...
+    def __getitem__(self, place: int | slice) -> Sample | Sequence[Sample]:
+        if isinstance(place, slice):
+            return [self.sample(one) for one in range(*place.indices(len(self)))]
+        if not -len(self) <= place < len(self):
+            raise IndexError(place)
+        return self.sample(place % len(self))
 
 
 @dataclass(frozen=True)
@@ -41,7 +98,7 @@ class Split:
     """The pictures of one split and the label names they are marked with."""
 
     labels: tuple[str, ...]
-    samples: tuple[Sample, ...]
+    samples: Sequence[Sample]
     name: str = ""
     """What the user called it, such as `train` or `val.csv`."""
 
@@ -50,6 +107,8 @@ class Split:
 
     def targets(self) -> np.ndarray:
         """All targets as one int8 array of shape (samples, labels), with values 1, 0 and -1."""
+        if isinstance(self.samples, StoredSamples):
+            return self.samples.targets
         return np.array([sample.targets for sample in self.samples], dtype=np.int8).reshape(
             len(self.samples), len(self.labels)
         )
@@ -203,8 +262,7 @@ class ImageLabels(Dataset[tuple[Tensor, Tensor]]):
     def _read(self, index: int) -> Image.Image | Tensor:
         if self.pixels is not None:
             return self.pixels[index]
-        sample = self.split.samples[index]
-        return read_image(sample.path, sample.source, size=self.transform.decode_size)
+        return self.split.samples[index].read(self.transform.decode_size)
 
     def _in_place_of(self, draw: Draw | int) -> tuple[Image.Image | Tensor, tuple[int, ...]]:
         """What a draw, or an index, gives whose picture is broken."""

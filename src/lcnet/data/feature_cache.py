@@ -82,7 +82,7 @@ def cache_key(split: Split, weights: Mapping[str, Tensor], *settings: object) ->
     """
     digest = hashlib.sha256(repr(settings).encode())
     for sample in split.samples:
-        state = sample.path.stat()
+        state = sample.file.stat()
         digest.update(f"{sample.path.resolve()} {state.st_size} {state.st_mtime_ns}\n".encode())
     for name, weight in sorted(weights.items()):
         digest.update(name.encode())

@@ -181,7 +181,7 @@ def unlabelled_rows(checked: CheckedSplit) -> Iterator[Finding]:
     targets = checked.split.targets()
     for index in np.flatnonzero((targets == UNKNOWN).all(axis=1)):
         broken = checked.facts[index].fault
-        shown = () if broken else (checked.split.samples[index].path,)
+        shown = () if broken else (checked.split.samples[int(index)].path,)
         detail = "no label is known, so it teaches nothing"
         yield finding("unlabelled-row", checked.place(int(index)), detail, *shown)
 

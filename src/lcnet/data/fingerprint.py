@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from lcnet.data.dataset import Split
+from lcnet.data.dataset import Split, StoredSamples
 from lcnet.files import written_whole
 
 FILE = "fingerprints.json.gz"
@@ -26,7 +26,10 @@ class Fingerprint:
 
     labels: tuple[str, ...]
     pictures: Mapping[str, tuple[int, str]]
-    """Size (-1 if it could not be asked for) and checksum of the targets, by path."""
+    """Size (-1 if it could not be asked for) and checksum of the targets, by path; those of each
+    shard where pictures lie in shards."""
+    in_shards: int = 0
+    """How many pictures lie in shards."""
 
     @property
     def digest(self) -> str:
@@ -37,7 +40,7 @@ class Fingerprint:
     def summary(self) -> dict[str, Any]:
         """What run.json says of it."""
         return {
-            "pictures": len(self.pictures),
+            "pictures": self.in_shards or len(self.pictures),
             "labels": len(self.labels),
             "bytes": sum(max(size, 0) for size, _ in self.pictures.values()),
             "sha256": self.digest,
@@ -48,13 +51,14 @@ class Fingerprint:
         return {
             "labels": list(self.labels),
             "pictures": {name: list(known) for name, known in self.pictures.items()},
+            **({"in_shards": self.in_shards} if self.in_shards else {}),
         }
 
     @classmethod
     def from_dict(cls, fields: Mapping[str, Any]) -> "Fingerprint":
         """The one that `to_dict` wrote."""
         pictures = {name: (known[0], known[1]) for name, known in fields["pictures"].items()}
-        return cls(tuple(fields["labels"]), pictures)
+        return cls(tuple(fields["labels"]), pictures, int(fields.get("in_shards", 0)))
 
 
 def fingerprint(split: Split, root: Path) -> Fingerprint:
@@ -62,6 +66,8 @@ def fingerprint(split: Split, root: Path) -> Fingerprint:
 
     Sizes are asked for, but no picture is read: about 2 s for 100,000 on a local disk.
     """
+    if isinstance(split.samples, StoredSamples):
+        return _of_shards(split.labels, split.samples, root)
     with ThreadPoolExecutor(AT_A_TIME) as pool:
         sizes = list(pool.map(_size, [sample.path for sample in split.samples], chunksize=256))
     pictures: dict[str, tuple[int, str]] = {}
@@ -72,6 +78,16 @@ def fingerprint(split: Split, root: Path) -> Fingerprint:
         row = hashlib.sha256(repr(sample.targets).encode()).hexdigest()[:8]
         pictures[name] = (size, row)
     return Fingerprint(split.labels, pictures)
+
+
+def _of_shards(labels: tuple[str, ...], samples: StoredSamples, root: Path) -> Fingerprint:
+    shards: dict[str, tuple[int, str]] = {}
+    ends = samples.runs.cumsum()
+    for start, end in zip(ends - samples.runs, ends, strict=True):
+        file = samples.sample(int(start)).file
+        targets = hashlib.sha256(samples.targets[start:end].tobytes()).hexdigest()[:8]
+        shards[os.path.relpath(file, root)] = (_size(file), targets)
+    return Fingerprint(labels, shards, len(samples))
 
 
 def _size(path: Path) -> int:
@@ -101,7 +117,8 @@ def changes(before: Fingerprint, now: Fingerprint) -> list[str]:
     ):
         if chosen:
             shown = f"{', '.join(chosen[:NAMED])}{', ...' * (len(chosen) > NAMED)}"
-            found.append(f"{len(chosen):,} picture{'s' * (len(chosen) > 1)} {what} ({shown})")
+            kind = f"{'shard' if now.in_shards else 'picture'}{'s' * (len(chosen) > 1)}"
+            found.append(f"{len(chosen):,} {kind} {what} ({shown})")
     if not found and list(before.pictures) != list(now.pictures):
         found.append("the order of the pictures")
     return found

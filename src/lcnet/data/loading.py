@@ -4,15 +4,18 @@ import os
 import signal
 from collections.abc import Iterator, Sequence
 from itertools import islice
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import DataLoader, Sampler, default_collate
+from torch.utils.data.distributed import DistributedSampler
 
-from lcnet.data.dataset import Draw, ImageLabels
+from lcnet.data.dataset import Draw, ImageLabels, StoredSamples
 from lcnet.data.feature_cache import CachedMaps
+from lcnet.errors import ConfigError
 
 Batches = DataLoader[tuple[Tensor, Tensor]]
 Pictures = ImageLabels | CachedMaps
@@ -25,12 +28,26 @@ class SeededSampler(Sampler[Draw]):
 
     With `shares`, a positive number per sample, an epoch has as many draws as before, divided in
     that proportion: a sample comes up its part of them, rounded up or down by chance.
+
+    Of several processes each takes every so-many-th draw, from its rank on, so that together they
+    take in a step what one process takes with a batch as large as all of theirs. What is left over
+    at the end, less than a draw for each, is left out.
     """
 
-    def __init__(self, length: int, seed: int, shares: NDArray[np.float64] | None = None) -> None:
+    def __init__(
+        self,
+        length: int,
+        seed: int,
+        shares: NDArray[np.float64] | None = None,
+        *,
+        rank: int = 0,
+        processes: int = 1,
+    ) -> None:
         self.length = length
         self.seed = seed
         self.shares = shares
+        self.rank = rank
+        self.processes = processes
         self.epoch = 0
         self.resumed_epoch, self.drawn = -1, 0
 
@@ -39,7 +56,7 @@ class SeededSampler(Sampler[Draw]):
         self.epoch = epoch
 
     def resume_at(self, epoch: int, drawn: int) -> None:
-        """Begin that epoch behind its first `drawn` draws; later epochs are whole.
+        """Begin that epoch behind this process's first `drawn` draws; later epochs are whole.
 
         The epoch is chosen at once, since loader processes start to draw before Lightning does.
         """
@@ -47,16 +64,20 @@ class SeededSampler(Sampler[Draw]):
         self.drawn = drawn
 
     def __len__(self) -> int:
-        """The number of samples of a whole epoch."""
-        return self.length
+        """The number of this process's draws of a whole epoch, the same for all."""
+        return self.length // self.processes
 
     def __iter__(self) -> Iterator[Draw]:
-        """The draws of the chosen epoch."""
+        """This process's draws of the chosen epoch."""
         done = self.drawn if self.epoch == self.resumed_epoch else 0
-        return islice(self.draws(), done, None)
+        return islice(self.own(), done, None)
+
+    def own(self) -> Iterator[Draw]:
+        """The same, also those that a resumed run has behind it; a kind of sampler differs here."""
+        return islice(self.draws(), self.rank, len(self) * self.processes, self.processes)
 
     def draws(self) -> Iterator[Draw]:
-        """All draws of the chosen epoch, also those that a resumed run has behind it."""
+        """All draws of the chosen epoch, also those of other processes."""
         rng = np.random.default_rng((self.seed, self.epoch))
         seeds = rng.integers(2**63, size=self.length)
         order = rng.permutation(self.length)
@@ -73,6 +94,43 @@ class SeededSampler(Sampler[Draw]):
             yield Draw(int(drawn[place]), int(seeds[place]))
 
 
+class StreamSampler(SeededSampler):
+    """The same for samples that lie in large files, which are read from front to back.
+
+    The files come in an order that follows from seed and epoch, and what is in them as one stream.
+    Each process takes a part of that stream, all of one length, and shuffles `window` samples of it
+    at a time.
+    """
+
+    def __init__(
+        self,
+        runs: NDArray[np.int64],
+        seed: int,
+        window: int,
+        *,
+        rank: int = 0,
+        processes: int = 1,
+    ) -> None:
+        """Take how many samples each file has."""
+        super().__init__(int(runs.sum()), seed, rank=rank, processes=processes)
+        self.runs = runs
+        self.window = window
+
+    def own(self) -> Iterator[Draw]:
+        """This process's draws of the chosen epoch."""
+        rng = np.random.default_rng((self.seed, self.epoch))
+        starts = self.runs.cumsum() - self.runs
+        files = rng.permutation(len(self.runs))
+        stream = np.concatenate([starts[one] + np.arange(self.runs[one]) for one in files])
+        own = stream[self.rank * len(self) : (self.rank + 1) * len(self)]
+        rng = np.random.default_rng((self.seed, self.epoch, self.rank))
+        for start in range(0, len(own), self.window):
+            window = rng.permutation(own[start : start + self.window])
+            seeds = rng.integers(2**63, size=len(window))
+            for index, seed in zip(window, seeds, strict=True):
+                yield Draw(int(index), int(seed))
+
+
 def train_loader(
     data: Pictures,
     *,
@@ -80,19 +138,44 @@ def train_loader(
     workers: int,
     seed: int,
     shares: NDArray[np.float64] | None = None,
+    window: int = 0,
+    rank: int = 0,
+    processes: int = 1,
 ) -> Batches:
     """Shuffled batches; a last, smaller one is left out, since batch norm would overrate it.
 
-    `shares` is for pictures that are to come up more often than others, see `SeededSampler`.
+    `shares` is for pictures that are to come up more often than others, see `SeededSampler`;
+    `window` for pictures that lie in large files, see `StreamSampler`. Each of several processes
+    gets its part of the batches, and as many as the others. Raises ConfigError if that is not even
+    one.
     """
-    sampler = SeededSampler(len(data), seed, shares)
-    full = len(data) >= batch_size
+    sampler = SeededSampler(len(data), seed, shares, rank=rank, processes=processes)
+    if window and shares is None and isinstance(data, ImageLabels) and data.pixels is None:
+        samples = data.split.samples
+        if isinstance(samples, StoredSamples):
+            sampler = StreamSampler(samples.runs, seed, window, rank=rank, processes=processes)
+    full = len(sampler) >= batch_size
+    check_steps(len(data), batch_size, processes)
     return _loader(data, batch_size, workers, sampler=sampler, drop_last=full)
 
 
-def eval_loader(data: Pictures, *, batch_size: int, workers: int) -> Batches:
-    """All samples in their own order."""
-    return _loader(data, batch_size, workers)
+def check_steps(images: int, batch_size: int, processes: int) -> None:
+    """Raises ConfigError if so many images are no batch for each of several processes."""
+    if processes > 1 and images // processes < batch_size:
+        raise ConfigError(
+            f"train.batch_size: expected at most {images // processes} for {images:,} training "
+            f"pictures on {processes} devices, got {batch_size}. Set a smaller one."
+        )
+
+
+def eval_loader(
+    data: Pictures, *, batch_size: int, workers: int, rank: int = 0, processes: int = 1
+) -> Batches:
+    """All samples in their own order, or a process's part of them, see `places_in_split`."""
+    sampler: Sampler[int] | None = None
+    if processes > 1:
+        sampler = DistributedSampler(data, processes, rank, shuffle=False)
+    return _loader(data, batch_size, workers, sampler=sampler)
 
 
 def stack_images(images: Sequence[Tensor]) -> Tensor:
@@ -144,15 +227,18 @@ def places_in_split(
     return (own * processes + rank) % images
 
 
-def chosen_workers(workers: int) -> int:
+def chosen_workers(workers: int, devices: int = 1) -> int:
     """The number of loader processes: the given one, or, for -1, what suits the machine.
 
-    That is one per core but one, at most eight; none on two cores that also do the model's work:
-    they would wait for each other (measured: 17 s an epoch of digits without, 25 s with one).
+    That is one per core but one, at most eight, of the cores that each of `devices` has; none on
+    two cores that also do the model's work: they would wait for each other (measured: 17 s an epoch
+    of digits without, 25 s with one).
     """
     if workers >= 0:
         return workers
-    cores = available_cores()
+    cores = available_cores() // devices
+    if cores < 2:
+        return 0
     return min(8, cores - 1) if torch.cuda.is_available() or cores > 2 else 0
 
 
@@ -161,7 +247,7 @@ def _loader(
     batch_size: int,
     workers: int,
     *,
-    sampler: SeededSampler | None = None,
+    sampler: Sampler[Any] | None = None,
     drop_last: bool = False,
 ) -> Batches:
     """A loader with the given processes; -1 chooses."""

@@ -6,10 +6,11 @@ from pathlib import Path
 
 from lcnet import config
 from lcnet.data.coco import read_coco
-from lcnet.data.dataset import POSITIVE, Split
+from lcnet.data.dataset import POSITIVE, Split, StoredSamples
 from lcnet.data.digits import read_digits
 from lcnet.data.folder import read_folder
 from lcnet.data.rope import read_rope
+from lcnet.data.shards import read_shards
 from lcnet.data.table import read_table
 from lcnet.data.voc import read_voc
 from lcnet.errors import DataError
@@ -26,6 +27,9 @@ READERS: dict[str, Reader] = {
         root, split, labels, separator=data.separator
     ),
     "folder": lambda data, root, split, labels: read_folder(root, split, labels),
+    "shards": lambda data, root, split, labels: read_shards(
+        root, split, labels, separator=data.separator
+    ),
     "rope": lambda data, root, split, labels: read_rope(root, split, labels),
 }
 
@@ -36,6 +40,8 @@ def load_split(data: config.Data, split: str, labels: Sequence[str] | None = Non
     Raises DataError as that does, and if a picture is listed that does not exist.
     """
     samples = read_split(data, split, labels)
+    if isinstance(samples.samples, StoredSamples):
+        return samples  # the reader has just looked into their files
     missing = [sample for sample in samples.samples if not sample.path.is_file()]
     if missing:
         first = missing[0]

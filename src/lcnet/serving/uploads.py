@@ -6,11 +6,9 @@ from pathlib import Path
 
 from PIL import Image, UnidentifiedImageError
 
-from lcnet.data.dataset import upright_rgb
+from lcnet.data.dataset import PICTURE_FORMATS, upright_rgb
 from lcnet.errors import ConfigError, DataError, reason_of
 
-FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF")
-"""Pillow's decoders that are used; others of its dozens are never given a stranger's file."""
 LONGEST_NAME = 200
 
 
@@ -69,7 +67,7 @@ def read_upload(stored: bytes | Path, name: str, limits: Limits, *, size: int) -
         )
     try:
         source = io.BytesIO(stored) if isinstance(stored, bytes) else stored
-        with Image.open(source, formats=FORMATS) as image:
+        with Image.open(source, formats=PICTURE_FORMATS) as image:
             pixels = image.width * image.height
             if pixels > limits.pixels:
                 raise TooLarge(
