@@ -19,6 +19,7 @@ import numpy as np
 import psutil
 import pytest
 import torch
+from tests.alike import assert_alike
 from tests.conftest import colours_config, draw_colours
 from torch import nn
 
@@ -316,21 +317,6 @@ def pair(tmp_path_factory) -> Config:
 def whole(pair, tmp_path_factory) -> Trained:
     """The training that nothing happened to."""
     return shared(pair, tmp_path_factory.mktemp("whole"))
-
-
-def without_clock(run: Path) -> list[dict[str, str]]:
-    return [row | {"seconds": "", "data_wait": ""} for row in rows(run)]
-
-
-def assert_alike(one: Path, other: Path) -> None:
-    ends = [torch.load(run / "checkpoints" / "last.ckpt") for run in (one, other)]
-    for part in ("state_dict", "current_model_state"):
-        for name, tensor in ends[0][part].items():
-            assert tensor.equal(ends[1][part][name]), (part, name)
-    assert str(ends[0]["optimizer_states"]) == str(ends[1]["optimizer_states"])
-    assert without_clock(one) == without_clock(other)
-    for name in ("model/model.safetensors", "metrics.json"):
-        assert (one / name).read_bytes() == (other / name).read_bytes(), name
 
 
 def test_the_first_process_alone_writes(whole):

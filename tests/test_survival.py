@@ -1,6 +1,5 @@
 """A run survives: what ends it leaves what it can be continued from, exactly."""
 
-import csv
 import errno
 import os
 import shutil
@@ -13,6 +12,7 @@ from pathlib import Path
 import pytest
 import torch
 from filelock import FileLock
+from tests.alike import assert_alike, history_without_clock
 from tests.conftest import colours_config, draw_colours
 from torch.utils.data import get_worker_info
 
@@ -61,23 +61,6 @@ def own(config: Config, tmp_path: Path) -> Config:
     """The same with pictures that a test may change."""
     root = draw_colours(tmp_path / "colours")
     return replace(config, data=replace(config.data, root=str(root)))
-
-
-def rows(run: Path) -> list[dict[str, str]]:
-    with (run / "history.csv").open(newline="") as file:
-        return [row | {"seconds": "", "data_wait": ""} for row in csv.DictReader(file)]
-
-
-def assert_alike(one: Path, other: Path) -> None:
-    ends = [torch.load(run / "checkpoints" / "last.ckpt") for run in (one, other)]
-    for part in ("state_dict", "current_model_state"):
-        for name, tensor in ends[0][part].items():
-            assert tensor.equal(ends[1][part][name]), (part, name)
-    assert str(ends[0]["optimizer_states"]) == str(ends[1]["optimizer_states"])
-    assert rows(one) == rows(other)
-    for name in ("model/model.safetensors", "metrics.json"):
-        assert (one / name).read_bytes() == (other / name).read_bytes(), name
-    assert not list(other.rglob("*.part"))
 
 
 def at(monkeypatch, step: str, epoch: int, batch: int, action) -> None:
@@ -299,8 +282,8 @@ def test_a_step_that_is_not_finite_is_skipped_and_counted(
 ):
     poison(monkeypatch, bad)
     run = train(config, tmp_path / "run")
-    assert [row["skipped"] for row in rows(run)] == ["1", "0"]
-    assert all(float(row["train_loss"]) > 0 for row in rows(run))
+    assert [row["skipped"] for row in history_without_clock(run)] == ["1", "0"]
+    assert all(float(row["train_loss"]) > 0 for row in history_without_clock(run))
     state = torch.load(run / "checkpoints" / "last.ckpt")
     for part in ("state_dict", "current_model_state"):
         assert all(t.isfinite().all() for t in state[part].values() if t.is_floating_point())
@@ -340,8 +323,8 @@ def test_a_broken_picture_can_be_left_out_and_is_counted(own, tmp_path, capsys):
     for workers in (0, 2):
         data = replace(own.data, broken="skip", workers=workers)
         run = train(replace(own, data=data), tmp_path / str(workers))
-        assert [row["broken"] for row in rows(run)] == ["2", "2"]
-        losses.append([row["train_loss"] for row in rows(run)])
+        assert [row["broken"] for row in history_without_clock(run)] == ["2", "2"]
+        losses.append([row["train_loss"] for row in history_without_clock(run)])
     assert losses[0] == losses[1]  # what takes its place is always the same
     assert "2 pictures could not be read" in " ".join(capsys.readouterr().out.split())
 

@@ -297,7 +297,5 @@ def _ray() -> Any:
         import ray
         import ray.data
     except ImportError:
-        raise ConfigError(
-            "Ray is not installed, which --engine ray needs. Install it: pip install 'lcnet[ray]'"
-        ) from None
+        raise ConfigError.missing("ray", "ray", use="--engine ray") from None
     return ray

@@ -22,9 +22,10 @@ import torch
 from onnx import TensorProto, helper
 from PIL import Image
 from tests.published import layouts
+from tests.tiny import TINY
 
 from lcnet.checkpoint import read_info
-from lcnet.config import Config, Data, Model, Train
+from lcnet.config import Config, Data, Train
 from lcnet.exported import KEY, describe
 from lcnet.train import train
 
@@ -32,14 +33,7 @@ LABELS = ("red", "green", "blue")
 COLOURS = ((200, 40, 40), (40, 180, 60), (40, 60, 200))
 SPLITS = {"train": 8, "val": 6}
 CONFIG = Config(
-    model=Model(
-        backbone="test_resnet",
-        pretrained=False,
-        crop_level=1,
-        view_size=32,
-        width=24,
-        mlp_width=32,
-    ),
+    model=TINY,
     data=Data(
         format="table", root="table", train="train.csv", val="val.csv", test="val.csv", workers=0
     ),
@@ -52,7 +46,7 @@ def make_world(folder: Path) -> None:
     torch.manual_seed(0)
     _data_sets(folder)
     CONFIG.save(folder / "config.yaml")
-    (folder / "variants.yaml").write_text("plain: {model.graph: 'off'}\nlcnet: {model.depth: 1}\n")
+    (folder / "variants.yaml").write_text("plain: {model.graph: none}\nlcnet: {model.depth: 1}\n")
     _run(folder)
     _checkpoints(folder)
     _exported(folder)
