@@ -235,6 +235,15 @@ def _measuring_parser(*, split: str) -> Parser:
     return parser
 
 
+def _add_model_to_run(parser: ArgumentParser) -> None:
+    """The model of a verb that looks at pictures only, in any form that can."""
+    parser.add_argument(
+        "model",
+        type=Path,
+        help="Run or model folder, hf://user/name, or an ONNX file of lcnet export.",
+    )
+
+
 def _model(arguments: Namespace, *, own_file: str = "") -> Path:
     """The folder of the model that is named, fetched first where it is hf://user/name.
 
@@ -283,11 +292,7 @@ def _data(arguments: Namespace) -> Data | None:
 def predict_parser() -> ArgumentParser:
     """The flags of `lcnet predict`."""
     parser = Parser()
-    parser.add_argument(
-        "model",
-        type=Path,
-        help="Run or model folder, hf://user/name, or an ONNX file of lcnet export.",
-    )
+    _add_model_to_run(parser)
     parser.add_argument(
         "paths",
         nargs="+",
@@ -389,11 +394,7 @@ def predict(arguments: Namespace) -> int:
 def serve_parser() -> ArgumentParser:
     """The flags of `lcnet serve`."""
     parser = Parser()
-    parser.add_argument(
-        "model",
-        type=Path,
-        help="Run or model folder, hf://user/name, or an ONNX file of lcnet export.",
-    )
+    _add_model_to_run(parser)
     parser.add_argument(
         "--host",
         default="127.0.0.1",

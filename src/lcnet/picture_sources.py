@@ -42,7 +42,6 @@ class Row:
     """A picture's bytes in a Parquet file."""
 
     file: Path
-    column: str
     group: int
     """Row group."""
     place: int
@@ -53,7 +52,7 @@ class Row:
 
         The row group is kept in memory until another is read.
         """
-        return _row_group(self.file, self.column, self.group)[self.place]
+        return _row_group(self.file, self.group)[self.place]
 
 
 @dataclass(frozen=True)
@@ -243,7 +242,7 @@ def _in_parquet(file: Path, *, light: bool) -> Iterator[Picture]:
         with parquet.ParquetFile(file) as table:
             column = picture_column(file, table.schema_arrow)
             if light:
-                yield from _rows(file, table, column)
+                yield from _rows(file, table)
                 return
             row = 0
             for batch in table.iter_batches(ROWS_AT_ONCE, columns=[column]):
@@ -254,26 +253,32 @@ def _in_parquet(file: Path, *, light: bool) -> Iterator[Picture]:
         raise _damaged(file, error) from None
 
 
-def _rows(file: Path, table: Any, column: str) -> Iterator[Picture]:
+def _rows(file: Path, table: Any) -> Iterator[Picture]:
     """The pictures in a table, of which only the table of contents is read."""
     row = 0
     for group in range(table.metadata.num_row_groups):
         for place in range(table.metadata.row_group(group).num_rows):
-            yield Picture(writable(f"{file}/{row}"), Row(file, column, group, place))
+            yield Picture(writable(f"{file}/{row}"), Row(file, group, place))
             row += 1
 
 
 @lru_cache(maxsize=1)
-def _row_group(file: Path, column: str, group: int) -> list[bytes]:
-    """The pictures in a row group."""
-    parquet = pyarrow_parquet()
+def _row_group(file: Path, group: int) -> list[bytes]:
+    """The pictures in a row group; raises DataError if the file is damaged."""
+    pyarrow_parquet()
     import pyarrow
 
     try:
-        with parquet.ParquetFile(file) as table:
-            return list(contents_of(table.read_row_group(group, columns=[column]).column(0)))
+        return row_group(file, group)
     except (pyarrow.ArrowException, OSError) as error:
         raise _damaged(file, error) from None
+
+
+def row_group(file: Path, group: int) -> list[bytes]:
+    """The pictures in a row group of a Parquet file; raises what pyarrow does if it is damaged."""
+    with pyarrow_parquet().ParquetFile(file) as table:
+        column = picture_column(file, table.schema_arrow)
+        return list(contents_of(table.read_row_group(group, columns=[column]).column(0)))
 
 
 def contents_of(column: Any) -> Iterator[bytes]:

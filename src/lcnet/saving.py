@@ -300,7 +300,7 @@ def explained(run: Path) -> Iterator[None]:
     except TrainingError:
         raise
     except LCNetError as error:
-        if not _has_checkpoint(run):
+        if not has_checkpoint(run):
             raise
         raise type(error)(f"{error} Then continue with: lcnet train --resume {run}") from error
     except (OSError, SafetensorError) as error:
@@ -315,7 +315,7 @@ def explained(run: Path) -> Iterator[None]:
 
 
 def _next(run: Path) -> str:
-    return continuation(run) if _has_checkpoint(run) else "Then start the run again."
+    return continuation(run) if has_checkpoint(run) else "Then start the run again."
 
 
 def remove_unfinished(run: Path) -> None:
@@ -325,5 +325,6 @@ def remove_unfinished(run: Path) -> None:
             file.unlink()
 
 
-def _has_checkpoint(run: Path) -> bool:
+def has_checkpoint(run: Path) -> bool:
+    """Whether a run has come to its first checkpoint."""
     return (run / "checkpoints" / "last.ckpt").is_file()

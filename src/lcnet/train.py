@@ -78,6 +78,7 @@ from lcnet.saving import (
     WholeCheckpoints,
     continuation,
     explained,
+    has_checkpoint,
     read_progress,
     remove_unfinished,
 )
@@ -126,7 +127,7 @@ def train(
             try:
                 return _fit(out, start, stop)
             except Exception:
-                if is_first() and not (out / "checkpoints" / "last.ckpt").is_file():
+                if is_first() and not has_checkpoint(out):
                     shutil.rmtree(out)  # it failed before there was anything to keep
                 raise
 

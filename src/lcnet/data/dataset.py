@@ -251,7 +251,7 @@ class ImageLabels(Dataset[tuple[Tensor, Tensor]]):
         """
         index = draw.index if isinstance(draw, Draw) else draw
         try:
-            image, targets = self._read(index), self.split.samples[index].targets
+            image, targets = self._read(index)
         except DataError:
             if not self.skip_broken:
                 raise
@@ -259,10 +259,12 @@ class ImageLabels(Dataset[tuple[Tensor, Tensor]]):
             image, targets = self._in_place_of(draw)
         return self._transformed(image, torch.tensor(targets, dtype=torch.int8), draw)
 
-    def _read(self, index: int) -> Image.Image | Tensor:
+    def _read(self, index: int) -> tuple[Image.Image | Tensor, tuple[int, ...]]:
+        """A picture, or its pixels, and its targets."""
+        sample = self.split.samples[index]
         if self.pixels is not None:
-            return self.pixels[index]
-        return self.split.samples[index].read(self.transform.decode_size)
+            return self.pixels[index], sample.targets
+        return sample.read(self.transform.decode_size), sample.targets
 
     def _in_place_of(self, draw: Draw | int) -> tuple[Image.Image | Tensor, tuple[int, ...]]:
         """What a draw, or an index, gives whose picture is broken."""
@@ -271,10 +273,10 @@ class ImageLabels(Dataset[tuple[Tensor, Tensor]]):
         others = np.random.default_rng(draw.seed).integers(len(self.split), size=SUBSTITUTES)
         for index in others.tolist()[:-1]:
             try:
-                return self._read(index), self.split.samples[index].targets
+                return self._read(index)
             except DataError:
                 self._broken[index] = True
-        return self._read(int(others[-1])), self.split.samples[int(others[-1])].targets
+        return self._read(int(others[-1]))
 
     def _transformed(
         self, image: Image.Image | Tensor, targets: Tensor, draw: Draw | int

@@ -26,7 +26,7 @@ from lcnet.data.dataset import (
 )
 from lcnet.errors import DataError, reason_of
 from lcnet.files import written_whole
-from lcnet.picture_sources import PARQUET, TAR, Slice, contents_of, picture_column, pyarrow_parquet
+from lcnet.picture_sources import PARQUET, TAR, Slice, picture_column, pyarrow_parquet, row_group
 
 NAMES = "labels.txt"
 INDEX = "index.npz"
@@ -341,12 +341,10 @@ def _check_group(file: Path, group: Any, pictures: str) -> None:
 
 @lru_cache(maxsize=GROUPS_KEPT)
 def _pictures_of(file: Path, group: int) -> list[bytes]:
-    parquet = pyarrow_parquet()
+    pyarrow_parquet()
     import pyarrow
 
     try:
-        with parquet.ParquetFile(file) as table:
-            column = picture_column(file, table.schema_arrow)
-            return list(contents_of(table.read_row_group(group, columns=[column]).column(0)))
+        return row_group(file, group)
     except pyarrow.ArrowException as error:
         raise _damaged(file, error) from None
