@@ -188,6 +188,16 @@ def test_ml_gcn_learns_vectors_only_where_none_are_given():
     assert "vectors" in given.state_dict()
 
 
+def test_ml_gcn_starts_where_the_sigmoid_is_not_flat():
+    torch.manual_seed(0)
+    head = MLGCN(torch.rand(20, 20), 1280)  # as many channels as MobileNetV2 has
+    features = torch.randn(8, 1, 1280, 7, 7).relu()  # whose largest of 49 are about 2
+    logits = head(features)
+    assert 1 < logits.std() < 10
+    assert abs(head.vectors.std() - MLGCN.VECTOR_STD) < 0.02
+    assert head.second_hop.weight.abs().max() <= 1280**-0.5
+
+
 def test_ml_gcn_s_adjacency_by_hand():
     prior = torch.tensor([[1.0, 0.5, 0.4], [0.3, 1.0, 0.39], [0.9, 0.1, 1.0]])
     # From 0.4 on an edge; the edges of a row share 0.2, 0.8 stays with the label (equations 7, 8):

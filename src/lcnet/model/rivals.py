@@ -129,8 +129,13 @@ class MLGCN(nn.Module):
     A' = D^-1/2 A D^-1/2 with A the training labels' conditional probability, set to 1 from 0.4 on
     and 0 below, each row then given the weight 0.2 in all and 0.8 for the label itself;
     W = A' LeakyReLU_0.2(A' E W1) W2, and the logits are W max(tokens). Without label vectors E is
-    learned.
+    learned. W1 and W2 start uniform within 1 / root of their outputs, as graph convolutions do, and
+    a learned E at the scale of the paper's vectors: at a standard normal's, logits start where the
+    sigmoid is flat.
     """
+
+    VECTOR_STD = 0.4
+    """About that of GloVe's vectors of length 300."""
 
     adjacency: Tensor
 
@@ -142,11 +147,14 @@ class MLGCN(nn.Module):
         self.vectors: Tensor
         self.register_buffer("adjacency", reweighted(prior))
         if vectors is None:
-            self.vectors = nn.Parameter(torch.randn(len(prior), 300))
+            self.vectors = nn.Parameter(self.VECTOR_STD * torch.randn(len(prior), 300))
         else:
             self.register_buffer("vectors", vectors.float())
         self.first_hop = nn.Linear(self.vectors.shape[1], hidden, bias=False)
         self.second_hop = nn.Linear(hidden, channels, bias=False)
+        for hop in (self.first_hop, self.second_hop):
+            bound = hop.out_features**-0.5
+            nn.init.uniform_(hop.weight, -bound, bound)
 
     def forward(self, maps: Tensor) -> Tensor:
         """The logits (B L) of feature maps (B V C h w)."""
