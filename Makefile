@@ -47,7 +47,7 @@ stress: setup
 	$(PYTEST) tests/bad_input
 	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.kill_training --kills 20
 	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.kill_training --kills 5 --workers 2 --seed 1
-	$(PYTEST) -m slow tests/test_processes.py
+	$(PYTEST) -m slow tests/training/test_processes.py
 
 # SECONDS for each reader; one target alone: make fuzz TARGETS=table.
 TARGETS ?= table coco voc vectors model_json published config picture sources

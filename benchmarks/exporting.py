@@ -15,11 +15,11 @@ import torch
 
 from lcnet import config
 from lcnet.checkpoint import ModelInfo, load_model, save_model
-from lcnet.export_formats import FORMATS, trace
-from lcnet.exported import describe
+from lcnet.exporting.exported import describe
+from lcnet.exporting.formats import FORMATS, trace
+from lcnet.exporting.proof import drawn_pictures, prove
 from lcnet.model.backbone import describe_backbone
 from lcnet.model.build import build_model
-from lcnet.proof import drawn_pictures, prove
 
 HEADS = ("lcnet", "gap", "csra", "ml_gcn", "query2label", "ml_decoder")
 LABELS = 20

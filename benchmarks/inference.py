@@ -25,13 +25,13 @@ from benchmarks.plain import Plain
 from benchmarks.timing import DEVICE, Times, machine, matmul_peak, peak_memory, side_by_side
 from lcnet.checkpoint import ModelInfo
 from lcnet.config import Model
-from lcnet.export_formats import trace, write_onnx
-from lcnet.exported import describe
+from lcnet.exporting.exported import describe
+from lcnet.exporting.formats import trace, write_onnx
+from lcnet.exporting.onnx_model import OnnxModel
 from lcnet.model.backbone import describe_backbone
 from lcnet.model.build import build_model
 from lcnet.model.classifier import Classifier
 from lcnet.model.fast import FastClassifier, best_precision
-from lcnet.onnx_model import OnnxModel
 from lcnet.published.settings import released_model
 
 LABELS = 80

@@ -34,7 +34,7 @@ from lcnet.checkpoint import ModelInfo, save_model
 from lcnet.cli import main as lcnet_main
 from lcnet.model.backbone import describe_backbone
 from lcnet.model.build import build_model
-from lcnet.prediction_formats import FORMATS, read_rows
+from lcnet.predicting.formats import FORMATS, read_rows
 
 LABELS = ("red", "green", "blue")
 SIDE = 32

@@ -26,8 +26,8 @@ from torchvision import transforms
 from lcnet.config import Data
 from lcnet.data.dataset import ImageLabels, Sample, Split
 from lcnet.data.loading import eval_loader
+from lcnet.data.pictures import eval_pictures
 from lcnet.data.transforms import Normalize, Preprocessing, eval_transform
-from lcnet.pictures import eval_pictures
 
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 BATCH_SIZE = 8

@@ -14,8 +14,8 @@ from collections.abc import Callable
 import numpy as np
 from sklearn.metrics import average_precision_score
 
-from lcnet.bootstrap import intervals
 from lcnet.metrics import average_precision, verify
+from lcnet.metrics.bootstrap import intervals
 
 LABELS_PER_IMAGE = 2.9
 """COCO's val2014."""

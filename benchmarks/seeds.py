@@ -14,9 +14,9 @@ import subprocess
 import sys
 from pathlib import Path
 
-from lcnet.callbacks import read_history
 from lcnet.config import Config
 from lcnet.evaluate import evaluate
+from lcnet.training.callbacks import read_history
 
 
 def run_seed(run: Path, seed: int, flags: list[str]) -> dict[str, float]:

@@ -19,7 +19,7 @@ from benchmarks.plain import Plain
 from benchmarks.timing import DEVICE, machine, peak_memory, side_by_side
 from lcnet.compute import autocast
 from lcnet.config import Model
-from lcnet.losses import asymmetric_loss
+from lcnet.training.losses import asymmetric_loss
 
 
 def step(settings: Model, batch: int, form: str) -> Callable[[], object]:

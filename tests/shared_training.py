@@ -39,8 +39,8 @@ def arrange(events: list[dict[str, Any]]) -> None:
 
     from lcnet import train
     from lcnet.data.transforms import Normalize
-    from lcnet.learner import Learner
-    from lcnet.processes import rank
+    from lcnet.training.learner import Learner
+    from lcnet.training.processes import rank
 
     begin, normalize, now = Learner.on_train_batch_start, Normalize.forward, set[str]()
 

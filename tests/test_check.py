@@ -18,13 +18,13 @@ from tests.test_cli import run
 
 from lcnet import label_errors
 from lcnet.check import check
-from lcnet.check_page import Report
 from lcnet.config import Data
 from lcnet.data import picture_facts as facts_module
 from lcnet.data.digits import write_scenes
 from lcnet.data.findings import ALWAYS_UNSAFE, KINDS
 from lcnet.errors import CheckpointError, ConfigError, DataError
 from lcnet.label_errors import wrong_entries
+from lcnet.reporting.check_page import Report
 from lcnet.train import train
 
 LABELS = ("cat", "dog", "sofa")

@@ -110,6 +110,8 @@ def test_only_the_flags_of_the_verb_that_is_asked_for_are_made():
         ("evaluate nowhere --data.workers x", 2, "--data.workers"),
         ("calibrate nowhere", 1, "no model here"),
         ("calibrate nowhere --reset", 1, "no model here"),
+        ("calibrate nowhere --reset --goal recall", 2, "expected no other flags, got --goal"),
+        ("calibrate nowhere --reset --data.format coco", 2, "got --data flags"),
         ("calibrate nowhere --goal precision", 2, "--at_least: expected a precision above 0"),
         ("calibrate nowhere --at_least 0.9", 2, "--at_least 0.9: goes with --goal precision"),
         ("calibrate nowhere --goal fast", 2, "fast"),

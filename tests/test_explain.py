@@ -10,12 +10,12 @@ from lcnet.checkpoint import ModelInfo, load_model, save_model
 from lcnet.cli import main
 from lcnet.explain import explain_picture, hot_box, peak_of
 from lcnet.graph import edge_table, strongest_labels
-from lcnet.graph_pictures import draw_network
-from lcnet.heat_pictures import safe_name
 from lcnet.label_graph import Graph
 from lcnet.model.backbone import describe_backbone
 from lcnet.model.build import build_model
 from lcnet.predictor import Predictor
+from lcnet.reporting.graph_pictures import draw_network
+from lcnet.reporting.heat_pictures import safe_name
 
 NAMES = ("a/b", "a b", "$x_", "猫", "..")
 

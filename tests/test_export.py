@@ -19,13 +19,13 @@ from lcnet.checkpoint import ModelInfo, load_model, save_model
 from lcnet.cli import build_parser, main
 from lcnet.errors import CheckpointError, ConfigError
 from lcnet.export import CALIBRATION_PICTURES, MOST_LOSS, MOST_PICTURES, TOLERANCE, Choices, export
-from lcnet.export_formats import FORMATS, trace, write_onnx
-from lcnet.exported import IMAGES, KEY, LOGITS, describe, understand
+from lcnet.exporting.exported import IMAGES, KEY, LOGITS, describe, understand
+from lcnet.exporting.formats import FORMATS, trace, write_onnx
+from lcnet.exporting.onnx_model import OnnxModel
 from lcnet.model.backbone import describe_backbone
 from lcnet.model.build import build_model
 from lcnet.model.crops import Crops
 from lcnet.model.exportable import ConstantCrops
-from lcnet.onnx_model import OnnxModel
 from lcnet.predictor import Predictor
 
 LABELS = ("red", "green", "blue")
@@ -155,7 +155,7 @@ def test_onnx_and_openvino_give_the_models_logits(run, program, onnx_file, tmp_p
     def write(program: ExportedProgram, description: str, file: Path) -> None:
         file.write_bytes(onnx_file.read_bytes())  # as converted before
 
-    monkeypatch.setattr("lcnet.export_formats.write_onnx", write)
+    monkeypatch.setattr("lcnet.exporting.formats.write_onnx", write)
     monkeypatch.setitem(FORMATS, "onnx", replace(FORMATS["onnx"], write=write))
     for form in ("onnx", "openvino"):
         assert_same_logits(form, run.folder / "model", program, tmp_path)
@@ -324,7 +324,7 @@ def test_a_missing_package_is_said(run, monkeypatch):
 
 
 def test_weights_that_no_onnx_file_can_hold_are_refused(program, tmp_path, monkeypatch):
-    monkeypatch.setattr("lcnet.export_formats.MOST_BYTES", 1000)
+    monkeypatch.setattr("lcnet.exporting.formats.MOST_BYTES", 1000)
     with pytest.raises(ConfigError, match="at most 2 GiB of weights"):
         write_onnx(program, "", tmp_path / "it.onnx")
 

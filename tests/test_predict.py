@@ -7,8 +7,8 @@ from PIL import Image
 from lcnet.data.dataset import read_image
 from lcnet.data.transforms import Normalize, eval_transform
 from lcnet.errors import DataError
-from lcnet.picture_sources import find_images
 from lcnet.predict import predict
+from lcnet.predicting.sources import find_images
 from lcnet.predictor import Predictor
 from lcnet.train import train
 

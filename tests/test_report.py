@@ -17,7 +17,7 @@ from lcnet.data.statistics import count_labels
 from lcnet.errors import ConfigError, DataError
 from lcnet.model.build import build_model
 from lcnet.report import report
-from lcnet.report_page import ERRORS, write_report
+from lcnet.reporting.report_page import ERRORS, write_report
 from lcnet.train import train
 
 DASH = "\N{EN DASH}"

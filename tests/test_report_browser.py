@@ -9,7 +9,7 @@ from selenium.webdriver.common.by import By
 from selenium.webdriver.support.select import Select
 from tests.reports import made_report
 
-from lcnet.report_page import ERRORS, write_report
+from lcnet.reporting.report_page import ERRORS, write_report
 
 BROWSER = shutil.which("chromium") or shutil.which("google-chrome")
 DRIVER = shutil.which("chromedriver")

@@ -10,7 +10,6 @@ import torch
 from PIL import Image
 from tests.published import layouts
 
-from lcnet.averaging import AveragedWeights
 from lcnet.checkpoint import load_model, read_info
 from lcnet.config import Config, Model
 from lcnet.data.dataset import ImageLabels
@@ -20,6 +19,7 @@ from lcnet.import_model import Choices, read_model
 from lcnet.model.classifier import Classifier
 from lcnet.predictor import Predictor
 from lcnet.train import resume, train
+from lcnet.training.averaging import AveragedWeights
 
 FROZEN = {"backbone_lr_factor": 0.0, "randaugment": 0, "cutout": 0.0}
 
@@ -70,7 +70,7 @@ def assert_resumed_is_whole(tmp_path, monkeypatch):
             if trainer.current_epoch == 2:
                 raise Stop
 
-        monkeypatch.setattr("lcnet.callbacks.History.on_train_epoch_start", stop)
+        monkeypatch.setattr("lcnet.training.callbacks.History.on_train_epoch_start", stop)
         with pytest.raises(Stop):
             train(config, tmp_path / "cut", **start)
         monkeypatch.undo()
@@ -520,8 +520,8 @@ def test_rare_labels_are_weighed_and_shown_more(tiny_config, tmp_path):
 
 
 def test_batch_size_auto_becomes_a_number_that_the_run_keeps(tiny_config, tmp_path, monkeypatch):
-    monkeypatch.setattr("lcnet.memory.USUAL_BATCH", 12)
-    monkeypatch.setattr("lcnet.memory.Memory.largest_batch", lambda memory: 7)
+    monkeypatch.setattr("lcnet.training.memory.USUAL_BATCH", 12)
+    monkeypatch.setattr("lcnet.training.memory.Memory.largest_batch", lambda memory: 7)
     recipe = replace(tiny_config.train, batch_size="auto")
     run = train(replace(tiny_config, train=recipe), tmp_path / "run")
     kept = Config.load(run / "config.yaml").train

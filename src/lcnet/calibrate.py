@@ -14,13 +14,13 @@ from lcnet.checkpoint import read_info, write_info
 from lcnet.config import Data
 from lcnet.crossfit import FOLDS, Fitted, fit
 from lcnet.data.readers import load_split_for
-from lcnet.data_changes import tell_changes
 from lcnet.errors import ConfigError
 from lcnet.evaluate import check_batch_size, data_set, score_split
 from lcnet.files import write_text
 from lcnet.metrics import Floats, Rates, Targets, calibration_scores, predict_at, rates
 from lcnet.progress import tell
 from lcnet.thresholds import SHRINKAGE, Goal
+from lcnet.training.data_changes import tell_changes
 
 
 def calibrate(

@@ -10,7 +10,6 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from lcnet.check_page import Report, write_check
 from lcnet.config import Data
 from lcnet.data.dataset import Split
 from lcnet.data.findings import (
@@ -31,6 +30,7 @@ from lcnet.errors import ConfigError, DataError
 from lcnet.files import write_text
 from lcnet.label_errors import check_model, suspicious_labels
 from lcnet.progress import track
+from lcnet.reporting.check_page import Report, write_check
 
 FIRST = 5
 """So many findings of a kind are printed."""

@@ -11,9 +11,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from lcnet.bootstrap import Interval, mean_ap, paired_difference
 from lcnet.calibration import to_probabilities
-from lcnet.callbacks import read_history
 from lcnet.checkpoint import load_model, read_info
 from lcnet.compute import usual_device
 from lcnet.config import SECTIONS, Config, parse_config
@@ -22,9 +20,11 @@ from lcnet.errors import ConfigError
 from lcnet.evaluate import score_split
 from lcnet.files import write_text, written_whole
 from lcnet.metrics import predict_at, rates
+from lcnet.metrics.bootstrap import Interval, mean_ap, paired_difference
 from lcnet.plain_yaml import read_yaml
 from lcnet.progress import tell
 from lcnet.runs import Run, Trainer
+from lcnet.training.callbacks import read_history
 
 Settings = Mapping[str, Any]
 """What a contestant changes: a flag's name, such as `model.head`, to its value."""

@@ -14,25 +14,25 @@ from rich.table import Table
 from rich.text import Text
 from torch import Tensor
 
-from lcnet.bootstrap import LEVEL, RESAMPLES, Interval, intervals
 from lcnet.calibration import Calibration, to_probabilities
 from lcnet.checkpoint import ModelInfo, load_model, read_info
 from lcnet.compute import usual_device
 from lcnet.config import Config, Data
 from lcnet.data.dataset import ImageLabels, Split
 from lcnet.data.loading import Pictures, eval_loader
+from lcnet.data.pictures import eval_pictures
 from lcnet.data.readers import load_split_for
 from lcnet.data.transforms import Normalize, Preprocessing
-from lcnet.data_changes import tell_changes
 from lcnet.errors import ConfigError
 from lcnet.files import write_text
-from lcnet.frozen import frozen_features
 from lcnet.metrics import Floats, Targets, Verification, verify
+from lcnet.metrics.bootstrap import LEVEL, RESAMPLES, Interval, intervals
 from lcnet.model.classifier import Classifier
-from lcnet.pictures import eval_pictures
-from lcnet.prediction_files import fingerprint
+from lcnet.predicting.files import fingerprint
 from lcnet.progress import tell, track
 from lcnet.protocols import PROTOCOLS, Protocol
+from lcnet.training.data_changes import tell_changes
+from lcnet.training.frozen import frozen_features
 
 BATCH_SIZE = 8
 """Images at a time for a model folder, which has no run to say how many."""

@@ -11,12 +11,9 @@ from lcnet.checkpoint import ModelInfo, load_model, read_info
 from lcnet.config import Data
 from lcnet.errors import CheckpointError, ConfigError, DataError
 from lcnet.evaluate import data_set
-from lcnet.export_formats import FORMATS, Format, Scorer, load_onnx, trace, write_onnx
-from lcnet.exported import describe
-from lcnet.files import written_whole
-from lcnet.picture_sources import find_images
-from lcnet.progress import tell
-from lcnet.proof import (
+from lcnet.exporting.exported import describe
+from lcnet.exporting.formats import FORMATS, Format, Scorer, load_onnx, trace, write_onnx
+from lcnet.exporting.proof import (
     BATCH_SIZES,
     Pictures,
     Proof,
@@ -25,7 +22,10 @@ from lcnet.proof import (
     prove,
     race,
 )
-from lcnet.quantize import quantize as quantize_onnx
+from lcnet.exporting.quantize import quantize as quantize_onnx
+from lcnet.files import written_whole
+from lcnet.predicting.sources import find_images
+from lcnet.progress import tell
 
 TOLERANCE = 1e-3
 """Largest difference between a logit of the model and of the file."""

@@ -9,12 +9,12 @@ import numpy as np
 
 from lcnet.checkpoint import load_model, read_info
 from lcnet.errors import ConfigError
-from lcnet.figures import save_figure
 from lcnet.files import write_text, written_whole
-from lcnet.graph_pictures import draw_matrices, draw_network
 from lcnet.label_graph import Graph, graph_of
 from lcnet.metrics import Floats
 from lcnet.progress import tell
+from lcnet.reporting.figures import save_figure
+from lcnet.reporting.graph_pictures import draw_matrices, draw_network
 
 MOST_LABELS = 40
 """So many labels are drawn at most: those on the strongest edges."""

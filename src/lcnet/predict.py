@@ -11,15 +11,15 @@ from rich.console import Console
 from lcnet.data.dataset import read_image
 from lcnet.errors import ConfigError, DataError
 from lcnet.files import written_whole
-from lcnet.heat_pictures import write_explanation
 from lcnet.model.fast import FastClassifier, Precision
-from lcnet.picture_sources import Picture, PictureSources, Shard
-from lcnet.prediction import Prediction
-from lcnet.prediction_files import Job, fingerprint, open_shard
-from lcnet.prediction_formats import to_json_line
+from lcnet.predicting.files import Job, fingerprint, open_shard
+from lcnet.predicting.formats import to_json_line
+from lcnet.predicting.prediction import Prediction
+from lcnet.predicting.ray_engine import Place, RayPredictor
+from lcnet.predicting.sources import Picture, PictureSources, Shard
 from lcnet.predictor import Predictor
 from lcnet.progress import track
-from lcnet.ray_engine import Place, RayPredictor
+from lcnet.reporting.heat_pictures import write_explanation
 
 WHOLE = Shard()
 COMPILE_FROM = 5_000
@@ -46,7 +46,7 @@ def predict(
 
     `paths` are as `PictureSources` takes them. JSON lines go to the file `out`, which appears when
     all are written, or to standard output. With `format` (jsonl, csv, parquet) `out` is a folder of
-    files, as `prediction_files` has it: pictures whose rows are there are not done again. Precision
+    files, as `predicting.files` has it: pictures whose rows are there are not done again. Precision
     and compilation are chosen by machine and number of pictures unless given, and said on standard
     error. With `explain`, a folder in it for each picture says why it got its labels
     (`heat_pictures.write_explanation`), at most `explain_labels` each.

@@ -20,12 +20,12 @@ from lcnet.data.loading import chosen_workers, stack_images
 from lcnet.data.transforms import Normalize, Transform, eval_transform
 from lcnet.errors import ConfigError, DataError
 from lcnet.explain import PictureExplanation, explain_picture
+from lcnet.exporting.onnx_model import SUFFIX, OnnxModel
 from lcnet.hub import local_model
 from lcnet.model.classifier import Classifier
 from lcnet.model.fast import FastClassifier, Precision, best_precision
-from lcnet.onnx_model import SUFFIX, OnnxModel
-from lcnet.picture_sources import Picture, Row, Slice, writable
-from lcnet.prediction import Prediction
+from lcnet.predicting.prediction import Prediction
+from lcnet.predicting.sources import Picture, Row, Slice, writable
 
 Given = Path | str | Image.Image | Picture
 """A picture as `Predictor` takes it: its path, itself, or what a source found."""

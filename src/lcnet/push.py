@@ -7,13 +7,13 @@ from typing import Any
 
 from lcnet.checkpoint import ModelInfo, find_model, load_model, read_info
 from lcnet.config import Model
-from lcnet.cost import measure_cost
 from lcnet.errors import ConfigError, DataError
 from lcnet.files import is_free, written_whole
 from lcnet.hub import MODEL_FILES, Repository, require_token, upload
-from lcnet.model_card import Card
-from lcnet.prediction_files import fingerprint
+from lcnet.predicting.files import fingerprint
 from lcnet.progress import tell
+from lcnet.reporting.cost import measure_cost
+from lcnet.reporting.model_card import Card
 
 CARD = "README.md"
 DATA_SETS = {"coco": "COCO", "voc": "Pascal VOC", "digits": "lcnet digits", "rope": "Rope damage"}

@@ -9,8 +9,6 @@ from pathlib import Path
 
 import torch
 
-from lcnet.bootstrap import RESAMPLES
-from lcnet.callbacks import read_history
 from lcnet.checkpoint import load_model
 from lcnet.config import Config, Data
 from lcnet.data.readers import load_split_for
@@ -18,9 +16,11 @@ from lcnet.data.statistics import Statistics, count_labels
 from lcnet.errors import ConfigError, LCNetError
 from lcnet.evaluate import Measured, measure
 from lcnet.label_graph import Graph, graph_of
+from lcnet.metrics.bootstrap import RESAMPLES
 from lcnet.model.lcnet import LCNet
 from lcnet.progress import tell
-from lcnet.report_page import Report, write_report
+from lcnet.reporting.report_page import Report, write_report
+from lcnet.training.callbacks import read_history
 
 FEWEST_RESAMPLES = 200
 """Of large splits; of others the intervals take as many as elsewhere."""

@@ -13,11 +13,11 @@ from pathlib import Path
 
 import torch
 
-from lcnet.callbacks import read_history
 from lcnet.config import Config
 from lcnet.errors import CheckpointError
 from lcnet.progress import tell
 from lcnet.train import resume, train
+from lcnet.training.callbacks import read_history
 
 
 @dataclass(frozen=True)

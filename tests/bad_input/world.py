@@ -26,7 +26,7 @@ from tests.tiny import TINY
 
 from lcnet.checkpoint import read_info
 from lcnet.config import Config, Data, Train
-from lcnet.exported import KEY, describe
+from lcnet.exporting.exported import KEY, describe
 from lcnet.train import train
 
 LABELS = ("red", "green", "blue")
@@ -142,7 +142,10 @@ def _run(folder: Path) -> None:
             raise KeyboardInterrupt
 
     train(replace(config, train=replace(CONFIG.train, epochs=1)), folder / "run")
-    with patch("lcnet.callbacks.History.on_train_epoch_start", stop), suppress(KeyboardInterrupt):
+    with (
+        patch("lcnet.training.callbacks.History.on_train_epoch_start", stop),
+        suppress(KeyboardInterrupt),
+    ):
         train(config, folder / "cut")
     for run in ("run", "cut"):  # from the working directory
         file = folder / run / "config.yaml"

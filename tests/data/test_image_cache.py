@@ -9,14 +9,13 @@ import pytest
 import torch
 from PIL import Image
 
-from lcnet import pictures
 from lcnet.config import Data, Train
-from lcnet.data import dataset, image_cache
+from lcnet.data import dataset, image_cache, pictures
 from lcnet.data.dataset import Draw, ImageLabels, Sample, Split
 from lcnet.data.image_cache import CachedImages, bytes_needed
+from lcnet.data.pictures import eval_pictures, train_pictures
 from lcnet.data.transforms import Preprocessing, eval_transform, train_transform
 from lcnet.errors import ConfigError, DataError
-from lcnet.pictures import eval_pictures, train_pictures
 
 EXPECTED = Preprocessing(32, (0.5, 0.4, 0.3), (0.2, 0.25, 0.3), "bilinear")
 SIZES = ((50, 90), (120, 60), (20, 24), (32, 32))

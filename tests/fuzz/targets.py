@@ -25,7 +25,7 @@ from lcnet.data.vectors import read_vectors
 from lcnet.data.voc import read_voc
 from lcnet.errors import LCNetError
 from lcnet.model.backbone import BackboneSpec
-from lcnet.picture_sources import PictureSources
+from lcnet.predicting.sources import PictureSources
 from lcnet.published.reading import read_published
 
 Target = Callable[[bytes], None]

@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from lcnet.data.dataset import UNKNOWN
-from lcnet.losses import asymmetric_loss
+from lcnet.training.losses import asymmetric_loss
 
 
 def images(count: int = 3, height: int = 64, width: int = 64) -> torch.Tensor:

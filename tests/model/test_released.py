@@ -5,7 +5,6 @@ import torch
 from tests.published import plain
 from torch import Tensor, nn
 
-from lcnet.losses import asymmetric_loss
 from lcnet.model.initialization import initialize
 from lcnet.model.released import (
     ReleasedExchange,
@@ -14,6 +13,7 @@ from lcnet.model.released import (
     band_correlation,
     graph_heads,
 )
+from lcnet.training.losses import asymmetric_loss
 
 RELEASED = {
     "layer": "released",

@@ -2,8 +2,8 @@ import torch
 
 from lcnet.config import Train
 from lcnet.data.transforms import Preprocessing
-from lcnet.learner import Learner
-from lcnet.losses import asymmetric_loss
+from lcnet.training.learner import Learner
+from lcnet.training.losses import asymmetric_loss
 
 
 def test_each_way_to_the_logits_learns_by_a_loss_of_its_own(make_model):

@@ -26,7 +26,7 @@ from lcnet.data.dataset import (
 )
 from lcnet.errors import DataError, reason_of
 from lcnet.files import written_whole
-from lcnet.picture_sources import PARQUET, TAR, Slice, picture_column, pyarrow_parquet, row_group
+from lcnet.predicting.sources import PARQUET, TAR, Slice, picture_column, pyarrow_parquet, row_group
 
 NAMES = "labels.txt"
 INDEX = "index.npz"

@@ -11,7 +11,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from lcnet.prediction import Prediction
+from lcnet.predicting.prediction import Prediction
 from lcnet.serving.gate import bounded
 from lcnet.serving.service import BadRequest, Service, refusal_of
 from lcnet.serving.uploads import TooLarge, shown_name

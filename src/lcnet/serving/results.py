@@ -11,14 +11,14 @@ from PIL import Image
 
 from lcnet.checkpoint import ModelInfo
 from lcnet.explain import PictureExplanation
-from lcnet.figures import save_figure
 from lcnet.graph import MOST_LABELS, strongest_labels
-from lcnet.graph_pictures import draw_matrices, draw_network
-from lcnet.heat_pictures import draw_label
 from lcnet.label_graph import Graph
-from lcnet.page import data_uri, render, small_picture
-from lcnet.prediction import Prediction
-from lcnet.prediction_formats import CSV_COLUMNS, csv_row
+from lcnet.predicting.formats import CSV_COLUMNS, csv_row
+from lcnet.predicting.prediction import Prediction
+from lcnet.reporting.figures import save_figure
+from lcnet.reporting.graph_pictures import draw_matrices, draw_network
+from lcnet.reporting.heat_pictures import draw_label
+from lcnet.reporting.page import data_uri, render, small_picture
 
 FEWEST_BARS = 10
 """So many labels are shown at least; the others are there to be opened."""

@@ -15,7 +15,7 @@ from torch import Tensor
 from lcnet.data.transforms import eval_transform
 from lcnet.errors import DataError
 from lcnet.explain import PictureExplanation
-from lcnet.prediction import Prediction
+from lcnet.predicting.prediction import Prediction
 from lcnet.predictor import Predictor
 from lcnet.serving.batching import Batcher, Busy
 from lcnet.serving.measures import Measures, Outcome

@@ -1,0 +1,1 @@
+"""What lcnet export is made of."""

@@ -1,0 +1,1 @@
+"""What lcnet predict is made of."""

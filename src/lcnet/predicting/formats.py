@@ -1,0 +1,209 @@
+"""Predictions as rows of a file, in JSON Lines, CSV or Parquet."""
+
+import csv
+import json
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, Protocol, TextIO
+
+from lcnet.errors import ConfigError, DataError, reason_of
+from lcnet.predicting.prediction import Prediction
+from lcnet.predicting.sources import pyarrow_parquet
+
+SEPARATOR = "|"
+"""Stands between the predicted labels in a CSV cell, as in the tables that lcnet reads."""
+CSV_COLUMNS = ("image", "error", "labels")
+"""The columns before those of the labels' probabilities."""
+VALUES_AT_ONCE = 1_000_000
+"""Probabilities that are in memory before a Parquet file gets them as a row group."""
+
+
+class Rows(Protocol):
+    """A file of predictions in one format; `labels` are the model's, in their order."""
+
+    def __init__(self, file: Path, labels: Sequence[str]) -> None:
+        """Start a file, in place of an older one."""
+
+    @staticmethod
+    def refuse(labels: Sequence[str]) -> None:
+        """Raise ConfigError if the format cannot be written here, or not for these labels."""
+
+    @staticmethod
+    def read(file: Path) -> Iterator[tuple[str, bool]]:
+        """Each row's picture, and whether it was read; any error if the file is damaged."""
+
+    def write(self, prediction: Prediction) -> None:
+        """Add a row."""
+
+    def close(self) -> None:
+        """Write what is left."""
+
+
+class JsonLines:
+    """A JSON object a line, as `Prediction.to_dict` has it."""
+
+    def __init__(self, file: Path, labels: Sequence[str]) -> None:
+        self.opened: TextIO = file.open("w", encoding="utf-8")
+
+    @staticmethod
+    def refuse(labels: Sequence[str]) -> None:
+        """Refuse nothing."""
+
+    @staticmethod
+    def read(file: Path) -> Iterator[tuple[str, bool]]:
+        """Each row's picture, and whether it was read."""
+        with file.open(encoding="utf-8", newline="\n") as lines:
+            for line in lines:
+                row = json.loads(line)
+                yield row["image"], "error" not in row
+
+    def write(self, prediction: Prediction) -> None:
+        """Add a line."""
+        self.opened.write(to_json_line(prediction))
+
+    def close(self) -> None:
+        """Write what is left."""
+        self.opened.close()
+
+
+class CsvTable:
+    """Columns image, error, labels (joined by |), and each label's probability."""
+
+    def __init__(self, file: Path, labels: Sequence[str]) -> None:
+        self.opened: TextIO = file.open("w", encoding="utf-8", newline="")
+        self.labels = labels
+        self.table = csv.writer(self.opened, lineterminator="\n")
+        self.table.writerow([*CSV_COLUMNS, *labels])
+
+    @staticmethod
+    def refuse(labels: Sequence[str]) -> None:
+        """Refuse labels that would be mistaken for another column or for several labels."""
+        for label in labels:
+            if label in CSV_COLUMNS or SEPARATOR in label:
+                raise ConfigError(
+                    f"--format csv: label {label!r} is the name of another column or has a "
+                    f"{SEPARATOR!r} in it. Choose jsonl or parquet."
+                )
+
+    @staticmethod
+    def read(file: Path) -> Iterator[tuple[str, bool]]:
+        """Each row's picture, and whether it was read."""
+        with file.open(encoding="utf-8", newline="\n") as lines:
+            table = csv.reader(_whole_lines(lines), strict=True)
+            header = next(table)
+            for row in table:
+                if len(row) != len(header):
+                    raise ValueError(f"line {table.line_num} has not {len(header)} cells")
+                yield row[0], not row[1]
+
+    def write(self, prediction: Prediction) -> None:
+        """Add a row; the probabilities of a picture that could not be read are empty."""
+        self.table.writerow(csv_row(prediction, self.labels))
+
+    def close(self) -> None:
+        """Write what is left."""
+        self.opened.close()
+
+
+class ParquetTable:
+    """Typed columns: image, error, labels (list), probabilities (struct with a field a label)."""
+
+    def __init__(self, file: Path, labels: Sequence[str]) -> None:
+        parquet = pyarrow_parquet()
+        import pyarrow
+
+        numbers = pyarrow.struct([(label, pyarrow.float32()) for label in labels])
+        self.schema = pyarrow.schema(
+            [
+                pyarrow.field("image", pyarrow.string(), nullable=False),
+                ("error", pyarrow.string()),
+                ("labels", pyarrow.list_(pyarrow.string())),
+                ("probabilities", numbers),
+            ]
+        )
+        self.at_once = max(1, VALUES_AT_ONCE // len(labels))
+        self.rows: list[dict[str, Any]] = []
+        self.writer = parquet.ParquetWriter(file, self.schema)
+
+    @staticmethod
+    def refuse(labels: Sequence[str]) -> None:
+        """Refuse to start without pyarrow."""
+        pyarrow_parquet()
+
+    @staticmethod
+    def read(file: Path) -> Iterator[tuple[str, bool]]:
+        """Each row's picture, and whether it was read."""
+        with pyarrow_parquet().ParquetFile(file) as table:
+            for batch in table.iter_batches(columns=["image", "error"]):
+                for row in batch.to_pylist():
+                    yield row["image"], row["error"] is None
+
+    def write(self, prediction: Prediction) -> None:
+        """Add a row; labels and probabilities of a picture that could not be read are null."""
+        unread = prediction.probabilities is None
+        self.rows.append(
+            {
+                "image": prediction.image,
+                "error": prediction.error or None,
+                "labels": None if unread else list(prediction.labels),
+                "probabilities": prediction.probabilities,
+            }
+        )
+        if len(self.rows) == self.at_once:
+            self._flush()
+
+    def close(self) -> None:
+        """Write what is left, and the table of contents at the end."""
+        self._flush()
+        self.writer.close()
+
+    def _flush(self) -> None:
+        import pyarrow
+
+        if self.rows:
+            self.writer.write_table(pyarrow.Table.from_pylist(self.rows, self.schema))
+            self.rows = []
+
+
+FORMATS: dict[str, type[Rows]] = {"jsonl": JsonLines, "csv": CsvTable, "parquet": ParquetTable}
+"""What writes and reads the files of a format, which end in its name."""
+
+
+def csv_row(prediction: Prediction, labels: Sequence[str]) -> list[object]:
+    """The cells below `CSV_COLUMNS` and `labels`; no probabilities of a picture not read."""
+    values = prediction.rounded()
+    chosen = SEPARATOR.join(prediction.labels)
+    return [
+        prediction.image,
+        prediction.error,
+        chosen,
+        *[values.get(label, "") for label in labels],
+    ]
+
+
+def to_json_line(prediction: Prediction) -> str:
+    """A prediction as a line of JSON."""
+    return json.dumps(prediction.to_dict(), ensure_ascii=False) + "\n"
+
+
+def read_rows(file: Path) -> Iterator[tuple[str, bool]]:
+    """Each row's picture and whether it was read, from a file that ends in its format's name.
+
+    Raises DataError if the file is damaged.
+    """
+    try:
+        yield from FORMATS[file.suffix.removeprefix(".")].read(file)
+    except ConfigError:
+        raise
+    except Exception as error:  # json, csv and pyarrow have a dozen types that share nothing
+        raise DataError(
+            f"{file}: damaged ({reason_of(error)}). Delete it, and its pictures are done again."
+        ) from None
+
+
+def _whole_lines(lines: TextIO) -> Iterator[str]:
+    """The lines; raises ValueError if the last has no end, and so was perhaps cut in a cell."""
+    for line in lines:
+        if not line.endswith("\n"):
+            raise ValueError("it was cut short")
+        yield line

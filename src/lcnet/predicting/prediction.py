@@ -1,0 +1,29 @@
+"""What a model says of one picture."""
+
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What a model says of one picture."""
+
+    image: str
+    """The picture's name (`sources.Picture`), or its place where it came as a picture."""
+    labels: tuple[str, ...] = ()
+    """The labels above their thresholds, the most probable first."""
+    probabilities: dict[str, float] | None = None
+    """The probability of every label, 0 to 1; none if the picture could not be read."""
+    error: str = ""
+    """Why the picture could not be read; empty if it could."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """The fields of the prediction's JSON line."""
+        if self.error:
+            return {"image": self.image, "error": self.error}
+        return {"image": self.image, "labels": list(self.labels), "probabilities": self.rounded()}
+
+    def rounded(self) -> dict[str, float]:
+        """The probabilities as files have them, to six places; none of a picture not read."""
+        known = self.probabilities or {}
+        return {label: round(value, 6) for label, value in known.items()}

@@ -1,0 +1,301 @@
+"""Predicting on Ray Data: the same Predictor in many processes, of one machine or a cluster.
+
+Workers get lists of pictures and give their rows back; only the process that was started writes
+files. So a worker that dies takes nothing with it: its list goes to another, and since Ray hands on
+each list's rows once, no row is lost or doubled.
+"""
+
+import logging
+import os
+import pickle
+import platform
+import warnings
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import chain, islice
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+
+from lcnet.checkpoint import ModelInfo, read_info
+from lcnet.compute import usual_device
+from lcnet.errors import CheckpointError, ConfigError, DataError, LCNetError, reason_of
+from lcnet.hub import local_model
+from lcnet.model.fast import Precision, best_precision
+from lcnet.predicting.files import fingerprint
+from lcnet.predicting.prediction import Prediction
+from lcnet.predicting.sources import Picture, Row
+from lcnet.predictor import Predictor
+
+OBJECT_STORE = 200 * 2**20
+"""Bytes that Ray may keep on its way between processes of this machine: lists of names and rows."""
+RETRIES = 5
+"""So often a list of pictures is tried again whose worker died; then they are what kills it."""
+RESTARTS = 1_000
+"""So often a worker is started anew."""
+BATCHES = 4
+"""Batches in a list of pictures; with loader processes, which start anew for each, many more."""
+BATCHES_WITH_LOADERS = 64
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where Ray runs, and how many workers it gets there."""
+
+    address: str = ""
+    """Of a cluster, or auto for the one this machine belongs to; empty starts Ray here alone."""
+    workers: int = 0
+    """Processes with a model each; 0 takes one for each accelerator, or else for each core."""
+
+
+class RayPredictor:
+    """`Predictor` for streams of pictures, in many processes."""
+
+    def __init__(
+        self,
+        model: Path,
+        *,
+        batch_size: int,
+        workers: int,
+        precision: Precision | Literal["auto"],
+        compiled: bool,
+        place: Place,
+    ) -> None:
+        """Read what the model says of itself; nothing runs before pictures come.
+
+        `workers` are loader processes of each Ray worker. `auto` precision is that of this machine.
+        Raises ConfigError if Ray is not installed or a number is wrong.
+        """
+        if batch_size < 1 or workers < -1 or place.workers < 0:
+            raise ConfigError(
+                "--batch_size, --workers, --ray_workers: expected at least 1, -1 and 0, "
+                f"got {batch_size}, {workers} and {place.workers}."
+            )
+        _ray()
+        self.path = local_model(model).absolute()
+        self.info: ModelInfo
+        self.precision: Precision = "fp32"
+        if self.path.is_file():
+            self.info = Predictor(self.path).info
+        else:
+            self.info = read_info(self.path)
+            self.precision = best_precision(usual_device()) if precision == "auto" else precision
+        self.batch_size, self.workers, self.compiled = batch_size, workers, compiled
+        self.place = place
+        self.device = f"Ray at {place.address}" if place.address else "Ray on this machine"
+        self.model = {"fp32": "float32", "bf16": "bfloat16"}[self.precision]
+
+    def stream(self, pictures: Iterable[Picture]) -> Iterator[Prediction]:
+        """A prediction for each picture, in their order, as they are ready.
+
+        Pictures are files, or parts of files, that every machine sees under the same paths. Raises
+        DataError if workers keep dying of the same pictures.
+        """
+        ray = _ray()
+        waiting = iter(pictures)
+        first = next(waiting, None)
+        if first is None:  # for which Ray need not start
+            return
+        with _running(self.place.address):
+            share = _share(ray.cluster_resources(), self.workers, self.place.workers)
+            batches = BATCHES_WITH_LOADERS if share.loaders else BATCHES
+            size = self.batch_size * batches
+            lists = list(_lists(chain([first], waiting), size))
+            expected = [picture.name for group in lists for picture in group]
+            items = [{"pictures": pickle.dumps(group)} for group in lists]
+            with warnings.catch_warnings():
+                # Ray has no other way yet to end the retries of pictures that kill their worker.
+                warnings.simplefilter("ignore", DeprecationWarning)
+                rows = ray.data.from_items(items, override_num_blocks=len(items)).map(
+                    _Worker,
+                    fn_constructor_kwargs={"job": self._job(share.loaders, share.threads)},
+                    compute=ray.data.ActorPoolStrategy(size=min(share.count, len(items))),
+                    num_cpus=share.cores,
+                    num_gpus=share.accelerators,
+                    max_restarts=RESTARTS,
+                    max_task_retries=RETRIES,
+                )
+            yield from _once(_predictions(rows), expected)
+
+    def _job(self, loaders: int, threads: int) -> "_Job":
+        return _Job(
+            self.path,
+            fingerprint(self.path),
+            Path.cwd(),
+            self.batch_size,
+            loaders,
+            threads,
+            self.precision,
+            self.compiled,
+        )
+
+
+def _lists(pictures: Iterable[Picture], size: int) -> Iterator[list[Picture]]:
+    waiting = iter(pictures)
+    while found := list(islice(waiting, size)):
+        yield found
+
+
+@dataclass(frozen=True)
+class _Share:
+    """How a cluster is divided among workers."""
+
+    count: int
+    cores: int
+    accelerators: int
+    loaders: int
+    """Loader processes of each."""
+    threads: int
+    """Threads that each computes with."""
+
+
+def _share(resources: dict[str, float], loaders: int, wanted: int) -> _Share:
+    """One worker for each accelerator, or else for each core, unless so many are wanted."""
+    cores = max(1, int(resources.get("CPU", 1)))
+    accelerators = int(resources.get("GPU", 0))
+    count = wanted or accelerators or cores
+    each = max(1, cores // count)
+    if loaders < 0:
+        loaders = min(8, each - 1) if accelerators else 0
+    return _Share(count, each, 1 if accelerators else 0, loaders, each)
+
+
+@dataclass(frozen=True)
+class _Job:
+    """What a worker is made from."""
+
+    model: Path
+    fingerprint: str
+    folder: Path
+    """Where the command was given, from which relative paths start."""
+    batch_size: int
+    loaders: int
+    threads: int
+    precision: Precision
+    compiled: bool
+
+
+class _Worker:
+    """A Predictor in a process of Ray's: lists of pictures to their rows."""
+
+    def __init__(self, job: _Job) -> None:
+        if job.folder.is_dir():
+            os.chdir(job.folder)
+        machine = platform.node()
+        if not job.model.exists():
+            raise CheckpointError(
+                f"{job.model}: not there on {machine}. Put it where every machine of the cluster "
+                "sees it under this path."
+            )
+        if fingerprint(job.model) != job.fingerprint:
+            raise CheckpointError(
+                f"{job.model}: another model on {machine}. Put the same one on every machine."
+            )
+        torch.set_num_threads(job.threads)
+        self.predictor = Predictor(
+            job.model,
+            batch_size=job.batch_size,
+            workers=job.loaders,
+            precision=job.precision,
+            compiled=job.compiled,
+        )
+
+    def __call__(self, row: dict[str, Any]) -> dict[str, Any]:
+        pictures: Sequence[Picture] = pickle.loads(row["pictures"])
+        # Before decoding: a damaged file of many pictures stops the job, as it does without Ray.
+        found = [
+            Picture(one.name, one.content.read()) if isinstance(one.content, Row) else one
+            for one in pictures
+        ]
+        return {"predictions": pickle.dumps(list(self.predictor.stream(found)))}
+
+
+def _predictions(rows: Any) -> Iterator[Prediction]:
+    """The predictions of a data set of lists; what went wrong in a worker as an LCNetError."""
+    from ray.exceptions import RayError
+
+    try:
+        for row in rows.iter_rows():
+            yield from pickle.loads(row["predictions"])
+    except RayError as error:
+        cause = _cause(error)
+        if isinstance(cause, LCNetError):
+            raise cause from None
+        raise DataError(
+            f"Ray: a worker failed for good ({type(cause).__name__}: {reason_of(cause)}). What is "
+            "done already stays: the same command goes on. If it fails at once, take less with "
+            "--batch_size or --ray_workers: memory may be short."
+        ) from None
+
+
+def _cause(error: BaseException) -> Exception:
+    """What the user's part raised, beneath what Ray says of it."""
+    found: BaseException | None = error
+    while found is not None and not isinstance(found, LCNetError):
+        inner = getattr(found, "cause", None) or found.__cause__
+        if not isinstance(inner, BaseException):
+            break
+        found = inner
+    return found if isinstance(found, Exception) else RuntimeError(str(error))
+
+
+def _once(predictions: Iterable[Prediction], expected: Sequence[str]) -> Iterator[Prediction]:
+    """The predictions; raises DataError unless they are of the expected pictures, in order.
+
+    Ray promises that. Rows that are lost or doubled would be noticed by nobody.
+    """
+    waiting = iter(expected)
+    for prediction in predictions:
+        if prediction.image != next(waiting, None):
+            raise DataError(f"Ray: {prediction.image}: a row that nobody asked for. Start again.")
+        yield prediction
+    left = sum(1 for _ in waiting)
+    if left:
+        raise DataError(f"Ray: {left:,} pictures got no row. The same command does them again.")
+
+
+@contextmanager
+def _running(address: str) -> Iterator[None]:
+    """Ray, connected to a cluster or started here; it tells nobody and shows no page."""
+    # Read by Ray when it starts.
+    os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
+    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+    os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
+    ray = _ray()
+    quiet = {"log_to_driver": False, "logging_level": logging.ERROR}
+    try:
+        if address:
+            ray.init(address=address, **quiet)
+        else:
+            ray.init(
+                address="local",
+                include_dashboard=False,
+                object_store_memory=OBJECT_STORE,
+                **quiet,
+            )
+    except (ConnectionError, ValueError, RuntimeError, TimeoutError) as error:
+        raise ConfigError(
+            f"--ray_address {address or 'none'}: Ray does not start or answer "
+            f"({reason_of(error)}). Correct the address, or look whether the cluster runs."
+        ) from None
+    logging.getLogger("ray.data").setLevel(logging.ERROR)
+    context = ray.data.DataContext.get_current()
+    context.enable_progress_bars = False
+    context.print_on_execution_start = False
+    context.execution_options.preserve_order = True
+    try:
+        yield
+    finally:
+        ray.shutdown()
+
+
+def _ray() -> Any:
+    """Ray with its data sets; raises ConfigError if it is not installed."""
+    try:
+        import ray
+        import ray.data
+    except ImportError:
+        raise ConfigError.missing("ray", "ray", use="--engine ray") from None
+    return ray

@@ -1,0 +1,151 @@
+"""A label graph drawn: as matrices and as a network."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.colors import LinearSegmentedColormap
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.patches import PathPatch
+from matplotlib.path import Path as Curve
+
+from lcnet.label_graph import Graph
+from lcnet.metrics import Floats
+from lcnet.reporting.charts import Edge, Network, network, short
+from lcnet.reporting.figures import INK, QUIET
+
+STRONGER, WEAKER = "#1f6feb", "#d1660f"
+CHANGES = LinearSegmentedColormap.from_list("changes", [WEAKER, "#ffffff", STRONGER])
+
+
+def draw_matrices(graph: Graph, shown: Sequence[int], labels: Sequence[str]) -> Figure:
+    """The graph as matrices, for the labels that are shown: prior, learned and their difference."""
+    names = [short(labels[n]) for n in shown]
+    inside = np.ix_(shown, shown)
+    panels = [("Prior", graph.prior[inside], False)]
+    if graph.learned is not None:
+        panels.append(("Learned", graph.learned[inside], False))
+        if graph.is_comparable:
+            panels.append(("Learned minus prior", (graph.learned - graph.prior)[inside], True))
+    cell = 0.42 if len(names) <= 12 else 0.3 if len(names) <= 24 else 0.2
+    side, margin = cell * len(names), 0.3 + 0.085 * max(map(len, names))
+    step = side + margin + 0.3
+    total = (step * len(panels) + 0.2, side + margin + 0.95)
+    figure = Figure(figsize=total, dpi=130, facecolor="white")
+    joint = max(_largest(values) for _, values, is_change in panels if not is_change)
+    for place, (title, values, is_change) in enumerate(panels):
+        left = place * step + margin
+        axes = figure.add_axes((left / total[0], 0.5 / total[1], side / total[0], side / total[1]))
+        largest = _largest(values) if is_change or not graph.is_comparable else joint
+        _matrix(axes, values, names, largest or 1.0, cell)
+        axes.set_title(title, fontsize=11, fontweight="bold", color=INK, pad=10, loc="left")
+    figure.text(
+        margin / total[0],
+        0.2 / total[1],
+        "What each label (row) takes from each other (column), in percent; the diagonal is left "
+        "out.",
+        fontsize=8,
+        color=QUIET,
+    )
+    return figure
+
+
+def _matrix(axes: Axes, values: Floats, names: Sequence[str], largest: float, cell: float) -> None:
+    """One matrix, blue above 0 and orange below, with its numbers where there is room."""
+    drawn = np.array(values, dtype=float)
+    np.fill_diagonal(drawn, np.nan)
+    if (values < 0).any():
+        axes.imshow(drawn, cmap=CHANGES, vmin=-largest, vmax=largest)
+    else:
+        axes.imshow(drawn, cmap="Blues", vmin=0, vmax=largest)
+    axes.set_facecolor("#f0f0f0")
+    size = 9 if cell > 0.25 else 7
+    axes.set_xticks(range(len(names)), names, rotation=90, fontsize=size, color=INK)
+    axes.set_yticks(range(len(names)), names, fontsize=size, color=INK)
+    axes.tick_params(length=0, top=True, labeltop=True, bottom=False, labelbottom=False)
+    for text in (*axes.get_xticklabels(), *axes.get_yticklabels()):
+        text.set_parse_math(False)
+    axes.spines[:].set_visible(False)
+    if cell > 0.25:
+        for row, column in np.argwhere(np.abs(np.nan_to_num(drawn)) >= 0.005):
+            value = drawn[row, column]
+            colour = "white" if abs(value) > 0.6 * largest else INK
+            number = f"{100 * value:.0f}".replace("-", "\N{MINUS SIGN}")
+            axes.text(column, row, number, fontsize=7, color=colour, ha="center", va="center")
+
+
+def draw_network(graph: Graph, shown: Sequence[int], labels: Sequence[str], most: int) -> Figure:
+    """The `most` strongest edges of prior and learned graph as curves inside a circle of labels.
+
+    Both directions of an edge are joined; labels stand at the same places in both circles.
+    """
+    names, inside = [labels[n] for n in shown], np.ix_(shown, shown)
+    prior = graph.prior[inside]
+    learned = prior if graph.learned is None else graph.learned[inside]
+    charts = [("prior", network(names, prior, prior, most, placed_by=learned))]
+    if graph.learned is not None:
+        charts.append(("learned", network(names, learned, prior, most)))
+    is_compared = graph.learned is not None and graph.is_comparable
+    side = charts[0][1].side / 72
+    high = side + 0.95
+    figure = Figure(figsize=(side * len(charts), high), dpi=130, facecolor="white")
+    for place, (what, chart) in enumerate(charts):
+        left, wide = place / len(charts), 1 / len(charts)
+        axes = figure.add_axes((left, 0.4 / high, wide, side / high))
+        _circle(axes, chart, by_change=is_compared and what == "learned")
+        title = f"The {len(chart.edges)} strongest {what} edges"
+        style: dict[str, Any] = {"ha": "center", "va": "center", "color": INK}
+        top = 1 - 0.3 / high
+        figure.text(left + wide / 2, top, title, fontsize=11, fontweight="bold", **style)
+    if is_compared:
+        keys = [
+            Line2D([], [], color=colour, linewidth=3, label=words)
+            for colour, words in ((STRONGER, "stronger than in the prior"), (WEAKER, "weaker"))
+        ]
+        figure.legend(
+            handles=keys,
+            loc="lower center",
+            bbox_to_anchor=(0.75, 0.0),
+            ncols=2,
+            frameon=False,
+            fontsize=8,
+            labelcolor=QUIET,
+        )
+    return figure
+
+
+def _circle(axes: Axes, chart: Network, *, by_change: bool) -> None:
+    """Labels on a circle and the edges inside, coloured by how they changed if so wished."""
+    axes.set(xlim=(0, chart.side), ylim=(chart.side, 0))
+    axes.axis("off")
+    for edge in chart.edges:
+        changed = STRONGER if edge.is_new else WEAKER
+        axes.add_patch(_curve(edge, changed if by_change else QUIET))
+    for node in chart.nodes:
+        axes.plot(node.x, node.y, "o", color=INK, markersize=4, zorder=3)
+        axes.text(
+            node.name_x,
+            node.name_y,
+            short(node.name),
+            rotation=-node.turn,
+            rotation_mode="anchor",
+            ha={"start": "left", "middle": "center", "end": "right"}[node.anchor],
+            va="center",
+            fontsize=chart.font * 0.8,
+            color=INK,
+            parse_math=False,
+        )
+
+
+def _curve(edge: Edge, colour: str) -> PathPatch:
+    bend = Curve([edge.start, edge.bend, edge.end], [Curve.MOVETO, Curve.CURVE3, Curve.CURVE3])
+    return PathPatch(bend, fill=False, ec=colour, lw=edge.width, alpha=0.75, capstyle="round")
+
+
+def _largest(values: Floats) -> float:
+    """The largest number off the diagonal, without its sign."""
+    drawn = np.array(values, dtype=float)
+    np.fill_diagonal(drawn, 0)
+    return float(np.abs(drawn).max(initial=0))

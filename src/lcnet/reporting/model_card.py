@@ -1,0 +1,212 @@
+"""The page of a shared model, in Markdown: what was measured of it, its limits and its cost."""
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from importlib.metadata import version
+from itertools import repeat
+from typing import Any
+
+from huggingface_hub import EvalResult, ModelCardData
+
+from lcnet.checkpoint import ModelInfo
+from lcnet.metrics.bootstrap import LEVEL
+from lcnet.reporting.cost import Cost
+from lcnet.reporting.page import render
+
+FEW = 10
+"""With fewer positives a label's AP hangs on single pictures, which the card says."""
+SHOWN = 20
+"""So many labels are named in a sentence; the rest are counted."""
+NUMBERS = {
+    "mAP": 1,
+    "CF1": 1,
+    "OF1": 1,
+    "CP": 1,
+    "CR": 1,
+    "OP": 1,
+    "OR": 1,
+    "mean_label_F1": 1,
+    "example_F1": 1,
+    "hamming_loss": 2,
+    "ranking_loss": 2,
+    "coverage_error": 2,
+    "ECE": 2,
+    "Brier": 4,
+}
+"""What of metrics.json is in the table, and how many digits after the point."""
+
+
+@dataclass(frozen=True)
+class Card:
+    """What a model card is made of; `text` is the whole file."""
+
+    name: str
+    """user/name of the repository."""
+    revision: str
+    """Its branch, or empty."""
+    info: ModelInfo
+    metrics: Mapping[str, Any]
+    """The content of metrics.json, with intervals."""
+    cost: Cost
+    megabytes: float
+    """Of the weights' file."""
+    dataset: str
+    """What the data set is called."""
+    license: str = ""
+    """An identifier such as apache-2.0; empty says that none was stated."""
+
+    def text(self) -> str:
+        """README.md of the repository: YAML between dashes, then the page."""
+        return f"---\n{self._metadata().to_yaml().strip()}\n---\n\n{self._page()}\n"
+
+    def _metadata(self) -> ModelCardData:
+        """Licence, tags and numbers (a model-index), as model pages have them."""
+        intervals = self.metrics["intervals"]
+        kinds = {"mAP": "mean_average_precision", "CF1": "f1", "OF1": "f1"}
+        results = [
+            EvalResult(
+                task_type="image-classification",
+                task_name="Multi-label image classification",
+                dataset_type=re.sub(r"\W+", "-", self.dataset.lower()).strip("-"),
+                dataset_name=self.dataset,
+                dataset_split=self.metrics["split"],
+                metric_type=kinds[name],
+                metric_name=f"{name} ({LEVEL} % interval {low:.1f} to {high:.1f})",
+                metric_value=round(self.metrics[name], 2),
+            )
+            for name, (low, high) in intervals.items()
+        ]
+        return ModelCardData(
+            license=self.license or None,
+            library_name="lcnet",
+            pipeline_tag="image-classification",
+            tags=["lcnet", "multi-label-image-classification", "image-classification"],
+            metrics=sorted(set(kinds.values())),
+            model_name=self.name.rpartition("/")[2],
+            eval_results=results,
+        )
+
+    def _page(self) -> str:
+        thresholds = set(self.info.thresholds)
+        return render(
+            "model_card.md",
+            title=plain(self.name.rpartition("/")[2]),
+            address=f"hf://{self.name}" + (f"@{self.revision}" if self.revision else ""),
+            info=self.info,
+            backbone=plain(_backbone(self.info)),
+            version=version("lcnet"),
+            training=self.info.statistics,
+            dataset=plain(self.dataset),
+            metrics=self.metrics,
+            numbers=list(self._numbers()),
+            labels=list(self._labels()),
+            one_threshold=thresholds.pop() if len(thresholds) == 1 else None,
+            limits=list(self._limits()),
+            cost=self.cost,
+            megabytes=self.megabytes,
+            license=plain(self.license),
+            plain=plain,
+        )
+
+    def _numbers(self) -> Iterator[tuple[str, str, str]]:
+        """Name, value and interval of each metric."""
+        for name, digits in NUMBERS.items():
+            value, interval = self.metrics[name], self.metrics["intervals"].get(name)
+            shown = f"{interval[0]:.1f} to {interval[1]:.1f}" if interval else ""
+            yield name, "none" if value is None else f"{value:.{digits}f}", shown
+
+    def _labels(self) -> Iterator[dict[str, str]]:
+        """A row for each label, in the model's order."""
+        statistics = self.info.statistics
+        trained = statistics.positives if statistics else repeat(None)
+        # What was measured may have had its own names for them, where the model knew none.
+        measured = self.metrics["AP"].items()
+        rows = zip(measured, self.info.thresholds, trained, strict=statistics is not None)
+        for (name, ap), threshold, positives in rows:
+            yield {
+                "name": plain(name),
+                "ap": "none" if ap is None else f"{ap:.1f}",
+                "threshold": f"{threshold:.3g}",
+                "tested": f"{self.metrics['positives'][name]:,}",
+                "trained": "unknown" if positives is None else f"{positives:,}",
+            }
+
+    def _limits(self) -> Iterator[str]:
+        """What the numbers do not say, a sentence or two each."""
+        metrics, split = self.metrics, plain(self.metrics["split"])
+        yield (
+            f"The numbers are of {metrics['images']:,} pictures of one data set. Nothing was "
+            "measured on pictures from other cameras, places or times: measure your own with "
+            "`lcnet evaluate` before you rely on them."
+        )
+        yield (
+            "The intervals say how far those pictures decide. They do not say how another training "
+            "with other random numbers would have ended."
+        )
+        yield from self._split_limits(split)
+        counts = metrics["positives"]
+        few = [name for name, count in counts.items() if 0 < count < FEW]
+        if metrics["labels_without_positive"]:
+            yield (
+                f"No picture of {split} shows {_names(metrics['labels_without_positive'])}: "
+                "nothing was measured of them, and they are left out of every mean over labels."
+            )
+        if few:
+            yield (
+                f"Fewer than {FEW} pictures of {split} show {_names(few)}: their AP hangs on "
+                "single pictures."
+            )
+        if statistics := self.info.statistics:
+            rare = zip(self.info.labels, statistics.positives, strict=True)
+            unseen = [name for name, positives in rare if positives == 0]
+            if unseen:
+                yield f"No picture of training shows {_names(unseen)}: it cannot be learned."
+        yield (
+            "A label that is not in the table is never said, whatever the picture shows. Mistakes "
+            "were not looked at by groups of people, places or kinds of pictures."
+        )
+
+    def _split_limits(self, split: str) -> Iterator[str]:
+        """What the choice of the measured split means for its numbers."""
+        role = self.metrics["role"]
+        if role == "train":
+            yield f"{split} was trained on: the model knows these pictures, others will give less."
+        elif role == "val":
+            yield (
+                f"The best epoch was picked on {split}, so other pictures will give a little less."
+            )
+        given, own = self.metrics["threshold"], self.info.thresholds
+        if (tuple(given) if isinstance(given, list) else (given,) * len(own)) != own:
+            yield (
+                "The rates above were measured at another threshold than the model's own, which "
+                "the table of labels has: what it says has other rates."
+            )
+        calibration = self.info.calibration
+        if calibration and f" on {self.metrics['split']} (" in calibration.source:
+            yield (
+                f"Thresholds and probabilities were fitted on {split} too, so its rates at the "
+                "threshold, ECE and Brier score are better than other pictures will give."
+            )
+        if calibration and not self.metrics["calibration"]:
+            yield (
+                f"The protocol {self.metrics['protocol']} takes plain probabilities: what this "
+                "model says is calibrated, and has other rates, ECE and Brier score."
+            )
+
+
+def plain(text: str) -> str:
+    """The text in a line of Markdown, in which no character has a meaning."""
+    return re.sub(r"([\\`*_\[\]<>|#&])", r"\\\1", " ".join(text.split()))
+
+
+def _names(labels: list[str]) -> str:
+    """Labels in a sentence."""
+    shown = ", ".join(plain(label) for label in labels[:SHOWN])
+    more = len(labels) - SHOWN
+    return f"{shown} and {more:,} more labels" if more > 0 else shown
+
+
+def _backbone(info: ModelInfo) -> str:
+    """The backbone's name; of a folder on somebody's disk its last part only."""
+    return info.model.backbone.rpartition("/")[2]

@@ -1,0 +1,1 @@
+"""What lcnet train is made of."""

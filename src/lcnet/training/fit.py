@@ -1,0 +1,242 @@
+"""The steps: loaders, callbacks and engine around a model that learns."""
+
+import logging
+import warnings
+from collections.abc import Callable, Sequence
+from functools import partial
+from itertools import islice
+from pathlib import Path
+from typing import Literal
+
+import lightning
+import rich
+from lightning.pytorch.callbacks import Callback, EarlyStopping, LearningRateMonitor
+from lightning.pytorch.loggers import TensorBoardLogger
+
+from lcnet.checkpoint import ModelInfo
+from lcnet.config import Config, Train
+from lcnet.data.dataset import ImageLabels, Split
+from lcnet.data.loading import (
+    Batches,
+    Pictures,
+    SeededSampler,
+    available_cores,
+    chosen_workers,
+    eval_loader,
+    train_loader,
+)
+from lcnet.data.pictures import eval_pictures, train_pictures
+from lcnet.data.statistics import repeat_factors
+from lcnet.errors import CheckpointError, Stopped, reason_of
+from lcnet.model.classifier import Classifier
+from lcnet.progress import tell
+from lcnet.training.averaging import AveragedWeights
+from lcnet.training.callbacks import DataWait, EpochBar, History, KeepBest
+from lcnet.training.frozen import frozen_features
+from lcnet.training.learner import Learner
+from lcnet.training.processes import is_of_group, number, rank
+from lcnet.training.saving import Progress, Saving, WholeCheckpoints, explained
+from lcnet.training.skipping import StepWatch
+from lcnet.training.start import Start, memory_of
+from lcnet.training.stopping import Stop
+from lcnet.training.strategy import strategy_for, with_shared_norms
+
+PRECISIONS: dict[str, Literal["32-true", "bf16-mixed", "16-mixed"]] = {
+    "fp32": "32-true",
+    "bf16": "bf16-mixed",
+    "fp16": "16-mixed",
+}
+
+
+def fit(run: Path, start: Start, stop: Stop, progress: Progress | None = None) -> None:
+    """Train in the run's folder, on from its last checkpoint where there is `progress`.
+
+    Leaves model/, history.csv, checkpoints/ and logs/. Raises Stopped at a signal, DataError for a
+    picture that cannot be read, CheckpointError for one that does not fit, and TrainingError or
+    ConfigError for what cannot go on.
+    """
+    config, model, info = start.config, start.model, start.info
+    recipe = config.train
+    tell(_summary(config, model, start.training, start.validation))
+    if not recipe.cache_features:
+        tell(memory_of(config, model).describe(recipe.batch))
+    if recipe.processes > 1:
+        tell(_shared_work(recipe))
+    model = with_shared_norms(model, recipe)
+    with explained(run):
+        training, validation = _loaders(config, model, info, start.training, start.validation)
+        sampler = training.sampler
+        assert isinstance(sampler, SeededSampler)
+        if progress:
+            sampler.resume_at(progress.epoch, progress.batches * recipe.batch)
+        watch = StepWatch(
+            recipe.nan_limit,
+            tell,
+            pictures_of=partial(_pictures_of, sampler, start.training, recipe.batch),
+            advice=f"A continued run would meet it again; train on from what it learned at a lower "
+            f"rate: lcnet train --init {run} --train.lr {recipe.lr / 3:.2g} --out ANOTHER",
+        )
+        pictures = training.dataset, validation.dataset
+        trainer = _trainer(config, run, info, watch, stop, partial(_broken, *pictures))
+        learner = Learner(model, recipe, info.preprocessing, info.statistics)
+        _fit_quietly(trainer, learner, training, validation, progress.file if progress else None)
+
+
+def _loaders(
+    config: Config, model: Classifier, info: ModelInfo, training: Split, validation: Split
+) -> tuple[Batches, Batches]:
+    """The batches to train on and to validate on, of pictures or of cached features."""
+    recipe, shares = config.train, None
+    workers = chosen_workers(config.data.workers, recipe.devices)
+    if recipe.repeat_rare:
+        shares = repeat_factors(training.targets(), recipe.repeat_rare)
+    seen: Pictures
+    measured: Pictures
+    if recipe.cache_features:
+        seen = frozen_features(config, model, info, training, mirrored=recipe.flip)
+        measured = frozen_features(config, model, info, validation)
+        workers = 0
+    else:
+        seen = train_pictures(training, config.data, info.preprocessing, recipe)
+        measured = eval_pictures(validation, config.data, info.preprocessing)
+    return (
+        train_loader(
+            seen,
+            batch_size=recipe.batch,
+            workers=workers,
+            seed=recipe.seed,
+            shares=shares,
+            window=config.data.shuffle_window,
+            rank=rank(),
+            processes=number(),
+        ),
+        eval_loader(
+            measured,
+            batch_size=recipe.batch,
+            workers=workers,
+            rank=rank(),
+            processes=number(),
+        ),
+    )
+
+
+def _pictures_of(
+    sampler: SeededSampler, split: Split, batch_size: int, epoch: int, batch: int
+) -> list[str]:
+    """The files of this process's batch of the epoch that the sampler is at."""
+    first = batch * batch_size
+    return [
+        str(split.samples[draw.index].path)
+        for draw in islice(sampler.own(), first, first + batch_size)
+    ]
+
+
+def _broken(*pictures: object) -> list[Path]:
+    """Those that could not be read so far."""
+    return [file for some in pictures if isinstance(some, ImageLabels) for file in some.broken()]
+
+
+def _trainer(
+    config: Config,
+    run: Path,
+    info: ModelInfo,
+    watch: StepWatch,
+    stop: Stop,
+    broken: Callable[[], Sequence[Path]],
+) -> lightning.Trainer:
+    logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
+    recipe = config.train
+    keep_best = KeepBest(run / "model", info)
+    callbacks: list[Callback] = [watch, keep_best]
+    if recipe.ema_decay:
+        callbacks.append(AveragedWeights(recipe.ema_decay))
+    if recipe.early_stop:
+        callbacks.append(EarlyStopping("val/mAP", mode="max", patience=recipe.early_stop))
+    interactive = rich.get_console().is_terminal
+    if interactive:
+        callbacks.append(EpochBar())
+    callbacks += [
+        waiting := DataWait(tell, hint=_hint(config)),
+        History(run / "history.csv", keep_best, watch, waiting, broken, tell),
+        LearningRateMonitor("step"),
+        Saving(run / "checkpoints" / "last.ckpt", info, stop, minutes=recipe.save_minutes),
+    ]
+    return lightning.Trainer(
+        max_epochs=recipe.epochs,
+        precision=PRECISIONS[recipe.precision],
+        accelerator="auto",
+        devices=recipe.devices,
+        num_nodes=recipe.nodes,
+        strategy=strategy_for(recipe),
+        use_distributed_sampler=False,  # the loaders have theirs
+        accumulate_grad_batches=recipe.accumulate,
+        gradient_clip_val=recipe.clip_norm or None,
+        callbacks=callbacks,
+        plugins=[WholeCheckpoints()],
+        logger=TensorBoardLogger(run, name="", version="logs"),
+        log_every_n_steps=10,
+        num_sanity_val_steps=0,
+        enable_progress_bar=interactive,
+        enable_model_summary=False,
+    )
+
+
+def _hint(config: Config) -> str:
+    """What a user can do about training that waits for its pictures."""
+    if config.train.cache_features:
+        return ""
+    workers, ways = chosen_workers(config.data.workers, config.train.devices), []
+    if workers < available_cores():
+        ways.append(f"--data.workers above {workers}")
+    if not config.data.cache_images:
+        ways.append("--data.cache_images FOLDER, which keeps the pictures shrunk")
+    return f"Try {', or '.join(ways)}." if ways else ""
+
+
+def _fit_quietly(
+    trainer: lightning.Trainer,
+    learner: Learner,
+    training: object,
+    validation: object,
+    checkpoint: Path | None,
+) -> None:
+    """Fit without the engine's advice, which is about settings that lcnet chooses itself."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", module=r"lightning\..*")
+        warnings.filterwarnings("ignore", message="find_unused_parameters=True was specified")
+        try:
+            trainer.fit(learner, training, validation, ckpt_path=checkpoint, weights_only=True)
+        except Stopped:
+            raise
+        except (AttributeError, IndexError, KeyError, RuntimeError, TypeError, ValueError) as error:
+            if checkpoint is None or learner.has_begun or is_of_group(error):
+                raise
+            raise CheckpointError(
+                f"{checkpoint}: does not fit its run ({type(error).__name__}: {reason_of(error)}). "
+                "Start the run anew."
+            ) from error
+        except SystemExit:
+            if trainer.interrupted:  # the engine turns Ctrl-C into an exit of its own
+                raise KeyboardInterrupt from None
+            raise
+
+
+def _summary(config: Config, model: Classifier, training: Split, validation: Split) -> str:
+    weights = sum(weight.numel() for weight in model.parameters())
+    views = config.model.crop_level**2 + 1
+    return (
+        f"{len(training):,} training and {len(validation):,} validation pictures, "
+        f"{len(training.labels)} labels\n"
+        f"{config.model.backbone}, {weights / 1e6:.1f} M weights, "
+        f"{views} view{'s' * (views > 1)} of {config.model.view_size} px a picture"
+    )
+
+
+def _shared_work(recipe: Train) -> str:
+    machines = f" on each of {recipe.nodes} machines" if recipe.nodes > 1 else ""
+    whole = recipe.batch * recipe.processes * recipe.accumulate
+    return (
+        f"{recipe.devices} devices{machines}, {recipe.strategy}: {whole} pictures a step of the "
+        f"optimizer ({recipe.batch} x {recipe.processes} devices"
+        f"{f' x {recipe.accumulate} batches' if recipe.accumulate > 1 else ''})"
+    )

@@ -1,0 +1,188 @@
+"""What a run begins with: its data, its model and what is known of both."""
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import lightning
+import torch
+
+from lcnet.checkpoint import MISFITS, ModelInfo, is_model, load_model, model_of, read_info
+from lcnet.compute import usual_device
+from lcnet.config import Config
+from lcnet.data.dataset import NEGATIVE, POSITIVE, Split
+from lcnet.data.loading import check_steps
+from lcnet.data.readers import load_split, load_split_for
+from lcnet.data.statistics import assume_absent, count_labels, labels_without_absent
+from lcnet.data.vectors import read_vectors
+from lcnet.errors import CheckpointError, ConfigError, DataError, reason_of
+from lcnet.import_model import Choices, Import, read_model
+from lcnet.model.backbone import describe_backbone
+from lcnet.model.build import build_model
+from lcnet.model.classifier import Classifier
+from lcnet.model.size import TooLarge, within_memory
+from lcnet.progress import tell
+from lcnet.published.backbones import load_backbone_weights
+from lcnet.training.memory import Memory, fitting_batch, training_memory
+from lcnet.training.processes import is_first, pass_turn
+from lcnet.training.saving import Progress
+
+
+@dataclass(frozen=True)
+class Start:
+    """What a run begins with."""
+
+    config: Config
+    model: Classifier
+    info: ModelInfo
+    training: Split
+    validation: Split
+
+
+def prepare(config: Config, init: Path | Import | None) -> Start:
+    """Data and model of a run that begins, from its seed or from `init`."""
+    lightning.seed_everything(config.train.seed, verbose=False)
+    if init is None:
+        splits = load_splits(config)
+        model, info = _build(config, splits[0])
+    else:
+        model, info = _read_start(init)
+        splits = load_splits(config, info.labels)
+        info = replace(
+            info.uncalibrated(),
+            labels=splits[0].labels,
+            statistics=count_labels(splits[0].targets()),
+        )
+        config = replace(config, model=info.model)
+    start = Start(_with_batch(config, model), model, info, *splits)
+    check_steps(len(splits[0]), start.config.train.batch, start.config.train.processes)
+    return start
+
+
+def restored(progress: Progress, info: ModelInfo) -> Classifier:
+    """The model as it was at a checkpoint. Raises CheckpointError if its weights do not fit."""
+    try:
+        return model_of(info, progress.weights).train()
+    except MISFITS as error:
+        raise CheckpointError(
+            f"{progress.file}: its weights do not fit the run's model ({reason_of(error)}). "
+            "Start the run anew."
+        ) from None
+
+
+def load_splits(config: Config, labels: tuple[str, ...] | None = None) -> tuple[Split, Split]:
+    """The training and the validation split, with the training split's labels or with `labels`.
+
+    Raises DataError if they cannot be read or nothing can be learned or measured on them.
+    """
+    if labels is None:
+        training = load_split(config.data, config.data.train)
+    else:
+        training = load_split_for(config.data, config.data.train, labels)
+    validation = load_split(config.data, config.data.val, training.labels)
+    if not (validation.targets() == POSITIVE).any():
+        raise DataError(
+            f"{config.data.val}: no label is present in any picture, so nothing can be measured. "
+            "Choose another --data.val."
+        )
+    _check_absent(config, training, validation)
+    return training, validation
+
+
+def _check_absent(config: Config, training: Split, validation: Split) -> None:
+    """Says which labels are nowhere known to be absent; raises DataError if all of them are not."""
+    targets = training.targets()
+    never = labels_without_absent(targets)
+    names = ", ".join(training.labels[label] for label in never[:5]) + ", ..." * (len(never) > 5)
+    if never.size and config.train.unknown == "ignore":
+        if not (targets == NEGATIVE).any():
+            raise DataError(
+                f"{config.data.train}: no label is known to be absent in any picture, so that a "
+                "model which always says yes has no loss. Set --train.unknown weighted (for one "
+                "known label a picture) or negative, or mark absent labels with 0."
+            )
+        tell(
+            f"warning: nowhere known to be absent, so the model will always predict it: {names}. "
+            "Mark some pictures with 0, or set --train.unknown weighted."
+        )
+    if not (validation.targets() == NEGATIVE).any():
+        tell(
+            f"warning: {config.data.val}: no label is known to be absent in any picture, so that "
+            "the validation mAP is 100 whatever the model does. Mark a validation split fully."
+        )
+
+
+def _with_batch(config: Config, model: Classifier) -> Config:
+    """The config with a number for a `batch_size` of auto, the first process's in all of them."""
+    recipe = config.train
+    if recipe.batch_size == "auto" and is_first():
+        recipe = fitting_batch(recipe, memory_of(config, model))
+        steps = f", {recipe.accumulate} of them a step" if recipe.accumulate > 1 else ""
+        tell(f"batch size {recipe.batch}{steps}")
+    batch, accumulate = pass_turn(f"{recipe.batch_size} {recipe.accumulate}").split()
+    return replace(config, train=replace(recipe, batch_size=int(batch), accumulate=int(accumulate)))
+
+
+def memory_of(config: Config, model: Classifier) -> Memory:
+    """The estimate, with the model on the device where it will be trained."""
+    if config.train.backbone_lr_factor == 0:
+        model.backbone.features.requires_grad_(False)
+    return training_memory(model.to(usual_device()), config.train, config.model.image_size)
+
+
+def _build(config: Config, training: Split) -> tuple[Classifier, ModelInfo]:
+    """The model to train and what its folder will say of it."""
+    targets = training.targets()
+    assumed = count_labels(assume_absent(targets, everywhere=config.train.unknown == "negative"))
+    vectors = None
+    if config.model.backbone_weights and config.model.pretrained:
+        config = replace(config, model=replace(config.model, pretrained=False))
+    if config.model.label_vectors:
+        vectors = torch.from_numpy(read_vectors(Path(config.model.label_vectors), training.labels))
+    spec = describe_backbone(config.model.backbone, config.model.view_size)
+    try:
+        with within_memory():
+            model = build_model(
+                config.model,
+                len(training.labels),
+                spec=spec,
+                prior=torch.from_numpy(assumed.conditional_probability()),
+                vectors=vectors,
+                shares=torch.from_numpy(assumed.shares()),
+            )
+    except TooLarge as error:
+        raise ConfigError(f"--model: {error}. Set smaller widths, or fewer layers.") from None
+    if config.model.backbone_weights:
+        load_backbone_weights(model.backbone.features, Path(config.model.backbone_weights))
+    _check_forward(config, model)
+    info = ModelInfo(
+        labels=training.labels,
+        model=config.model,
+        backbone=spec,
+        thresholds=(0.5,) * len(training.labels),
+        statistics=count_labels(targets),
+    )
+    return model, info
+
+
+def _read_start(init: Path | Import) -> tuple[Classifier, ModelInfo]:
+    """The model to train on, from a model or run folder or a published checkpoint."""
+    if isinstance(init, Path) and is_model(init):
+        return load_model(init).requires_grad_(True).train(), read_info(init)
+    made = read_model(init, Choices()) if isinstance(init, Path) else init
+    for line in made.report:
+        tell(line)
+    return made.model.requires_grad_(True).train(), made.info
+
+
+def _check_forward(config: Config, model: Classifier) -> None:
+    """Raises ConfigError if a picture does not go through, as with a backbone without a map."""
+    size = config.model.view_size
+    try:
+        with torch.inference_mode():
+            model.eval()(torch.zeros(1, 3, size, size))
+    except (RuntimeError, AssertionError, AttributeError, ValueError) as error:
+        raise ConfigError(
+            f"model.backbone: {config.model.backbone!r} gives no map for views of {size} px "
+            f"({reason_of(error)}). Choose another backbone or --model.view_size."
+        ) from error
+    model.train()

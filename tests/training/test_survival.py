@@ -1,0 +1,407 @@
+"""A run survives: what ends it leaves what it can be continued from, exactly."""
+
+import errno
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from filelock import FileLock
+from tests.alike import assert_alike, history_without_clock
+from tests.conftest import colours_config, draw_colours
+from torch.utils.data import get_worker_info
+
+from lcnet.checkpoint import read_info
+from lcnet.cli import main
+from lcnet.config import Config, Data
+from lcnet.data.dataset import ImageLabels
+from lcnet.data.transforms import Normalize
+from lcnet.errors import CheckpointError, ConfigError, DataError, Stopped, TrainingError
+from lcnet.pack import pack
+from lcnet.train import resume, train
+from lcnet.training.learner import Learner
+from lcnet.training.saving import read_progress
+
+OFTEN = 1e-9
+"""Minutes between checkpoints: after each step."""
+
+
+@pytest.fixture(autouse=True)
+def no_report(monkeypatch):
+    """A report's charts take longer than such a run."""
+    monkeypatch.setattr(
+        "lcnet.train.report_on", lambda run, measured, file: file.write_text("report")
+    )
+
+
+def with_train(config: Config, **changes: object) -> Config:
+    return replace(config, train=replace(config.train, **changes))
+
+
+@pytest.fixture(scope="module")
+def config(tmp_path_factory) -> Config:
+    """Two epochs of six batches, two of which make a step."""
+    tiny = colours_config(draw_colours(tmp_path_factory.mktemp("data") / "colours"))
+    return with_train(tiny, batch_size=4, accumulate=2, randaugment=9)
+
+
+@pytest.fixture(scope="module")
+def whole(config: Config, tmp_path_factory) -> Path:
+    """The run that nothing happened to."""
+    return train(config, tmp_path_factory.mktemp("whole"))
+
+
+@pytest.fixture
+def own(config: Config, tmp_path: Path) -> Config:
+    """The same with pictures that a test may change."""
+    root = draw_colours(tmp_path / "colours")
+    return replace(config, data=replace(config.data, root=str(root)))
+
+
+def at(monkeypatch, step: str, epoch: int, batch: int, action) -> None:
+    """Do something in a learner's step, before it is taken; the first time only."""
+    original, done = getattr(Learner, step), []
+
+    def changed(self, batch_of, batch_idx):
+        if (self.current_epoch, batch_idx) == (epoch, batch) and not done:
+            done.append(True)
+            action()
+        return original(self, batch_of, batch_idx)
+
+    monkeypatch.setattr(Learner, step, changed)
+
+
+def send(number: signal.Signals):
+    return lambda: os.kill(os.getpid(), number)
+
+
+@pytest.mark.parametrize(
+    ("step", "epoch", "batch", "where"),
+    [
+        ("training_step", 0, 0, "epoch 1, batch 2"),
+        ("training_step", 1, 2, "epoch 2, batch 4"),
+        ("validation_step", 1, 1, "epoch 2, batch 6"),
+    ],
+)
+def test_sigterm_saves_and_stops_and_the_run_ends_alike(
+    config, whole, tmp_path, monkeypatch, step, epoch, batch, where
+):
+    cut = tmp_path / "cut"
+    at(monkeypatch, step, epoch, batch, send(signal.SIGTERM))
+    with pytest.raises(Stopped, match=f"SIGTERM in {where}.*--resume {cut}") as stopped:
+        train(config, cut)
+    assert stopped.value.code == 143
+    resume(cut)
+    assert_alike(whole, cut)
+
+
+def test_the_order_goes_on_alike_with_loader_processes(config, whole, tmp_path, monkeypatch):
+    config = replace(config, data=replace(config.data, workers=2))
+    at(monkeypatch, "training_step", 1, 2, send(signal.SIGTERM))
+    with pytest.raises(Stopped):
+        train(config, tmp_path / "cut")
+    resume(tmp_path / "cut")
+    assert_alike(whole, tmp_path / "cut")
+
+
+def test_a_stream_of_shards_goes_on_alike(config, tmp_path, monkeypatch):
+    pack(config.data, tmp_path / "shards", shard_megabytes=0.02, quiet=True)
+    data = Data(format="shards", root=str(tmp_path / "shards"), shuffle_window=5, workers=0)
+    config = replace(config, data=data)
+    train(config, tmp_path / "whole")
+    at(monkeypatch, "training_step", 1, 2, send(signal.SIGTERM))
+    with pytest.raises(Stopped, match="epoch 2, batch 4"):
+        train(config, tmp_path / "cut")
+    resume(tmp_path / "cut")
+    assert_alike(tmp_path / "whole", tmp_path / "cut")
+
+
+class Crash(Exception):
+    pass
+
+
+def crash():
+    raise Crash
+
+
+def test_a_validation_that_broke_off_is_done_anew(config, whole, tmp_path, monkeypatch):
+    often = with_train(config, save_minutes=OFTEN)
+    at(monkeypatch, "validation_step", 0, 1, crash)
+    with pytest.raises(Crash):
+        train(often, tmp_path / "cut")
+    assert read_progress(tmp_path / "cut", print).batches == 6
+    resume(tmp_path / "cut")
+    assert_alike(whole, tmp_path / "cut")
+
+
+def test_ctrl_c_has_its_own_exit_code_and_says_how_to_go_on(config, tmp_path, monkeypatch, capsys):
+    config.save(tmp_path / "config.yaml")
+    at(monkeypatch, "training_step", 0, 1, send(signal.SIGINT))
+    usual = signal.getsignal(signal.SIGINT)
+    with pytest.raises(SystemExit) as stopped:
+        main(["train", "--config", str(tmp_path / "config.yaml"), "--out", str(tmp_path / "run")])
+    assert stopped.value.code == 130
+    said = capsys.readouterr().err.strip().splitlines()[-1]
+    assert said.startswith("lcnet: stopped by SIGINT in epoch 1, batch 2")
+    assert signal.getsignal(signal.SIGINT) is usual
+
+
+def test_a_run_stopped_before_its_first_checkpoint_starts_from_the_beginning(
+    config, whole, tmp_path, monkeypatch, capsys
+):
+    cut = tmp_path / "cut"
+    with monkeypatch.context() as patch:
+        patch.setattr(
+            "lcnet.training.fit._loaders", lambda *_: os.kill(os.getpid(), signal.SIGTERM)
+        )
+        with pytest.raises(Stopped):
+            train(config, cut)
+    assert not (cut / "checkpoints").exists()
+    resume(cut)
+    assert "the beginning" in capsys.readouterr().out
+    assert_alike(whole, cut)
+
+
+def test_a_run_killed_in_its_report_is_finished(whole, tmp_path):
+    run = tmp_path / "run"
+    shutil.copytree(whole, run)
+    (run / "metrics.json").unlink()
+    (run / "report.html").unlink()
+    resume(run)
+    assert_alike(whole, run)
+    assert (run / "report.html").is_file()
+
+
+def test_sigkill_at_random_moments_changes_nothing():
+    done = subprocess.run(
+        [sys.executable, "-m", "benchmarks.kill_training", "--kills", "3", "--scenes", "48"],
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "3 kills in" in done.stdout
+
+
+# The checkpoint
+
+
+def test_a_damaged_checkpoint_is_told_and_the_one_before_continues(
+    config, whole, tmp_path, monkeypatch, capsys
+):
+    cut = tmp_path / "cut"
+    at(monkeypatch, "training_step", 1, 4, crash)
+    with pytest.raises(Crash):
+        train(with_train(config, save_minutes=OFTEN), cut)
+    last = cut / "checkpoints" / "last.ckpt"
+    content = bytearray(last.read_bytes())
+    content[len(content) // 2] ^= 1  # one bit
+    last.write_bytes(content)
+    resume(cut)
+    assert "last.ckpt: not a checkpoint" in (said := capsys.readouterr().out)
+    assert "Continuing from the one before, epoch 2, batch 2" in " ".join(said.split())
+    assert_alike(whole, cut)
+
+
+def test_a_full_disk_leaves_the_checkpoint_before_it_whole(config, whole, tmp_path, monkeypatch):
+    cut, save, saved = tmp_path / "cut", torch.save, []
+
+    def full(state, stream):
+        saved.append(True)
+        if len(saved) < 3:
+            return save(state, stream)
+        stream.write(b"half of it")
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(torch, "save", full)
+    with pytest.raises(TrainingError, match=f"No space left.*one before is whole.*{cut}") as error:
+        train(with_train(config, save_minutes=OFTEN), cut)
+    monkeypatch.undo()
+    assert "\n" not in str(error.value)
+    assert sorted(file.name for file in (cut / "checkpoints").iterdir()) == [
+        "last.ckpt",
+        "previous.ckpt",
+    ]
+    resume(cut)
+    assert_alike(whole, cut)
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full, a disk always full")
+def test_a_disk_that_is_really_full_is_one_line(tmp_path, monkeypatch):
+    from lcnet.training.saving import WholeCheckpoints
+
+    original = Path.open
+
+    def to_full(self, mode="r", *args, **options):
+        where = Path("/dev/full") if "w" in mode else self
+        return original(where, mode, *args, **options)
+
+    monkeypatch.setattr(Path, "open", to_full)
+    with pytest.raises(TrainingError, match="No space left on device"):
+        WholeCheckpoints().save_checkpoint(
+            {"weights": torch.zeros(10**6)}, tmp_path / "run" / "checkpoints" / "last.ckpt"
+        )
+    assert not list((tmp_path / "run" / "checkpoints").iterdir())
+
+
+# Steps that are not finite
+
+
+def poison(monkeypatch, *bad: tuple[int, int]) -> None:
+    """Make the pixels of these batches nan, thus the loss and what batch norm learns of them."""
+    original, place = Normalize.forward, []
+
+    def note(self, batch, batch_idx, seed=Learner.on_train_batch_start):
+        place[:] = [(self.current_epoch, batch_idx)]
+        seed(self, batch, batch_idx)
+
+    def changed(self, images):
+        return original(self, images) * (float("nan") if place and place[0] in bad else 1)
+
+    monkeypatch.setattr(Learner, "on_train_batch_start", note)
+    monkeypatch.setattr(Learner, "validation_step", clearing(place))
+    monkeypatch.setattr(Normalize, "forward", changed)
+
+
+def clearing(place: list):
+    """A validation step that first empties a list."""
+    original = Learner.validation_step
+
+    def changed(self, batch, batch_idx):
+        place.clear()
+        return original(self, batch, batch_idx)
+
+    return changed
+
+
+@pytest.mark.parametrize("bad", [(0, 1), (0, 2)])  # the second and the first batch of a step
+def test_a_step_that_is_not_finite_is_skipped_and_counted(
+    config, tmp_path, monkeypatch, capsys, bad
+):
+    poison(monkeypatch, bad)
+    run = train(config, tmp_path / "run")
+    assert [row["skipped"] for row in history_without_clock(run)] == ["1", "0"]
+    assert all(float(row["train_loss"]) > 0 for row in history_without_clock(run))
+    state = torch.load(run / "checkpoints" / "last.ckpt")
+    for part in ("state_dict", "current_model_state"):
+        assert all(t.isfinite().all() for t in state[part].values() if t.is_floating_point())
+    said = " ".join(capsys.readouterr().out.split())
+    assert f"epoch 1, batch {bad[1] // 2 * 2 + 2}, learning rate" in said
+    assert "step skipped" in said
+
+
+def test_a_skipped_step_changes_no_weight_and_no_average(config, tmp_path, monkeypatch):
+    poison(monkeypatch, (1, 0), (1, 2), (1, 4))
+    run = train(with_train(config, nan_limit=4), tmp_path / "run")
+    after = [torch.load(run / "checkpoints" / f"{name}.ckpt") for name in ("previous", "last")]
+    assert [state["epoch"] for state in after] == [0, 1]
+    for part in ("state_dict", "current_model_state"):
+        assert all(t.equal(after[1][part][name]) for name, t in after[0][part].items()), part
+
+
+def test_many_steps_in_a_row_that_are_not_finite_stop_the_run(config, tmp_path, monkeypatch):
+    poison(monkeypatch, *((1, batch) for batch in range(6)))
+    with pytest.raises(TrainingError) as error:
+        train(with_train(config, nan_limit=2), tmp_path / "run")
+    said = str(error.value)
+    assert said.startswith("epoch 2, batch 4, learning rate ")
+    assert "2 steps in a row" in said and ".png" in said and "--init" in said
+    assert "\n" not in said
+    assert read_progress(tmp_path / "run", print).epoch == 1
+
+
+# Pictures and processes
+
+
+def test_a_broken_picture_can_be_left_out_and_is_counted(own, tmp_path, capsys):
+    images = tmp_path / "colours" / "images"
+    for name in ("train3.png", "val2.png"):
+        (images / name).write_bytes(b"\x89PNG broken")
+    losses = []
+    for workers in (0, 2):
+        data = replace(own.data, broken="skip", workers=workers)
+        run = train(replace(own, data=data), tmp_path / str(workers))
+        assert [row["broken"] for row in history_without_clock(run)] == ["2", "2"]
+        losses.append([row["train_loss"] for row in history_without_clock(run)])
+    assert losses[0] == losses[1]  # what takes its place is always the same
+    assert "2 pictures could not be read" in " ".join(capsys.readouterr().out.split())
+
+
+def test_a_picture_that_breaks_amid_a_run_leaves_it_to_be_continued(
+    config, whole, tmp_path, monkeypatch
+):
+    cut, file = tmp_path / "cut", Path(config.data.root) / "images" / "train3.png"
+    content = file.read_bytes()
+    at(monkeypatch, "validation_step", 0, 0, lambda: file.write_bytes(b"\x89PNG broken"))
+    with pytest.raises(DataError, match=rf"train3\.png.*--resume {cut}"):
+        train(config, cut)
+    file.write_bytes(content)
+    resume(cut)
+    assert_alike(whole, cut)
+
+
+def test_a_loader_process_that_dies_is_one_line(config, tmp_path, monkeypatch):
+    original = ImageLabels.__getitem__
+
+    def deadly(self, draw):
+        if get_worker_info() is not None:
+            os._exit(1)
+        return original(self, draw)
+
+    monkeypatch.setattr(ImageLabels, "__getitem__", deadly)
+    config = replace(config, data=replace(config.data, workers=1))
+    with pytest.raises(TrainingError, match="a process that loads pictures died") as error:
+        train(config, tmp_path / "run")
+    assert "\n" not in str(error.value)
+
+
+# The folder
+
+
+def test_two_runs_never_write_one_folder(config, tmp_path, monkeypatch):
+    monkeypatch.setattr("lcnet.training.run_lock.WAIT", 0.05)
+    (tmp_path / "run").mkdir()
+    with FileLock(tmp_path / "run" / ".lock"):
+        with pytest.raises(ConfigError, match="another run writes to this folder"):
+            train(config, tmp_path / "run")
+        config.save(tmp_path / "run" / "config.yaml")
+        with pytest.raises(ConfigError, match="another run writes to this folder"):
+            resume(tmp_path / "run")
+    resume(tmp_path / "run")  # the lock is still there as a file, and holds nobody up
+
+
+def test_other_versions_and_data_are_told_when_a_run_goes_on(
+    own, tmp_path, monkeypatch, capsys, read_json
+):
+    run, table = tmp_path / "run", tmp_path / "colours" / "train.csv"
+    at(monkeypatch, "training_step", 1, 0, send(signal.SIGTERM))
+    with pytest.raises(Stopped):
+        train(own, run)
+    record = read_json(run / "run.json")
+    assert record["data"]["train.csv"]["pictures"] == 24
+    assert {"torch", "timm", "python", "device", "platform"} <= record["surroundings"].keys()
+    text = (run / "run.json").read_text()
+    (run / "run.json").write_text(
+        text.replace(f'"timm": "{record["surroundings"]["timm"]}"', '"timm": "0.1"')
+    )
+    lines = table.read_text().splitlines()
+    table.write_text("\n".join(lines[:-1]))
+    resume(run)
+    said = " ".join(capsys.readouterr().out.split())
+    assert "was 0.1" in said
+    assert "train.csv is not what this run saw: 1 picture gone (images/train23.png)" in said
+    assert len(read_json(run / "run.json")["resumed"]) == 1
+
+
+def test_an_unreadable_run_is_one_line(tmp_path):
+    with pytest.raises(CheckpointError, match=r"config\.yaml: not there"):
+        resume(tmp_path)
+    assert not list(tmp_path.iterdir())
+
+
+def test_the_checkpoint_says_what_model_it_is_of(whole):
+    assert read_progress(whole, print).info == read_info(whole)
