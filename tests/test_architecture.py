@@ -136,7 +136,7 @@ LAYERS = (
     {"metrics.checks", "calibration"},
     {"predicting.formats"},
     {"predicting.sources", "training.processes"},
-    {"data.dataset", "data.arrays"},
+    {"data.dataset", "data.arrays", "data.containers"},
     {
         "config",
         "progress",

@@ -42,6 +42,9 @@ MOST_PIXELS = 16_384
 """Side of a picture that a model sees, at most."""
 MOST_WORKERS = 1_024
 """Processes that read pictures, at most."""
+MOST_DEVICES, MOST_NODES = 1_024, 65_536
+MOST_WAITING = 604_800
+"""Seconds that a device may wait for the others."""
 
 
 @dataclass(frozen=True)
@@ -262,8 +265,11 @@ class Train:
 
     def __post_init__(self) -> None:
         _require_all(self, "train")
-        for name in ("epochs", "accumulate", "nan_limit", "devices", "nodes"):
+        for name in ("epochs", "accumulate", "nan_limit"):
             _require(getattr(self, name) >= 1, f"train.{name}", "at least 1", getattr(self, name))
+        for name, most in (("devices", MOST_DEVICES), ("nodes", MOST_NODES)):
+            value = getattr(self, name)
+            _require(1 <= value <= most, f"train.{name}", f"1 to {most:,}", value)
         _require(
             self.batch_size == "auto" or self.batch_size >= 1,
             "train.batch_size",
@@ -320,7 +326,12 @@ class Train:
                     getattr(self, name),
                 )
         _require(0 <= self.seed < 2**32, "train.seed", "0 to 4294967295", self.seed)
-        _require(self.timeout_s > 0, "train.timeout_s", "above 0", self.timeout_s)
+        _require(
+            0 < self.timeout_s <= MOST_WAITING,
+            "train.timeout_s",
+            f"above 0, at most {MOST_WAITING:,}, a week",
+            self.timeout_s,
+        )
         if self.strategy == "fsdp":
             _require(
                 self.ema_decay == 0,

@@ -15,6 +15,7 @@ from lcnet.calibration import probabilities
 from lcnet.checkpoint import load_model, read_info
 from lcnet.compute import usual_device
 from lcnet.config import MOST_WORKERS
+from lcnet.data.containers import Row, Slice
 from lcnet.data.dataset import read_image, upright_rgb, upright_size
 from lcnet.data.loading import chosen_workers, stack_images
 from lcnet.data.transforms import Normalize, Transform, eval_transform
@@ -25,7 +26,7 @@ from lcnet.hub import local_model
 from lcnet.model.classifier import Classifier
 from lcnet.model.fast import FastClassifier, Precision, best_precision
 from lcnet.predicting.prediction import Prediction
-from lcnet.predicting.sources import Picture, Row, Slice, writable
+from lcnet.predicting.sources import Picture, writable
 
 Given = Path | str | Image.Image | Picture
 """A picture as `Predictor` takes it: its path, itself, or what a source found."""

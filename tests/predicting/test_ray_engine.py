@@ -12,12 +12,13 @@ import pytest
 from benchmarks.killing import draw_pictures, make_model
 from pyarrow import parquet
 
+from lcnet.data.containers import Row
 from lcnet.errors import CheckpointError, ConfigError, DataError
 from lcnet.predict import predict
 from lcnet.predicting.files import fingerprint
 from lcnet.predicting.prediction import Prediction
 from lcnet.predicting.ray_engine import Place, RayPredictor, _cause, _Job, _once, _share, _Worker
-from lcnet.predicting.sources import Picture, PictureSources, Row
+from lcnet.predicting.sources import Picture, PictureSources
 from lcnet.predictor import Predictor
 
 needs_ray = pytest.mark.skipif(

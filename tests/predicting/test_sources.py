@@ -8,8 +8,9 @@ import webdataset
 from PIL import Image
 from pyarrow import parquet
 
+from lcnet.data.containers import Slice
 from lcnet.errors import ConfigError, DataError
-from lcnet.predicting.sources import PictureSources, Shard, Slice, find_images
+from lcnet.predicting.sources import PictureSources, Shard, find_images
 
 
 def encoded(colour: str = "red") -> bytes:

@@ -7,7 +7,6 @@ import json
 import tarfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +14,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lcnet.data.checks import check_known, check_labels, check_root, missing_split, unreadable
+from lcnet.data.containers import (
+    PARQUET,
+    TAR,
+    Row,
+    Slice,
+    damaged,
+    picture_column,
+    pyarrow_parquet,
+)
 from lcnet.data.dataset import (
     NEGATIVE,
     PICTURE_SUFFIXES,
@@ -26,33 +34,12 @@ from lcnet.data.dataset import (
 )
 from lcnet.errors import DataError, reason_of
 from lcnet.files import written_whole
-from lcnet.predicting.sources import PARQUET, TAR, Slice, picture_column, pyarrow_parquet, row_group
 
 NAMES = "labels.txt"
 INDEX = "index.npz"
 LABEL_SUFFIXES = (".json", ".cls", ".txt")
-GROUPS_KEPT = 16
-"""Row groups of Parquet files that a loader process keeps in memory."""
 GROUP_BYTES = 2**28
 """A row group with more bytes of pictures than this is refused."""
-
-
-@dataclass(frozen=True)
-class Row:
-    """A picture's bytes in a row of a Parquet file."""
-
-    file: Path
-    group: int
-    """The row group."""
-    row: int
-    """The row in it."""
-
-    def read(self) -> bytes:
-        """The bytes; its row group is read as a whole and kept for a while.
-
-        Raises DataError if the file is damaged.
-        """
-        return _pictures_of(self.file, self.group)[self.row]
 
 
 @dataclass(frozen=True)
@@ -317,11 +304,7 @@ def _in_parquet(file: Path, names: tuple[str, ...], separator: str) -> Iterator[
                     yield _Found(str(row), group, place, *marked)
                     row += 1
     except (pyarrow.ArrowException, OSError) as error:
-        raise _damaged(file, error) from None
-
-
-def _damaged(file: Path, error: Exception) -> DataError:
-    return DataError(f"{file}: not a readable Parquet file ({reason_of(error)}). Write it anew.")
+        raise damaged(file, error) from None
 
 
 def _check_group(file: Path, group: Any, pictures: str) -> None:
@@ -337,14 +320,3 @@ def _check_group(file: Path, group: Any, pictures: str) -> None:
             f"{file}: expected row groups of at most {GROUP_BYTES / 1e6:.0f} MB of pictures, got "
             f"{size / 1e6:.0f} MB. Write it with a smaller row_group_size, such as 100."
         )
-
-
-@lru_cache(maxsize=GROUPS_KEPT)
-def _pictures_of(file: Path, group: int) -> list[bytes]:
-    pyarrow_parquet()
-    import pyarrow
-
-    try:
-        return row_group(file, group)
-    except pyarrow.ArrowException as error:
-        raise _damaged(file, error) from None

@@ -6,9 +6,9 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Protocol, TextIO
 
+from lcnet.data.containers import pyarrow_parquet
 from lcnet.errors import ConfigError, DataError, reason_of
 from lcnet.predicting.prediction import Prediction
-from lcnet.predicting.sources import pyarrow_parquet
 
 SEPARATOR = "|"
 """Stands between the predicted labels in a CSV cell, as in the tables that lcnet reads."""

@@ -21,12 +21,13 @@ import torch
 
 from lcnet.checkpoint import ModelInfo, read_info
 from lcnet.compute import usual_device
+from lcnet.data.containers import Row
 from lcnet.errors import CheckpointError, ConfigError, DataError, LCNetError, reason_of
 from lcnet.hub import local_model
 from lcnet.model.fast import Precision, best_precision
 from lcnet.predicting.files import fingerprint
 from lcnet.predicting.prediction import Prediction
-from lcnet.predicting.sources import Picture, Row
+from lcnet.predicting.sources import Picture
 from lcnet.predictor import Predictor
 
 OBJECT_STORE = 200 * 2**20

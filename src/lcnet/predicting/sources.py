@@ -5,54 +5,30 @@ import os
 import tarfile
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from itertools import islice
 from pathlib import Path
 from typing import Any, TypeVar
 
 from PIL import Image
 
+from lcnet.data.containers import (
+    PARQUET,
+    TAR,
+    Row,
+    Slice,
+    contents_of,
+    damaged,
+    picture_column,
+    pyarrow_parquet,
+)
 from lcnet.data.dataset import PICTURE_SUFFIXES
 from lcnet.errors import ConfigError, DataError, reason_of
 
-LIST, TAR, PARQUET = ".txt", ".tar", ".parquet"
+LIST = ".txt"
 ROWS_AT_ONCE = 64
 """Rows of a Parquet file whose pictures are in memory together."""
 
 Item = TypeVar("Item")
-
-
-@dataclass(frozen=True)
-class Slice:
-    """A picture's bytes inside a larger file."""
-
-    file: Path
-    start: int
-    size: int
-
-    def read(self) -> bytes:
-        """The bytes; raises OSError if the file is gone."""
-        with self.file.open("rb") as opened:
-            opened.seek(self.start)
-            return opened.read(self.size)
-
-
-@dataclass(frozen=True)
-class Row:
-    """A picture's bytes in a Parquet file."""
-
-    file: Path
-    group: int
-    """Row group."""
-    place: int
-    """Row in the group."""
-
-    def read(self) -> bytes:
-        """The bytes, empty where there are none; raises DataError if the file is damaged.
-
-        The row group is kept in memory until another is read.
-        """
-        return _row_group(self.file, self.group)[self.place]
 
 
 @dataclass(frozen=True)
@@ -250,7 +226,7 @@ def _in_parquet(file: Path, *, light: bool) -> Iterator[Picture]:
                     yield Picture(writable(f"{file}/{row}"), content)
                     row += 1
     except (pyarrow.ArrowException, OSError) as error:
-        raise _damaged(file, error) from None
+        raise damaged(file, error) from None
 
 
 def _rows(file: Path, table: Any) -> Iterator[Picture]:
@@ -260,64 +236,3 @@ def _rows(file: Path, table: Any) -> Iterator[Picture]:
         for place in range(table.metadata.row_group(group).num_rows):
             yield Picture(writable(f"{file}/{row}"), Row(file, group, place))
             row += 1
-
-
-@lru_cache(maxsize=1)
-def _row_group(file: Path, group: int) -> list[bytes]:
-    """The pictures in a row group; raises DataError if the file is damaged."""
-    pyarrow_parquet()
-    import pyarrow
-
-    try:
-        return row_group(file, group)
-    except (pyarrow.ArrowException, OSError) as error:
-        raise _damaged(file, error) from None
-
-
-def row_group(file: Path, group: int) -> list[bytes]:
-    """The pictures in a row group of a Parquet file; raises what pyarrow does if it is damaged."""
-    with pyarrow_parquet().ParquetFile(file) as table:
-        column = picture_column(file, table.schema_arrow)
-        return list(contents_of(table.read_row_group(group, columns=[column]).column(0)))
-
-
-def contents_of(column: Any) -> Iterator[bytes]:
-    """The encoded pictures in a column; empty where there is none."""
-    for value in column.to_pylist():
-        yield (value.get("bytes") if isinstance(value, dict) else value) or b""
-
-
-def _damaged(file: Path, error: Exception) -> DataError:
-    return DataError(
-        f"{file}: not a readable Parquet file ({reason_of(error)}). Copy or write it anew; what is "
-        "done already stays."
-    )
-
-
-def picture_column(file: Path, schema: Any) -> str:
-    """The column with encoded pictures: bytes, or a struct that has them as `bytes`."""
-    from pyarrow import types
-
-    def is_bytes(kind: Any) -> bool:
-        return types.is_binary(kind) or types.is_large_binary(kind)
-
-    fitting = []
-    for field in schema:
-        inner = types.is_struct(field.type) and field.type.get_field_index("bytes") >= 0
-        if is_bytes(field.type.field("bytes").type if inner else field.type):
-            fitting.append(field.name)
-    if len(fitting) == 1 or "image" in fitting:
-        return "image" if "image" in fitting else fitting[0]
-    raise DataError(
-        f"{file}: expected encoded pictures in a column `image` or in the only one of bytes, got "
-        f"{', '.join(schema.names)}. Rename the column."
-    )
-
-
-def pyarrow_parquet() -> Any:
-    """`pyarrow.parquet`; raises ConfigError if it is not installed."""
-    try:
-        import pyarrow.parquet
-    except ImportError:
-        raise ConfigError.missing("pyarrow", "parquet", use="a Parquet file") from None
-    return pyarrow.parquet
