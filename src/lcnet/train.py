@@ -5,7 +5,7 @@ from pathlib import Path
 
 import torch
 
-from lcnet.checkpoint import read_info
+from lcnet.checkpoint import load_model, read_info
 from lcnet.config import Config, Train
 from lcnet.errors import CheckpointError, ConfigError, reason_of
 from lcnet.evaluate import Measured, measure, write_metrics
@@ -124,12 +124,27 @@ def _start_again(run: Path, config: Config, progress: Progress) -> Start:
     _check_processes(progress, config.train)
     info = progress.info or read_info(run)
     splits = load_splits(config, info.labels)
+    lost = ""
     if is_first():
         for split in splits:
             tell_changes(run, config.data, split)
-    pass_turn()
+        lost = _why_best_is_lost(run)
+        if lost:
+            tell(f"warning: {lost} The best of the epochs to come takes its place.")
+    has_lost_best = bool(pass_turn(lost))
     # A better model than the one that was calibrated starts uncalibrated.
-    return Start(config, restored(progress, info), info.uncalibrated(), *splits)
+    return Start(config, restored(progress, info), info.uncalibrated(), *splits, has_lost_best)
+
+
+def _why_best_is_lost(run: Path) -> str:
+    """What has happened to the best model since it was written; empty if it can be used."""
+    if not (run / "history.csv").is_file():
+        return ""  # no epoch has been validated yet
+    try:
+        load_model(run)
+    except CheckpointError as error:
+        return str(error)
+    return ""
 
 
 def _check_machine(config: Config) -> None:
@@ -157,7 +172,7 @@ def _finish(config: Config, run: Path) -> Path:
     if others:
         return run
     rows = read_history(run)
-    best = max(rows, key=lambda row: (row["val_mAP"], row["epoch"]))
+    best = [row for row in rows if row["val_mAP"] == rows[-1]["best_mAP"]][-1]
     tell(f"best validation mAP {best['val_mAP']:.1f}, epoch {int(best['epoch']) + 1}")
     tell(f"run folder: {run}")
     with explained(run):

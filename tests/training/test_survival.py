@@ -8,6 +8,7 @@ import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -16,7 +17,7 @@ from tests.alike import assert_alike, history_without_clock
 from tests.conftest import colours_config, draw_colours
 from torch.utils.data import get_worker_info
 
-from lcnet.checkpoint import read_info
+from lcnet.checkpoint import load_model, read_info
 from lcnet.cli import main
 from lcnet.config import Config, Data
 from lcnet.data.dataset import ImageLabels
@@ -205,6 +206,27 @@ def test_a_damaged_checkpoint_is_told_and_the_one_before_continues(
     assert "last.ckpt: not a checkpoint" in (said := capsys.readouterr().out)
     assert "Continuing from the one before, epoch 2, batch 2" in " ".join(said.split())
     assert_alike(whole, cut)
+
+
+@pytest.mark.parametrize("damage", ["model.json", "model.safetensors"])
+def test_where_the_best_model_is_lost_the_best_of_the_epochs_to_come_is_kept(
+    config, tmp_path, monkeypatch, capsys, damage
+):
+    cut, scores = tmp_path / "cut", iter((80.0, 70.0))
+    monkeypatch.setattr(
+        "lcnet.training.callbacks.verify", lambda *_: SimpleNamespace(mAP=next(scores))
+    )
+    at(monkeypatch, "training_step", 1, 4, crash)
+    with pytest.raises(Crash):
+        train(with_train(config, save_minutes=OFTEN), cut)
+    file = cut / "model" / damage
+    file.write_bytes(file.read_bytes()[:50])
+    resume(cut)
+    said = " ".join(capsys.readouterr().out.split())
+    assert f"{damage}: " in said
+    assert "The best of the epochs to come takes its place" in said
+    assert "best validation mAP 70.0, epoch 2" in said
+    assert load_model(cut)
 
 
 def test_a_full_disk_leaves_the_checkpoint_before_it_whole(config, whole, tmp_path, monkeypatch):

@@ -41,9 +41,11 @@ class KeepBest(Callback):
     order, and the averaged weights are in place only until the averaging's own turn.
     """
 
-    def __init__(self, folder: Path, info: ModelInfo) -> None:
+    def __init__(self, folder: Path, info: ModelInfo, *, anew: bool = False) -> None:
+        """Take the folder and what is known of the model; `anew` forgets the best of before."""
         self.folder = folder
         self.info = info
+        self.anew = anew
         self.best = -1.0
         self.best_epoch = -1
 
@@ -67,7 +69,8 @@ class KeepBest(Callback):
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Take up what `state_dict` gave."""
-        self.best, self.best_epoch = state_dict["best"], state_dict["best_epoch"]
+        if not self.anew:
+            self.best, self.best_epoch = state_dict["best"], state_dict["best_epoch"]
 
 
 class DataWait(Callback):

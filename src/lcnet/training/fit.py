@@ -77,7 +77,8 @@ def fit(run: Path, start: Start, stop: Stop, progress: Progress | None = None) -
             f"rate: lcnet train --init {run} --train.lr {recipe.lr / 3:.2g} --out ANOTHER",
         )
         pictures = training.dataset, validation.dataset
-        trainer = _trainer(config, run, info, watch, stop, partial(_broken, *pictures))
+        keep_best = KeepBest(run / "model", info, anew=start.has_lost_best)
+        trainer = _trainer(config, run, keep_best, watch, stop, partial(_broken, *pictures))
         learner = Learner(model, recipe, info.preprocessing, info.statistics)
         _fit_quietly(trainer, learner, training, validation, progress.file if progress else None)
 
@@ -139,14 +140,13 @@ def _broken(*pictures: object) -> list[Path]:
 def _trainer(
     config: Config,
     run: Path,
-    info: ModelInfo,
+    keep_best: KeepBest,
     watch: StepWatch,
     stop: Stop,
     broken: Callable[[], Sequence[Path]],
 ) -> lightning.Trainer:
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
     recipe = config.train
-    keep_best = KeepBest(run / "model", info)
     callbacks: list[Callback] = [watch, keep_best]
     if recipe.ema_decay:
         callbacks.append(AveragedWeights(recipe.ema_decay))
@@ -159,7 +159,9 @@ def _trainer(
         waiting := DataWait(tell, hint=_hint(config)),
         History(run / "history.csv", keep_best, watch, waiting, broken, tell),
         LearningRateMonitor("step"),
-        Saving(run / "checkpoints" / "last.ckpt", info, stop, minutes=recipe.save_minutes),
+        Saving(
+            run / "checkpoints" / "last.ckpt", keep_best.info, stop, minutes=recipe.save_minutes
+        ),
     ]
     return lightning.Trainer(
         max_epochs=recipe.epochs,

@@ -36,6 +36,8 @@ class Start:
     info: ModelInfo
     training: Split
     validation: Split
+    has_lost_best: bool = False
+    """Whether the best model so far is gone, so that a worse one takes its place."""
 
 
 def prepare(config: Config, init: Path | Import | None) -> Start:
