@@ -208,6 +208,16 @@ def test_a_damaged_checkpoint_is_told_and_the_one_before_continues(
     assert_alike(whole, cut)
 
 
+def test_a_checkpoint_of_another_model_s_words_is_refused_in_one_line(whole, tmp_path):
+    file = tmp_path / "checkpoints" / "last.ckpt"
+    file.parent.mkdir()
+    state = torch.load(whole / "checkpoints" / "last.ckpt", weights_only=True)
+    state["lcnet_model"]["model"]["graph_tokens"] = float("nan")
+    torch.save(state, file)
+    with pytest.raises(CheckpointError, match=r"last\.ckpt: not a checkpoint \(ValueError\)"):
+        read_progress(tmp_path, print)
+
+
 @pytest.mark.parametrize("damage", ["model.json", "model.safetensors"])
 def test_where_the_best_model_is_lost_the_best_of_the_epochs_to_come_is_kept(
     config, tmp_path, monkeypatch, capsys, damage

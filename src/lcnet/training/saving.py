@@ -159,6 +159,7 @@ def _read(file: Path) -> Progress:
         state = torch.load(file, map_location="cpu", weights_only=True, mmap=True)
         progress = Progress(file, state)
         progress.describe()
+        assert progress.info is None or progress.info.labels
         assert isinstance(state["callbacks"], dict)
     except Exception as error:  # a damaged pickle or dict fails in a dozen types
         raise CheckpointError(f"{file}: not a checkpoint ({type(error).__name__}).") from error
