@@ -16,7 +16,7 @@ from pathlib import Path
 
 from lcnet.config import Config
 from lcnet.evaluate import evaluate
-from lcnet.training.callbacks import read_history
+from lcnet.training.history import read_history
 
 
 def run_seed(run: Path, seed: int, flags: list[str]) -> dict[str, float]:

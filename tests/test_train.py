@@ -70,7 +70,7 @@ def assert_resumed_is_whole(tmp_path, monkeypatch):
             if trainer.current_epoch == 2:
                 raise Stop
 
-        monkeypatch.setattr("lcnet.training.callbacks.History.on_train_epoch_start", stop)
+        monkeypatch.setattr("lcnet.training.history.History.on_train_epoch_start", stop)
         with pytest.raises(Stop):
             train(config, tmp_path / "cut", **start)
         monkeypatch.undo()

@@ -13,6 +13,7 @@ from lcnet.calibration import Method, to_probabilities
 from lcnet.checkpoint import read_info, write_info
 from lcnet.config import Data
 from lcnet.crossfit import FOLDS, Fitted, fit
+from lcnet.data.changes import tell_changes
 from lcnet.data.readers import load_split_for
 from lcnet.errors import ConfigError
 from lcnet.evaluate import check_batch_size, data_set, score_split
@@ -20,7 +21,6 @@ from lcnet.files import write_text
 from lcnet.metrics import Floats, Rates, Targets, calibration_scores, predict_at, rates
 from lcnet.progress import tell
 from lcnet.thresholds import SHRINKAGE, Goal
-from lcnet.training.data_changes import tell_changes
 
 
 def calibrate(

@@ -5,6 +5,7 @@ model/
 └── model.json          labels, architecture, preprocessing, thresholds, calibration, statistics
 """
 
+import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
@@ -196,6 +197,22 @@ def read_info(path: Path) -> ModelInfo:
     raise CheckpointError(
         f"{file}: expected format {FORMAT}, got {found!r}. Install the lcnet that wrote it."
     )
+
+
+def model_fingerprint(path: Path) -> str:
+    """A text that changes with the model: its weights, labels, thresholds or calibration.
+
+    `path` is a run or model folder, or an exported file. Raises CheckpointError if there is none.
+    """
+    if path.is_file():
+        files = [path]
+    else:
+        files = [find_model(path) / name for name in ("model.json", "model.safetensors")]
+    digest = hashlib.sha256()
+    for file in files:
+        with file.open("rb") as opened:
+            digest.update(hashlib.file_digest(opened, "sha256").digest())
+    return digest.hexdigest()
 
 
 @overload

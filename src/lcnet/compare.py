@@ -24,7 +24,7 @@ from lcnet.metrics.bootstrap import Interval, mean_ap, paired_difference
 from lcnet.plain_yaml import read_yaml
 from lcnet.progress import tell
 from lcnet.runs import Run, Trainer
-from lcnet.training.callbacks import read_history
+from lcnet.training.history import read_history
 
 Settings = Mapping[str, Any]
 """What a contestant changes: a flag's name, such as `model.head`, to its value."""

@@ -253,15 +253,17 @@ class Train:
     seed: int = 0
     """Seed of weights, order, augmentation and dropout."""
     devices: int = 1
-    """Devices of each machine, with a process each; a step then has `batch_size` images of each."""
+    """Devices of each machine, 1 to 1,024, with a process each; a step then has `batch_size` images
+    of each."""
     nodes: int = 1
-    """Machines that train together, each started with the same command (docs/scaling.md)."""
+    """Machines that train together, 1 to 65,536, each started with the same command
+    (docs/scaling.md)."""
     strategy: Literal["ddp", "fsdp"] = "ddp"
     """Each device holds the whole model, or a share of its weights, gradients and moments."""
     sync_batchnorm: bool = False
     """Let batch norms take their statistics over the images of all devices."""
     timeout_s: float = 1800.0
-    """Seconds that a device waits for the others before the training ends."""
+    """Seconds, a week at most, that a device waits for the others before the training ends."""
 
     def __post_init__(self) -> None:
         _require_all(self, "train")

@@ -15,9 +15,10 @@ from rich.text import Text
 from torch import Tensor
 
 from lcnet.calibration import Calibration, to_probabilities
-from lcnet.checkpoint import ModelInfo, load_model, read_info
+from lcnet.checkpoint import ModelInfo, load_model, model_fingerprint, read_info
 from lcnet.compute import usual_device
 from lcnet.config import Config, Data
+from lcnet.data.changes import tell_changes
 from lcnet.data.dataset import ImageLabels, Split
 from lcnet.data.loading import Pictures, eval_loader
 from lcnet.data.pictures import eval_pictures
@@ -28,10 +29,8 @@ from lcnet.files import write_text
 from lcnet.metrics import Floats, Targets, Verification, verify
 from lcnet.metrics.bootstrap import LEVEL, RESAMPLES, Interval, intervals
 from lcnet.model.classifier import Classifier
-from lcnet.predicting.files import fingerprint
 from lcnet.progress import tell, track
 from lcnet.protocols import PROTOCOLS, Protocol
-from lcnet.training.data_changes import tell_changes
 from lcnet.training.frozen import frozen_features
 
 BATCH_SIZE = 8
@@ -180,7 +179,7 @@ def measure(
         probabilities=found,
         targets=targets,
         verification=verification,
-        fingerprint=fingerprint(run),
+        fingerprint=model_fingerprint(run),
     )
 
 

@@ -8,11 +8,12 @@ from typing import Literal, TextIO
 
 from rich.console import Console
 
+from lcnet.checkpoint import model_fingerprint
 from lcnet.data.dataset import read_image
 from lcnet.errors import ConfigError, DataError
 from lcnet.files import written_whole
 from lcnet.model.fast import FastClassifier, Precision
-from lcnet.predicting.files import Job, fingerprint, open_shard
+from lcnet.predicting.files import Job, open_shard
 from lcnet.predicting.formats import to_json_line
 from lcnet.predicting.prediction import Prediction
 from lcnet.predicting.ray_engine import Place, RayPredictor
@@ -79,7 +80,11 @@ def predict(
     pictures = shard.of(sources if ray is None else sources.light())
     if format and out is not None:
         job = Job(
-            fingerprint(model), format, predictor.info.labels, predictor.precision, shard.count
+            model_fingerprint(model),
+            format,
+            predictor.info.labels,
+            predictor.precision,
+            shard.count,
         )
         with open_shard(out, job, shard, rows_per_file=rows_per_file) as files:
             done = files.finished()

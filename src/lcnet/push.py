@@ -5,12 +5,11 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
-from lcnet.checkpoint import ModelInfo, find_model, load_model, read_info
+from lcnet.checkpoint import ModelInfo, find_model, load_model, model_fingerprint, read_info
 from lcnet.config import Model
 from lcnet.errors import ConfigError, DataError
 from lcnet.files import is_free, written_whole
 from lcnet.hub import MODEL_FILES, Repository, require_token, upload
-from lcnet.predicting.files import fingerprint
 from lcnet.progress import tell
 from lcnet.reporting.cost import measure_cost
 from lcnet.reporting.model_card import Card
@@ -99,7 +98,7 @@ def read_metrics(run: Path) -> dict[str, Any]:
         measured = metrics.get("model")
     except (ValueError, AttributeError):
         raise DataError(f"{file}: damaged. {again}") from None
-    if measured != fingerprint(run):
+    if measured != model_fingerprint(run):
         raise DataError(
             f"{file}: of another model, or of this one before its weights, thresholds or "
             f"calibration were changed. {again}"

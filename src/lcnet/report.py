@@ -20,7 +20,7 @@ from lcnet.metrics.bootstrap import RESAMPLES
 from lcnet.model.lcnet import LCNet
 from lcnet.progress import tell
 from lcnet.reporting.report_page import Report, write_report
-from lcnet.training.callbacks import read_history
+from lcnet.training.history import read_history
 
 FEWEST_RESAMPLES = 200
 """Of large splits; of others the intervals take as many as elsewhere."""

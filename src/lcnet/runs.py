@@ -17,7 +17,7 @@ from lcnet.config import Config
 from lcnet.errors import CheckpointError
 from lcnet.progress import tell
 from lcnet.train import resume, train
-from lcnet.training.callbacks import read_history
+from lcnet.training.history import read_history
 
 
 @dataclass(frozen=True)

@@ -7,14 +7,14 @@ import torch
 
 from lcnet.checkpoint import load_model, read_info
 from lcnet.config import Config, Train
+from lcnet.data.changes import tell_changes
 from lcnet.errors import CheckpointError, ConfigError, reason_of
 from lcnet.evaluate import Measured, measure, write_metrics
 from lcnet.import_model import Import
 from lcnet.progress import tell
 from lcnet.report import report_on
-from lcnet.training.callbacks import read_history
-from lcnet.training.data_changes import tell_changes
 from lcnet.training.fit import fit
+from lcnet.training.history import read_history
 from lcnet.training.processes import is_first, part, pass_turn, together, wait_turn
 from lcnet.training.run_folder import (
     check_free,
@@ -87,7 +87,8 @@ def resume(run: Path) -> Path:
 
     A run that was stopped before its first checkpoint starts from the beginning, with the same
     result; one that was stopped after its last epoch is measured. What is unlike when it started,
-    versions and data, is told. Raises CheckpointError if the folder has no config.yaml or its
+    versions and data, is told. A best model that is damaged is put aside, and the best of the
+    epochs to come takes its place. Raises CheckpointError if the folder has no config.yaml or its
     checkpoints are damaged, ConfigError if the run still goes on.
     """
     if not (run / "config.yaml").is_file():
@@ -128,23 +129,32 @@ def _start_again(run: Path, config: Config, progress: Progress) -> Start:
     if is_first():
         for split in splits:
             tell_changes(run, config.data, split)
-        lost = _why_best_is_lost(run)
-        if lost:
-            tell(f"warning: {lost} The best of the epochs to come takes its place.")
+        lost = "lost" if progress.has_best and _put_aside_if_damaged(run / "model") else ""
     has_lost_best = bool(pass_turn(lost))
     # A better model than the one that was calibrated starts uncalibrated.
-    return Start(config, restored(progress, info), info.uncalibrated(), *splits, has_lost_best)
+    return Start(
+        config, restored(progress, info), info.uncalibrated(), *splits, has_lost_best=has_lost_best
+    )
 
 
-def _why_best_is_lost(run: Path) -> str:
-    """What has happened to the best model since it was written; empty if it can be used."""
-    if not (run / "history.csv").is_file():
-        return ""  # no epoch has been validated yet
+def _put_aside_if_damaged(best: Path) -> bool:
+    """Whether the best model so far cannot be loaded; what there is of it is moved aside."""
     try:
-        load_model(run)
+        load_model(best)
     except CheckpointError as error:
-        return str(error)
-    return ""
+        kept = ""
+        if best.is_dir():
+            aside = best.with_name("model.damaged")
+            shutil.rmtree(aside, ignore_errors=True)
+            best.rename(aside)
+            kept = f" It is kept as {aside.name}."
+        reason = str(error).partition(". ")[0]
+        tell(
+            f"warning: {best}: the best model so far cannot be used ({reason}).{kept} "
+            "The best of the epochs to come takes its place."
+        )
+        return True
+    return False
 
 
 def _check_machine(config: Config) -> None:
@@ -171,15 +181,25 @@ def _finish(config: Config, run: Path) -> Path:
     part()
     if others:
         return run
-    rows = read_history(run)
-    best = [row for row in rows if row["val_mAP"] == rows[-1]["best_mAP"]][-1]
-    tell(f"best validation mAP {best['val_mAP']:.1f}, epoch {int(best['epoch']) + 1}")
+    tell(_best_of(run))
     tell(f"run folder: {run}")
     with explained(run):
         measured = measure(run, split=config.data.val, use_cache=True, quiet=True)
         write_metrics(run / "metrics.json", measured)
     _report(run, measured)
     return run
+
+
+def _best_of(run: Path) -> str:
+    """The best validation mAP and its epoch, as far as history.csv knows it."""
+    rows = read_history(run)
+    if not rows:
+        raise CheckpointError(
+            f"{run / 'history.csv'}: expected a row per epoch, got none. Put it back."
+        )
+    best = rows[-1]["best_mAP"]
+    epochs = [int(row["epoch"]) + 1 for row in rows if row["val_mAP"] == best]
+    return f"best validation mAP {best:.1f}" + (f", epoch {epochs[-1]}" if epochs else "")
 
 
 def _report(run: Path, measured: Measured) -> None:

@@ -143,7 +143,7 @@ def _run(folder: Path) -> None:
 
     train(replace(config, train=replace(CONFIG.train, epochs=1)), folder / "run")
     with (
-        patch("lcnet.training.callbacks.History.on_train_epoch_start", stop),
+        patch("lcnet.training.history.History.on_train_epoch_start", stop),
         suppress(KeyboardInterrupt),
     ):
         train(config, folder / "cut")

@@ -10,10 +10,10 @@ import pytest
 from filelock import FileLock
 from pyarrow import parquet
 
-from lcnet.checkpoint import read_info, write_info
+from lcnet.checkpoint import model_fingerprint, read_info, write_info
 from lcnet.errors import ConfigError, DataError
 from lcnet.predict import predict
-from lcnet.predicting.files import Job, fingerprint, open_shard
+from lcnet.predicting.files import Job, open_shard
 from lcnet.predicting.formats import FORMATS, read_rows
 from lcnet.predicting.prediction import Prediction
 from lcnet.predicting.sources import Shard
@@ -220,9 +220,9 @@ def test_what_is_done_is_not_done_again(model, colour_table, tmp_path, capsys, m
     assert parts(out)[-1] == "part-1of1-00008.jsonl"
     assert sorted(rows(out)) == sorted(file.name for file in images.iterdir())
     info = read_info(model)
-    before = fingerprint(model)
+    before = model_fingerprint(model)
     write_info(model, info.__class__(**{**info.__dict__, "thresholds": (0.4,) * 3}))
-    assert fingerprint(model) != before
+    assert model_fingerprint(model) != before
     with pytest.raises(ConfigError, match="holds a job with model"):
         run(model, out, str(images))
 

@@ -12,10 +12,10 @@ import pytest
 from benchmarks.killing import draw_pictures, make_model
 from pyarrow import parquet
 
+from lcnet.checkpoint import model_fingerprint
 from lcnet.data.containers import Row
 from lcnet.errors import CheckpointError, ConfigError, DataError
 from lcnet.predict import predict
-from lcnet.predicting.files import fingerprint
 from lcnet.predicting.prediction import Prediction
 from lcnet.predicting.ray_engine import Place, RayPredictor, _cause, _Job, _once, _share, _Worker
 from lcnet.predicting.sources import Picture, PictureSources
@@ -40,7 +40,7 @@ def pictures(tmp_path):
 
 
 def job(model: Path) -> _Job:
-    return _Job(model, fingerprint(model), Path.cwd(), 2, 0, 1, "fp32", False)
+    return _Job(model, model_fingerprint(model), Path.cwd(), 2, 0, 1, "fp32", False)
 
 
 def done_by(worker: _Worker, pictures: list[Picture]) -> list[Prediction]:

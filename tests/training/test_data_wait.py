@@ -6,7 +6,8 @@ import pytest
 
 from lcnet.train import train
 from lcnet.training import callbacks
-from lcnet.training.callbacks import DataWait, read_history
+from lcnet.training.callbacks import DataWait
+from lcnet.training.history import read_history
 
 
 class Learner:

@@ -25,6 +25,7 @@ from lcnet.data.transforms import Normalize
 from lcnet.errors import CheckpointError, ConfigError, DataError, Stopped, TrainingError
 from lcnet.pack import pack
 from lcnet.train import resume, train
+from lcnet.training.history import read_history
 from lcnet.training.learner import Learner
 from lcnet.training.saving import read_progress
 
@@ -90,7 +91,7 @@ def send(number: signal.Signals):
     ],
 )
 def test_sigterm_saves_and_stops_and_the_run_ends_alike(
-    config, whole, tmp_path, monkeypatch, step, epoch, batch, where
+    config, whole, tmp_path, monkeypatch, capsys, step, epoch, batch, where
 ):
     cut = tmp_path / "cut"
     at(monkeypatch, step, epoch, batch, send(signal.SIGTERM))
@@ -98,6 +99,7 @@ def test_sigterm_saves_and_stops_and_the_run_ends_alike(
         train(config, cut)
     assert stopped.value.code == 143
     resume(cut)
+    assert "warning" not in capsys.readouterr().out
     assert_alike(whole, cut)
 
 
@@ -208,7 +210,7 @@ def test_a_damaged_checkpoint_is_told_and_the_one_before_continues(
     assert_alike(whole, cut)
 
 
-def test_a_checkpoint_of_another_model_s_words_is_refused_in_one_line(whole, tmp_path):
+def test_a_checkpoint_with_a_nan_in_its_description_is_refused_in_one_line(whole, tmp_path):
     file = tmp_path / "checkpoints" / "last.ckpt"
     file.parent.mkdir()
     state = torch.load(whole / "checkpoints" / "last.ckpt", weights_only=True)
@@ -230,13 +232,42 @@ def test_where_the_best_model_is_lost_the_best_of_the_epochs_to_come_is_kept(
     with pytest.raises(Crash):
         train(with_train(config, save_minutes=OFTEN), cut)
     file = cut / "model" / damage
-    file.write_bytes(file.read_bytes()[:50])
+    file.write_bytes(file_was := file.read_bytes()[:50])
     resume(cut)
     said = " ".join(capsys.readouterr().out.split())
     assert f"{damage}: " in said
-    assert "The best of the epochs to come takes its place" in said
+    assert "It is kept as model.damaged. The best of the epochs to come takes its place" in said
+    assert (cut / "model.damaged" / damage).read_bytes() == file_was
     assert "best validation mAP 70.0, epoch 2" in said
     assert load_model(cut)
+
+
+def test_a_lost_best_model_is_no_measure_for_stopping_early(config, tmp_path, monkeypatch):
+    cut, scores = tmp_path / "cut", iter((80.0, 70.0, 75.0, 60.0))
+    monkeypatch.setattr(
+        "lcnet.training.callbacks.verify", lambda *_: SimpleNamespace(mAP=next(scores))
+    )
+    at(monkeypatch, "training_step", 1, 4, crash)
+    with pytest.raises(Crash):
+        train(with_train(config, save_minutes=OFTEN, epochs=4, early_stop=1), cut)
+    shutil.rmtree(cut / "model")
+    resume(cut)
+    assert [row["best_mAP"] for row in read_history(cut)] == [80, 70, 75, 75]
+
+
+def test_a_history_that_was_deleted_begins_again(config, tmp_path, monkeypatch, capsys):
+    cut = tmp_path / "cut"
+    monkeypatch.setattr(
+        "lcnet.training.callbacks.verify", lambda *_: SimpleNamespace(mAP=next(scores))
+    )
+    scores = iter((80.0, 70.0))
+    at(monkeypatch, "training_step", 1, 4, crash)
+    with pytest.raises(Crash):
+        train(with_train(config, save_minutes=OFTEN), cut)
+    (cut / "history.csv").unlink()
+    resume(cut)
+    assert [row["epoch"] for row in read_history(cut)] == [1]
+    assert "best validation mAP 80.0" in capsys.readouterr().out
 
 
 def test_a_full_disk_leaves_the_checkpoint_before_it_whole(config, whole, tmp_path, monkeypatch):

@@ -65,7 +65,7 @@ def run(arguments: Namespace) -> int:
 
 
 def _check_alone(arguments: Namespace) -> None:
-    """Raises ConfigError if --reset, which measures nothing, comes with how to measure."""
+    """Raises ConfigError if --reset, which measures nothing, comes with unusual flags."""
     usual = make_parser().get_defaults()
     for flag in ("goal", "at_least", "method", "shrinkage", "split", "root", "batch_size"):
         if arguments[flag] != usual[flag]:

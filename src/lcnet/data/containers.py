@@ -10,7 +10,7 @@ from typing import Any
 from lcnet.errors import ConfigError, DataError, reason_of
 
 TAR, PARQUET = ".tar", ".parquet"
-KEPT_BYTES = 2**30
+KEPT_BYTES = 2**28
 """Pictures of row groups that a process keeps in memory; the group read last in any case."""
 
 

@@ -34,7 +34,7 @@ class Enclosed(Protocol):
         """That file."""
 
     def read(self) -> bytes:
-        """The bytes; raises OSError if the file is gone."""
+        """The bytes; raises OSError if the file is gone, DataError if it is damaged."""
 
 
 @dataclass(frozen=True)

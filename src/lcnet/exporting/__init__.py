@@ -1,1 +1,1 @@
-"""What lcnet export is made of."""
+"""What `lcnet export` is made of."""

@@ -1,1 +1,1 @@
-"""What lcnet predict is made of."""
+"""What `lcnet predict` is made of."""

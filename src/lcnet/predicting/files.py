@@ -6,7 +6,6 @@ DIR/
 └── .1of1.lock                 held by the process that writes the shard
 """
 
-import hashlib
 import json
 import re
 from collections.abc import Iterable, Iterator, Sequence
@@ -18,7 +17,6 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
-from lcnet.checkpoint import find_model
 from lcnet.errors import ConfigError, DataError, LCNetError
 from lcnet.files import write_text, written_whole
 from lcnet.predicting.formats import FORMATS, read_rows
@@ -62,22 +60,6 @@ class Finished:
     """The names of the pictures that have their row."""
     failed: int = 0
     """How many of them could not be read."""
-
-
-def fingerprint(path: Path) -> str:
-    """A text that changes with the model: its weights, labels, thresholds or calibration.
-
-    `path` is a run or model folder, or an exported file. Raises CheckpointError if there is none.
-    """
-    if path.is_file():
-        files = [path]
-    else:
-        files = [find_model(path) / name for name in ("model.json", "model.safetensors")]
-    digest = hashlib.sha256()
-    for file in files:
-        with file.open("rb") as opened:
-            digest.update(hashlib.file_digest(opened, "sha256").digest())
-    return digest.hexdigest()
 
 
 class PredictionFiles:

@@ -19,13 +19,12 @@ from typing import Any, Literal
 
 import torch
 
-from lcnet.checkpoint import ModelInfo, read_info
+from lcnet.checkpoint import ModelInfo, model_fingerprint, read_info
 from lcnet.compute import usual_device
 from lcnet.data.containers import Row
 from lcnet.errors import CheckpointError, ConfigError, DataError, LCNetError, reason_of
 from lcnet.hub import local_model
 from lcnet.model.fast import Precision, best_precision
-from lcnet.predicting.files import fingerprint
 from lcnet.predicting.prediction import Prediction
 from lcnet.predicting.sources import Picture
 from lcnet.predictor import Predictor
@@ -123,7 +122,7 @@ class RayPredictor:
     def _job(self, loaders: int, threads: int) -> "_Job":
         return _Job(
             self.path,
-            fingerprint(self.path),
+            model_fingerprint(self.path),
             Path.cwd(),
             self.batch_size,
             loaders,
@@ -190,7 +189,7 @@ class _Worker:
                 f"{job.model}: not there on {machine}. Put it where every machine of the cluster "
                 "sees it under this path."
             )
-        if fingerprint(job.model) != job.fingerprint:
+        if model_fingerprint(job.model) != job.fingerprint:
             raise CheckpointError(
                 f"{job.model}: another model on {machine}. Put the same one on every machine."
             )

@@ -1,1 +1,1 @@
-"""What lcnet train is made of."""
+"""What `lcnet train` is made of."""

@@ -31,8 +31,9 @@ from lcnet.errors import CheckpointError, Stopped, reason_of
 from lcnet.model.classifier import Classifier
 from lcnet.progress import tell
 from lcnet.training.averaging import AveragedWeights
-from lcnet.training.callbacks import DataWait, EpochBar, History, KeepBest
+from lcnet.training.callbacks import DataWait, EarlyStoppingAnew, EpochBar, KeepBest
 from lcnet.training.frozen import frozen_features
+from lcnet.training.history import History
 from lcnet.training.learner import Learner
 from lcnet.training.processes import is_of_group, number, rank
 from lcnet.training.saving import Progress, Saving, WholeCheckpoints, explained
@@ -52,8 +53,8 @@ def fit(run: Path, start: Start, stop: Stop, progress: Progress | None = None) -
     """Train in the run's folder, on from its last checkpoint where there is `progress`.
 
     Leaves model/, history.csv, checkpoints/ and logs/. Raises Stopped at a signal, DataError for a
-    picture that cannot be read, CheckpointError for one that does not fit, and TrainingError or
-    ConfigError for what cannot go on.
+    picture that cannot be read, CheckpointError for a checkpoint that does not fit its run, and
+    TrainingError or ConfigError for what cannot go on.
     """
     config, model, info = start.config, start.model, start.info
     recipe = config.train
@@ -151,7 +152,8 @@ def _trainer(
     if recipe.ema_decay:
         callbacks.append(AveragedWeights(recipe.ema_decay))
     if recipe.early_stop:
-        callbacks.append(EarlyStopping("val/mAP", mode="max", patience=recipe.early_stop))
+        early_stopping = EarlyStoppingAnew if keep_best.anew else EarlyStopping
+        callbacks.append(early_stopping("val/mAP", mode="max", patience=recipe.early_stop))
     interactive = rich.get_console().is_terminal
     if interactive:
         callbacks.append(EpochBar())

@@ -8,10 +8,10 @@ from pathlib import Path
 import torch
 
 from lcnet.config import Config
+from lcnet.data.changes import remember
 from lcnet.data.dataset import Split
 from lcnet.errors import CheckpointError, ConfigError
 from lcnet.progress import tell
-from lcnet.training.data_changes import remember
 from lcnet.training.processes import is_first
 from lcnet.training.run_lock import LOCK, is_unused, only_run_in
 from lcnet.training.run_record import add_resumption, read_record, write_record

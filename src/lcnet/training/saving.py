@@ -106,6 +106,13 @@ class Progress:
         return any(callback.get("stopped_epoch") for callback in self.state["callbacks"].values())
 
     @property
+    def has_best(self) -> bool:
+        """Whether an epoch has been validated, after which model/ was written."""
+        return any(
+            callback.get("best_epoch", -1) >= 0 for callback in self.state["callbacks"].values()
+        )
+
+    @property
     def info(self) -> ModelInfo | None:
         """What is known of the model; None in a checkpoint of an older lcnet."""
         stored = self.state.get(INFO)
