@@ -5,11 +5,7 @@ from argparse import SUPPRESS
 from dataclasses import fields
 from pathlib import Path
 
-from jsonargparse import (
-    ArgumentParser,
-    Namespace,
-    set_parsing_settings,
-)
+from jsonargparse import ArgumentParser, Namespace, set_parsing_settings
 
 from lcnet.cli.parser import Parser
 from lcnet.config import Data

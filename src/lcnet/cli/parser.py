@@ -3,10 +3,7 @@
 from difflib import get_close_matches
 from typing import Any, NoReturn
 
-from jsonargparse import (  # type: ignore[attr-defined]
-    ActionConfigFile,
-    ArgumentParser,
-)
+from jsonargparse import ActionConfigFile, ArgumentParser  # type: ignore[attr-defined]
 
 from lcnet.config import Config
 from lcnet.errors import ConfigError
