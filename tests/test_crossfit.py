@@ -5,7 +5,7 @@ import pytest
 from scipy.special import expit
 
 from lcnet.calibration import to_probabilities
-from lcnet.crossfit import Fitted, fit
+from lcnet.crossfit import Fitted, fit, usual_folds
 from lcnet.errors import DataError
 from lcnet.metrics import Rates, predict_at, rates
 from lcnet.thresholds import Goal
@@ -40,11 +40,14 @@ def test_thresholds_for_f1_beat_one_half_on_new_images(method: str) -> None:
 
 @pytest.mark.parametrize(("goal", "name"), [("precision", "CP"), ("recall", "CR")])
 def test_a_goal_holds_cross_fitted_and_about_so_on_new_images(goal: str, name: str) -> None:
-    fitted = fit(*drawn(1500, 0), method="platt", goal=Goal(goal, 0.85))
-    assert fitted.reached
-    assert fitted.aim.at_least >= 0.85
-    assert getattr(fitted.expected, name) >= 85
-    assert getattr(on(fitted, *drawn(6000, 1)), name) > 83
+    reached = []  # on new images, where one fit differs from the next by about 2
+    for seed in range(4):
+        fitted = fit(*drawn(1500, seed), method="platt", goal=Goal(goal, 0.85))
+        assert fitted.reached
+        assert fitted.aim.at_least >= 0.85
+        assert getattr(fitted.expected, name) >= 85
+        reached.append(getattr(on(fitted, *drawn(6000, 100)), name))
+    assert np.mean(reached) > 84
 
 
 def test_thresholds_fitted_to_just_the_goal_would_miss_it() -> None:
@@ -83,6 +86,13 @@ def test_each_image_is_predicted_without_itself() -> None:
     again = fit(logits, changed, method="platt", goal=Goal(), folds=40)
     same = (first.expected_probabilities == again.expected_probabilities).all(axis=1)
     assert same.tolist() == [row == 7 for row in range(40)]
+
+
+@pytest.mark.parametrize(
+    ("images", "folds"), [(2, 20), (400, 20), (1_000, 20), (2_000, 10), (4_000, 5), (40_504, 5)]
+)
+def test_few_images_are_divided_into_more_folds(images: int, folds: int) -> None:
+    assert usual_folds(images) == folds
 
 
 def test_too_little_is_refused() -> None:

@@ -12,7 +12,7 @@ from rich.table import Table
 from lcnet.calibration import Method, to_probabilities
 from lcnet.checkpoint import read_info, write_info
 from lcnet.config import Data
-from lcnet.crossfit import FOLDS, Fitted, fit
+from lcnet.crossfit import Fitted, fit, usual_folds
 from lcnet.data.changes import tell_changes
 from lcnet.data.readers import load_split_for
 from lcnet.errors import ConfigError
@@ -93,7 +93,7 @@ def calibrate(
     written = {"source": source, "reached": fitted.reached, "aim": str(fitted.aim), **worth}
     write_text(run / "calibration.json", json.dumps(written, indent=1, ensure_ascii=False))
     console.print(source)
-    _show(console, worth)
+    _show(console, worth, usual_folds(len(logits)))
     for line in _said(goal, fitted, samples.labels, targets):
         console.print(line, soft_wrap=True)
     return fitted
@@ -145,7 +145,7 @@ def _numbers(found: Rates, probabilities: Floats, targets: Targets) -> dict[str,
 # What is printed
 
 
-def _show(console: Console, worth: dict[str, dict[str, float]]) -> None:
+def _show(console: Console, worth: dict[str, dict[str, float]], folds: int) -> None:
     table = Table("")
     names = [name for name in worth["fitted"] if name != "mean_label_F1"]  # they fit 80 columns
     for name in names:
@@ -155,7 +155,7 @@ def _show(console: Console, worth: dict[str, dict[str, float]]) -> None:
         table.add_row(title, *shown, style="bold" if title == "cross-fitted" else "")
     console.print(table)
     console.print(
-        f"cross-fitted: each picture predicted with what the other {FOLDS - 1} of {FOLDS} parts "
+        f"cross-fitted: each picture predicted with what the other {folds - 1} of {folds} parts "
         "gave,\nwhich is what to expect of new ones. fitted: too good, seen before."
     )
 

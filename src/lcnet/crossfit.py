@@ -10,8 +10,11 @@ from lcnet.errors import DataError
 from lcnet.metrics import Flags, Rates, Targets, predict_at, rates
 from lcnet.thresholds import SHRINKAGE, Goal, Thresholds, fit_thresholds
 
-FOLDS = 5
+FEWEST_FOLDS, MOST_FOLDS = 5, 20
 """Parts that the images are divided into, each predicted with what the others gave."""
+FITTED_IMAGES = 20_000
+"""As many are fitted in all folds together: of few images there are more folds, since what a fold
+leaves out is missed there most, and with rare labels makes the estimate too low."""
 MARGINS = tuple(tenths / 10 for tenths in range(10))
 """How much stricter than the goal thresholds are fitted: shares of the way from it to 1."""
 
@@ -41,7 +44,7 @@ def fit(
     method: Method,
     goal: Goal,
     shrinkage: float = SHRINKAGE,
-    folds: int = FOLDS,
+    folds: int | None = None,
     seed: int = 0,
 ) -> Fitted:
     """What `fit_calibration` and `fit_thresholds` give for logits and targets (N x L each).
@@ -49,13 +52,14 @@ def fit(
     A threshold at which the fitted images have just a precision of p gives new images less. So with
     a goal of precision or recall p, thresholds are fitted to p + m (1 - p) with the smallest m of
     `MARGINS` at which the cross-fitted mean over labels is p or more, or with the one that comes
-    nearest. The images are divided into `folds` by chance, from `seed`.
+    nearest. The images are divided into `folds`, by default `usual_folds`, by chance, from `seed`.
     Raises DataError for fewer than two images, or if no label has a positive.
     """
     if len(logits) < 2:
         raise DataError(f"calibrate: expected two pictures or more, got {len(logits)}. Add some.")
     aims = _aims(goal)
-    part = np.random.default_rng(seed).permutation(len(logits)) % min(folds, len(logits))
+    wanted = folds or usual_folds(len(logits))
+    part = np.random.default_rng(seed).permutation(len(logits)) % min(wanted, len(logits))
     values = np.empty(logits.shape, dtype=np.float32)
     predicted: list[Flags] = [np.empty(logits.shape, dtype=np.bool_) for _ in aims]
     for number in range(part.max() + 1):
@@ -78,6 +82,11 @@ def fit(
         expected=expected[place],
         expected_probabilities=values,
     )
+
+
+def usual_folds(images: int) -> int:
+    """How many folds so many images are divided into: 20 of up to 1,000, 5 from 4,000 on."""
+    return int(np.clip(FITTED_IMAGES // images, FEWEST_FOLDS, MOST_FOLDS))
 
 
 def _aims(goal: Goal) -> list[Goal]:
