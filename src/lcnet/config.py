@@ -205,6 +205,9 @@ class Train:
     """Peak learning rate of the one-cycle schedule (Adam)."""
     backbone_lr_factor: float = 1.0
     """Times this for the backbone's weights; 0 freezes it, its norm statistics too."""
+    decoder_lr_factor: float = 0.3
+    """Times this for LCNet's graph, tokens and decoder, where pooling learns beside them: a linear
+    classifier learns best at a higher rate than layers of attention do."""
     cache_features: str = ""
     """Folder that keeps what a frozen backbone makes of each picture, so that it is computed once,
     for this run and later ones; empty computes it every time."""
@@ -281,6 +284,7 @@ class Train:
         _require(self.lr > 0, "train.lr", "above 0", self.lr)
         for name in (
             "backbone_lr_factor",
+            "decoder_lr_factor",
             "weight_decay",
             "clip_norm",
             "gamma_neg",

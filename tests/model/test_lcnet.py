@@ -134,6 +134,21 @@ def test_the_optimizer_decays_weight_matrices_only(make_model):
     assert slow == {id(weight) for weight in model.backbone.features.parameters()}
 
 
+def test_the_decoder_learns_at_a_rate_of_its_own_beside_pooling_only(make_model):
+    def rates(model):
+        groups = model.parameter_groups(
+            1.0, backbone_lr_factor=0.1, decoder_lr_factor=0.3, weight_decay=0.0
+        )
+        names = {id(weight): name.split(".")[0] for name, weight in model.named_parameters()}
+        return {names[id(weight)]: group["lr"] for group in groups for weight in group["params"]}
+
+    figure = {"image_tokens", "label_tokens", "graph", "decoder", "mapping"}
+    alone = rates(make_model(pooling="none"))
+    assert alone == {"backbone": 0.1} | dict.fromkeys(figure, 1.0)
+    beside = rates(make_model(pooling="one_classifier"))
+    assert beside == {"backbone": 0.1, "pooling": 1.0} | dict.fromkeys(figure, 0.3)
+
+
 def test_shared_layers_run_more_often_with_fewer_weights(make_model):
     count = {
         shared: sum(

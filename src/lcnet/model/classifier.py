@@ -136,10 +136,19 @@ class Classifier(nn.Module):
         """Matrices of the head that weight decay would only shrink, such as label tokens."""
         return []
 
+    def decoding(self) -> list[nn.Parameter]:
+        """Weights of a decoder beside which a simpler way learns, which has a rate of its own."""
+        return []
+
     def parameter_groups(
-        self, lr: float, *, backbone_lr_factor: float, weight_decay: float
+        self,
+        lr: float,
+        *,
+        backbone_lr_factor: float,
+        weight_decay: float,
+        decoder_lr_factor: float = 1.0,
     ) -> list[dict[str, object]]:
-        """Groups for an optimizer: the backbone at its own rate, decay on weight matrices only.
+        """Groups for an optimizer: backbone and decoder at rates of their own, matrices decayed.
 
         Biases, norms, label tokens and graph nodes are not decayed, nor what a ViT excludes itself.
         """
@@ -147,11 +156,12 @@ class Classifier(nn.Module):
         excluded: set[str] = getattr(features, "no_weight_decay", set)()
         spared = {id(weight) for weight in self.undecayed()}
         spared |= {id(weight) for name, weight in features.named_parameters() if name in excluded}
-        backbone = {id(weight) for weight in features.parameters()}
+        factors = {id(weight): backbone_lr_factor for weight in features.parameters()}
+        factors |= {id(weight): decoder_lr_factor for weight in self.decoding()}
         groups: dict[tuple[float, float], list[nn.Parameter]] = {}
         for weight in self.parameters():
             if weight.requires_grad:
-                rate = lr * backbone_lr_factor if id(weight) in backbone else lr
+                rate = lr * factors.get(id(weight), 1.0)
                 decay = weight_decay if weight.ndim > 1 and id(weight) not in spared else 0.0
                 groups.setdefault((rate, decay), []).append(weight)
         return [

@@ -5,7 +5,7 @@ one per feature as released), D width, H and W pixels.
 """
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from lcnet import config
 from lcnet.model.backbone import Backbone
@@ -113,6 +113,13 @@ class LCNet(Classifier):
         without = [self._fused(image, self.graph(without=label)) for label in range(labels)]
         change = whole[:, :, None] - torch.stack(without, dim=-1)
         return change if self.pooling is None else change / 2  # its logits are half of the mean
+
+    def decoding(self) -> list[nn.Parameter]:
+        """All of the figure's own weights, if pooling learns beside them."""
+        if self.pooling is None:
+            return []
+        figure = (self.image_tokens, self.label_tokens, self.graph, self.decoder, self.mapping)
+        return [weight for part in figure if part is not None for weight in part.parameters()]
 
     def undecayed(self) -> list[Tensor]:
         """The label tokens and the graph's nodes."""

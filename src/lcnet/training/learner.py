@@ -152,6 +152,7 @@ class Learner(lightning.LightningModule):
         groups = self.model.parameter_groups(
             self.recipe.lr,
             backbone_lr_factor=self.recipe.backbone_lr_factor,
+            decoder_lr_factor=self.recipe.decoder_lr_factor,
             weight_decay=self.recipe.weight_decay,
         )
         # With float16 the engine's loss scaling clips no gradients of a fused optimizer.
