@@ -77,6 +77,14 @@ def test_other_settings_do_not_go_into_a_folder_with_runs(frozen, tmp_path):
         compare(changed, HEADS, [0], tmp_path / "out", lr_factors=[1.0])
 
 
+def test_a_variant_whose_settings_changed_under_its_name_is_not_taken_for_done(frozen, tmp_path):
+    contestants = {"lcnet": {}, "one": {"model.depth": 1}}
+    compare(frozen, contestants, [0], tmp_path / "out", lr_factors=[1.0])
+    contestants["one"] = {"model.depth": 3}
+    with pytest.raises(ConfigError, match="depth 3, got one where it is 1"):
+        compare(frozen, contestants, [0], tmp_path / "out", lr_factors=[1.0])
+
+
 @pytest.mark.parametrize(
     ("contestants", "seeds", "words"),
     [

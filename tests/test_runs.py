@@ -8,6 +8,7 @@ from dataclasses import replace
 import psutil
 import pytest
 
+from lcnet.errors import ConfigError
 from lcnet.runs import Run, Trainer
 from lcnet.train import train
 
@@ -41,6 +42,19 @@ def test_an_interrupted_run_goes_on_or_starts_anew_if_damaged(
     assert run.is_done
     said = capsys.readouterr()
     assert ("It starts anew" in said.out + said.err, "epoch 1/1" in said.out) == (damaged, damaged)
+
+
+def test_a_run_of_an_lcnet_that_did_not_know_a_setting_is_not_taken_for_done(tiny_config, tmp_path):
+    run = Run("one", tiny_config, tmp_path / "run")
+    run.check()  # no folder, nothing to hold against it
+    run.folder.mkdir()
+    tiny_config.save(run.folder / "config.yaml")
+    run.check()
+    file = run.folder / "config.yaml"
+    lines = [line for line in file.read_text().splitlines() if "decoder_lr_factor" not in line]
+    file.write_text("\n".join(lines))
+    with pytest.raises(ConfigError, match="got one where it is not known"):
+        Trainer(1).train([run])
 
 
 def test_no_run_outlives_the_command(tmp_path):

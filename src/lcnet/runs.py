@@ -7,14 +7,15 @@ import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from contextlib import redirect_stderr, redirect_stdout
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from multiprocessing.connection import wait
 from pathlib import Path
 
 import torch
 
-from lcnet.config import Config
-from lcnet.errors import CheckpointError
+from lcnet.config import Config, parse_config
+from lcnet.errors import CheckpointError, ConfigError
+from lcnet.plain_yaml import read_yaml
 from lcnet.progress import tell
 from lcnet.train import resume, train
 from lcnet.training.history import read_history
@@ -32,6 +33,25 @@ class Run:
     def is_done(self) -> bool:
         """Whether it was trained to its end."""
         return (self.folder / "metrics.json").is_file()
+
+    def check(self) -> None:
+        """Raises ConfigError if the folder has a run with other settings.
+
+        So has one of an lcnet that did not know a setting yet: what it stood at is not told.
+        """
+        file = self.folder / "config.yaml"
+        if not file.is_file():
+            return
+        stored = read_yaml(file) or {}
+        parse_config(stored, str(file))
+        for section, settings in asdict(self.config).items():
+            for name, value in settings.items():
+                was = stored.get(section, {}).get(name, "not known")
+                if was != value:
+                    raise ConfigError(
+                        f"{self.folder}: expected a run with {section}.{name} {value}, got one "
+                        f"where it is {was}. Choose another folder, or delete this one."
+                    )
 
     @property
     def best(self) -> float:
@@ -52,7 +72,12 @@ class Trainer:
         self.done, self.trained, self.started = 0, 0, time.perf_counter()
 
     def train(self, runs: Sequence[Run]) -> None:
-        """Train those of the runs that are not done; an interrupted one goes on."""
+        """Train those of the runs that are not done; an interrupted one goes on.
+
+        Raises ConfigError before anything is trained if a folder holds a run with other settings.
+        """
+        for run in runs:
+            run.check()
         for run in runs:
             if run.is_done:
                 self._tell(run)
