@@ -12,7 +12,7 @@ from rich.table import Table
 from lcnet.calibration import Method, to_probabilities
 from lcnet.checkpoint import read_info, write_info
 from lcnet.config import Data
-from lcnet.crossfit import Fitted, fit, usual_folds
+from lcnet.crossfit import Fitted, fit
 from lcnet.data.changes import tell_changes
 from lcnet.data.readers import load_split_for
 from lcnet.errors import ConfigError
@@ -93,7 +93,7 @@ def calibrate(
     written = {"source": source, "reached": fitted.reached, "aim": str(fitted.aim), **worth}
     write_text(run / "calibration.json", json.dumps(written, indent=1, ensure_ascii=False))
     console.print(source)
-    _show(console, worth, usual_folds(len(logits)))
+    _show(console, worth, fitted.folds)
     for line in _said(goal, fitted, samples.labels, targets):
         console.print(line, soft_wrap=True)
     return fitted

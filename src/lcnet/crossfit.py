@@ -35,6 +35,8 @@ class Fitted:
     to be a little low, since those have fewer images."""
     expected_probabilities: NDArray[np.float32]
     """The probabilities behind it, N x L."""
+    folds: int
+    """Parts that the images were divided into for it."""
 
 
 def fit(
@@ -58,11 +60,11 @@ def fit(
     if len(logits) < 2:
         raise DataError(f"calibrate: expected two pictures or more, got {len(logits)}. Add some.")
     aims = _aims(goal)
-    wanted = folds or usual_folds(len(logits))
-    part = np.random.default_rng(seed).permutation(len(logits)) % min(wanted, len(logits))
+    folds = min(folds or usual_folds(len(logits)), len(logits))
+    part = np.random.default_rng(seed).permutation(len(logits)) % folds
     values = np.empty(logits.shape, dtype=np.float32)
     predicted: list[Flags] = [np.empty(logits.shape, dtype=np.bool_) for _ in aims]
-    for number in range(part.max() + 1):
+    for number in range(folds):
         out = part == number
         calibration = fit_calibration(logits[~out], targets[~out], method)
         found = to_probabilities(logits, calibration)
@@ -81,6 +83,7 @@ def fit(
         reached=reached,
         expected=expected[place],
         expected_probabilities=values,
+        folds=folds,
     )
 
 

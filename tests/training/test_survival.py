@@ -65,6 +65,14 @@ def own(config: Config, tmp_path: Path) -> Config:
     return replace(config, data=replace(config.data, root=str(root)))
 
 
+def score(monkeypatch, *values: float) -> None:
+    """Let the validations give these mAPs, one after the other."""
+    scores = iter(values)
+    monkeypatch.setattr(
+        "lcnet.training.callbacks.verify", lambda *_: SimpleNamespace(mAP=next(scores))
+    )
+
+
 def at(monkeypatch, step: str, epoch: int, batch: int, action) -> None:
     """Do something in a learner's step, before it is taken; the first time only."""
     original, done = getattr(Learner, step), []
@@ -224,10 +232,8 @@ def test_a_checkpoint_with_a_nan_in_its_description_is_refused_in_one_line(whole
 def test_where_the_best_model_is_lost_the_best_of_the_epochs_to_come_is_kept(
     config, tmp_path, monkeypatch, capsys, damage
 ):
-    cut, scores = tmp_path / "cut", iter((80.0, 70.0))
-    monkeypatch.setattr(
-        "lcnet.training.callbacks.verify", lambda *_: SimpleNamespace(mAP=next(scores))
-    )
+    cut = tmp_path / "cut"
+    score(monkeypatch, 80.0, 70.0)
     at(monkeypatch, "training_step", 1, 4, crash)
     with pytest.raises(Crash):
         train(with_train(config, save_minutes=OFTEN), cut)
@@ -243,10 +249,8 @@ def test_where_the_best_model_is_lost_the_best_of_the_epochs_to_come_is_kept(
 
 
 def test_a_lost_best_model_is_no_measure_for_stopping_early(config, tmp_path, monkeypatch):
-    cut, scores = tmp_path / "cut", iter((80.0, 70.0, 75.0, 60.0))
-    monkeypatch.setattr(
-        "lcnet.training.callbacks.verify", lambda *_: SimpleNamespace(mAP=next(scores))
-    )
+    cut = tmp_path / "cut"
+    score(monkeypatch, 80.0, 70.0, 75.0, 60.0)
     at(monkeypatch, "training_step", 1, 4, crash)
     with pytest.raises(Crash):
         train(with_train(config, save_minutes=OFTEN, epochs=4, early_stop=1), cut)
@@ -257,10 +261,7 @@ def test_a_lost_best_model_is_no_measure_for_stopping_early(config, tmp_path, mo
 
 def test_a_history_that_was_deleted_begins_again(config, tmp_path, monkeypatch, capsys):
     cut = tmp_path / "cut"
-    monkeypatch.setattr(
-        "lcnet.training.callbacks.verify", lambda *_: SimpleNamespace(mAP=next(scores))
-    )
-    scores = iter((80.0, 70.0))
+    score(monkeypatch, 80.0, 70.0)
     at(monkeypatch, "training_step", 1, 4, crash)
     with pytest.raises(Crash):
         train(with_train(config, save_minutes=OFTEN), cut)

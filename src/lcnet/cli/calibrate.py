@@ -66,9 +66,8 @@ def run(arguments: Namespace) -> int:
 
 def _check_alone(arguments: Namespace) -> None:
     """Raises ConfigError if --reset, which measures nothing, comes with unusual flags."""
-    usual = make_parser().get_defaults()
-    for flag in ("goal", "at_least", "method", "shrinkage", "split", "root", "batch_size"):
-        if arguments[flag] != usual[flag]:
+    for flag, usual in make_parser().get_defaults().items():
+        if flag not in ("model", "reset") and arguments[flag] != usual:
             raise ConfigError(f"--reset: expected no other flags, got --{flag}. Leave one out.")
     if arguments.get("data") is not None:
         raise ConfigError("--reset: expected no other flags, got --data flags. Leave them out.")

@@ -4,18 +4,14 @@ from pathlib import Path
 
 from jsonargparse import ArgumentParser, Namespace
 
-from lcnet.cli.parser import ConfigFile, Parser
-from lcnet.config import SECTIONS, Config, config_parser
+from lcnet.cli.flags import config_of, settings_parser
 
 HELP = "Compare heads or settings on equal terms."
 
 
 def make_parser() -> ArgumentParser:
     """The flags of `lcnet compare`."""
-    parser = config_parser(Parser)
-    parser.add_argument(
-        "--config", action=ConfigFile, help="YAML file with settings; flags override it."
-    )
+    parser = settings_parser()
     parser.add_argument("--out", type=Path, required=True, help="Folder for runs and results.")
     parser.add_argument(
         "--heads",
@@ -48,7 +44,7 @@ def run(arguments: Namespace) -> int:
     heads = {head: {"model.head": head} for head in arguments.heads}
     variants = {} if arguments.variants is None else read_variants(arguments.variants)
     compare(
-        Config(**{name: arguments[name] for name in SECTIONS}),
+        config_of(arguments),
         {**heads, **variants},
         arguments.seeds,
         arguments.out,

@@ -7,9 +7,23 @@ from pathlib import Path
 
 from jsonargparse import ArgumentParser, Namespace, set_parsing_settings
 
-from lcnet.cli.parser import Parser
-from lcnet.config import Data
+from lcnet.cli.parser import ConfigFile, Parser
+from lcnet.config import SECTIONS, Config, Data, config_parser
 from lcnet.errors import ConfigError
+
+
+def settings_parser() -> ArgumentParser:
+    """The flags of every setting, and of a file with settings."""
+    parser = config_parser(Parser)
+    parser.add_argument(
+        "--config", action=ConfigFile, help="YAML file with settings; flags override it."
+    )
+    return parser
+
+
+def config_of(arguments: Namespace) -> Config:
+    """The settings that `settings_parser` read."""
+    return Config(**{name: arguments[name] for name in SECTIONS})
 
 
 def measuring_parser(*, split: str) -> Parser:

@@ -5,9 +5,8 @@ from pathlib import Path
 
 from jsonargparse import ArgumentParser, Namespace
 
-from lcnet.cli.flags import fetched
-from lcnet.cli.parser import ConfigFile, Parser
-from lcnet.config import SECTIONS, Config, Model, config_parser
+from lcnet.cli.flags import config_of, fetched, settings_parser
+from lcnet.config import Config, Model
 from lcnet.errors import ConfigError
 
 HELP = "Train a model, or continue a run."
@@ -15,10 +14,7 @@ HELP = "Train a model, or continue a run."
 
 def make_parser() -> ArgumentParser:
     """The flags of `lcnet train`."""
-    parser = config_parser(Parser)
-    parser.add_argument(
-        "--config", action=ConfigFile, help="YAML file with settings; flags override it."
-    )
+    parser = settings_parser()
     parser.add_argument("--out", type=Path | None, help="Run folder to make.")
     parser.add_argument("--overwrite", action="store_true", help="Replace --out if it is there.")
     parser.add_argument(
@@ -40,7 +36,7 @@ def run(arguments: Namespace) -> int:
     os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
     from lcnet.train import resume, train
 
-    config = Config(**{name: arguments[name] for name in SECTIONS})
+    config = config_of(arguments)
     others = arguments.out or arguments.init or arguments.overwrite
     if arguments.resume is not None:
         if config != Config() or others:

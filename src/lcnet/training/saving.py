@@ -11,6 +11,7 @@ import zipfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -112,7 +113,7 @@ class Progress:
             callback.get("best_epoch", -1) >= 0 for callback in self.state["callbacks"].values()
         )
 
-    @property
+    @cached_property
     def info(self) -> ModelInfo | None:
         """What is known of the model; None in a checkpoint of an older lcnet."""
         stored = self.state.get(INFO)
