@@ -70,6 +70,8 @@ bench: setup
 	$(BIN)/python -m benchmarks.inference exported
 	$(BIN)/python -m benchmarks.training published
 	$(BIN)/python -m benchmarks.training levels
+	$(BIN)/python -m benchmarks.training backbones
+	$(BIN)/python -m benchmarks.training heads
 	$(BIN)/python -m benchmarks.loading
 	$(BIN)/python -m benchmarks.metrics_speed
 

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import torch
 
+from benchmarks.models import HEADS
 from lcnet import config
 from lcnet.checkpoint import ModelInfo, load_model, save_model
 from lcnet.exporting.exported import describe
@@ -21,7 +22,6 @@ from lcnet.exporting.proof import drawn_pictures, prove
 from lcnet.model.backbone import describe_backbone
 from lcnet.model.build import build_model
 
-HEADS = ("lcnet", "gap", "csra", "ml_gcn", "query2label", "ml_decoder")
 LABELS = 20
 
 

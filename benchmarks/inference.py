@@ -12,7 +12,6 @@ changes in the probabilities, the share of the machine's measured matmul peak. R
 
 import argparse
 from collections.abc import Callable
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -21,54 +20,26 @@ import torch
 from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
+from benchmarks.models import DEFAULT, LABELS, PUBLISHED, build, family, images_for, usual
 from benchmarks.plain import Plain
-from benchmarks.timing import DEVICE, Times, machine, matmul_peak, peak_memory, side_by_side
+from benchmarks.timing import (
+    DEVICE,
+    gibibytes,
+    machine,
+    matmul_peak,
+    peak_memory,
+    print_row,
+    rates,
+    side_by_side,
+)
 from lcnet.checkpoint import ModelInfo
 from lcnet.config import Model
 from lcnet.exporting.exported import describe
 from lcnet.exporting.formats import trace, write_onnx
 from lcnet.exporting.onnx_model import OnnxModel
 from lcnet.model.backbone import describe_backbone
-from lcnet.model.build import build_model
 from lcnet.model.classifier import Classifier
 from lcnet.model.fast import FastClassifier, best_precision
-from lcnet.published.settings import released_model
-
-LABELS = 80
-PUBLISHED = released_model(
-    backbone="TResnetL_V2",
-    pretrained=False,
-    crop_level=2,
-    view_size=448,
-    width=680,
-    depth=6,
-    mlp_width=680,
-    share_layers=True,
-    graph_width=1024,
-)
-"""The released model as it was trained on COCO."""
-DEFAULT = Model(backbone="TResnetL_V2", pretrained=False, crop_level=2, view_size=448)
-"""This project's at the same backbone and sizes."""
-BACKBONES = ("resnet50", "resnet101", "vit_small_patch16_224", "swin_tiny_patch4_window7_224")
-HEADS = ("lcnet", "gap", "csra", "ml_gcn", "query2label", "ml_decoder")
-
-
-def fresh(settings: Model) -> Classifier:
-    """A model with random weights and a random prior, to train."""
-    torch.manual_seed(0)
-    prior = torch.rand(LABELS, LABELS).fill_diagonal_(1)
-    return build_model(settings, LABELS, prior=prior)
-
-
-def build(settings: Model) -> Classifier:
-    """The same, to label pictures."""
-    return fresh(settings).eval().requires_grad_(False).to(DEVICE)
-
-
-def images_for(settings: Model, batch: int) -> Tensor:
-    """Noise in the place of normalised pictures."""
-    size = settings.image_size
-    return torch.randn(batch, 3, size, size, device=DEVICE)
 
 
 def published(batch: int, rounds: int, *, compiled: bool) -> None:
@@ -79,19 +50,15 @@ def published(batch: int, rounds: int, *, compiled: bool) -> None:
     forms: dict[str, Callable[[Tensor], Tensor]] = {
         "plain (views one by one, attention weights, contiguous)": plain,
         "released layout, as loaded": released,
-        "released layout, optimized": FastClassifier(released),
-        "released layout, optimized, bf16": FastClassifier(released, precision="bf16"),
-        "default LCNet, optimized": FastClassifier(ours),
-        "default LCNet, optimized, bf16": FastClassifier(ours, precision="bf16"),
+        **fast_forms("released layout, ", released, compiled=compiled),
+        **fast_forms("default LCNet, ", ours, compiled=compiled),
     }
-    if compiled:
-        forms["released layout, compiled"] = FastClassifier(released, compiled=True)
-        forms["released layout, compiled, bf16"] = FastClassifier(
-            released, precision="bf16", compiled=True
-        )
     theirs, own = operations(released, images), operations(ours, images)
-    flops = {name: own if "default" in name else theirs for name in forms}
-    compare(forms, images, rounds, flops)
+    with TemporaryDirectory() as folder:
+        for name, settings in {"released layout": PUBLISHED, "default LCNet": DEFAULT}.items():
+            forms[f"{name}, onnxruntime"] = in_onnxruntime(settings, Path(folder) / f"{name}.onnx")
+        flops = {name: own if "default" in name else theirs for name in forms}
+        compare(forms, images.contiguous(), rounds, flops)
     with torch.inference_mode():
         maps, our_maps = plain.maps(images), ours.maps(images)
         found = side_by_side(
@@ -107,24 +74,38 @@ def published(batch: int, rounds: int, *, compiled: bool) -> None:
         print(f"| {name} | {times.seconds:.3f} | {times.ratio:.2f} |")
 
 
-def exported(settings: Model, batch: int, rounds: int) -> None:
+def exported(settings: Model, batch: int, rounds: int, *, compiled: bool) -> None:
     """A model in torch and as ONNX in onnxruntime."""
     images = images_for(settings, batch)
     model = build(settings)
-    spec = describe_backbone(settings.backbone, settings.view_size)
-    labels = tuple(map(str, range(LABELS)))
-    info = ModelInfo(labels, settings, spec, thresholds=(0.5,) * LABELS)
     with TemporaryDirectory() as folder:
-        file = Path(folder) / "model.onnx"
-        write_onnx(trace(build(settings), settings.image_size), describe(info), file)
         forms: dict[str, Callable[[Tensor], Tensor]] = {
             "plain": Plain(model),
-            "optimized": FastClassifier(model),
-            "optimized, bf16": FastClassifier(model, precision="bf16"),
-            "onnxruntime": OnnxModel(file, device=DEVICE.type),
+            **fast_forms("", model, compiled=compiled),
+            "onnxruntime": in_onnxruntime(settings, Path(folder) / "model.onnx"),
         }
         flops = operations(model, images)
         compare(forms, images.contiguous(), rounds, dict.fromkeys(forms, flops))
+
+
+def fast_forms(
+    name: str, model: Classifier, *, compiled: bool
+) -> dict[str, Callable[[Tensor], Tensor]]:
+    """The fast forms of a model, in both precisions; a form's name begins with the given one."""
+    forms: dict[str, Callable[[Tensor], Tensor]] = {}
+    for kind in ("optimized", "compiled") if compiled else ("optimized",):
+        is_compiled = kind == "compiled"
+        forms[f"{name}{kind}"] = FastClassifier(model, compiled=is_compiled)
+        forms[f"{name}{kind}, bf16"] = FastClassifier(model, precision="bf16", compiled=is_compiled)
+    return forms
+
+
+def in_onnxruntime(settings: Model, file: Path) -> OnnxModel:
+    """The model that `build` gives, exported to a file and loaded by onnxruntime."""
+    spec = describe_backbone(settings.backbone, settings.view_size)
+    info = ModelInfo(tuple(map(str, range(LABELS))), settings, spec, thresholds=(0.5,) * LABELS)
+    write_onnx(trace(build(settings), settings.image_size), describe(info), file)
+    return OnnxModel(file, device=DEVICE.type)
 
 
 def compare(
@@ -171,7 +152,7 @@ def table(settings: dict[str, Model], batch: int, rounds: int) -> None:
     for name, one in settings.items():
         model, images = build(one), images_for(one, batch)
         with torch.inference_mode():
-            found: dict[str, Times] = side_by_side(
+            found = side_by_side(
                 {
                     "plain": partial(Plain(model), images),
                     "fast": partial(FastClassifier(model), images),
@@ -180,17 +161,8 @@ def table(settings: dict[str, Model], batch: int, rounds: int) -> None:
                 rounds,
             )
         memory = [peak_memory(prepared, one, batch, fast) for fast in (False, True)]
-        print(
-            f"| {name} | {operations(model, images) / batch / 1e9:.1f} | "
-            f"{batch / found['plain'].seconds:.2f} | "
-            + " | ".join(
-                f"{batch / found[form].seconds:.2f} (x {1 / found[form].ratio:.2f})"
-                for form in ("fast", "bf16")
-            )
-            + "".join(f" | {bytes_ / 2**30:.2f} GiB" for bytes_ in memory)
-            + " |",
-            flush=True,
-        )
+        work = f"{operations(model, images) / batch / 1e9:.1f}"
+        print_row(name, work, *rates(found, batch), *map(gibibytes, memory))
 
 
 def prepared(settings: Model, batch: int, fast: bool) -> Callable[[], object]:
@@ -219,16 +191,11 @@ def main() -> None:
     if arguments.what == "published":
         published(arguments.batch, arguments.rounds, compiled=arguments.compiled)
         return
-    usual = Model(backbone="resnet50", pretrained=False, view_size=arguments.view_size)
     if arguments.what == "exported":
-        exported(usual, arguments.batch, arguments.rounds)
+        settings = usual(arguments.view_size)
+        exported(settings, arguments.batch, arguments.rounds, compiled=arguments.compiled)
         return
-    chosen = {
-        "levels": {f"crop level {n}": replace(usual, crop_level=n) for n in range(4)},
-        "backbones": {name: replace(usual, backbone=name) for name in BACKBONES},
-        "heads": {name: replace(usual, head=name) for name in HEADS},
-    }[arguments.what]
-    table(chosen, arguments.batch, arguments.rounds)
+    table(family(arguments.what, arguments.view_size), arguments.batch, arguments.rounds)
 
 
 if __name__ == "__main__":

@@ -65,9 +65,12 @@ class Plain(nn.Module):
 
     def maps(self, images: Tensor) -> Tensor:
         """The feature maps of all views: B V C h w."""
-        features = self.model.backbone.features
-        views = self.model.crops(images).unbind(1)
-        return torch.stack([features.forward_features(view.contiguous()) for view in views], 1)
+        backbone, views = self.model.backbone, self.model.crops(images).unbind(1)
+        maps = [
+            backbone.as_maps(backbone.features.forward_features(view.contiguous()))
+            for view in views
+        ]
+        return torch.stack(maps, dim=1)
 
     def score(self, maps: Tensor) -> Tensor:
         """The logits (B L) of maps (B V C h w)."""

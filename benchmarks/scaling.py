@@ -21,7 +21,7 @@ import torch
 import yaml
 from PIL import Image
 
-from benchmarks.inference import LABELS, PUBLISHED, fresh
+from benchmarks.models import LABELS, PUBLISHED, fresh
 from benchmarks.timing import machine
 from lcnet.config import Model
 

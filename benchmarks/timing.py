@@ -42,6 +42,24 @@ def side_by_side(arms: Mapping[str, Callable[[], object]], rounds: int = 5) -> d
     }
 
 
+def rates(found: Mapping[str, Times], batch: int) -> list[str]:
+    """Images a second of each arm; behind the first, in brackets, how many times as fast as it."""
+    first, *others = found.values()
+    return [f"{batch / first.seconds:.2f}"] + [
+        f"{batch / times.seconds:.2f} (x {1 / times.ratio:.2f})" for times in others
+    ]
+
+
+def gibibytes(size: int) -> str:
+    """A size in bytes, as the tables write it."""
+    return f"{size / 2**30:.2f} GiB"
+
+
+def print_row(*cells: str) -> None:
+    """Print a row of a markdown table at once, since the next one may take minutes."""
+    print(f"| {' | '.join(cells)} |", flush=True)
+
+
 def peak_memory(work: Callable[..., Callable[[], object]], *arguments: object) -> int:
     """The bytes that running `work(*arguments)()` twice takes at most, its weights included.
 

@@ -2,6 +2,8 @@
 
     python -m benchmarks.training published     the released model at 896 px, crop level 2
     python -m benchmarks.training levels        the default LCNet, crop levels 0 to 3
+    python -m benchmarks.training backbones     the default LCNet on other backbones
+    python -m benchmarks.training heads         every head of lcnet compare
 
 Prints markdown tables. Both take the same images, loss and learning rate; the plain step is the
 plain model of benchmarks/plain.py with torch's usual AdamW. Random weights.
@@ -14,16 +16,27 @@ from dataclasses import replace
 import torch
 from torch import nn
 
-from benchmarks.inference import LABELS, PUBLISHED, fresh, images_for
+from benchmarks.models import LABELS, PUBLISHED, family, fresh, images_for
 from benchmarks.plain import Plain
-from benchmarks.timing import DEVICE, machine, peak_memory, side_by_side
+from benchmarks.timing import (
+    DEVICE,
+    gibibytes,
+    machine,
+    peak_memory,
+    print_row,
+    rates,
+    side_by_side,
+)
 from lcnet.compute import autocast
 from lcnet.config import Model
 from lcnet.training.losses import asymmetric_loss
 
+FORMS = ("plain", "fp32", "bf16")
+"""The plain model, and ours in two precisions."""
+
 
 def step(settings: Model, batch: int, form: str) -> Callable[[], object]:
-    """A training step, ready to run: `plain`, or ours as `fp32` or `bf16`."""
+    """A training step in one of FORMS, ready to run."""
     built = fresh(settings)
     model: nn.Module = (
         Plain(built) if form == "plain" else built.to(memory_format=torch.channels_last)
@@ -60,11 +73,8 @@ def compare(arms: dict[str, tuple[Model, str]], batch: int, rounds: int) -> None
         "|---|---|---|---|---|"
     )
     for name, times in found.items():
-        print(
-            f"| {name} | {times.seconds:.2f} | {times.ratio:.2f} | "
-            f"{memory[name] / 2**30:.2f} GiB | {memory[name] / first:.2f} |",
-            flush=True,
-        )
+        seconds, ratio = f"{times.seconds:.2f}", f"{times.ratio:.2f}"
+        print_row(name, seconds, ratio, gibibytes(memory[name]), f"{memory[name] / first:.2f}")
 
 
 def published(batch: int, rounds: int) -> None:
@@ -85,29 +95,45 @@ def published(batch: int, rounds: int) -> None:
 
 def levels(batch: int, rounds: int, view_size: int) -> None:
     """The default LCNet: how memory and time grow with the crop level."""
-    usual = Model(backbone="resnet50", pretrained=False, view_size=view_size)
-    arms = {}
-    for level in (1, 0, 2, 3):
-        one = replace(usual, crop_level=level, view_chunk=batch)
-        arms[f"crop level {level}, {batch} views at a time"] = (one, "fp32")
-    for level in (1, 2, 3):
-        arms[f"crop level {level}, all views at once"] = (replace(usual, crop_level=level), "fp32")
+    models = family("levels", view_size)
+    names = [f"crop level {level}" for level in (1, 0, 2, 3)]
+    arms = {
+        f"{name}, {batch} views at a time": (replace(models[name], view_chunk=batch), "fp32")
+        for name in names
+    }
+    for name in names:
+        if name != "crop level 0":
+            arms[f"{name}, all views at once"] = (models[name], "fp32")
     compare(arms, batch, rounds)
+
+
+def table(models: dict[str, Model], batch: int, rounds: int) -> None:
+    """Print images/s and peak memory of training models, each plain and in our two precisions."""
+    print(
+        f"| model | plain, images/s | fp32 | bf16 | peak memory at batch {batch}: plain | fp32 | "
+        "bf16 |\n|---|---|---|---|---|---|---|"
+    )
+    for name, settings in models.items():
+        found = side_by_side({form: step(settings, batch, form) for form in FORMS}, rounds)
+        memory = [peak_memory(step, settings, batch, form) for form in FORMS]
+        print_row(name, *rates(found, batch), *map(gibibytes, memory))
 
 
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("what", choices=["published", "levels"])
+    parser.add_argument("what", choices=["published", "levels", "backbones", "heads"])
     parser.add_argument("--batch", type=int, default=2)
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--view_size", type=int, default=224, help="For `levels`.")
+    parser.add_argument("--view_size", type=int, default=224, help="For all but `published`.")
     arguments = parser.parse_args()
     print(f"{machine()}\n")
     if arguments.what == "published":
         published(arguments.batch, arguments.rounds)
-    else:
+    elif arguments.what == "levels":
         levels(arguments.batch, arguments.rounds, arguments.view_size)
+    else:
+        table(family(arguments.what, arguments.view_size), arguments.batch, arguments.rounds)
 
 
 if __name__ == "__main__":
