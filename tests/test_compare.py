@@ -54,6 +54,14 @@ def test_finished_runs_are_not_repeated_and_give_the_same_rows(frozen, tmp_path)
     assert len(list(out.rglob("model.safetensors"))) == 4
 
 
+def test_auto_precision_is_settled_before_runs_so_that_finished_ones_are_found(frozen, tmp_path):
+    auto, out = replace(frozen, train=replace(frozen.train, precision="auto")), tmp_path / "out"
+    compare(auto, HEADS, [0], out, lr_factors=[1.0])
+    weights = {file: file.stat().st_mtime_ns for file in out.rglob("model.safetensors")}
+    compare(auto, HEADS, [0], out, lr_factors=[1.0])
+    assert {file: file.stat().st_mtime_ns for file in weights} == weights
+
+
 def test_two_jobs_train_the_same_models_as_one(frozen, tmp_path, capsys):
     alone = compare(frozen, HEADS, [0, 1], tmp_path / "one", lr_factors=[1.0])
     shared = compare(frozen, HEADS, [0, 1], tmp_path / "two", lr_factors=[1.0], jobs=2)

@@ -528,6 +528,16 @@ def test_batch_size_auto_becomes_a_number_that_the_run_keeps(tiny_config, tmp_pa
     assert (kept.batch_size, kept.accumulate) == (6, 2)
 
 
+@pytest.mark.parametrize("best", ["bf16", "fp32"])
+def test_precision_auto_becomes_the_machine_s_own_that_the_run_keeps(
+    tiny_config, tmp_path, monkeypatch, capsys, best
+):
+    monkeypatch.setattr("lcnet.training.start.best_precision", lambda device: best)
+    run = train(with_train(tiny_config, precision="auto", epochs=1), tmp_path / "run")
+    assert Config.load(run / "config.yaml").train.precision == best
+    assert f"precision {best}\n" in capsys.readouterr().out
+
+
 def test_compiling_compiles_each_part_of_the_model(tiny_config, tmp_path, monkeypatch):
     compiled = []
     monkeypatch.setattr(torch.nn.Module, "compile", lambda part: compiled.append(type(part)))

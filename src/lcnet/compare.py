@@ -25,6 +25,7 @@ from lcnet.plain_yaml import read_yaml
 from lcnet.progress import tell
 from lcnet.runs import Run, Trainer
 from lcnet.training.history import read_history
+from lcnet.training.start import with_precision
 
 Settings = Mapping[str, Any]
 """What a contestant changes: a flag's name, such as `model.head`, to its value."""
@@ -137,7 +138,7 @@ def _check(
         for flag, value in settings.items():
             section, _, setting = flag.partition(".")
             fields.setdefault(section, {})[setting] = value
-        configs[name] = parse_config(fields, f"contestant {name!r}")
+        configs[name] = with_precision(parse_config(fields, f"contestant {name!r}"))
         if configs[name].train.batch_size == "auto":
             raise ConfigError(
                 f"contestant {name!r}: train.batch_size: auto would give contestants unequal "

@@ -242,8 +242,9 @@ class Train:
     """Magnitude of RandAugment, from 0 (off) to 30."""
     cutout: float = 0.5
     """Side of the square cut out of half the training images, as a share of theirs; 0 is off."""
-    precision: Literal["fp32", "bf16", "fp16"] = "fp32"
-    """Arithmetic: float32, or mixed with bfloat16 or float16."""
+    precision: Literal["fp32", "bf16", "fp16", "auto"] = "fp32"
+    """Arithmetic: float32, or mixed with bfloat16 or float16; auto is bfloat16 where the device
+    multiplies in it, float32 elsewhere."""
     compile: bool = False
     """Compile the model with torch.compile: minutes at first, then faster steps."""
     early_stop: int = 0

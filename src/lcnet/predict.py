@@ -9,10 +9,11 @@ from typing import Literal, TextIO
 from rich.console import Console
 
 from lcnet.checkpoint import model_fingerprint
+from lcnet.compute import Precision
 from lcnet.data.dataset import read_image
 from lcnet.errors import ConfigError, DataError
 from lcnet.files import written_whole
-from lcnet.model.fast import FastClassifier, Precision
+from lcnet.model.fast import FastClassifier
 from lcnet.predicting.files import Job, open_shard
 from lcnet.predicting.formats import to_json_line
 from lcnet.predicting.prediction import Prediction

@@ -13,7 +13,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from lcnet.calibration import probabilities
 from lcnet.checkpoint import load_model, read_info
-from lcnet.compute import usual_device
+from lcnet.compute import Precision, best_precision, usual_device
 from lcnet.config import MOST_WORKERS
 from lcnet.data.containers import Row, Slice
 from lcnet.data.dataset import read_image, upright_rgb, upright_size
@@ -24,7 +24,7 @@ from lcnet.explain import PictureExplanation, explain_picture
 from lcnet.exporting.onnx_model import SUFFIX, OnnxModel
 from lcnet.hub import local_model
 from lcnet.model.classifier import Classifier
-from lcnet.model.fast import FastClassifier, Precision, best_precision
+from lcnet.model.fast import FastClassifier
 from lcnet.predicting.prediction import Prediction
 from lcnet.predicting.sources import Picture, writable
 

@@ -5,7 +5,7 @@ from torch import nn
 from lcnet.config import Model
 from lcnet.model.backbone import build_backbone, describe_backbone
 from lcnet.model.build import build_model
-from lcnet.model.fast import FastClassifier, best_precision
+from lcnet.model.fast import FastClassifier
 from lcnet.model.folding import fold_norms
 
 
@@ -134,10 +134,3 @@ def test_all_views_of_a_batch_go_through_the_backbone_at_once(model):
     )
     fast(torch.randn(3, 3, 64, 64))
     assert calls == [(15, True)]
-
-
-def test_bfloat16_is_chosen_where_the_processor_multiplies_in_it(monkeypatch):
-    for known, expected in (({"avx512_bf16": True}, "bf16"), ({"avx2": True}, "fp32")):
-        monkeypatch.setattr(torch.cpu, "get_capabilities", lambda known=known: known, raising=False)
-        assert best_precision(torch.device("cpu")) == expected
-    assert best_precision(torch.device("meta")) == "fp32"

@@ -2,17 +2,14 @@
 
 import copy
 from collections.abc import Callable
-from typing import Literal
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from lcnet.compute import autocast
+from lcnet.compute import Precision, autocast
 from lcnet.model.classifier import Classifier
 from lcnet.model.folding import fold_norms
-
-Precision = Literal["fp32", "bf16"]
 
 
 class FastClassifier:
@@ -74,20 +71,3 @@ def _compiled_for_inference(model: nn.Module) -> Callable[[Tensor], Tensor]:
     become one kernel.
     """
     return torch.compile(model, dynamic=False, options={"freezing": True})
-
-
-def best_precision(device: torch.device) -> Precision:
-    """bfloat16 where the device multiplies in it, float32 elsewhere."""
-    if device.type == "cuda":
-        return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp32"
-    if device.type == "cpu" and _multiplies_bf16():
-        return "bf16"
-    return "fp32"
-
-
-def _multiplies_bf16() -> bool:
-    """Whether the processor has instructions for bfloat16; torch would emulate them slowly."""
-    if hasattr(torch.cpu, "get_capabilities"):
-        known = torch.cpu.get_capabilities()
-        return bool(known.get("avx512_bf16") or known.get("amx_bf16") or known.get("bf16"))
-    return bool(torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported())

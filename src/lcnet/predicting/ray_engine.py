@@ -20,11 +20,10 @@ from typing import Any, Literal
 import torch
 
 from lcnet.checkpoint import ModelInfo, model_fingerprint, read_info
-from lcnet.compute import usual_device
+from lcnet.compute import Precision, best_precision, usual_device
 from lcnet.data.containers import Row
 from lcnet.errors import CheckpointError, ConfigError, DataError, LCNetError, reason_of
 from lcnet.hub import local_model
-from lcnet.model.fast import Precision, best_precision
 from lcnet.predicting.prediction import Prediction
 from lcnet.predicting.sources import Picture
 from lcnet.predictor import Predictor

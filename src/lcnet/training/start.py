@@ -2,12 +2,13 @@
 
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import lightning
 import torch
 
 from lcnet.checkpoint import MISFITS, ModelInfo, is_model, load_model, model_of, read_info
-from lcnet.compute import usual_device
+from lcnet.compute import best_precision, usual_device
 from lcnet.config import Config
 from lcnet.data.dataset import NEGATIVE, POSITIVE, Split
 from lcnet.data.loading import check_steps
@@ -55,7 +56,7 @@ def prepare(config: Config, init: Path | Import | None) -> Start:
             statistics=count_labels(splits[0].targets()),
         )
         config = replace(config, model=info.model)
-    start = Start(_with_batch(config, model), model, info, *splits)
+    start = Start(_settled(config, model), model, info, *splits)
     check_steps(len(splits[0]), start.config.train.batch, start.config.train.processes)
     return start
 
@@ -113,15 +114,35 @@ def _check_absent(config: Config, training: Split, validation: Split) -> None:
         )
 
 
-def _with_batch(config: Config, model: Classifier) -> Config:
-    """The config with a number for a `batch_size` of auto, the first process's in all of them."""
+def with_precision(config: Config) -> Config:
+    """The config with what a `precision` of auto is on this machine."""
+    if config.train.precision != "auto":
+        return config
+    return replace(config, train=replace(config.train, precision=best_precision(usual_device())))
+
+
+def _settled(config: Config, model: Classifier) -> Config:
+    """The config with a number for a `batch_size` of auto, and what a `precision` of auto is here.
+
+    All processes take what the first one finds.
+    """
+    if config.train.precision == "auto" and is_first():
+        config = with_precision(config)
+        tell(f"precision {config.train.precision}")
     recipe = config.train
     if recipe.batch_size == "auto" and is_first():
         recipe = fitting_batch(recipe, memory_of(config, model))
         steps = f", {recipe.accumulate} of them a step" if recipe.accumulate > 1 else ""
         tell(f"batch size {recipe.batch}{steps}")
-    batch, accumulate = pass_turn(f"{recipe.batch_size} {recipe.accumulate}").split()
-    return replace(config, train=replace(recipe, batch_size=int(batch), accumulate=int(accumulate)))
+    batch, accumulate, precision = pass_turn(
+        f"{recipe.batch_size} {recipe.accumulate} {recipe.precision}"
+    ).split()
+    settled: dict[str, Any] = {
+        "batch_size": int(batch),
+        "accumulate": int(accumulate),
+        "precision": precision,
+    }
+    return replace(config, train=replace(recipe, **settled))
 
 
 def memory_of(config: Config, model: Classifier) -> Memory:
