@@ -3,12 +3,12 @@
     python -m benchmarks.thresholds runs/a runs/b runs/c
 
 Does what `lcnet calibrate` does for the best F1 and writes nothing; where a run keeps a frozen
-backbone's features, those are taken. A row per run: CF1 of the test split at 0.5 and at the fitted
-thresholds, the cross-fitted estimate from validation, and how far it was off.
+backbone's features, those are taken. Three rows per run: CF1, OF1 and the labels' mean F1 of the
+test split at 0.5 and at the fitted thresholds, the cross-fitted estimate from validation, and how
+far it was off.
 """
 
 import argparse
-import statistics
 from pathlib import Path
 
 import numpy as np
@@ -19,8 +19,10 @@ from lcnet.config import Config
 from lcnet.crossfit import fit
 from lcnet.data.readers import load_split_for
 from lcnet.evaluate import score_split
-from lcnet.metrics import predict_at, rates
+from lcnet.metrics import Rates, predict_at, rates
 from lcnet.thresholds import Goal
+
+RATES = ("CF1", "OF1", "mean_label_F1")
 
 
 def scored(run: Path, split: str) -> tuple[np.ndarray, np.ndarray]:
@@ -32,16 +34,16 @@ def scored(run: Path, split: str) -> tuple[np.ndarray, np.ndarray]:
     )
 
 
-def measured(run: Path) -> tuple[float, float, float]:
-    """CF1 of the test split at 0.5, at fitted thresholds, and as cross-fitting estimates it."""
+def measured(run: Path) -> tuple[Rates, Rates, Rates]:
+    """Rates of the test split at 0.5 and at fitted thresholds, and as cross-fitting estimates."""
     data = Config.load(run / "config.yaml").data
     fitted = fit(*scored(run, data.val), method="platt", goal=Goal())
     logits, targets = scored(run, data.test)
-    plain = rates(predict_at(to_probabilities(logits), np.array(0.5)), targets)
+    plain = predict_at(to_probabilities(logits), np.array(0.5))
     chosen = predict_at(
         to_probabilities(logits, fitted.calibration), np.array(fitted.thresholds.values)
     )
-    return plain.CF1, rates(chosen, targets).CF1, fitted.expected.CF1
+    return rates(plain, targets), rates(chosen, targets), fitted.expected
 
 
 def main() -> None:
@@ -49,17 +51,20 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("runs", type=Path, nargs="+")
     rows = []
-    print("| run | CF1 at 0.5 | fitted | cross-fitted estimate | off by |\n|---|---|---|---|---|")
+    print("| run | rate | at 0.5 | fitted | cross-fitted estimate | off by |")
+    print("|---|---|---|---|---|---|")
     for run in parser.parse_args().runs:
-        rows.append(row := measured(run))
-        print(f"| {run} | {_cells(row)} |", flush=True)
-    means = tuple(statistics.mean(column) for column in zip(*rows, strict=True))
-    print(f"| mean | {_cells(means)} |")
+        three = measured(run)
+        rows.append([tuple(getattr(one, rate) for one in three) for rate in RATES])
+        _print(str(run), rows[-1])
+    means = np.mean(rows, axis=0)
+    _print("mean", [tuple(row) for row in means])
 
 
-def _cells(row: tuple[float, ...]) -> str:
-    plain, fitted, estimate = row
-    return f"{plain:.1f} | {fitted:.1f} | {estimate:.1f} | {estimate - fitted:+.1f}"
+def _print(name: str, rows: list[tuple[float, ...]]) -> None:
+    for rate, (plain, fitted, estimate) in zip(RATES, rows, strict=True):
+        cells = f"{plain:.1f} | {fitted:.1f} | {estimate:.1f} | {estimate - fitted:+.1f}"
+        print(f"| {name} | {rate} | {cells} |", flush=True)
 
 
 if __name__ == "__main__":
