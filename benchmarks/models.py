@@ -1,6 +1,7 @@
 """The models that the speed tables are about: random weights, noise in the place of pictures."""
 
 from dataclasses import replace
+from typing import get_args
 
 import torch
 from torch import Tensor
@@ -27,7 +28,7 @@ PUBLISHED = released_model(
 DEFAULT = Model(backbone="TResnetL_V2", pretrained=False, crop_level=2, view_size=448)
 """This project's at the same backbone and sizes."""
 BACKBONES = ("resnet50", "resnet101", "vit_small_patch16_224", "swin_tiny_patch4_window7_224")
-HEADS = ("lcnet", "gap", "csra", "ml_gcn", "query2label", "ml_decoder")
+HEADS: tuple[str, ...] = get_args(Model.__annotations__["head"])
 
 
 def fresh(settings: Model) -> Classifier:
