@@ -4,6 +4,7 @@
     python -m benchmarks.training levels        the default LCNet, crop levels 0 to 3
     python -m benchmarks.training backbones     the default LCNet on other backbones
     python -m benchmarks.training heads         every head of lcnet compare
+    python -m benchmarks.training compiled      the default LCNet as it is and compiled
 
 Prints markdown tables. Both take the same images, loss and learning rate; the plain step is the
 plain model of benchmarks/plain.py with torch's usual AdamW. Random weights.
@@ -16,7 +17,7 @@ from dataclasses import replace
 import torch
 from torch import nn
 
-from benchmarks.models import LABELS, PUBLISHED, family, fresh, images_for
+from benchmarks.models import LABELS, PUBLISHED, family, fresh, images_for, usual
 from benchmarks.plain import Plain
 from benchmarks.timing import (
     DEVICE,
@@ -33,15 +34,20 @@ from lcnet.training.losses import asymmetric_loss
 
 FORMS = ("plain", "fp32", "bf16")
 """The plain model, and ours in two precisions."""
+COMPILED_FORMS = ("compiled fp32", "compiled bf16")
+"""Ours as `--train.compile true` has it."""
 
 
 def step(settings: Model, batch: int, form: str) -> Callable[[], object]:
-    """A training step in one of FORMS, ready to run."""
+    """A training step in one of FORMS or COMPILED_FORMS, ready to run."""
     built = fresh(settings)
     model: nn.Module = (
         Plain(built) if form == "plain" else built.to(memory_format=torch.channels_last)
     )
     model = model.train().to(DEVICE)
+    if form in COMPILED_FORMS:
+        for part in model.children():
+            part.compile()
     options = {"foreach": True} if form == "plain" else {"fused": True}
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-4, **options)
     images = images_for(settings, batch)
@@ -49,7 +55,7 @@ def step(settings: Model, batch: int, form: str) -> Callable[[], object]:
     del built
 
     def run() -> None:
-        with autocast(DEVICE, "bf16" if form == "bf16" else "fp32"):
+        with autocast(DEVICE, "bf16" if form.endswith("bf16") else "fp32"):
             logits = model(images)
         asymmetric_loss(logits.float(), targets).backward()
         nn.utils.clip_grad_norm_(model.parameters(), 1.0)
@@ -107,6 +113,11 @@ def levels(batch: int, rounds: int, view_size: int) -> None:
     compare(arms, batch, rounds)
 
 
+def compiled(batch: int, rounds: int, view_size: int) -> None:
+    """The default LCNet with torch.compile and without; the first round, uncounted, compiles."""
+    compare({form: (usual(view_size), form) for form in FORMS[1:] + COMPILED_FORMS}, batch, rounds)
+
+
 def table(models: dict[str, Model], batch: int, rounds: int) -> None:
     """Print images/s and peak memory of training models, each plain and in our two precisions."""
     print(
@@ -122,7 +133,7 @@ def table(models: dict[str, Model], batch: int, rounds: int) -> None:
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("what", choices=["published", "levels", "backbones", "heads"])
+    parser.add_argument("what", choices=["published", "levels", "backbones", "heads", "compiled"])
     parser.add_argument("--batch", type=int, default=2)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--view_size", type=int, default=224, help="For all but `published`.")
@@ -132,6 +143,8 @@ def main() -> None:
         published(arguments.batch, arguments.rounds)
     elif arguments.what == "levels":
         levels(arguments.batch, arguments.rounds, arguments.view_size)
+    elif arguments.what == "compiled":
+        compiled(arguments.batch, arguments.rounds, arguments.view_size)
     else:
         table(family(arguments.what, arguments.view_size), arguments.batch, arguments.rounds)
 
