@@ -30,6 +30,7 @@ from benchmarks.timing import (
 )
 from lcnet.compute import autocast
 from lcnet.config import Model
+from lcnet.training.learner import compile_parts
 from lcnet.training.losses import asymmetric_loss
 
 FORMS = ("plain", "fp32", "bf16")
@@ -46,8 +47,7 @@ def step(settings: Model, batch: int, form: str) -> Callable[[], object]:
     )
     model = model.train().to(DEVICE)
     if form in COMPILED_FORMS:
-        for part in model.children():
-            part.compile()
+        compile_parts(model)
     options = {"foreach": True} if form == "plain" else {"fused": True}
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-4, **options)
     images = images_for(settings, batch)

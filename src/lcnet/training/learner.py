@@ -5,7 +5,7 @@ from typing import Any
 import lightning
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.distributed.fsdp import FullyShardedDataParallel
 
 from lcnet import config
@@ -18,6 +18,12 @@ from lcnet.training.losses import asymmetric_loss, known_entries
 from lcnet.training.processes import mean_over_processes
 
 Batch = tuple[Tensor, Tensor]
+
+
+def compile_parts(model: nn.Module) -> None:
+    """Let torch compile each part of a model at its first call, for `--train.compile`."""
+    for part in model.children():
+        part.compile()
 
 
 class Learner(lightning.LightningModule):
@@ -52,8 +58,7 @@ class Learner(lightning.LightningModule):
         if recipe.backbone_lr_factor == 0:
             self.model.backbone.features.requires_grad_(False)
         if recipe.compile:
-            for part in self.model.children():
-                part.compile()
+            compile_parts(self.model)
         self.loss = torch.zeros(())
         """The last batch's."""
         self.has_skipped = False
