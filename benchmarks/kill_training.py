@@ -25,9 +25,9 @@ from pathlib import Path
 
 import torch
 
-import lcnet.train  # noqa: F401  # before the forks, which have it then
+import lcnet.training.train  # noqa: F401  # before the forks, which have it then
 from lcnet.cli import main as lcnet_main
-from lcnet.data import digits
+from lcnet.data.readers import digits
 
 FORK = multiprocessing.get_context("fork")
 CLOCK = ("seconds", "data_wait")

@@ -28,13 +28,13 @@ import numpy as np
 import psutil
 from PIL import Image
 
-import lcnet.predict  # noqa: F401  # before the forks, which have it then
+import lcnet.predicting.predict  # noqa: F401  # before the forks, which have it then
 from lcnet import config
-from lcnet.checkpoint import ModelInfo, save_model
 from lcnet.cli import main as lcnet_main
 from lcnet.model.backbone import describe_backbone
 from lcnet.model.build import build_model
-from lcnet.predicting.formats import FORMATS, read_rows
+from lcnet.model_folder import ModelInfo, save_model
+from lcnet.predicting.row_formats import FORMATS, read_rows
 
 LABELS = ("red", "green", "blue")
 SIDE = 32

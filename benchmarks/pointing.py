@@ -15,13 +15,13 @@ from pathlib import Path
 
 import torch
 
-from lcnet.calibration import probabilities
-from lcnet.checkpoint import load_model, read_info
 from lcnet.config import Config
 from lcnet.data.dataset import read_image
-from lcnet.data.digits import CANVAS_PX, Place, read_digits
+from lcnet.data.readers.digits import CANVAS_PX, Place, read_digits
 from lcnet.data.transforms import Normalize, eval_transform
-from lcnet.explain import peak_of
+from lcnet.metrics.calibration import probabilities
+from lcnet.model_folder import load_model, read_info
+from lcnet.predicting.picture_explanation import peak_of
 
 PICTURE = (CANVAS_PX, CANVAS_PX)
 

@@ -14,15 +14,15 @@ import numpy as np
 import torch
 from scipy.special import expit
 
-from lcnet import report as module
-from lcnet.checkpoint import ModelInfo, save_model
 from lcnet.config import Config, Data, Model
 from lcnet.data.dataset import Sample, Split
 from lcnet.data.statistics import count_labels
-from lcnet.evaluate import Measured
+from lcnet.evaluating.measuring import Measured
 from lcnet.metrics import verify
 from lcnet.model.backbone import describe_backbone
 from lcnet.model.build import build_model
+from lcnet.model_folder import ModelInfo, save_model
+from lcnet.reporting import report as module
 
 
 def measured(images: int, labels: int) -> Measured:

@@ -15,8 +15,8 @@ import sys
 from pathlib import Path
 
 from lcnet.config import Config
-from lcnet.evaluate import evaluate
-from lcnet.training.history import read_history
+from lcnet.evaluating.evaluate import evaluate
+from lcnet.run_folder import RunFolder
 
 
 def run_seed(run: Path, seed: int, flags: list[str]) -> dict[str, float]:
@@ -25,7 +25,7 @@ def run_seed(run: Path, seed: int, flags: list[str]) -> dict[str, float]:
         command = [sys.executable, "-m", "lcnet", "train", *flags]
         command += ["--train.seed", str(seed), "--out", str(run), "--overwrite"]
         subprocess.run(command, check=True)
-    rows = read_history(run)
+    rows = RunFolder(run).history()
     numbers = {
         "val": rows[-1]["best_mAP"],
         "last": rows[-1]["val_mAP"],

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from lcnet.split import split, stratify
+from lcnet.data.split import split, stratify
 
 SHARES = {"train": 0.8, "val": 0.1, "test": 0.1}
 

@@ -13,14 +13,14 @@ from pathlib import Path
 
 import numpy as np
 
-from lcnet.calibration import to_probabilities
-from lcnet.checkpoint import read_info
 from lcnet.config import Config
-from lcnet.crossfit import fit
 from lcnet.data.readers import load_split_for
-from lcnet.evaluate import score_split
+from lcnet.evaluating.measuring import score_split
 from lcnet.metrics import Rates, predict_at, rates
-from lcnet.thresholds import Goal
+from lcnet.metrics.calibration import to_probabilities
+from lcnet.metrics.crossfit import fit
+from lcnet.metrics.thresholds import Goal
+from lcnet.model_folder import read_info
 
 RATES = ("CF1", "OF1", "mean_label_F1")
 

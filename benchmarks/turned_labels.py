@@ -11,14 +11,14 @@ from pathlib import Path
 
 import numpy as np
 
-from lcnet.checkpoint import load_model, read_info
+from lcnet.checking.label_errors import wrong_entries
 from lcnet.config import Config
 from lcnet.data.dataset import UNKNOWN, ImageLabels
 from lcnet.data.loading import eval_loader
 from lcnet.data.readers import load_split_for
 from lcnet.data.transforms import eval_transform
-from lcnet.evaluate import predict_batches
-from lcnet.label_errors import wrong_entries
+from lcnet.evaluating.measuring import predict_batches
+from lcnet.model_folder import load_model, read_info
 
 SHARE = 0.01
 

@@ -7,14 +7,14 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from lcnet.checkpoint import ModelInfo
 from lcnet.config import Config, Data, Model
 from lcnet.data.dataset import Sample, Split
 from lcnet.data.statistics import count_labels
-from lcnet.evaluate import Measured
+from lcnet.evaluating.measuring import Measured
 from lcnet.metrics import verify
 from lcnet.metrics.bootstrap import intervals
 from lcnet.model.backbone import BackboneSpec
+from lcnet.model_folder import ModelInfo
 from lcnet.reporting.report_page import Graph, Report
 
 LABELS = ("cat", "dog", "sofa", "lamp")

@@ -37,8 +37,8 @@ def arrange(events: list[dict[str, Any]]) -> None:
     os.environ["TORCH_CPP_LOG_LEVEL"] = "ERROR"  # as `lcnet train` does before it imports torch
     import torch
 
-    from lcnet import train
     from lcnet.data.transforms import Normalize
+    from lcnet.training import train
     from lcnet.training.learner import Learner
     from lcnet.training.processes import rank
 

@@ -1,6 +1,7 @@
-"""The arrows of docs/architecture.md: a file imports only from layers below its own."""
+"""The house of docs/architecture.md: a room knows only rooms of rows below, and has no cycle."""
 
 import ast
+import re
 import subprocess
 import sys
 from functools import cache
@@ -8,148 +9,17 @@ from pathlib import Path
 
 import pytest
 
-SOURCE = Path(__file__).parent.parent / "src" / "lcnet"
+ROOT = Path(__file__).parent.parent
+SOURCE = ROOT / "src" / "lcnet"
+PAGE = ROOT / "docs" / "architecture.md"
 
-# From the top down. Files of one layer do not know each other.
-LAYERS = (
-    {"__init__", "__main__"},
-    {"cli", "released_command"},
-    {
-        "cli.calibrate",
-        "cli.check",
-        "cli.compare",
-        "cli.evaluate",
-        "cli.export",
-        "cli.graph",
-        "cli.import_",
-        "cli.pack",
-        "cli.predict",
-        "cli.push",
-        "cli.report",
-        "cli.serve",
-        "cli.split",
-        "cli.train",
-    },
-    {"cli.flags"},
-    {"cli.parser"},
-    {"compare", "check"},
-    {"runs"},
-    {"train"},
-    {"training.fit"},
-    {"training.start", "training.run_folder", "label_errors"},
-    {"calibrate", "report", "export", "serve"},
-    {"reporting.report_page", "serving.server"},
-    {"serving.app", "serving.page"},
-    {"serving.gate", "serving.service", "serving.results"},
-    {"serving.batching", "serving.measures", "serving.uploads"},
-    {
-        "evaluate",
-        "predict",
-        "import_model",
-        "reporting.check_page",
-        "split",
-        "graph",
-        "push",
-        "pack",
-    },
-    {"predicting.ray_engine"},
-    {
-        "exporting.proof",
-        "reporting.heat_pictures",
-        "reporting.graph_pictures",
-        "predicting.files",
-        "training.history",
-        "training.saving",
-    },
-    {"training.callbacks"},
-    {
-        "training.averaging",
-        "training.skipping",
-        "training.frozen",
-        "data.pictures",
-        "exporting.formats",
-        "exporting.quantize",
-        "predictor",
-        "reporting.model_card",
-    },
-    {"exporting.onnx_model"},
-    {"exporting.exported"},
-    {
-        "training.learner",
-        "checkpoint",
-        "training.memory",
-        "reporting.cost",
-        "published.backbones",
-    },
-    {"training.strategy"},
-    {"published.reading", "published.release", "published.rivals", "published.datasets"},
-    {"published.naming", "published.flags", "published.settings"},
-    {"data.findings"},
-    {
-        "model.build",
-        "model.fast",
-        "data.readers",
-        "data.changes",
-        "data.loading",
-        "data.transforms",
-        "metrics.state",
-        "training.losses",
-        "metrics.bootstrap",
-        "crossfit",
-        "reporting.charts",
-        "reporting.curves",
-        "reporting.mistakes",
-        "reporting.page",
-        "explain",
-        "label_graph",
-        "reporting.figures",
-    },
-    {"thresholds"},
-    {"metrics"},
-    {"metrics.verification"},
-    {"metrics.ap", "metrics.by_image", "metrics.calibration_error", "metrics.decisions"},
-    {"model.lcnet", "model.rivals", "model.exportable"},
-    {"model.initialization", "model.classifier"},
-    {"model.released", "model.pooling"},
-    {
-        "model.backbone",
-        "model.crops",
-        "model.decoder",
-        "model.graph",
-        "model.head",
-        "model.labels",
-        "model.image_tokens",
-        "model.explanation",
-    },
-    {"model.attention", "model.cvt", "model.folding", "model.size"},
-    {"data.rope"},
-    {"data.coco", "data.voc", "data.table", "data.folder", "data.digits", "data.shards"},
-    {
-        "data.statistics",
-        "data.vectors",
-        "data.fingerprint",
-        "data.checks",
-        "data.feature_cache",
-        "data.image_cache",
-        "data.picture_facts",
-        "data.near_duplicates",
-    },
-    {"metrics.checks", "calibration"},
-    {"predicting.formats"},
-    {"predicting.sources", "training.processes"},
-    {"data.dataset", "data.arrays", "data.containers"},
-    {
-        "config",
-        "progress",
-        "protocols",
-        "hub",
-        "training.stopping",
-        "training.run_lock",
-        "training.run_record",
-    },
-    {"plain_yaml"},
-    {"errors", "files", "compute", "predicting.prediction", "schema"},
-)
+
+@cache
+def rows() -> tuple[tuple[str, ...], ...]:
+    """The rows of rooms that the page shows, from the top down."""
+    drawn = re.search(r"^```rooms\n(.+?)^```", PAGE.read_text(encoding="utf-8"), re.M | re.S)
+    assert drawn, "docs/architecture.md: no block of rooms"
+    return tuple(tuple(row.split()) for row in drawn[1].splitlines())
 
 
 @cache
@@ -162,46 +32,86 @@ def files() -> dict[str, Path]:
     return found
 
 
-def imports(path: Path) -> set[str]:
-    """The modules of lcnet that a file imports, also inside functions."""
+def room_of(module: str) -> str:
+    return module.partition(".")[0]
+
+
+def row_of(room: str) -> int:
+    return next(number for number, row in enumerate(rows()) if room in row)
+
+
+@cache
+def imports(module: str) -> frozenset[str]:
+    """The modules of lcnet that a module imports, also inside functions."""
     modules = set()
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+    for node in ast.walk(ast.parse(files()[module].read_text(encoding="utf-8"))):
         if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == "lcnet":
             inner = (node.module or "").removeprefix("lcnet").removeprefix(".")
             for alias in node.names:
                 submodule = f"{inner}.{alias.name}".removeprefix(".")
-                modules.add(submodule if submodule in files() else inner)
+                modules.add(submodule if submodule in files() else inner or "__init__")
         if isinstance(node, ast.Import):
             modules |= {
                 alias.name.removeprefix("lcnet.")
                 for alias in node.names
-                if alias.name.startswith("lcnet")
+                if alias.name.split(".")[0] == "lcnet"
             }
-    return modules
+    return frozenset(modules)
 
 
-def layer_of(module: str) -> int:
-    return next(number for number, layer in enumerate(LAYERS) if module in layer)
+def arrows() -> set[tuple[str, str]]:
+    """From which room to which other one there are imports."""
+    return {
+        (room_of(module), room_of(target))
+        for module in files()
+        for target in imports(module)
+        if room_of(module) != room_of(target)
+    }
 
 
-def test_every_file_has_a_layer():
-    packages = {path.parent.name for path in files().values() if path.parent != SOURCE}
-    empty = packages - {"cli", "metrics"}
-    assert set(files()) - empty == set().union(*LAYERS)
+def cycle_from(module: str) -> list[str]:
+    """The modules on a way of imports from a module back to itself; empty if there is none."""
+    ways, seen = [[module]], {module}
+    while ways:
+        way = ways.pop()
+        for target in imports(way[-1]):
+            if target == module:
+                return [*way, module]
+            if target not in seen:
+                seen.add(target)
+                ways.append([*way, target])
+    return []
 
 
-@pytest.mark.parametrize("module", sorted(set().union(*LAYERS)))
-def test_arrows_run_down_only(module):
-    own = layer_of(module)
-    upwards = {name for name in imports(files()[module]) if layer_of(name) <= own}
-    assert upwards == set()
+def test_the_page_shows_every_room_and_no_other():
+    shown = [room for row in rows() for room in row]
+    assert sorted(shown) == sorted({room_of(module) for module in files()})
+    assert len(rows()) <= 15
 
 
-def test_model_and_data_do_not_know_each_other():
-    for module, path in files().items():
-        other = {"model": "data.", "data": "model."}.get(module.split(".")[0])
-        if other:
-            assert not {name for name in imports(path) if name.startswith(other)}, module
+def test_arrows_between_rooms_run_down_only():
+    back = {(room, other) for room, other in arrows() if row_of(room) >= row_of(other)}
+    assert back == set()
+
+
+@pytest.mark.parametrize("module", sorted(files()))
+def test_a_file_is_in_no_cycle(module):
+    assert cycle_from(module) == []
+
+
+def test_the_house_can_be_held_in_the_head():
+    above: dict[str, set[str]] = {}
+    for room, other in arrows():
+        above.setdefault(room, set()).add(other)
+
+    @cache
+    def floors(room: str) -> int:
+        return 1 + max((floors(other) for other in above.get(room, ())), default=0)
+
+    rooms = {room_of(module) for module in files()}
+    assert len(rooms) <= 26
+    assert max(floors(room) for room in rooms) <= 11
+    assert len([path for path in SOURCE.glob("*.py") if path.stem[0] != "_"]) <= 11
 
 
 @pytest.mark.parametrize("module", ["lcnet", "lcnet.cli", "lcnet.metrics"])

@@ -7,12 +7,12 @@ from pathlib import Path
 import pytest
 
 from lcnet import config
-from lcnet.checkpoint import ModelInfo, save_model
 from lcnet.cli import build_parser
-from lcnet.data.digits import LABELS, write_scenes
+from lcnet.data.readers.digits import LABELS, write_scenes
 from lcnet.model.backbone import describe_backbone
 from lcnet.model.build import build_model
-from lcnet.published.flags import command_parser
+from lcnet.model_folder import ModelInfo, save_model
+from lcnet.published.released_flags import command_parser
 
 ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")), *ROOT.glob("configs/*.yaml")]

@@ -3,10 +3,10 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from lcnet.checkpoint import ModelInfo, save_model
 from lcnet.config import Model
 from lcnet.model.backbone import describe_backbone
 from lcnet.model.build import build_model
+from lcnet.model_folder import ModelInfo, save_model
 
 TINY = Model(
     backbone="test_resnet",

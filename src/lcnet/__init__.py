@@ -4,11 +4,11 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from lcnet.checkpoint import load_model
     from lcnet.config import Config
     from lcnet.errors import LCNetError
     from lcnet.model.lcnet import LCNet
-    from lcnet.predictor import Predictor
+    from lcnet.model_folder import load_model
+    from lcnet.predicting.predictor import Predictor
 
 __all__ = ["Config", "LCNet", "LCNetError", "Predictor", "load_model"]
 
@@ -17,8 +17,8 @@ _HOMES = {
     "Config": "lcnet.config",
     "LCNet": "lcnet.model.lcnet",
     "LCNetError": "lcnet.errors",
-    "Predictor": "lcnet.predictor",
-    "load_model": "lcnet.checkpoint",
+    "Predictor": "lcnet.predicting.predictor",
+    "load_model": "lcnet.model_folder",
 }
 
 

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from tests.fuzz.__main__ import changed
 from tests.fuzz.targets import TARGETS, seeds
 
-from lcnet.checkpoint import UNUSABLE, ModelInfo
 from lcnet.errors import LONGEST, DataError, one_line
+from lcnet.model_folder import UNUSABLE, ModelInfo
 from lcnet.schema import unfit_name
 
 EXAMPLES = {"config": 10, "published": 20}

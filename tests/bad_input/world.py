@@ -24,10 +24,10 @@ from PIL import Image
 from tests.published import layouts
 from tests.tiny import TINY
 
-from lcnet.checkpoint import read_info
 from lcnet.config import Config, Data, Train
-from lcnet.exporting.exported import KEY, describe
-from lcnet.train import train
+from lcnet.model_folder import read_info
+from lcnet.predicting.exported import KEY, describe
+from lcnet.training.train import train
 
 LABELS = ("red", "green", "blue")
 COLOURS = ((200, 40, 40), (40, 180, 60), (40, 60, 200))

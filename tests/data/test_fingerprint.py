@@ -9,8 +9,8 @@ from PIL import Image
 from lcnet.config import Data
 from lcnet.data.dataset import Sample, Split
 from lcnet.data.fingerprint import Fingerprint, changed_since, changes, fingerprint
-from lcnet.data.shards import read_shards
-from lcnet.pack import pack
+from lcnet.data.pack import pack
+from lcnet.data.readers.shards import read_shards
 
 
 @pytest.fixture

@@ -7,12 +7,12 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from lcnet.data.coco import read_coco
 from lcnet.data.dataset import Split, read_image
-from lcnet.data.folder import read_folder
-from lcnet.data.rope import read_rope
-from lcnet.data.table import read_table
-from lcnet.data.voc import read_voc
+from lcnet.data.readers.coco import read_coco
+from lcnet.data.readers.folder import read_folder
+from lcnet.data.readers.rope import read_rope
+from lcnet.data.readers.table import read_table
+from lcnet.data.readers.voc import read_voc
 
 LABELS = ("bolt", "crack", "deep rust", "weld")
 PICTURES = {

@@ -16,15 +16,15 @@ import numpy as np
 import torch
 from PIL import Image
 
-from lcnet.checkpoint import UNUSABLE, ModelInfo, why_unusable
 from lcnet.config import Config, Model
-from lcnet.data.coco import read_coco
 from lcnet.data.dataset import read_image
-from lcnet.data.table import read_table
+from lcnet.data.readers.coco import read_coco
+from lcnet.data.readers.table import read_table
+from lcnet.data.readers.voc import read_voc
 from lcnet.data.vectors import read_vectors
-from lcnet.data.voc import read_voc
 from lcnet.errors import LCNetError
 from lcnet.model.backbone import BackboneSpec
+from lcnet.model_folder import UNUSABLE, ModelInfo, why_unusable
 from lcnet.predicting.sources import PictureSources
 from lcnet.published.reading import read_published
 

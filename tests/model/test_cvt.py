@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from lcnet.errors import CheckpointError, ConfigError
 from lcnet.model.backbone import Backbone, describe_backbone
 from lcnet.model.cvt import HUB_NAME, CvtFeatures, QuickGELU, build_cvt, checkpoint_filter_fn
-from lcnet.published.backbones import load_backbone_weights
+from lcnet.published.backbone_weights import load_backbone_weights
 
 DEPTHS = (1, 2, 3)
 WIDTHS = (8, 16, 24)

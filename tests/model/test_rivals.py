@@ -9,7 +9,6 @@ from tests.published import plain
 from torch import Tensor, nn
 
 from lcnet import config
-from lcnet.checkpoint import ModelInfo, load_model, save_model
 from lcnet.model.attention import Attention
 from lcnet.model.backbone import describe_backbone
 from lcnet.model.build import build_model
@@ -23,6 +22,7 @@ from lcnet.model.rivals import (
     reweighted,
     sine_code,
 )
+from lcnet.model_folder import ModelInfo, load_model, save_model
 
 CHANNELS = 16
 HEADS = ["gap", "csra", "ml_gcn", "query2label", "ml_decoder"]

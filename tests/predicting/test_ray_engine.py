@@ -12,14 +12,14 @@ import pytest
 from benchmarks.killing import draw_pictures, make_model
 from pyarrow import parquet
 
-from lcnet.checkpoint import model_fingerprint
 from lcnet.data.containers import Row
 from lcnet.errors import CheckpointError, ConfigError, DataError
-from lcnet.predict import predict
+from lcnet.model_folder import model_fingerprint
+from lcnet.predicting.predict import predict
 from lcnet.predicting.prediction import Prediction
+from lcnet.predicting.predictor import Predictor
 from lcnet.predicting.ray_engine import Place, RayPredictor, _cause, _Job, _once, _share, _Worker
 from lcnet.predicting.sources import Picture, PictureSources
-from lcnet.predictor import Predictor
 
 needs_ray = pytest.mark.skipif(
     importlib.util.find_spec("ray") is None, reason="needs pip install 'lcnet[ray]'"

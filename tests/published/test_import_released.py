@@ -12,11 +12,11 @@ import torch.nn.functional as F
 from PIL import Image
 from tests.published import layouts, plain
 
-from lcnet.checkpoint import load_model, read_info
 from lcnet.config import Data
 from lcnet.errors import CheckpointError, ConfigError, DataError
-from lcnet.import_model import Choices, import_model, read_model
+from lcnet.model_folder import load_model, read_info
 from lcnet.published.datasets import released_correlation, released_set
+from lcnet.published.import_model import Choices, import_model, read_model
 
 HEADS = 4
 

@@ -5,9 +5,9 @@ import timm
 import torch
 from tests.published import layouts, plain
 
-from lcnet.checkpoint import load_model, read_info
 from lcnet.errors import CheckpointError, ConfigError
-from lcnet.import_model import Choices, import_model, read_model
+from lcnet.model_folder import load_model, read_info
+from lcnet.published.import_model import Choices, import_model, read_model
 
 IMAGES = torch.randn(2, 3, 64, 64, generator=torch.Generator().manual_seed(0))
 

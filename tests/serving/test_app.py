@@ -6,7 +6,7 @@ import pytest
 from starlette.testclient import TestClient
 from tests.serving.conftest import picture_bytes
 
-from lcnet.predictor import Predictor
+from lcnet.predicting.predictor import Predictor
 from lcnet.serving.app import build_app
 from lcnet.serving.gate import Gate, sweep
 from lcnet.serving.service import Service

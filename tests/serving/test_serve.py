@@ -7,7 +7,7 @@ import pytest
 
 from lcnet.cli import build_parser
 from lcnet.errors import CheckpointError, ConfigError
-from lcnet.serve import serve
+from lcnet.serving.serve import serve
 from lcnet.serving.uploads import Limits
 
 
@@ -20,7 +20,7 @@ def temporary(tmp_path, monkeypatch):
 
 
 def test_a_missing_extra_is_said_with_the_command_that_installs_it(monkeypatch, tmp_path):
-    monkeypatch.setattr("lcnet.serve.find_spec", lambda package: None)
+    monkeypatch.setattr("lcnet.serving.serve.find_spec", lambda package: None)
     with pytest.raises(ConfigError, match=r"gradio is not installed.*'lcnet\[serve\]'"):
         serve(tmp_path)
 

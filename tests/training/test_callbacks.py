@@ -4,10 +4,10 @@ from dataclasses import replace
 
 import pytest
 
-from lcnet.train import train
+from lcnet.run_folder import RunFolder
 from lcnet.training import callbacks
 from lcnet.training.callbacks import DataWait
-from lcnet.training.history import read_history
+from lcnet.training.train import train
 
 
 class Learner:
@@ -70,9 +70,9 @@ def test_a_run_writes_it_down_and_reads_older_runs_too(tiny_config, tmp_path):
     config = replace(tiny_config, data=kept, train=replace(tiny_config.train, epochs=1))
     run = train(config, tmp_path / "run")
     assert len(list((tmp_path / "kept").glob("*.images"))) == 2  # training and validation
-    assert 0 < read_history(run)[0]["data_wait"] < 1
+    assert 0 < RunFolder(run).history()[0]["data_wait"] < 1
     (run / "history.csv").write_text(
         "epoch,train_loss,val_mAP,best_mAP,seconds,data_wait\n0,1,2,2,1.5,\n"
     )
-    row = read_history(run)[0]
+    row = RunFolder(run).history()[0]
     assert (row["seconds"], row["data_wait"] != row["data_wait"]) == (1.5, True)

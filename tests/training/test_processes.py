@@ -26,11 +26,11 @@ from torch import nn
 from lcnet.config import Config, Train
 from lcnet.data.loading import SeededSampler, StreamSampler, train_loader
 from lcnet.errors import ConfigError
-from lcnet.train import _check_processes, train
+from lcnet.training.checkpoints import read_progress
 from lcnet.training.losses import asymmetric_loss, known_entries
 from lcnet.training.memory import USUAL_BATCH, Memory, fitting_batch
-from lcnet.training.saving import read_progress
 from lcnet.training.strategy import with_shared_norms
+from lcnet.training.train import _check_processes, train
 
 EPOCHS = 7
 """With three steps each."""

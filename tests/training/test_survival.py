@@ -17,17 +17,17 @@ from tests.alike import assert_alike, history_without_clock
 from tests.conftest import colours_config, draw_colours
 from torch.utils.data import get_worker_info
 
-from lcnet.checkpoint import load_model, read_info
 from lcnet.cli import main
 from lcnet.config import Config, Data
 from lcnet.data.dataset import ImageLabels
+from lcnet.data.pack import pack
 from lcnet.data.transforms import Normalize
 from lcnet.errors import CheckpointError, ConfigError, DataError, Stopped, TrainingError
-from lcnet.pack import pack
-from lcnet.train import resume, train
-from lcnet.training.history import read_history
+from lcnet.model_folder import load_model, read_info
+from lcnet.run_folder import RunFolder
+from lcnet.training.checkpoints import read_progress
 from lcnet.training.learner import Learner
-from lcnet.training.saving import read_progress
+from lcnet.training.train import resume, train
 
 OFTEN = 1e-9
 """Minutes between checkpoints: after each step."""
@@ -37,7 +37,7 @@ OFTEN = 1e-9
 def no_report(monkeypatch):
     """A report's charts take longer than such a run."""
     monkeypatch.setattr(
-        "lcnet.train.report_on", lambda run, measured, file: file.write_text("report")
+        "lcnet.training.train.report_on", lambda run, measured, file: file.write_text("report")
     )
 
 
@@ -256,7 +256,7 @@ def test_a_lost_best_model_is_no_measure_for_stopping_early(config, tmp_path, mo
         train(with_train(config, save_minutes=OFTEN, epochs=4, early_stop=1), cut)
     shutil.rmtree(cut / "model")
     resume(cut)
-    assert [row["best_mAP"] for row in read_history(cut)] == [80, 70, 75, 75]
+    assert [row["best_mAP"] for row in RunFolder(cut).history()] == [80, 70, 75, 75]
 
 
 def test_a_history_that_was_deleted_begins_again(config, tmp_path, monkeypatch, capsys):
@@ -267,7 +267,7 @@ def test_a_history_that_was_deleted_begins_again(config, tmp_path, monkeypatch, 
         train(with_train(config, save_minutes=OFTEN), cut)
     (cut / "history.csv").unlink()
     resume(cut)
-    assert [row["epoch"] for row in read_history(cut)] == [1]
+    assert [row["epoch"] for row in RunFolder(cut).history()] == [1]
     assert "best validation mAP 80.0" in capsys.readouterr().out
 
 
@@ -296,7 +296,7 @@ def test_a_full_disk_leaves_the_checkpoint_before_it_whole(config, whole, tmp_pa
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full, a disk always full")
 def test_a_disk_that_is_really_full_is_one_line(tmp_path, monkeypatch):
-    from lcnet.training.saving import WholeCheckpoints
+    from lcnet.training.checkpoints import WholeCheckpoints
 
     original = Path.open
 

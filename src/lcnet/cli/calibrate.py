@@ -42,9 +42,9 @@ def make_parser() -> ArgumentParser:
 
 def run(arguments: Namespace) -> int:
     """Fit thresholds and probabilities, or undo it."""
-    from lcnet.calibrate import calibrate, reset
+    from lcnet.evaluating.calibrate import calibrate, reset
     from lcnet.hub import require_own
-    from lcnet.thresholds import Goal
+    from lcnet.metrics.thresholds import Goal
 
     require_own(arguments.model)
     if arguments.reset:

@@ -39,7 +39,7 @@ def make_parser() -> ArgumentParser:
 
 def run(arguments: Namespace) -> int:
     """Check a data set; the exit code is 1 if training on it is not safe."""
-    from lcnet.check import check
+    from lcnet.checking.check import check
 
     start = Config() if arguments.config is None else Config.load(arguments.config)
     given = arguments.get("data")

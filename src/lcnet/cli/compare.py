@@ -39,7 +39,7 @@ def make_parser() -> ArgumentParser:
 
 def run(arguments: Namespace) -> int:
     """Compare heads or variants on equal terms."""
-    from lcnet.compare import compare, read_variants
+    from lcnet.training.compare import compare, read_variants
 
     heads = {head: {"model.head": head} for head in arguments.heads}
     variants = {} if arguments.variants is None else read_variants(arguments.variants)

@@ -5,7 +5,7 @@ from pathlib import Path
 from jsonargparse import ArgumentParser, Namespace
 
 from lcnet.cli.flags import data_of, measuring_parser, model_of
-from lcnet.protocols import PROTOCOLS
+from lcnet.evaluating.protocols import PROTOCOLS
 
 HELP = "Measure a model on a split."
 
@@ -36,7 +36,7 @@ def make_parser() -> ArgumentParser:
 
 def run(arguments: Namespace) -> int:
     """Measure a model."""
-    from lcnet.evaluate import evaluate
+    from lcnet.evaluating.evaluate import evaluate
 
     evaluate(
         model_of(arguments, own_file="--out FILE.json"),

@@ -59,7 +59,7 @@ def make_parser() -> ArgumentParser:
 
 def run(arguments: Namespace) -> int:
     """Export a model and check the file."""
-    from lcnet.export import Choices, export
+    from lcnet.exporting.export import Choices, export
 
     choices = Choices(
         tolerance=arguments.tolerance,

@@ -25,7 +25,7 @@ def make_parser() -> ArgumentParser:
 
 def run(arguments: Namespace) -> int:
     """Draw the label graph of a model."""
-    from lcnet.graph import draw_graph
+    from lcnet.reporting.graph import draw_graph
 
     draw_graph(model_of(arguments, own_file="--out FOLDER"), arguments.out, edges=arguments.edges)
     return 0

@@ -37,7 +37,7 @@ def make_parser() -> ArgumentParser:
 
 def run(arguments: Namespace) -> int:
     """Turn a published checkpoint into a model folder."""
-    from lcnet.import_model import Choices, import_model
+    from lcnet.published.import_model import Choices, import_model
 
     choices = Choices(
         labels=arguments.labels,

@@ -25,7 +25,7 @@ def make_parser() -> ArgumentParser:
 
 def run(arguments: Namespace) -> int:
     """Write a data set as shards."""
-    from lcnet.pack import pack
+    from lcnet.data.pack import pack
 
     data = data_of(arguments)
     if data is None:

@@ -87,7 +87,7 @@ def make_parser() -> ArgumentParser:
 
 def run(arguments: Namespace) -> int:
     """Label pictures; the exit code is 1 if one could not be read."""
-    from lcnet.predict import predict
+    from lcnet.predicting.predict import predict
     from lcnet.predicting.ray_engine import Place
     from lcnet.predicting.sources import Shard
 

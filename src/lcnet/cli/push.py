@@ -41,7 +41,7 @@ def make_parser() -> ArgumentParser:
 def run(arguments: Namespace) -> int:
     """Share a model."""
     from lcnet.hub import require_own
-    from lcnet.push import push
+    from lcnet.reporting.push import push
 
     require_own(arguments.model)
     push(

@@ -5,7 +5,7 @@ from pathlib import Path
 from jsonargparse import ArgumentParser, Namespace
 
 from lcnet.cli.flags import data_of, measuring_parser, model_of
-from lcnet.protocols import PROTOCOLS
+from lcnet.evaluating.protocols import PROTOCOLS
 
 HELP = "Write all that is known of a run as one HTML page."
 
@@ -24,7 +24,7 @@ def make_parser() -> ArgumentParser:
 
 def run(arguments: Namespace) -> int:
     """Write the page of a run."""
-    from lcnet.report import report
+    from lcnet.reporting.report import report
 
     report(
         model_of(arguments, own_file="--out FILE.html"),

@@ -36,7 +36,7 @@ def make_parser() -> ArgumentParser:
 
 def run(arguments: Namespace) -> int:
     """Serve a model until it is stopped."""
-    from lcnet.serve import serve
+    from lcnet.serving.serve import serve
 
     serve(
         model_of(arguments),

@@ -32,7 +32,7 @@ def make_parser() -> ArgumentParser:
 
 def run(arguments: Namespace) -> int:
     """Split a table into several with the same label shares."""
-    from lcnet.split import split
+    from lcnet.data.split import split
 
     split(
         arguments.table,

@@ -34,7 +34,7 @@ def run(arguments: Namespace) -> int:
     # A process whose fellow dies says so in one line; torch would add pages of its own. It looks at
     # this when it is imported.
     os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
-    from lcnet.train import resume, train
+    from lcnet.training.train import resume, train
 
     config = config_of(arguments)
     others = arguments.out or arguments.init or arguments.overwrite

@@ -13,12 +13,12 @@ import torch
 from torch import Tensor
 from torch.export import ExportedProgram
 
-from lcnet.checkpoint import ModelInfo
 from lcnet.errors import CheckpointError, ConfigError
-from lcnet.exporting.exported import IMAGES, KEY, LOGITS, understand
-from lcnet.exporting.onnx_model import SUFFIX, OnnxModel
 from lcnet.model.classifier import Classifier
 from lcnet.model.exportable import Exportable
+from lcnet.model_folder import ModelInfo
+from lcnet.predicting.exported import IMAGES, KEY, LOGITS, understand
+from lcnet.predicting.onnx_model import SUFFIX, OnnxModel
 
 Scorer = Callable[[Tensor], Tensor]
 """Images (B 3 size size, normalised, float32) to logits (B L)."""

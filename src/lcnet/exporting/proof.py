@@ -12,16 +12,16 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
-from lcnet.calibration import to_probabilities
-from lcnet.checkpoint import ModelInfo
 from lcnet.config import Data
 from lcnet.data.dataset import POSITIVE, read_image
-from lcnet.data.digits import compose, handwriting
 from lcnet.data.loading import stack_images
 from lcnet.data.readers import load_split_for
+from lcnet.data.readers.digits import compose, handwriting
 from lcnet.data.transforms import Normalize, Preprocessing, eval_transform
 from lcnet.exporting.formats import Scorer
 from lcnet.metrics.bootstrap import mean_ap
+from lcnet.metrics.calibration import to_probabilities
+from lcnet.model_folder import ModelInfo
 from lcnet.progress import track
 
 BATCH_SIZES = (1, 5)

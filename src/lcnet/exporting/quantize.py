@@ -7,7 +7,7 @@ from typing import Any
 
 from torch import Tensor
 
-from lcnet.exporting.exported import IMAGES
+from lcnet.predicting.exported import IMAGES
 
 QUANTIZED = ("Conv", "MatMul", "Gemm")
 """The operations that take 8 bits: nearly all of the time, and the rest stays exact."""

@@ -8,9 +8,9 @@ arrays over batches and processes.
 """
 
 from lcnet.metrics.ap import ApFormula, average_precision
+from lcnet.metrics.array_checks import Flags, Floats, Targets
 from lcnet.metrics.by_image import ImageScores, RankingScores, image_scores, ranking_scores
 from lcnet.metrics.calibration_error import CalibrationScores, calibration_scores
-from lcnet.metrics.checks import Flags, Floats, Targets
 from lcnet.metrics.decisions import (
     Decisions,
     Rates,

@@ -5,7 +5,7 @@ from typing import Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from lcnet.metrics.checks import Floats, Targets, check_probabilities, check_shapes
+from lcnet.metrics.array_checks import Floats, Targets, check_probabilities, check_shapes
 
 ApFormula = Literal["step", "envelope", "11-point"]
 """How average precision is taken from precision and recall; `average_precision` has the formulas.

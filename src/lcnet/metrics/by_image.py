@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from lcnet.metrics.checks import Flags, Floats, Targets, check_probabilities, check_shapes
+from lcnet.metrics.array_checks import Flags, Floats, Targets, check_probabilities, check_shapes
 
 
 @dataclass(frozen=True)

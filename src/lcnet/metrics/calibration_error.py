@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from lcnet.metrics.checks import Floats, Targets, check_probabilities, check_shapes
+from lcnet.metrics.array_checks import Floats, Targets, check_probabilities, check_shapes
 
 BINS = 15
 """Of equal width, as in Guo et al. 2017."""

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lcnet.errors import DataError
-from lcnet.metrics.checks import Flags, Floats, Targets, check_shapes
+from lcnet.metrics.array_checks import Flags, Floats, Targets, check_shapes
 
 
 def predict_at(probabilities: Floats, threshold: float | Floats) -> Flags:

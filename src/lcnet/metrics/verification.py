@@ -5,9 +5,9 @@ from dataclasses import asdict, dataclass
 import numpy as np
 
 from lcnet.metrics.ap import ApFormula, average_precision
+from lcnet.metrics.array_checks import Floats, Targets
 from lcnet.metrics.by_image import ImageScores, RankingScores, image_scores, ranking_scores
 from lcnet.metrics.calibration_error import CalibrationScores, calibration_scores
-from lcnet.metrics.checks import Floats, Targets
 from lcnet.metrics.decisions import Rates, predict_at, predict_top, rates
 
 

@@ -20,11 +20,11 @@ import torch
 from torch import Tensor, nn
 
 from lcnet.model.backbone import Backbone
-from lcnet.model.graph import LabelGraph
-from lcnet.model.head import Mapping
-from lcnet.model.labels import LabelTokens
+from lcnet.model.label_graph import LabelGraph
+from lcnet.model.label_tokens import LabelTokens
+from lcnet.model.mapping import Mapping
 from lcnet.model.pooling import Attended, Pooling
-from lcnet.model.released import ReleasedGraph
+from lcnet.model.released_parts import ReleasedGraph
 
 
 def initialize(model: nn.Module, *, shares: Tensor | None = None) -> None:

@@ -13,13 +13,13 @@ from lcnet.model.classifier import Classifier
 from lcnet.model.crops import Crops
 from lcnet.model.decoder import Decoder, Exchange, LLCDLayer, Read
 from lcnet.model.explanation import mean_attention, recorded
-from lcnet.model.graph import LabelGraph
-from lcnet.model.head import Mapping
 from lcnet.model.image_tokens import ImageTokens
 from lcnet.model.initialization import initialize
-from lcnet.model.labels import LabelTokens
+from lcnet.model.label_graph import LabelGraph
+from lcnet.model.label_tokens import LabelTokens
+from lcnet.model.mapping import Mapping
 from lcnet.model.pooling import Pooling
-from lcnet.model.released import (
+from lcnet.model.released_parts import (
     ReleasedExchange,
     ReleasedGraph,
     ReleasedRead,

@@ -25,8 +25,8 @@ from lcnet.model.crops import Crops
 from lcnet.model.decoder import Read
 from lcnet.model.explanation import mean_attention, recorded, shares
 from lcnet.model.image_tokens import tokens_of
-from lcnet.model.labels import LabelTokens
-from lcnet.model.released import ReleasedRead
+from lcnet.model.label_tokens import LabelTokens
+from lcnet.model.released_parts import ReleasedRead
 
 
 class RivalNet(Classifier):

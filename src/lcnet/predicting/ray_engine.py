@@ -19,14 +19,14 @@ from typing import Any, Literal
 
 import torch
 
-from lcnet.checkpoint import ModelInfo, model_fingerprint, read_info
 from lcnet.compute import Precision, best_precision, usual_device
 from lcnet.data.containers import Row
 from lcnet.errors import CheckpointError, ConfigError, DataError, LCNetError, reason_of
 from lcnet.hub import local_model
+from lcnet.model_folder import ModelInfo, model_fingerprint, read_info
 from lcnet.predicting.prediction import Prediction
+from lcnet.predicting.predictor import Predictor
 from lcnet.predicting.sources import Picture
-from lcnet.predictor import Predictor
 
 OBJECT_STORE = 200 * 2**20
 """Bytes that Ray may keep on its way between processes of this machine: lists of names and rows."""

@@ -7,8 +7,8 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor
 
-from lcnet.data.coco import COCO_LABELS
-from lcnet.data.voc import LABELS as VOC_LABELS
+from lcnet.data.readers.coco import COCO_LABELS
+from lcnet.data.readers.voc import LABELS as VOC_LABELS
 
 
 @dataclass(frozen=True)

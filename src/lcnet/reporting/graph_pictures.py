@@ -11,8 +11,8 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import PathPatch
 from matplotlib.path import Path as Curve
 
-from lcnet.label_graph import Graph
 from lcnet.metrics import Floats
+from lcnet.model.learned_graph import Graph
 from lcnet.reporting.charts import Edge, Network, network, short
 from lcnet.reporting.figures import INK, QUIET
 

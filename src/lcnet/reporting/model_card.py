@@ -9,10 +9,10 @@ from typing import Any
 
 from huggingface_hub import EvalResult, ModelCardData
 
-from lcnet.checkpoint import ModelInfo
 from lcnet.metrics.bootstrap import LEVEL
+from lcnet.model_folder import ModelInfo
 from lcnet.reporting.cost import Cost
-from lcnet.reporting.page import render
+from lcnet.reporting.html_page import render
 
 FEW = 10
 """With fewer positives a label's AP hangs on single pictures, which the card says."""

@@ -11,10 +11,10 @@ import yaml
 
 from lcnet.config import SECTIONS, Config
 from lcnet.data.statistics import Statistics
-from lcnet.evaluate import Measured, how_measured
-from lcnet.label_graph import Graph
+from lcnet.evaluating.measuring import Measured, how_measured
 from lcnet.metrics import Flags, calibration_scores, count_decisions, predict_at
 from lcnet.metrics.bootstrap import LEVEL, Interval
+from lcnet.model.learned_graph import Graph
 from lcnet.reporting.charts import (
     Axis,
     Dot,
@@ -27,8 +27,8 @@ from lcnet.reporting.charts import (
     short,
 )
 from lcnet.reporting.curves import Curves, curves
+from lcnet.reporting.html_page import thumbnail, write_page
 from lcnet.reporting.mistakes import Entry, company, strongest_pairs, worst_entries
-from lcnet.reporting.page import thumbnail, write_page
 
 MATRIX_LABELS = 100
 """So many labels are in a matrix at most, the commonest of the split."""

@@ -9,16 +9,16 @@ from dataclasses import dataclass
 from matplotlib.figure import Figure
 from PIL import Image
 
-from lcnet.checkpoint import ModelInfo
-from lcnet.explain import PictureExplanation
-from lcnet.graph import MOST_LABELS, strongest_labels
-from lcnet.label_graph import Graph
-from lcnet.predicting.formats import CSV_COLUMNS, csv_row
+from lcnet.model.learned_graph import Graph
+from lcnet.model_folder import ModelInfo
+from lcnet.predicting.heat_pictures import draw_label
+from lcnet.predicting.picture_explanation import PictureExplanation
 from lcnet.predicting.prediction import Prediction
+from lcnet.predicting.row_formats import CSV_COLUMNS, csv_row
 from lcnet.reporting.figures import save_figure
+from lcnet.reporting.graph import MOST_LABELS, strongest_labels
 from lcnet.reporting.graph_pictures import draw_matrices, draw_network
-from lcnet.reporting.heat_pictures import draw_label
-from lcnet.reporting.page import data_uri, render, small_picture
+from lcnet.reporting.html_page import data_uri, render, small_picture
 
 FEWEST_BARS = 10
 """So many labels are shown at least; the others are there to be opened."""

@@ -14,7 +14,7 @@ from starlette.types import ASGIApp
 
 from lcnet.serving.app import build_app
 from lcnet.serving.gate import Gate, sweep
-from lcnet.serving.page import mount_page
+from lcnet.serving.gradio_page import mount_page
 from lcnet.serving.service import Service
 
 FINISHING = 60.0

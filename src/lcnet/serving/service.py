@@ -14,9 +14,9 @@ from torch import Tensor
 
 from lcnet.data.transforms import eval_transform
 from lcnet.errors import DataError
-from lcnet.explain import PictureExplanation
+from lcnet.predicting.picture_explanation import PictureExplanation
 from lcnet.predicting.prediction import Prediction
-from lcnet.predictor import Predictor
+from lcnet.predicting.predictor import Predictor
 from lcnet.serving.batching import Batcher, Busy
 from lcnet.serving.measures import Measures, Outcome
 from lcnet.serving.uploads import Limits, TooLarge, read_upload

@@ -8,8 +8,8 @@ from typing import Any
 from lightning import LightningModule, Trainer
 from lightning.pytorch.callbacks import Callback, EarlyStopping, RichProgressBar
 
-from lcnet.checkpoint import ModelInfo, save_model
 from lcnet.metrics import verify
+from lcnet.model_folder import ModelInfo, save_model
 from lcnet.training.learner import Learner
 from lcnet.training.strategy import lies_in_parts, whole_weights
 

@@ -13,7 +13,6 @@ import rich
 from lightning.pytorch.callbacks import Callback, EarlyStopping, LearningRateMonitor
 from lightning.pytorch.loggers import TensorBoardLogger
 
-from lcnet.checkpoint import ModelInfo
 from lcnet.config import Config, Train
 from lcnet.data.dataset import ImageLabels, Split
 from lcnet.data.loading import (
@@ -28,15 +27,16 @@ from lcnet.data.loading import (
 from lcnet.data.pictures import eval_pictures, train_pictures
 from lcnet.data.statistics import repeat_factors
 from lcnet.errors import CheckpointError, Stopped, reason_of
+from lcnet.evaluating.frozen_features import frozen_features
 from lcnet.model.classifier import Classifier
+from lcnet.model_folder import ModelInfo
 from lcnet.progress import tell
 from lcnet.training.averaging import AveragedWeights
 from lcnet.training.callbacks import DataWait, EarlyStoppingAnew, EpochBar, KeepBest
-from lcnet.training.frozen import frozen_features
+from lcnet.training.checkpoints import Progress, Saving, WholeCheckpoints, explained
 from lcnet.training.history import History
 from lcnet.training.learner import Learner
 from lcnet.training.processes import is_of_group, number, rank
-from lcnet.training.saving import Progress, Saving, WholeCheckpoints, explained
 from lcnet.training.skipping import StepWatch
 from lcnet.training.start import Start, memory_of
 from lcnet.training.stopping import Stop

@@ -10,7 +10,6 @@ from typing import Any
 from lightning import LightningModule, Trainer
 from lightning.pytorch.callbacks import Callback
 
-from lcnet.errors import CheckpointError, reason_of
 from lcnet.files import write_text
 from lcnet.training.callbacks import DataWait, KeepBest
 from lcnet.training.processes import everyones
@@ -130,22 +129,3 @@ class History(Callback):
     @staticmethod
     def _done(row: dict[str, str], trainer: Trainer) -> bool:
         return row["epoch"].isdigit() and int(row["epoch"]) < trainer.current_epoch
-
-
-def read_history(run: Path) -> list[dict[str, float]]:
-    """The rows that `History` wrote for a run, an epoch each; nan where one lacks a value.
-
-    Raises CheckpointError if the file is another or damaged.
-    """
-    path = run / "history.csv"
-    try:
-        with path.open(newline="", encoding="utf-8") as file:
-            rows = csv.DictReader(file)
-            read = [{name: float(value or "nan") for name, value in row.items()} for row in rows]
-        if missing := {"epoch", "train_loss", "val_mAP", "best_mAP"} - set(rows.fieldnames or ()):
-            raise ValueError(f"no column {min(missing)}")
-    except (OSError, ValueError, TypeError, csv.Error) as error:
-        raise CheckpointError(
-            f"{path}: not the history of a run ({reason_of(error)}). Put it back, or delete it."
-        ) from None
-    return read

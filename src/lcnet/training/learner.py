@@ -12,7 +12,7 @@ from lcnet import config
 from lcnet.data.loading import places_in_split
 from lcnet.data.statistics import Statistics
 from lcnet.data.transforms import Normalize, Preprocessing
-from lcnet.metrics.state import VerificationState
+from lcnet.metrics.gathering import VerificationState
 from lcnet.model.classifier import Classifier
 from lcnet.training.losses import asymmetric_loss, known_entries
 from lcnet.training.processes import mean_over_processes

@@ -12,10 +12,10 @@ from lcnet.data.changes import remember
 from lcnet.data.dataset import Split
 from lcnet.errors import CheckpointError, ConfigError
 from lcnet.progress import tell
+from lcnet.training.checkpoints import Progress
 from lcnet.training.processes import is_first
+from lcnet.training.record import add_resumption, read_record, write_record
 from lcnet.training.run_lock import LOCK, is_unused, only_run_in
-from lcnet.training.run_record import add_resumption, read_record, write_record
-from lcnet.training.saving import Progress
 
 IN_MEMORY = "a model in memory"
 """What run.json says of a start that was not read from a path."""

@@ -7,7 +7,6 @@ from typing import Any
 import lightning
 import torch
 
-from lcnet.checkpoint import MISFITS, ModelInfo, is_model, load_model, model_of, read_info
 from lcnet.compute import best_precision, usual_device
 from lcnet.config import Config
 from lcnet.data.dataset import NEGATIVE, POSITIVE, Split
@@ -16,16 +15,17 @@ from lcnet.data.readers import load_split, load_split_for
 from lcnet.data.statistics import assume_absent, count_labels, labels_without_absent
 from lcnet.data.vectors import read_vectors
 from lcnet.errors import CheckpointError, ConfigError, DataError, reason_of
-from lcnet.import_model import Choices, Import, read_model
 from lcnet.model.backbone import describe_backbone
 from lcnet.model.build import build_model
 from lcnet.model.classifier import Classifier
 from lcnet.model.size import TooLarge, within_memory
+from lcnet.model_folder import MISFITS, ModelInfo, is_model, load_model, model_of, read_info
 from lcnet.progress import tell
-from lcnet.published.backbones import load_backbone_weights
+from lcnet.published.backbone_weights import load_backbone_weights
+from lcnet.published.import_model import Choices, Import, read_model
+from lcnet.training.checkpoints import Progress
 from lcnet.training.memory import Memory, fitting_batch, training_memory
 from lcnet.training.processes import is_first, pass_turn
-from lcnet.training.saving import Progress
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,1 @@
+"""What `lcnet check` is made of."""

@@ -1,0 +1,110 @@
+"""From the data settings to the samples of a split, whatever the format."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from lcnet import config
+from lcnet.data.dataset import POSITIVE, Split, StoredSamples
+from lcnet.data.readers.coco import read_coco
+from lcnet.data.readers.digits import read_digits
+from lcnet.data.readers.folder import read_folder
+from lcnet.data.readers.rope import read_rope
+from lcnet.data.readers.shards import read_shards
+from lcnet.data.readers.table import read_table
+from lcnet.data.readers.voc import read_voc
+from lcnet.errors import DataError
+
+Reader = Callable[[config.Data, Path, str, Sequence[str] | None], Split]
+
+READERS: dict[str, Reader] = {
+    "digits": lambda data, root, split, labels: read_digits(root, split, labels),
+    "coco": lambda data, root, split, labels: read_coco(root, split, labels),
+    "voc": lambda data, root, split, labels: read_voc(
+        root, split, labels, difficult=data.difficult
+    ),
+    "table": lambda data, root, split, labels: read_table(
+        root, split, labels, separator=data.separator
+    ),
+    "folder": lambda data, root, split, labels: read_folder(root, split, labels),
+    "shards": lambda data, root, split, labels: read_shards(
+        root, split, labels, separator=data.separator
+    ),
+    "rope": lambda data, root, split, labels: read_rope(root, split, labels),
+}
+
+
+def load_split(data: config.Data, split: str, labels: Sequence[str] | None = None) -> Split:
+    """The samples of a split, as `read_split` gives them, whose pictures all exist.
+
+    Raises DataError as that does, and if a picture is listed that does not exist.
+    """
+    samples = read_split(data, split, labels)
+    if isinstance(samples.samples, StoredSamples):
+        return samples  # the reader has just looked into their files
+    missing = [sample for sample in samples.samples if not sample.path.is_file()]
+    if missing:
+        first = missing[0]
+        more = f", and {len(missing) - 1:,} more" if len(missing) > 1 else ""
+        raise DataError(
+            f"{first.source or split}: no picture {first.path}{more}. "
+            "Correct the paths, set --data.root, or drop the rows."
+        )
+    return samples
+
+
+def read_split(
+    data: config.Data,
+    split: str,
+    labels: Sequence[str] | None = None,
+    *,
+    unlabelled: list[tuple[str, str]] | None = None,
+) -> Split:
+    """What a split lists, their targets in the order of `labels` (the reader's own if none).
+
+    Where `data.images` is `annotated`, pictures without any present label are left out, also those
+    of which some labels are unknown. `unlabelled` is as in `read_coco`. Raises DataError if the
+    data cannot be read, is empty or has a label that is not among `labels`.
+    """
+    root = Path(data.root)
+    if data.format == "coco" and unlabelled is not None:
+        samples = read_coco(root, split, labels, unlabelled=unlabelled)
+    else:
+        samples = READERS[data.format](data, root, split, labels)
+    if not samples.samples:
+        raise DataError(f"{data.root}: split {split!r} is empty (expected at least one picture).")
+    return _annotated(samples, data.root) if data.images == "annotated" else samples
+
+
+def load_split_for(data: config.Data, split: str, labels: Sequence[str]) -> Split:
+    """The samples of a split for a model with the given labels, their targets in its order.
+
+    If the model has no names for its labels (`unnamed`) and the data set has as many, they are
+    taken for the same, in the data set's order. Raises DataError as `load_split` does.
+    """
+    nameless = unnamed(len(labels))
+    if tuple(labels) == nameless:
+        samples = load_split(data, split)
+        if not set(samples.labels) <= set(nameless):
+            if len(samples.labels) == len(labels):
+                return samples
+            raise DataError(
+                f"{split}: expected {len(labels)} labels, as many as the model has (it knows no "
+                f"names for them), got {len(samples.labels)}. Choose the data set of its training."
+            )
+    return load_split(data, split, labels)
+
+
+def unnamed(number: int) -> tuple[str, ...]:
+    """What labels are called whose names nobody gave: label_1, label_2 and so on."""
+    return tuple(f"label_{place}" for place in range(1, number + 1))
+
+
+def _annotated(split: Split, root: str) -> Split:
+    kept = tuple(sample for sample in split.samples if POSITIVE in sample.targets)
+    if not kept:
+        raise DataError(
+            f"{root}: split {split.name!r}: expected a picture with a present label, got none in "
+            f"{len(split):,} pictures. Set --data.images all, or mark labels as present."
+        )
+    return replace(split, samples=kept)

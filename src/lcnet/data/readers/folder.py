@@ -1,0 +1,56 @@
+"""Reads folders: one per split, in it one per label, in each its pictures."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from lcnet.data.dataset import PICTURE_SUFFIXES, POSITIVE, Sample, Split
+from lcnet.data.readers.checks import check_known, check_labels, check_root, mark, missing_split
+from lcnet.errors import DataError
+
+
+def read_folder(root: Path, split: str, labels: Sequence[str] | None = None) -> Split:
+    """The pictures `root/{split}/LABEL/name`, sorted by name.
+
+    A name (subfolders below the label included) that stands in the folders of several labels is
+    one picture with all of them; the first one's file is used. A picture directly in the split's
+    folder has no label. What is not there is absent, never unknown. Without `labels` they are the
+    sorted folder names. Hidden files and folders are passed over. Raises DataError for a folder
+    that is no label, a split without pictures, and a name both with and without a label.
+    """
+    check_root(root, f"a folder {split}/ with a folder of pictures per label")
+    folder = root / split
+    if not folder.is_dir():
+        raise missing_split(folder, split, (path.name for path in _folders(root)))
+    found = _folders(folder)
+    order = check_labels([path.name for path in found] if labels is None else labels, split)
+    paths = _pictures(folder, "*")
+    marks: dict[str, dict[str, int]] = {name: {} for name in paths}
+    for label in found:
+        check_known(label.name, order, f"{split}/{label.name}/")
+        for name, path in _pictures(label, "**/*").items():
+            if name in paths and not marks[name]:
+                raise DataError(
+                    f"{split}/{name}: expected a picture either without a label or in a label's "
+                    f"folder, got it in {split}/{label.name}/ too. Delete one of them."
+                )
+            paths.setdefault(name, path)
+            marks.setdefault(name, {})[label.name] = POSITIVE
+    if not paths:
+        raise DataError(f"{split}: no pictures in {folder}. Put them into a folder per label.")
+    samples = tuple(Sample(paths[name], mark(marks[name], order)) for name in sorted(paths))
+    return Split(order, samples, split)
+
+
+def _folders(parent: Path) -> list[Path]:
+    return sorted(path for path in parent.iterdir() if path.is_dir() and path.name[0] != ".")
+
+
+def _pictures(folder: Path, pattern: str) -> dict[str, Path]:
+    """The pictures that fit `pattern`, by their name relative to `folder`."""
+    found = {
+        path.relative_to(folder).as_posix(): path
+        for path in folder.glob(pattern)
+        if path.suffix.lower() in PICTURE_SUFFIXES and path.is_file()
+    }
+    # macOS leaves `._name.jpg` files beside pictures, notebooks `.ipynb_checkpoints` folders.
+    return {name: path for name, path in found.items() if "/." not in f"/{name}"}

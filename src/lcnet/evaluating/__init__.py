@@ -1,0 +1,1 @@
+"""What `lcnet evaluate` and `lcnet calibrate` are made of."""

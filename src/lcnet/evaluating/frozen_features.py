@@ -1,0 +1,51 @@
+"""What a frozen backbone makes of a split, kept in the folder that the run names."""
+
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+
+from torch import Tensor
+
+from lcnet.compute import HALVES, autocast, usual_device
+from lcnet.config import Config
+from lcnet.data.dataset import ImageLabels, Split
+from lcnet.data.feature_cache import CachedMaps, cache_key, cached_maps
+from lcnet.data.loading import eval_loader
+from lcnet.data.transforms import Normalize, eval_transform
+from lcnet.model.classifier import Classifier
+from lcnet.model_folder import ModelInfo
+from lcnet.progress import track
+
+
+def frozen_features(
+    config: Config, model: Classifier, info: ModelInfo, split: Split, *, mirrored: bool = False
+) -> CachedMaps:
+    """A frozen backbone's features of a split, and of its mirror images, computed if not kept yet.
+
+    They are computed in the run's precision, on the accelerator if there is one.
+    """
+    recipe = config.train
+    device = usual_device()
+    pictures = ImageLabels(split, eval_transform(info.preprocessing))
+    loader = eval_loader(pictures, batch_size=recipe.batch, workers=config.data.workers)
+    model, normalize = model.to(device).eval(), Normalize(info.preprocessing).to(device)
+
+    weights = model.backbone.state_dict()
+
+    def images(*, flip: bool) -> Iterator[Tensor]:
+        what = f"Features of {split.name}{', mirrored' * flip}, batches"
+        for batch, _ in track(loader, what, len(loader)):
+            yield normalize(batch.flip(-1) if flip else batch)
+
+    def maps_of(batch: Tensor) -> Tensor:
+        with autocast(device, recipe.precision):
+            return model.maps(batch)
+
+    folder, found = Path(recipe.cache_features), []
+    for flip in (False, True) if mirrored else (False,):
+        kind = HALVES[recipe.precision]
+        key = cache_key(
+            split, weights, info.backbone, info.preprocessing, model.crops.settings, kind, flip
+        )
+        found.append(cached_maps(folder, key, split, partial(images, flip=flip), maps_of))
+    return CachedMaps([maps.versions[0] for maps in found], found[0].targets)

@@ -1,0 +1,268 @@
+"""The model folder: all that is needed to use a model, and nothing that runs code.
+
+model/
+├── model.safetensors   the weights, the label graph's prior and label vectors among them
+└── model.json          labels, architecture, preprocessing, thresholds, calibration, statistics
+"""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any, Literal, overload
+
+import safetensors
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from lcnet import config
+from lcnet.data.statistics import Statistics
+from lcnet.data.transforms import Preprocessing
+from lcnet.errors import CheckpointError, LCNetError
+from lcnet.files import write_text, written_whole
+from lcnet.hub import local_model
+from lcnet.metrics.calibration import Calibration
+from lcnet.model.backbone import BackboneSpec
+from lcnet.model.build import build_model
+from lcnet.model.classifier import Classifier
+from lcnet.model.fast import FastClassifier
+from lcnet.model.size import as_large_as
+from lcnet.schema import check_fields, check_mapping, check_names, check_numbers, check_options
+
+FORMAT = 1
+"""Version of the folder's layout."""
+MISFITS = (
+    OSError,
+    RuntimeError,
+    ValueError,
+    TypeError,
+    KeyError,
+    IndexError,
+    AssertionError,
+    LCNetError,
+    safetensors.SafetensorError,
+)
+"""What building a model may raise whose weights or description are wrong."""
+
+
+@dataclass(frozen=True)
+class ModelInfo:
+    """What is known of a model besides its weights."""
+
+    labels: tuple[str, ...]
+    """The label names, in the order of the logits."""
+    model: config.Model
+    """The settings it was built with."""
+    backbone: BackboneSpec
+    """Its backbone, and how pictures are normalised and resized for it."""
+    thresholds: tuple[float, ...]
+    """Probability above which each label counts as present."""
+    statistics: Statistics | None = None
+    """Counts of the training labels."""
+    head_options: Mapping[str, Any] = field(default_factory=dict)
+    """Sizes of a rival's head, where a checkpoint was published with others than its paper's."""
+    calibration: Calibration | None = None
+    """How logits become probabilities, where `lcnet calibrate` has said so; sigmoid otherwise."""
+
+    def uncalibrated(self) -> "ModelInfo":
+        """The same with every threshold at 0.5 and plain sigmoid probabilities."""
+        return replace(self, thresholds=(0.5,) * len(self.labels), calibration=None)
+
+    @property
+    def preprocessing(self) -> Preprocessing:
+        """What the model expects of its pictures."""
+        spec = self.backbone
+        return Preprocessing(self.model.image_size, spec.mean, spec.std, spec.interpolation)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The content of model.json."""
+        return {
+            "format": FORMAT,
+            "labels": list(self.labels),
+            "model": asdict(self.model),
+            "head_options": dict(self.head_options),
+            "backbone": self.backbone.to_dict(),
+            "preprocessing": asdict(self.preprocessing),  # for readers other than lcnet
+            "thresholds": list(self.thresholds),
+            "calibration": self.calibration.to_dict() if self.calibration else None,
+            "statistics": self.statistics.to_dict() if self.statistics else None,
+        }
+
+    def to_json(self) -> str:
+        """The text of model.json."""
+        return json.dumps(self.to_dict(), indent=1, ensure_ascii=False)
+
+    @classmethod
+    def from_dict(cls, fields: Mapping[str, Any]) -> "ModelInfo":
+        """The info that `to_dict` wrote.
+
+        Every value is held to its type and range before anything is built from it; raises
+        ValueError, KeyError or an LCNetError.
+        """
+        labels = check_names(fields["labels"], "labels")
+        count = len(labels)
+        statistics, calibration = fields.get("statistics"), fields.get("calibration")
+        head_options = check_mapping(fields["head_options"], "head_options")
+        made = cls(
+            labels=labels,
+            model=config.Model(**check_fields(config.Model, fields["model"], "model")),
+            backbone=BackboneSpec.from_dict(fields["backbone"]),
+            thresholds=check_numbers(fields["thresholds"], "thresholds", count=count),
+            calibration=Calibration.from_dict(calibration) if calibration else None,
+            head_options=check_options(head_options, "head_options", most=65_536, length=256),
+            statistics=Statistics.from_dict(statistics) if statistics else None,
+        )
+        if made.calibration and len(made.calibration.slope) != count:
+            raise ValueError("calibration: expected a slope per label")
+        if made.statistics and len(made.statistics.positives) != count:
+            raise ValueError("statistics: expected counts of every label")
+        return made
+
+
+def save_model(
+    folder: Path, model: Classifier, info: ModelInfo, weights: Mapping[str, Tensor] | None = None
+) -> None:
+    """Write a model folder; a file is whole before it takes the place of an older one.
+
+    `weights` are the model's own where it does not hold them whole.
+    """
+    weights = model.state_dict() if weights is None else weights
+    weights = {name: tensor.contiguous().cpu() for name, tensor in weights.items()}
+    with (
+        written_whole(folder / "model.json") as description,
+        written_whole(folder / "model.safetensors") as tensors,
+    ):
+        save_file(weights, tensors)
+        description.write_text(info.to_json(), encoding="utf-8")
+
+
+def write_info(path: Path, info: ModelInfo) -> None:
+    """Change what is said of the model in a model or run folder, and leave its weights alone."""
+    write_text(find_model(path) / "model.json", info.to_json())
+
+
+UNUSABLE = (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError, LCNetError)
+"""What reading a description that is none may raise."""
+
+
+def why_unusable(error: Exception) -> str:
+    """What is wrong with a description, in words."""
+    if isinstance(error, KeyError):
+        return f"no {error}"
+    if isinstance(error, RecursionError):
+        return "values too deep inside each other"
+    return str(error) or type(error).__name__
+
+
+def is_model(path: Path) -> bool:
+    """Whether `path` is a model folder, or a run folder with one in it."""
+    return any(_has_model(folder) for folder in (path, path / "model"))
+
+
+def _has_model(folder: Path) -> bool:
+    return (folder / "model.json").is_file() and (folder / "model.safetensors").is_file()
+
+
+def find_model(path: Path) -> Path:
+    """The model folder at `path`, which may be that folder or a run folder.
+
+    Raises CheckpointError if there is none.
+    """
+    for folder in (path, path / "model"):
+        if _has_model(folder):
+            return folder
+    raise CheckpointError(
+        f"{path}: no model here (expected a run folder, or a model folder with model.json and "
+        "model.safetensors). Train one with: lcnet train --out RUN"
+    )
+
+
+def read_info(path: Path) -> ModelInfo:
+    """What model.json says of the model in a model or run folder.
+
+    Raises CheckpointError if it is missing or not of this format.
+    """
+    file = find_model(path) / "model.json"
+    try:
+        fields = check_mapping(json.loads(file.read_text(encoding="utf-8")), "all of it")
+        found = fields["format"]
+        if found == FORMAT:
+            return ModelInfo.from_dict(fields)
+    except UNUSABLE as error:
+        raise CheckpointError(
+            f"{file}: not a model description ({why_unusable(error)}). Save the model anew."
+        ) from None
+    raise CheckpointError(
+        f"{file}: expected format {FORMAT}, got {found!r}. Install the lcnet that wrote it."
+    )
+
+
+def model_fingerprint(path: Path) -> str:
+    """A text that changes with the model: its weights, labels, thresholds or calibration.
+
+    `path` is a run or model folder, or an exported file. Raises CheckpointError if there is none.
+    """
+    if path.is_file():
+        files = [path]
+    else:
+        files = [find_model(path) / name for name in ("model.json", "model.safetensors")]
+    digest = hashlib.sha256()
+    for file in files:
+        with file.open("rb") as opened:
+            digest.update(hashlib.file_digest(opened, "sha256").digest())
+    return digest.hexdigest()
+
+
+@overload
+def load_model(path: Path | str, *, optimize: Literal[False] = False) -> Classifier: ...
+@overload
+def load_model(path: Path | str, *, optimize: Literal[True]) -> FastClassifier: ...
+
+
+def load_model(path: Path | str, *, optimize: bool = False) -> Classifier | FastClassifier:
+    """The trained model in a model or run folder, on the CPU and in evaluation mode.
+
+    A model named hf://user/name[@revision] is fetched first, if it is not in the cache.
+    `optimize` gives its fastest form in float32: a callable from images to the same logits, for
+    inference alone. No code from the folder runs; nothing else is fetched. Raises CheckpointError
+    if it cannot be read or its weights do not fit its description.
+    """
+    path = local_model(path)
+    folder, info = find_model(path), read_info(path)
+    file = folder / "model.safetensors"
+    try:
+        model = model_of(info, load_file(file))
+    except MISFITS as error:
+        reason = " ".join(str(error).split())[:200]
+        raise CheckpointError(
+            f"{file}: the weights cannot be used ({reason}). Copy the whole folder again, or save "
+            "the model anew."
+        ) from None
+    model = model.eval().requires_grad_(False).to(memory_format=torch.channels_last)
+    return FastClassifier(model) if optimize else model
+
+
+def model_of(info: ModelInfo, weights: Mapping[str, Tensor]) -> Classifier:
+    """The model that `info` describes, with these weights, ready to be trained.
+
+    Raises one of `MISFITS` if they do not fit, at the latest when it is larger than they are.
+    """
+    with as_large_as(weights, len(info.labels)):
+        model = build_model(
+            replace(info.model, pretrained=False),
+            len(info.labels),
+            spec=info.backbone,
+            vectors=_vectors(weights, info),
+            head_options=info.head_options,
+        )
+    model.load_state_dict(weights)
+    return model
+
+
+def _vectors(weights: Mapping[str, Tensor], info: ModelInfo) -> Tensor | None:
+    """The label vectors that a model was trained with; those that it learned are weights."""
+    if info.model.head == "ml_gcn":
+        return weights["head.vectors"] if info.model.label_vectors else None
+    return weights.get("graph.vectors")

@@ -1,0 +1,57 @@
+"""A model that `lcnet export` wrote as ONNX, run by onnxruntime."""
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from lcnet.errors import CheckpointError, ConfigError, reason_of
+from lcnet.predicting.exported import IMAGES, KEY, LOGITS, understand
+
+SUFFIX = ".onnx"
+
+
+class OnnxModel:
+    """Images to logits, without the model's own code; `info` is what the file says of the model."""
+
+    def __init__(self, file: Path, *, device: str = "cpu") -> None:
+        """Open a file; `device` is cpu or cuda, which takes the package onnxruntime-gpu.
+
+        As many threads as torch takes. Raises CheckpointError if the file is missing, no ONNX or
+        not from `lcnet export`, ConfigError if onnxruntime is not installed or lacks the device.
+        """
+        try:
+            import onnxruntime
+        except ImportError:
+            raise ConfigError.missing("onnxruntime", "export") from None
+        provider = f"{device.partition(':')[0].upper()}ExecutionProvider"
+        if provider not in onnxruntime.get_available_providers():
+            raise ConfigError(
+                f"device: expected one that this onnxruntime knows, got {device!r}. Use cpu, or "
+                "install onnxruntime-gpu."
+            )
+        if not file.is_file():
+            raise CheckpointError(f"{file}: no such file. Make one with: lcnet export RUN")
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = torch.get_num_threads()
+        options.log_severity_level = 3  # its own warnings are not the user's to mend
+        try:
+            # As bytes, so that the file may have any name.
+            self.session: Any = onnxruntime.InferenceSession(
+                file.read_bytes(), options, providers=[provider]
+            )
+        except Exception as error:  # onnxruntime has a dozen types that share nothing
+            raise CheckpointError(
+                f"{file}: not an ONNX file that onnxruntime can run ({reason_of(error)[:200]}). "
+                "Export it anew with: lcnet export RUN"
+            ) from None
+        self.info = understand(self.session.get_modelmeta().custom_metadata_map.get(KEY), file)
+
+    def __call__(self, images: Tensor) -> Tensor:
+        """The logits (B L, float32, on the CPU) of normalised images (B 3 size size)."""
+        logits = self.session.run([LOGITS], {IMAGES: images.cpu().numpy()})[0]
+        return torch.from_numpy(logits)
+
+    def __str__(self) -> str:
+        return "onnxruntime, as exported"

@@ -1,0 +1,234 @@
+"""A trained model that takes pictures and gives labels, for Python and all that predicts."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Literal
+
+import torch
+from PIL import Image
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+
+from lcnet.compute import Precision, best_precision, usual_device
+from lcnet.config import MOST_WORKERS
+from lcnet.data.containers import Row, Slice
+from lcnet.data.dataset import read_image, upright_rgb, upright_size
+from lcnet.data.loading import chosen_workers, stack_images
+from lcnet.data.transforms import Normalize, Transform, eval_transform
+from lcnet.errors import ConfigError, DataError
+from lcnet.hub import local_model
+from lcnet.metrics.calibration import probabilities
+from lcnet.model.classifier import Classifier
+from lcnet.model.fast import FastClassifier
+from lcnet.model_folder import load_model, read_info
+from lcnet.predicting.onnx_model import SUFFIX, OnnxModel
+from lcnet.predicting.picture_explanation import PictureExplanation, explain_picture
+from lcnet.predicting.prediction import Prediction
+from lcnet.predicting.sources import Picture, writable
+
+Given = Path | str | Image.Image | Picture
+"""A picture as `Predictor` takes it: its path, itself, or what a source found."""
+
+
+class Predictor:
+    """A trained model that takes pictures and gives labels."""
+
+    def __init__(
+        self,
+        model: Path | str,
+        *,
+        batch_size: int = 32,
+        workers: int = 0,
+        device: str = "",
+        precision: Precision | Literal["auto"] = "fp32",
+        compiled: bool = False,
+    ) -> None:
+        """Load a run or model folder, hf://user/name, or an ONNX file that `lcnet export` wrote.
+
+        `device` is cuda if there is one, else cpu, unless given; an ONNX file runs on the cpu
+        unless it is given. -1 `workers` suit the machine. A folder's model runs in its fastest
+        form, in float32 with equal results, in bf16, or as `auto` in bf16 where the device
+        multiplies in it; `compiled` takes minutes at first. Raises CheckpointError if the folder or
+        file cannot be read.
+        """
+        if batch_size < 1 or not -1 <= workers <= MOST_WORKERS:
+            raise ConfigError(
+                f"--batch_size, --workers: expected at least 1 and -1 to {MOST_WORKERS:,}, "
+                f"got {batch_size} and {workers}."
+            )
+        self.path = local_model(model)
+        self.model: FastClassifier | OnnxModel
+        """Normalised images (B 3 size size) to logits (B L)."""
+        if self.path.suffix == SUFFIX or self.path.is_file():
+            self.model = OnnxModel(self.path, device=device or "cpu")
+            self.info, self.device = self.model.info, torch.device("cpu")
+        else:
+            self.info = read_info(self.path)
+            self.device = torch.device(device) if device else usual_device()
+            self.model = FastClassifier(
+                load_model(self.path).to(self.device),
+                precision=best_precision(self.device) if precision == "auto" else precision,
+                compiled=compiled,
+            )
+        self.precision = "fp32" if isinstance(self.model, OnnxModel) else self.model.precision
+        self.normalize = Normalize(self.info.preprocessing).to(self.device)
+        self.batch_size = batch_size
+        self.workers = chosen_workers(workers)
+
+    def __call__(self, images: Iterable[Given]) -> list[Prediction]:
+        """One prediction per picture (a path or a PIL image of any mode and size), in order.
+
+        A picture that cannot be read gives a prediction with `error`.
+        """
+        return list(self.stream(images))
+
+    def stream(self, images: Iterable[Given]) -> Iterator[Prediction]:
+        """The same, one at a time as they are ready."""
+        for _, prediction in self._predicted(images):
+            yield prediction
+
+    def explain(self, images: Iterable[Given], *, labels: int = 5) -> list[PictureExplanation]:
+        """Why each picture got its labels: heat maps and the labels that moved the scores.
+
+        At most `labels` labels a picture, the most probable. A picture that cannot be read gives an
+        explanation with `error`. One backward pass of the model for each label.
+        """
+        return [found for _, found in self.stream_explained(images, labels=labels)]
+
+    def stream_explained(
+        self, images: Iterable[Given], *, labels: int = 5
+    ) -> Iterator[tuple[Prediction, PictureExplanation]]:
+        """Predictions and their explanations, one picture at a time as they are ready.
+
+        Raises ConfigError for an ONNX file, which gives logits and nothing to explain them by.
+        """
+        if labels < 1:
+            raise ConfigError(f"--explain_labels: expected at least 1, got {labels}.")
+        self.classifier  # noqa: B018 -- said before the first picture is read
+        for picture, prediction in self._predicted(images):
+            yield prediction, self._explain(picture, prediction, labels)
+
+    @property
+    def explains(self) -> bool:
+        """Whether it can explain; an ONNX file gives logits and nothing to explain them by."""
+        return not isinstance(self.model, OnnxModel)
+
+    @cached_property
+    def classifier(self) -> Classifier:
+        """The model in the form that explains, read when it is first asked for.
+
+        Raises ConfigError for an ONNX file.
+        """
+        if not self.explains:
+            raise ConfigError(
+                f"{self.path}: expected a run or model folder to explain with, got an exported "
+                "file. Give the folder that it was exported from."
+            )
+        return load_model(self.path).to(self.device)
+
+    def predict_pixels(self, names: Sequence[str], pixels: Sequence[Tensor]) -> list[Prediction]:
+        """One prediction per picture that `eval_transform` has made (3 H W, uint8), in order.
+
+        They go through the model together, whatever the batch size.
+        """
+        pictures = [_Sample(*known) for known in zip(names, pixels, strict=True)]
+        return list(self._predict(pictures))
+
+    def explain_predicted(
+        self, image: Image.Image, prediction: Prediction, labels: int
+    ) -> PictureExplanation:
+        """Why an RGB picture, upright, got a prediction that is known; as `explain` otherwise."""
+        pixels = eval_transform(self.info.preprocessing)(image)
+        picture = _Sample(prediction.image, pixels, size=image.size)
+        return self._explain(picture, prediction, labels)
+
+    def _explain(self, picture: "_Sample", prediction: Prediction, most: int) -> PictureExplanation:
+        if picture.tensor is None or prediction.probabilities is None:
+            return PictureExplanation(picture.name, (0, 0), error=picture.error)
+        size = picture.size or upright_size(Path(picture.name))
+        labels, left_out = explain_picture(
+            self.classifier,
+            self.normalize(picture.tensor[None])[0],
+            size,
+            names=self.info.labels,
+            probabilities=list(prediction.probabilities.values()),
+            thresholds=self.info.thresholds,
+            most=most,
+        )
+        has_graph = self.classifier.adjacency() is not None
+        return PictureExplanation(picture.name, size, labels, left_out, has_graph)
+
+    def _predicted(self, images: Iterable[Given]) -> "Iterator[tuple[_Sample, Prediction]]":
+        # The pictures are drawn as the loader's sampler, so that only those at work are in memory.
+        loader = DataLoader(
+            _Decoded(eval_transform(self.info.preprocessing)),
+            self.batch_size,
+            sampler=_named(images),
+            num_workers=self.workers,
+            collate_fn=list[_Sample],
+        )
+        for batch in loader:
+            yield from zip(batch, self._predict(batch), strict=True)
+
+    def _predict(self, batch: "list[_Sample]") -> Iterator[Prediction]:
+        tensors = [picture.tensor for picture in batch if picture.tensor is not None]
+        rows: Iterator[list[float]] = iter(())
+        if tensors:
+            with torch.inference_mode():
+                logits = self.model(self.normalize(stack_images(tensors)))
+            rows = iter(probabilities(logits, self.info.calibration).tolist())
+        for picture in batch:
+            if picture.tensor is None:
+                yield Prediction(picture.name, error=picture.error)
+            else:
+                yield self._describe(picture.name, next(rows))
+
+    def _describe(self, name: str, row: list[float]) -> Prediction:
+        probabilities = dict(zip(self.info.labels, row, strict=True))
+        thresholds = dict(zip(self.info.labels, self.info.thresholds, strict=True))
+        shown = [label for label, value in probabilities.items() if value > thresholds[label]]
+        ranked = sorted(shown, key=lambda label: -probabilities[label])
+        return Prediction(name, tuple(ranked), probabilities)
+
+
+@dataclass(frozen=True)
+class _Sample:
+    name: str
+    tensor: Tensor | None
+    error: str = ""
+    size: tuple[int, int] | None = None
+    """Width and height of one that came as a picture; a file may be decoded smaller than it is."""
+
+
+class _Decoded(Dataset[_Sample]):
+    """Pictures to tensors; one that cannot be read is an item too, so that the rest go on."""
+
+    def __init__(self, transform: Transform) -> None:
+        self.transform = transform
+
+    def __getitem__(self, picture: Picture) -> _Sample:
+        content, size = picture.content, self.transform.decode_size
+        if isinstance(content, Image.Image):
+            upright = upright_rgb(content)
+            return _Sample(picture.name, self.transform(upright), size=upright.size)
+        try:
+            if isinstance(content, Path):
+                upright = read_image(content, size=size)
+            else:
+                data = content.read() if isinstance(content, Slice | Row) else content
+                upright = read_image(Path(picture.name), size=size, data=data)
+        except (DataError, OSError) as error:
+            return _Sample(picture.name, None, writable(str(error)))
+        return _Sample(picture.name, self.transform(upright))
+
+
+def _named(images: Iterable[Given]) -> Iterator[Picture]:
+    for place, image in enumerate(images):
+        if isinstance(image, Picture):
+            yield image
+        elif isinstance(image, Image.Image):
+            yield Picture(str(place), image)
+        else:
+            yield Picture(writable(str(image)), Path(image))

@@ -1,0 +1,339 @@
+"""The checkpoint that a run continues from: when it is written, and that it is whole.
+
+checkpoints/
+├── last.ckpt       all that `lcnet train --resume` needs
+└── previous.ckpt   the one before, should the last be damaged
+"""
+
+import signal
+import time
+import zipfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning import LightningModule, Trainer
+from lightning.fabric.plugins import TorchCheckpointIO
+from lightning.pytorch.callbacks import Callback, Checkpoint
+from safetensors import SafetensorError
+
+from lcnet.errors import CheckpointError, LCNetError, Stopped, TrainingError, reason_of
+from lcnet.files import written_whole
+from lcnet.model_folder import ModelInfo
+from lcnet.training.averaging import AveragedWeights
+from lcnet.training.stopping import Stop
+
+INFO = "lcnet_model"
+"""Where in a checkpoint the content of model.json stands."""
+PROCESSES = "lcnet_processes"
+"""Where the number of processes stands that share the run."""
+
+
+class WholeCheckpoints(TorchCheckpointIO):
+    """Writes checkpoints that are read back and on the disk before they count."""
+
+    def save_checkpoint(
+        self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any = None
+    ) -> None:
+        """Write a checkpoint in place of an older one, which becomes previous.ckpt.
+
+        Raises TrainingError if it cannot be written; the older one then stays as it is.
+        """
+        file = Path(path)
+        try:
+            with written_whole(file, previous=file.with_name("previous.ckpt")) as unfinished:
+                # By way of Python's own file, since torch's hides that a disk is full.
+                with unfinished.open("wb") as stream:
+                    torch.save(checkpoint, stream)
+                check_whole(unfinished)
+        except (OSError, RuntimeError, CheckpointError) as error:
+            kept = "The one before is whole. " if file.exists() else ""
+            raise TrainingError(
+                f"{file}: could not be written ({_reason(error)}). {kept}Make room on the disk. "
+                f"{_next(file.parent.parent)}"
+            ) from error
+
+
+def check_whole(file: Path) -> None:
+    """Raises CheckpointError unless each part of the file has the checksum it was written with."""
+    try:
+        with zipfile.ZipFile(file) as parts:
+            damaged = parts.testzip()
+    except Exception as error:  # a damaged zip fails in half a dozen types
+        raise CheckpointError(f"{file}: not a checkpoint ({type(error).__name__}).") from error
+    if damaged is not None:
+        raise CheckpointError(f"{file}: not a checkpoint (damaged in {damaged}).")
+
+
+@dataclass(frozen=True)
+class Progress:
+    """A checkpoint, and how far its run had come."""
+
+    file: Path
+    state: dict[str, Any]
+    """As Lightning wrote it."""
+
+    @property
+    def epoch(self) -> int:
+        """Epochs that are done."""
+        done: int = self.state["loops"]["fit_loop"]["epoch_progress"]["current"]["processed"]
+        return done
+
+    @property
+    def batches(self) -> int:
+        """Batches that are done of the next epoch."""
+        if self._epochs["ready"] == self._epochs["processed"]:
+            return 0
+        done: int = self.state["loops"]["fit_loop"]["epoch_loop.batch_progress"]["current"]["ready"]
+        return done
+
+    @property
+    def _epochs(self) -> dict[str, int]:
+        epochs: dict[str, int] = self.state["loops"]["fit_loop"]["epoch_progress"]["current"]
+        return epochs
+
+    @property
+    def processes(self) -> int:
+        """How many processes share the run; a checkpoint of an older lcnet knows but one."""
+        return int(self.state.get(PROCESSES, 1))
+
+    @property
+    def has_stopped_early(self) -> bool:
+        """Whether the validation mAP no longer improved."""
+        return any(callback.get("stopped_epoch") for callback in self.state["callbacks"].values())
+
+    @property
+    def has_best(self) -> bool:
+        """Whether an epoch has been validated, after which model/ was written."""
+        return any(
+            callback.get("best_epoch", -1) >= 0 for callback in self.state["callbacks"].values()
+        )
+
+    @cached_property
+    def info(self) -> ModelInfo | None:
+        """What is known of the model; None in a checkpoint of an older lcnet."""
+        stored = self.state.get(INFO)
+        return ModelInfo.from_dict(stored) if stored else None
+
+    @property
+    def weights(self) -> dict[str, torch.Tensor]:
+        """The model's weights, averaged if they are."""
+        return {
+            name.removeprefix("model."): tensor
+            for name, tensor in self.state["state_dict"].items()
+            if name.startswith("model.")
+        }
+
+    def describe(self) -> str:
+        """How far it is, in words."""
+        return place(self.epoch, self.batches)
+
+
+def place(epoch: int, batches: int) -> str:
+    """How far a run has come, in words."""
+    return f"epoch {epoch + 1}, batch {batches}" if batches else f"the end of epoch {epoch}"
+
+
+def read_progress(run: Path, tell: Callable[[str], None]) -> Progress | None:
+    """The last whole checkpoint of a run, or None if it has none yet.
+
+    A damaged one is told, and the one before takes its place. Raises CheckpointError if that is
+    damaged too, or not there.
+    """
+    folder = run / "checkpoints"
+    last, previous = folder / "last.ckpt", folder / "previous.ckpt"
+    if not last.is_file() and previous.is_file():
+        previous.replace(last)  # it was stopped between two renamings
+    if not last.is_file():
+        return None
+    try:
+        return _read(last)
+    except CheckpointError as error:
+        if not previous.is_file():
+            raise CheckpointError(f"{error} Start the run anew.") from None
+        found = _read(previous)
+        tell(f"warning: {error} Continuing from the one before, {found.describe()}.")
+        previous.replace(last)
+        return Progress(last, found.state)
+
+
+def _read(file: Path) -> Progress:
+    check_whole(file)
+    try:
+        state = torch.load(file, map_location="cpu", weights_only=True, mmap=True)
+        progress = Progress(file, state)
+        progress.describe()
+        assert progress.info is None or progress.info.labels
+        assert isinstance(state["callbacks"], dict)
+    except Exception as error:  # a damaged pickle or dict fails in a dozen types
+        raise CheckpointError(f"{file}: not a checkpoint ({type(error).__name__}).") from error
+    return progress
+
+
+class Saving(Checkpoint):
+    """Writes last.ckpt after each epoch, every few minutes between, and when the run is to stop.
+
+    Between epochs that is after a step of the optimizer, so that no gradients have to be kept.
+    Lightning calls it after all other callbacks.
+    """
+
+    def __init__(self, file: Path, info: ModelInfo, stop: Stop, *, minutes: float) -> None:
+        """Take the file and what is known of the model; 0 minutes save after epochs only."""
+        self.file = file
+        self.info = info
+        self.stop = stop
+        self.minutes = minutes
+        self._saved = self._steps = 0.0
+
+    def on_train_start(self, trainer: Trainer, learner: LightningModule) -> None:
+        """From now on the run looks for signals itself, which the engine has taken meanwhile."""
+        self.stop.listen()
+        self.stop.is_patient = True
+        self._saved, self._steps = time.monotonic(), trainer.global_step
+
+    def on_train_batch_end(
+        self,
+        trainer: Trainer,
+        learner: LightningModule,
+        outputs: Any,
+        batch: Any,
+        batch_idx: int,
+    ) -> None:
+        """Save if it is time to, or if the run is to stop, which it then does."""
+        if trainer.global_step == self._steps:
+            return
+        self._steps = trainer.global_step
+        due = self.minutes > 0 and time.monotonic() - self._saved >= 60 * self.minutes
+        stops = _anywhere(trainer, self.stop.is_wanted)
+        if stops or _anywhere(trainer, due):
+            self._save(trainer)
+        if stops:
+            self._end(trainer, batch_idx + 1)
+
+    def on_validation_batch_end(
+        self,
+        trainer: Trainer,
+        learner: LightningModule,
+        outputs: Any,
+        batch: Any,
+        batch_idx: int,
+        dataloader_idx: int = 0,
+    ) -> None:
+        """If the run is to stop, save what was trained; the validation starts anew later."""
+        if _anywhere(trainer, self.stop.is_wanted):
+            callbacks: list[Callback] = vars(trainer)["callbacks"]
+            for callback in callbacks:
+                if isinstance(callback, AveragedWeights):
+                    callback.take_back(learner)
+            self._save(trainer)
+            self._end(trainer, trainer.fit_loop.batch_idx + 1)
+
+    def on_train_epoch_end(self, trainer: Trainer, learner: LightningModule) -> None:
+        """Save, and stop if the run is to."""
+        self._save(trainer)
+        if _anywhere(trainer, self.stop.is_wanted):
+            raise self._now(f"after epoch {trainer.current_epoch + 1}")
+
+    def on_train_end(self, trainer: Trainer, learner: LightningModule) -> None:
+        """What follows can be stopped anywhere."""
+        self.stop.is_patient = False
+        if _anywhere(trainer, self.stop.is_wanted):
+            raise self._now("after the last epoch")
+
+    def on_save_checkpoint(
+        self, trainer: Trainer, learner: LightningModule, checkpoint: dict[str, Any]
+    ) -> None:
+        """Add what is known of the model, and make the engine resume where it stands."""
+        checkpoint[INFO] = self.info.to_dict()
+        checkpoint[PROCESSES] = trainer.world_size
+        loops = checkpoint["loops"]["fit_loop"]
+        if loops["epoch_progress"]["current"]["processed"] == trainer.current_epoch:
+            resume_with_validation(loops)
+
+    def _save(self, trainer: Trainer) -> None:
+        trainer.save_checkpoint(self.file)
+        self._saved = time.monotonic()
+
+    def _end(self, trainer: Trainer, batches: int) -> None:
+        raise self._now(f"in {place(trainer.current_epoch, batches)}, which is saved")
+
+    def _now(self, where: str) -> Stopped:
+        if self.stop.signal is None:  # another process was told to
+            self.stop.signal = signal.SIGTERM
+        return self.stop.now(where)
+
+
+def resume_with_validation(loops: dict[str, Any]) -> None:
+    """Change the progress of an epoch whose training is done and whose validation is not.
+
+    As the engine writes it between the two, it would count the epoch as validated. The progress of
+    a validation that broke off in its first batch makes it validate.
+    """
+    batches = loops["epoch_loop.batch_progress"]
+    if not batches["is_last_batch"]:
+        return
+    for progress in (batches["total"], batches["current"]):
+        progress["completed"] = progress["processed"]
+    begun = {"ready": 1, "started": 1, "processed": 0, "completed": 0}
+    loops["epoch_loop.val_loop.batch_progress"] |= {"total": dict(begun), "current": dict(begun)}
+
+
+def _anywhere(trainer: Trainer, wanted: bool) -> bool:
+    """Whether it is so in any of the processes, which must save together."""
+    if trainer.world_size == 1:
+        return wanted
+    return trainer.strategy.reduce_boolean_decision(wanted, all=False)
+
+
+def _reason(error: Exception) -> str:
+    return reason_of(error.__cause__ if isinstance(error.__cause__, Exception) else error)
+
+
+def continuation(run: Path) -> str:
+    """What a user does to continue a run."""
+    return f"Continue with: lcnet train --resume {run}"
+
+
+@contextmanager
+def explained(run: Path) -> Iterator[None]:
+    """Errors inside the block end in what a user can do next; those of disk and loaders are lines.
+
+    Raises TrainingError for the latter.
+    """
+    try:
+        yield
+    except TrainingError:
+        raise
+    except LCNetError as error:
+        if not has_checkpoint(run):
+            raise
+        raise type(error)(f"{error} Then continue with: lcnet train --resume {run}") from error
+    except (OSError, SafetensorError) as error:
+        raise TrainingError(f"{run}: {reason_of(error)}. {_next(run)}") from error
+    except RuntimeError as error:
+        if "DataLoader worker" not in str(error):
+            raise
+        raise TrainingError(
+            f"a process that loads pictures died ({reason_of(error)}), which is often for want of "
+            f"memory. Set data.workers lower in {run / 'config.yaml'} if it is. {_next(run)}"
+        ) from error
+
+
+def _next(run: Path) -> str:
+    return continuation(run) if has_checkpoint(run) else "Then start the run again."
+
+
+def remove_unfinished(run: Path) -> None:
+    """Remove what a killed run was writing."""
+    for folder in (run, run / "model", run / "checkpoints"):
+        for file in folder.glob("*.part"):
+            file.unlink()
+
+
+def has_checkpoint(run: Path) -> bool:
+    """Whether a run has come to its first checkpoint."""
+    return (run / "checkpoints" / "last.ckpt").is_file()

@@ -1,0 +1,151 @@
+"""Trains many runs, some at a time and none twice."""
+
+import multiprocessing
+import os
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from contextlib import redirect_stderr, redirect_stdout
+from dataclasses import asdict, dataclass
+from multiprocessing.connection import wait
+from pathlib import Path
+
+import torch
+
+from lcnet.config import Config, parse_config
+from lcnet.errors import CheckpointError, ConfigError
+from lcnet.plain_yaml import read_yaml
+from lcnet.progress import tell
+from lcnet.run_folder import RunFolder
+from lcnet.training.train import resume, train
+
+
+@dataclass(frozen=True)
+class Run:
+    """A training that is wanted, and its folder."""
+
+    title: str
+    config: Config
+    folder: Path
+
+    @property
+    def is_done(self) -> bool:
+        """Whether it was trained to its end."""
+        return (self.folder / "metrics.json").is_file()
+
+    def check(self) -> None:
+        """Raises ConfigError if the folder has a run with other settings.
+
+        So has one of an lcnet that did not know a setting yet: what it stood at is not told.
+        """
+        file = self.folder / "config.yaml"
+        if not file.is_file():
+            return
+        stored = read_yaml(file) or {}
+        parse_config(stored, str(file))
+        for section, settings in asdict(self.config).items():
+            for name, value in settings.items():
+                was = stored.get(section, {}).get(name, "not known")
+                if was != value:
+                    raise ConfigError(
+                        f"{self.folder}: expected a run with {section}.{name} {value}, got one "
+                        f"where it is {was}. Choose another folder, or delete this one."
+                    )
+
+    @property
+    def best(self) -> float:
+        """The best validation mAP of a finished run, 0 to 100."""
+        return RunFolder(self.folder).history()[-1]["best_mAP"]
+
+
+class Trainer:
+    """Trains runs, `jobs` at a time, and says how many are done and how long the rest will take.
+
+    With several jobs each runs in a process of its own on its share of the cores, and writes what
+    it would print to a log file beside its folder.
+    """
+
+    def __init__(self, total: int, jobs: int = 1) -> None:
+        """Take the number of all runs that will be asked for."""
+        self.total, self.jobs = total, jobs
+        self.done, self.trained, self.started = 0, 0, time.perf_counter()
+
+    def train(self, runs: Sequence[Run]) -> None:
+        """Train those of the runs that are not done; an interrupted one goes on.
+
+        Raises ConfigError before anything is trained if a folder holds a run with other settings.
+        """
+        for run in runs:
+            run.check()
+        for run in runs:
+            if run.is_done:
+                self._tell(run)
+        wanted = [run for run in runs if not run.is_done]
+        for run in self._trained(wanted):
+            self.trained += 1
+            self._tell(run)
+
+    def _trained(self, runs: Sequence[Run]) -> Iterator[Run]:
+        """Each run as it is finished."""
+        if self.jobs == 1:
+            for run in runs:
+                _train(run)
+                yield run
+            return
+        with ProcessPoolExecutor(
+            self.jobs,
+            mp_context=multiprocessing.get_context("spawn"),  # a fork would inherit locked threads
+            initializer=_begin,
+            initargs=(max(1, (os.cpu_count() or 1) // self.jobs),),
+        ) as pool:
+            started = {pool.submit(_train_quietly, run): run for run in runs}
+            try:
+                for future in as_completed(started):
+                    future.result()
+                    yield started[future]
+            except BaseException:
+                pool.shutdown(wait=False, cancel_futures=True)
+                raise
+
+    def _tell(self, run: Run) -> None:
+        self.done += 1
+        left, time_left = self.total - self.done, ""
+        if left and self.trained:
+            each = (time.perf_counter() - self.started) / self.trained
+            time_left = f", about {left * each / 60:.0f} min left"
+        tell(
+            f"run {self.done} of {self.total}: {run.title}: validation mAP {run.best:.1f}"
+            f"{time_left}"
+        )
+
+
+def _train_quietly(run: Run) -> None:
+    log = run.folder.with_name(f"{run.folder.name}.log")
+    log.parent.mkdir(parents=True, exist_ok=True)
+    with log.open("w", encoding="utf-8") as file, redirect_stdout(file), redirect_stderr(file):
+        _train(run)
+
+
+def _train(run: Run) -> None:
+    """Train a run, from where an earlier attempt came to if there was one."""
+    if (run.folder / "config.yaml").is_file():
+        try:
+            resume(run.folder)
+            return
+        except CheckpointError as error:
+            tell(f"warning: {error} It starts anew.")
+    train(run.config, run.folder, overwrite=run.folder.exists())
+
+
+def _begin(threads: int) -> None:
+    """Prepare a process that trains; it ends with the one that started it, however that ends."""
+    torch.set_num_threads(threads)
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+
+    def end_with_parent() -> None:
+        wait([parent.sentinel])
+        os._exit(1)
+
+    threading.Thread(target=end_with_parent, daemon=True).start()

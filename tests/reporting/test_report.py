@@ -1,0 +1,322 @@
+"""`lcnet report`: what the page says, and that it says it of any run."""
+
+import json
+import re
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from sklearn.metrics import average_precision_score, precision_recall_fscore_support
+from tests.reports import LABELS, Page, made_report, renamed
+
+from lcnet.cli import main
+from lcnet.data.statistics import count_labels
+from lcnet.errors import ConfigError, DataError
+from lcnet.evaluating import measuring
+from lcnet.model.build import build_model
+from lcnet.reporting import report as module
+from lcnet.reporting.report import report
+from lcnet.reporting.report_page import ERRORS, write_report
+from lcnet.training.train import train
+
+DASH = "\N{EN DASH}"
+"""Where there is no value."""
+
+
+@pytest.fixture
+def run(tiny_config, tmp_path):
+    return train(tiny_config, tmp_path / "run")
+
+
+@pytest.fixture
+def page(tmp_path):
+    """Writes a report and reads it back."""
+
+    def write(report):
+        write_report(tmp_path / "report.html", report)
+        return Page(tmp_path / "report.html")
+
+    return write
+
+
+def change(report, **fields):
+    return replace(report, measured=replace(report.measured, **fields))
+
+
+# The verb, and the page that training writes
+
+
+def test_training_writes_the_page_from_what_it_measured(tiny_config, tmp_path, monkeypatch):
+    scored = []
+    usual = measuring.score_split
+    monkeypatch.setattr(
+        measuring, "score_split", lambda *args, **rest: scored.append(args) or usual(*args, **rest)
+    )
+    run = train(tiny_config, tmp_path / "run")
+    assert len(scored) == 1
+    metrics, page = json.loads((run / "metrics.json").read_text()), Page(run / "report.html")
+    headline = page.text[: page.text.index("in training")]
+    assert f"{metrics['mAP']:.1f}" in headline
+    assert f"{metrics['ECE']:.1f}" in headline
+    assert "val.csv" in headline
+    for title in ("Training loss", "Learned minus prior", "False positives", "train.epochs"):
+        assert title in page.text
+    assert not list(run.rglob("*.part"))
+
+
+def test_a_page_that_cannot_be_drawn_does_not_fail_the_training(
+    tiny_config, tmp_path, monkeypatch, capsys
+):
+    def fail(*args):
+        raise RuntimeError("no pencil\nat all")
+
+    monkeypatch.setattr("lcnet.training.train.report_on", fail)
+    run = train(tiny_config, tmp_path / "run")
+    assert (run / "metrics.json").is_file()
+    assert not (run / "report.html").exists()
+    said = capsys.readouterr().out
+    assert "warning: no report.html (RuntimeError: no pencil). Try again with: lcnet report" in said
+
+
+def test_the_command_writes_the_page_of_another_split(run, tmp_path, capsys):
+    with pytest.raises(SystemExit) as left:
+        main(["report", str(run), "--split", "train.csv", "--out", str(tmp_path / "train.html")])
+    assert left.value.code == 0
+    assert "on train.csv ->" in " ".join(capsys.readouterr().out.split())
+    text = Page(tmp_path / "train.html").text
+    assert "train.csv is the split that the model was trained on" in text
+    assert "lcnet report run --split train.csv" in text
+    # The run's own folder and all above it are nobody's business.
+    assert str(run) not in (tmp_path / "train.html").read_text()
+
+
+def test_a_mistake_leaves_the_old_page_alone(run, tmp_path):
+    before = (run / "report.html").read_bytes()
+    with pytest.raises(DataError, match="nowhere"):
+        report(run, split="nowhere.csv", quiet=True)
+    with pytest.raises(ConfigError, match="--protocol"):
+        report(run, protocol="mine", quiet=True)
+    with pytest.raises(ConfigError, match=r"--out .*: expected a file to write, got a folder"):
+        report(run, out=tmp_path, quiet=True)
+    (tmp_path / "colours" / "val.csv").unlink()
+    with pytest.raises(DataError, match=r"val\.csv"):
+        report(run, quiet=True)
+    assert (run / "report.html").read_bytes() == before
+
+
+def test_a_model_folder_without_history_statistics_or_graph(run, tiny_config, tmp_path):
+    model = (run / "model").rename(tmp_path / "alone")
+    description = json.loads((model / "model.json").read_text())
+    # A rival as others publish it: nothing is known of its training, nor the labels' names.
+    description["model"]["head"] = "gap"
+    description["labels"] = ["label_1", "label_2", "label_3"]
+    del description["statistics"]
+    (model / "model.json").write_text(json.dumps(description))
+    rival = build_model(
+        replace(tiny_config.model, head="gap"),
+        3,
+        spec=measuring.read_info(model).backbone,
+    )
+    measuring.load_model.__globals__["save_file"](rival.state_dict(), model / "model.safetensors")
+    with pytest.raises(ConfigError, match="expected a run folder, or --data flags"):
+        report(model, quiet=True)
+    data = replace(tiny_config.data, test="gone.csv")
+    file = report(model, data=data, split="val.csv", quiet=True)
+    assert file == model / "report.html"
+    page = Page(file)
+    assert "This model has no label graph." in page.text
+    assert "No history.csv here" in page.text
+    assert "The model folder does not say which labels it was trained on." in page.text
+    assert "The split gone.csv could not be read." in page.text
+    assert [row[0] for row in page.tables[0][1:]] == ["red", "green", "blue"]
+    assert page.tables[0][0][1] == "in val.csv"
+    assert "lcnet report alone --split val.csv --data.format table --data.root" in page.text
+
+
+@pytest.mark.parametrize(
+    ("settings", "drawn", "missing"),
+    [
+        ({"graph": "prior"}, "This graph is not learned", "Learned minus prior"),
+        ({"graph": "released"}, "As released", "Learned minus prior"),
+        ({"graph": "none"}, "This model has no label graph", "Learned minus prior"),
+        ({}, "Learned minus prior", "As released"),
+    ],
+)
+def test_every_kind_of_graph(tiny_config, monkeypatch, page, tmp_path, settings, drawn, missing):
+    made = made_report(tmp_path)
+    model = build_model(
+        replace(tiny_config.model, **settings),
+        len(LABELS),
+        spec=made.measured.info.backbone,
+        prior=torch.from_numpy(made.measured.info.statistics.conditional_probability()),
+    )
+    monkeypatch.setattr(module, "load_model", lambda run: model.eval().requires_grad_(False))
+    text = page(replace(made, graph=module._graph(tmp_path))).text
+    assert drawn in text
+    assert missing not in text
+
+
+def test_the_prior_is_where_learning_starts(tiny_config, tmp_path, monkeypatch):
+    prior = torch.rand(3, 3, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    spec = made_report(tmp_path).measured.info.backbone
+    model = build_model(tiny_config.model, 3, spec=spec, prior=prior)
+    monkeypatch.setattr(module, "load_model", lambda run: model)
+    expected = (prior + 0.01) / (prior + 0.01).sum(dim=1, keepdim=True)
+    assert module._graph(tmp_path).prior == pytest.approx(expected.numpy(), rel=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("entries", "resamples"), [(36, 1000), (200_000, 1000), (400_000, 500), (3_240_320, 200)]
+)
+def test_large_splits_take_fewer_resamples(entries, resamples):
+    assert module._resamples(entries) == resamples
+
+
+# What the page says
+
+
+def test_the_table_has_scikit_learn_s_numbers(page, tmp_path):
+    made = made_report(tmp_path)
+    header, *rows = page(made).tables[0]
+    assert header == [
+        "label", "in training", "in val.csv", "AP", "threshold", "precision", "recall", "F1",
+    ]  # fmt: skip
+    targets, probabilities = made.measured.targets, made.measured.probabilities
+    thresholds = np.linspace(0.4, 0.6, len(LABELS))
+    for column, row in enumerate(rows[:-1]):
+        known = targets[:, column] >= 0
+        truth, scores = targets[known, column], probabilities[known, column]
+        called = scores > np.float32(thresholds[column])
+        expected = precision_recall_fscore_support(truth, called, average="binary")[:3]
+        ap = average_precision_score(truth, scores)
+        assert row[0] == LABELS[column]
+        assert int(row[2]) == (truth == 1).sum()
+        assert row[3:] == [
+            f"{100 * ap:.1f}", f"{thresholds[column]:.2f}", *(f"{100 * n:.1f}" for n in expected),
+        ]  # fmt: skip
+    # No positive: no AP, recall or F1, and what is predicted is wrong.
+    assert rows[-1][:4] == ["lamp", "0", "0", DASH]
+    assert rows[-1][5:] == ["0.0", DASH, DASH]
+
+
+def test_the_headline_says_how_it_was_measured(page, tmp_path):
+    made = made_report(tmp_path)
+    text = page(made).text
+    for name, one in made.intervals.items():
+        assert f"{one.value:.1f} {name} {one.low:.1f} to {one.high:.1f}" in text
+    assert "No protocol: step AP, threshold the labels' own." in text
+    assert "95 % intervals over the pictures (20 resamples)" in text
+    assert "Without a positive, and so left out of the means: lamp." in text
+    assert "a caution" in text
+    of_papers = change(made, protocol="query2label")
+    assert "Protocol query2label: step AP" in page(of_papers).text
+
+
+def test_the_worst_errors_name_their_row_and_show_their_picture(page, tmp_path):
+    made = made_report(tmp_path)
+    targets, probabilities = made.measured.targets, made.measured.probabilities
+    absent = np.where(targets == 0, probabilities, -1)
+    picture, label = divmod(int(absent.argmax()), len(LABELS))
+    found = page(made)
+    shown = found.text[found.text.index("False positives") :]
+    assert shown.startswith(
+        "False positives marked absent, yet highly probable to the model "
+        f"{LABELS[label]} {absent.max():.3f}"
+    )
+    assert f"{picture}.png val.csv:{picture + 2}" in shown
+    pictures = [tag["src"] for name, tag in found.tags if name == "img"]
+    predicted = probabilities > np.linspace(0.4, 0.6, len(LABELS)).astype(np.float32)
+    wrong = (predicted & (targets == 0)).sum(), (~predicted & (targets == 1)).sum()
+    assert len(pictures) == sum(min(count, ERRORS) for count in wrong)
+    assert all(source.startswith("data:image/jpeg;base64,") for source in pictures)
+
+
+def test_a_picture_that_is_gone_is_left_out(page, tmp_path):
+    made = made_report(tmp_path)
+    for sample in made.measured.samples.samples:
+        sample.path.unlink()
+    assert "img" not in [name for name, _ in page(made).tags]
+
+
+def test_nothing_from_the_data_becomes_markup(page, tmp_path):
+    made = made_report(tmp_path)
+    evil = ('<script>alert("1")</script>', "</script><b>", "'\"><img src=x>", "{{ 7 * 7 }}")
+    samples = replace(
+        made.measured.samples,
+        samples=tuple(replace(s, source="<i>row</i>") for s in made.measured.samples.samples),
+    )
+    usual = page(replace(made, notes=("none",)))
+    found = page(
+        replace(
+            renamed(change(made, samples=samples), evil),
+            name="<u>run</u>",
+            notes=("<s>",),
+            environment={"written": "<em>"},
+        )
+    )
+    assert [name for name, _ in found.tags] == [name for name, _ in usual.tags]
+    assert [row[0] for row in found.tables[0][1:]] == list(evil)
+    assert "<u>run</u>" in found.text
+
+
+def test_the_file_asks_for_nothing_outside_itself(page, tmp_path):
+    found = page(made_report(tmp_path))
+    for name, attributes in found.tags:
+        assert name not in ("link", "iframe", "object", "base")
+        for attribute in ("src", "href", "xlink:href", "action"):
+            assert re.match(r"data:|#|$", attributes.get(attribute) or "")
+    raw = (tmp_path / "report.html").read_text()
+    assert not re.search(r"https?:|url\(|@import|fetch\(|XMLHttpRequest", raw)
+
+
+def test_what_the_script_needs_is_all_there(page, tmp_path):
+    made = made_report(tmp_path)
+    found = page(made)
+    ids = [tag["id"] for _, tag in found.tags if "id" in tag]
+    assert len(ids) == len(set(ids))
+    links = [tag["href"][1:] for name, tag in found.tags if name == "a"]
+    assert set(links) <= set(ids)
+    choices = [tag["value"] for name, tag in found.tags if name == "option"]
+    assert choices == ["together", "label-0", "label-1", "label-2"]  # the last has no positive
+    assert set(choices) <= set(ids)
+
+
+def test_the_data_and_the_settings_are_told(page, tmp_path):
+    text = page(made_report(tmp_path)).text
+    targets = made_report(tmp_path).measured.targets
+    assert f"{(targets == 1).sum() / len(targets):.2f}" in text
+    assert f"{100 * (targets < 0).mean():.1f} %" in text
+    assert re.search(r"model\.backbone\s+test_resnet\s+resnet50", text)
+    assert re.search(r"model\.pretrained\s+false\s+true", text)
+
+
+def test_many_labels_are_drawn_in_part_and_that_is_said(page, tmp_path):
+    made = made_report(tmp_path, tuple(f"label {n}" for n in range(103)), images=12)
+    text = page(made).text
+    assert "Only the 100 commonest labels are shown." in text
+    assert len(page(made).tables[0]) == 104
+
+
+@pytest.mark.parametrize("labels", [1, 2])
+def test_one_or_two_labels_are_enough(page, tmp_path, labels):
+    made = made_report(tmp_path, LABELS[:2])
+    if labels == 1:
+        one = slice(0, 1)
+        found = made.measured
+        info = replace(found.info, labels=LABELS[:1], statistics=None, thresholds=(0.5,))
+        made = change(
+            made,
+            info=info,
+            samples=replace(found.samples, labels=LABELS[:1]),
+            probabilities=found.probabilities[:, one],
+            targets=found.targets[:, one],
+            verification=measuring.verify(
+                found.probabilities[:, one], found.targets[:, one], LABELS[:1]
+            ),
+        )
+        graph = module.Graph(np.ones((1, 1)), np.ones((1, 1)), is_comparable=True)
+        made = replace(
+            made, graph=graph, statistics={"val.csv": count_labels(found.targets[:, one])}
+        )
+    assert len(page(made).tables[0]) == labels + 1

@@ -1,0 +1,71 @@
+"""Many runs: an interrupted one goes on, and none outlives the command."""
+
+import subprocess
+import sys
+import time
+from dataclasses import replace
+
+import psutil
+import pytest
+
+from lcnet.errors import ConfigError
+from lcnet.training.many_runs import Run, Trainer
+from lcnet.training.train import train
+
+PARENT = """
+import multiprocessing, os, time
+from concurrent.futures import ProcessPoolExecutor
+from lcnet.training.many_runs import _begin
+
+if __name__ == "__main__":
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(1, mp_context=context, initializer=_begin, initargs=(1,)) as pool:
+        print(pool.submit(os.getpid).result(), flush=True)
+        pool.submit(time.sleep, 600).result()
+"""
+
+
+@pytest.mark.parametrize("damaged", [True, False])
+def test_an_interrupted_run_goes_on_or_starts_anew_if_damaged(
+    tiny_config, tmp_path, capsys, damaged
+):
+    config = replace(tiny_config, train=replace(tiny_config.train, epochs=1))
+    folder = train(config, tmp_path / "run")
+    (folder / "metrics.json").unlink()
+    if damaged:
+        for file in (folder / "checkpoints").iterdir():
+            file.write_bytes(b"no checkpoint")
+    capsys.readouterr()
+    run = Run("one", config, folder)
+    assert not run.is_done
+    Trainer(1).train([run])
+    assert run.is_done
+    said = capsys.readouterr()
+    assert ("It starts anew" in said.out + said.err, "epoch 1/1" in said.out) == (damaged, damaged)
+
+
+def test_a_run_of_an_lcnet_that_did_not_know_a_setting_is_not_taken_for_done(tiny_config, tmp_path):
+    run = Run("one", tiny_config, tmp_path / "run")
+    run.check()  # no folder, nothing to hold against it
+    run.folder.mkdir()
+    tiny_config.save(run.folder / "config.yaml")
+    run.check()
+    file = run.folder / "config.yaml"
+    lines = [line for line in file.read_text().splitlines() if "decoder_lr_factor" not in line]
+    file.write_text("\n".join(lines))
+    with pytest.raises(ConfigError, match="got one where it is not known"):
+        Trainer(1).train([run])
+
+
+def test_no_run_outlives_the_command(tmp_path):
+    script = tmp_path / "parent.py"
+    script.write_text(PARENT)
+    parent = subprocess.Popen([sys.executable, str(script)], stdout=subprocess.PIPE, text=True)
+    worker = psutil.Process(int(parent.stdout.readline()))
+    assert worker.is_running()
+    parent.kill()
+    parent.communicate()
+    until = time.monotonic() + 30
+    while worker.is_running() and worker.status() != psutil.STATUS_ZOMBIE:
+        assert time.monotonic() < until
+        time.sleep(0.05)

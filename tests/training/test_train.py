@@ -1,0 +1,548 @@
+import csv
+from argparse import Namespace
+from dataclasses import replace
+from pathlib import Path
+
+import lightning
+import pytest
+import timm
+import torch
+from PIL import Image
+from tests.published import layouts
+
+from lcnet.config import Config, Model
+from lcnet.data.dataset import ImageLabels
+from lcnet.errors import CheckpointError, ConfigError, DataError
+from lcnet.evaluating.evaluate import evaluate
+from lcnet.model.classifier import Classifier
+from lcnet.model_folder import load_model, read_info
+from lcnet.predicting.predictor import Predictor
+from lcnet.published.import_model import Choices, read_model
+from lcnet.training.averaging import AveragedWeights
+from lcnet.training.train import resume, train
+
+FROZEN = {"backbone_lr_factor": 0.0, "randaugment": 0, "cutout": 0.0}
+
+
+def with_train(config: Config, **changes: object) -> Config:
+    return replace(config, train=replace(config.train, **changes))
+
+
+def history(run):
+    with (run / "history.csv").open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+@pytest.fixture
+def finished(tiny_config, tmp_path):
+    return train(tiny_config, tmp_path / "run")
+
+
+def test_a_run_folder_holds_what_the_documents_say(finished, tiny_config, read_json):
+    assert Config.load(finished / "config.yaml") == tiny_config
+    rows = history(finished)
+    assert [row["epoch"] for row in rows] == ["0", "1"]
+    assert float(rows[-1]["best_mAP"]) == max(float(row["val_mAP"]) for row in rows)
+    assert all(0 < float(row["data_wait"]) < 1 for row in rows)
+    assert read_json(finished / "model" / "model.json")["labels"] == ["red", "green", "blue"]
+    assert (finished / "checkpoints" / "last.ckpt").is_file()
+    assert list((finished / "logs").glob("events.out.tfevents.*"))
+    assert not list(finished.rglob("*.part"))
+
+
+def test_the_kept_model_is_the_one_that_was_validated(finished):
+    best = max(float(row["val_mAP"]) for row in history(finished))
+    assert evaluate(finished, split="val.csv", quiet=True).mAP == pytest.approx(best, abs=1e-3)
+
+
+class Stop(Exception):
+    pass
+
+
+@pytest.fixture
+def assert_resumed_is_whole(tmp_path, monkeypatch):
+    """Trains a config twice, once in one go and once stopped before epoch 2 and resumed."""
+
+    def check(config: Config, **start: Path) -> None:
+        whole = train(config, tmp_path / "whole", **start)
+
+        def stop(self, trainer, *_):
+            if trainer.current_epoch == 2:
+                raise Stop
+
+        monkeypatch.setattr("lcnet.training.history.History.on_train_epoch_start", stop)
+        with pytest.raises(Stop):
+            train(config, tmp_path / "cut", **start)
+        monkeypatch.undo()
+        resumed = resume(tmp_path / "cut")
+
+        ends = [torch.load(run / "checkpoints" / "last.ckpt") for run in (whole, resumed)]
+        for part in ("state_dict", "current_model_state"):
+            assert ends[0][part].keys() == ends[1][part].keys()
+            for name, tensor in ends[0][part].items():
+                assert tensor.equal(ends[1][part][name]), (part, name)
+        assert str(ends[0]["optimizer_states"]) == str(ends[1]["optimizer_states"])
+        of_the_clock = {"seconds": "", "data_wait": ""}
+        assert [r | of_the_clock for r in history(whole)] == [
+            r | of_the_clock for r in history(resumed)
+        ]
+
+    return check
+
+
+def test_a_resumed_run_ends_with_the_same_weights(tiny_config, assert_resumed_is_whole):
+    assert_resumed_is_whole(
+        with_train(tiny_config, epochs=3, accumulate=2, randaugment=9, cutout=0.5)
+    )
+
+
+def test_the_same_seed_gives_the_same_model_with_any_number_of_workers(tiny_config, tmp_path):
+    ends = []
+    for workers in (0, 2):
+        config = replace(tiny_config, data=replace(tiny_config.data, workers=workers))
+        run = train(with_train(config, epochs=1), tmp_path / str(workers))
+        ends.append(load_model(run).state_dict())
+    assert all(tensor.equal(ends[1][name]) for name, tensor in ends[0].items())
+
+
+def test_eight_pictures_are_learnt_by_heart(tiny_config, tmp_path):
+    root = tmp_path / "colours"
+    lines = (root / "train.csv").read_text().splitlines()
+    (root / "eight.csv").write_text("\n".join(lines[:9]) + "\n")
+    config = replace(
+        tiny_config, data=replace(tiny_config.data, train="eight.csv", val="eight.csv")
+    )
+    config = with_train(
+        config,
+        epochs=50,
+        batch_size=4,
+        lr=4e-3,
+        gamma_neg=0.0,
+        loss_clip=0.0,
+        flip=False,
+        randaugment=0,
+        cutout=0.0,
+    )
+    run = train(config, tmp_path / "run")
+    assert evaluate(run, split="eight.csv", quiet=True).mAP > 99
+    for line, prediction in zip(
+        lines[1:9], Predictor(run)([root / line.split(",")[0] for line in lines[1:9]]), strict=True
+    ):
+        shown = dict(zip(("red", "green", "blue"), line.split(",")[1:], strict=True))
+        assert set(prediction.labels) == {name for name, value in shown.items() if value == "1"}
+
+
+@pytest.mark.parametrize("kept", ["", "kept"])
+def test_a_frozen_backbone_keeps_its_weights_and_statistics(
+    tiny_config, tmp_path, monkeypatch, kept
+):
+    starts, heads = [], []
+    original = lightning.Trainer.fit
+
+    def fit(self, learner, *args, **kwargs):
+        features = learner.model.backbone.features
+        starts.append({name: tensor.clone() for name, tensor in features.state_dict().items()})
+        heads.append(learner.model.mapping.weight.detach().clone())
+        return original(self, learner, *args, **kwargs)
+
+    monkeypatch.setattr(lightning.Trainer, "fit", fit)
+    config = with_train(tiny_config, **FROZEN, cache_features=kept and str(tmp_path / kept))
+    run = train(config, tmp_path / "run")
+    ends = [
+        load_model(run).state_dict(),
+        {
+            name.removeprefix("model."): tensor
+            for name, tensor in torch.load(run / "checkpoints" / "last.ckpt")["state_dict"].items()
+        },
+    ]
+    for end in ends:
+        assert all(
+            tensor.equal(end[f"backbone.features.{name}"]) for name, tensor in starts[0].items()
+        )
+        assert not end["mapping.weight"].equal(heads[0])
+
+
+@pytest.mark.parametrize("head", ["lcnet", "gap"])
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_kept_features_train_the_model_that_pictures_train(tiny_config, tmp_path, head, precision):
+    config = replace(tiny_config, model=replace(tiny_config.model, head=head, crop_level=2))
+    # One epoch: which of two equally good ones is kept would hang on the last digit.
+    config = with_train(config, **FROZEN, flip=False, precision=precision, epochs=1)
+    pictures = train(config, tmp_path / "pictures")
+    kept = train(with_train(config, cache_features=str(tmp_path / "kept")), tmp_path / "features")
+    assert len(list((tmp_path / "kept").glob("*.safetensors"))) == 2  # training and validation
+    # Half precision of the features is all that differs.
+    for wanted, row in zip(history(pictures), history(kept), strict=True):
+        assert float(row["train_loss"]) == pytest.approx(float(wanted["train_loss"]), rel=2e-4)
+        assert float(row["val_mAP"]) == pytest.approx(float(wanted["val_mAP"]), abs=5)
+    shown = sorted((tmp_path / "colours" / "images").iterdir())
+    probabilities = [
+        torch.tensor([list(one.probabilities.values()) for one in Predictor(run)(shown)])
+        for run in (pictures, kept)
+    ]
+    assert probabilities[0].std() > 1e-3
+    torch.testing.assert_close(*probabilities, atol=1e-3, rtol=0)
+
+
+def test_kept_features_are_mirrored_as_pictures_are(tiny_config, tmp_path):
+    config = with_train(tiny_config, **FROZEN, epochs=1, cache_features=str(tmp_path / "kept"))
+    train(with_train(config, flip=False), tmp_path / "as it is")
+    assert len(list((tmp_path / "kept").glob("*.safetensors"))) == 2
+    train(config, tmp_path / "mirrored")
+    assert (
+        len(list((tmp_path / "kept").glob("*.safetensors"))) == 3
+    )  # and the training pictures mirrored
+    losses = [history(tmp_path / name)[0]["train_loss"] for name in ("as it is", "mirrored")]
+    assert losses[0] != losses[1]
+
+
+def test_a_run_on_kept_features_looks_at_each_picture_once(tiny_config, tmp_path, monkeypatch):
+    looked = []
+    original = ImageLabels.__getitem__
+
+    def counted(self, draw):
+        looked.append(draw)
+        return original(self, draw)
+
+    monkeypatch.setattr(ImageLabels, "__getitem__", counted)
+    config = with_train(tiny_config, **FROZEN, cache_features=str(tmp_path / "kept"))
+    train(config, tmp_path / "first")
+    assert len(looked) == 24 + 24 + 12  # as they are, mirrored, and for validation
+    train(with_train(config, lr=1e-3), tmp_path / "second")
+    assert len(looked) == 24 + 24 + 12
+
+
+def test_a_resumed_run_on_kept_features_ends_with_the_same_weights(
+    tiny_config, tmp_path, assert_resumed_is_whole
+):
+    config = with_train(tiny_config, **FROZEN, epochs=3, cache_features=str(tmp_path / "kept"))
+    assert_resumed_is_whole(config)
+    assert len(list((tmp_path / "kept").glob("*.safetensors"))) == 3
+
+
+@pytest.mark.parametrize("settings", [{"precision": "bf16"}, {"ema_decay": 0.0}, {"early_stop": 1}])
+def test_other_recipes_run(tiny_config, tmp_path, settings):
+    run = train(with_train(tiny_config, **settings), tmp_path / "run")
+    assert load_model(run)(torch.randn(1, 3, 32, 32)).isfinite().all()
+
+
+def test_averaged_weights_follow_the_current_ones_quickly_at_first():
+    average = AveragedWeights(0.999)._kwargs["multi_avg_fn"]
+    for steps, moved in ((1, 1 - 2 / 11), (10**6, 1e-3)):
+        kept = [torch.zeros(1)]
+        average(kept, [torch.ones(1)], torch.tensor(steps))
+        assert kept[0].item() == pytest.approx(moved, rel=1e-3)
+
+
+def test_nothing_is_written_when_the_data_or_the_folder_is_wrong(tiny_config, tmp_path):
+    broken = replace(tiny_config, data=replace(tiny_config.data, val="none.csv"))
+    with pytest.raises(DataError, match=r"none\.csv"):
+        train(broken, tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+    (tmp_path / "kept").mkdir()
+    (tmp_path / "kept" / "notes.txt").write_text("mine")
+    with pytest.raises(ConfigError, match="already there"):
+        train(tiny_config, tmp_path / "kept")
+    with pytest.raises(ConfigError, match=r"no config\.yaml"):
+        train(tiny_config, tmp_path / "kept", overwrite=True)
+    unknown = replace(tiny_config, model=replace(tiny_config.model, backbone="resnet5O"))
+    with pytest.raises(ConfigError, match="resnet5O"):
+        train(unknown, tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+    assert (tmp_path / "kept" / "notes.txt").read_text() == "mine"
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_a_broken_picture_stops_training_with_its_name(tiny_config, tmp_path, workers):
+    (tmp_path / "colours" / "images" / "train3.png").write_bytes(b"\x89PNG broken")
+    config = replace(tiny_config, data=replace(tiny_config.data, workers=workers))
+    with pytest.raises(DataError, match=r"train3\.png.*train\.csv:5") as error:
+        train(config, tmp_path / "run")
+    assert "\n" not in str(error.value)
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_validation_split_without_a_positive_is_refused_at_once(tiny_config, tmp_path):
+    file = tmp_path / "colours" / "val.csv"
+    file.write_text(file.read_text().replace(",1", ",0"))
+    with pytest.raises(DataError, match="no label is present"):
+        train(tiny_config, tmp_path / "run")
+
+
+@pytest.mark.parametrize("epochs", [1, 5])
+def test_a_schedule_of_any_few_steps_runs(tiny_config, tmp_path, epochs):
+    config = with_train(tiny_config, epochs=epochs, batch_size=24)  # one step an epoch
+    assert len(history(train(config, tmp_path / "run"))) == epochs
+
+
+def test_early_stopping_ends_a_run_that_no_longer_improves(tiny_config, tmp_path, capsys):
+    config = with_train(tiny_config, epochs=9, early_stop=1, lr=1e-12, ema_decay=0.0)
+    run = train(with_train(config, backbone_lr_factor=0.0), tmp_path / "run")
+    assert len(history(run)) == 2
+    before = (run / "metrics.json").read_text()
+    capsys.readouterr()
+    resume(run)
+    assert "already finished" in capsys.readouterr().out
+    assert (run / "metrics.json").read_text() == before
+
+
+def test_a_damaged_checkpoint_is_named(finished):
+    for checkpoint in (finished / "checkpoints").iterdir():
+        checkpoint.write_bytes(checkpoint.read_bytes()[:500])
+    with pytest.raises(CheckpointError, match=r"previous\.ckpt: not a checkpoint"):
+        resume(finished)
+
+
+def test_a_label_with_unknown_targets_is_trained_on_what_is_known(tiny_config, tmp_path):
+    file = tmp_path / "colours" / "train.csv"
+    header, *rows = file.read_text().splitlines()
+    rows = [",".join([*row.split(",")[:3], ""]) if i % 2 else row for i, row in enumerate(rows)]
+    file.write_text("\n".join([header, *rows]))
+    run = train(tiny_config, tmp_path / "run")
+    assert load_model(run)(torch.randn(1, 3, 32, 32)).isfinite().all()
+
+
+def test_label_vectors_from_a_file_reach_the_graph(tiny_config, tmp_path):
+    (tmp_path / "vectors.txt").write_text("red 1 0 0.5\ngreen 0 1 0.5\nblue 0.3 0.3 -1\n")
+    config = replace(
+        tiny_config,
+        model=replace(tiny_config.model, label_vectors=str(tmp_path / "vectors.txt")),
+    )
+    run = train(with_train(config, epochs=1), tmp_path / "run")
+    (tmp_path / "vectors.txt").unlink()
+    assert load_model(run).graph.vectors.tolist()[2] == pytest.approx([0.3, 0.3, -1])
+
+
+def test_pictures_of_every_mode_can_be_trained_on(tiny_config, tmp_path):
+    images = tmp_path / "colours" / "images"
+    for index, mode in enumerate(["L", "RGBA", "P", "CMYK", "I", "1"]):
+        suffix = "tif" if mode in ("CMYK", "I") else "png"
+        picture = Image.new("RGB", (30 + index, 20), "red").convert(mode)
+        (images / f"train{index}.png").unlink()
+        picture.save(images / f"other{index}.{suffix}")
+        file = tmp_path / "colours" / "train.csv"
+        file.write_text(file.read_text().replace(f"train{index}.png", f"other{index}.{suffix}"))
+    train(with_train(tiny_config, epochs=1), tmp_path / "run")
+
+
+# Training on from a model that is there.
+
+STILL = {"epochs": 1, "lr": 1e-9, "backbone_lr_factor": 0.0, "ema_decay": 0.0}
+"""A recipe that hardly moves a weight."""
+
+
+def logits(model: Classifier, side: int = 32) -> torch.Tensor:
+    with torch.inference_mode():
+        generator = torch.Generator().manual_seed(0)
+        return model(torch.randn(4, 3, side, side, generator=generator))
+
+
+def published(folder: Path, weights: dict[str, torch.Tensor]) -> Path:
+    """A checkpoint file of the release, made for small pictures."""
+    torch.save(
+        {"state_dict": weights, "arch": Namespace(img_size=32, CropLevels=1)}, folder / "it.pth"
+    )
+    return folder / "it.pth"
+
+
+@pytest.mark.parametrize("place", ["", "model"])
+def test_training_on_starts_from_a_run_s_model(finished, tiny_config, tmp_path, place):
+    other = replace(tiny_config, model=Model())  # another architecture, which does not count
+    run = train(with_train(other, **STILL), tmp_path / "on", init=finished / place)
+    assert read_info(run).model == tiny_config.model
+    assert Config.load(run / "config.yaml").model == tiny_config.model
+    before, after = load_model(finished), load_model(run)
+    assert logits(before).std() > 0.05
+    torch.testing.assert_close(logits(after), logits(before), atol=1e-4, rtol=0)
+    assert not after.mapping.weight.equal(before.mapping.weight)
+
+
+def test_training_on_moves_the_weights_of_every_part(finished, tiny_config, tmp_path):
+    run = train(with_train(tiny_config, epochs=1), tmp_path / "on", init=finished)
+    before, after = load_model(finished).state_dict(), load_model(run).state_dict()
+    for name in ("backbone.features.conv1.0.weight", "graph.nodes", "mapping.bias"):
+        assert not after[name].equal(before[name]), name
+
+
+def test_training_on_can_be_resumed(finished, tiny_config, assert_resumed_is_whole):
+    assert_resumed_is_whole(with_train(tiny_config, epochs=3), init=finished)
+
+
+def test_training_on_from_the_released_layout_keeps_it(tiny_config, tmp_path, capsys):
+    weights = layouts.by_rule(layouts.released(3))
+    file = published(tmp_path, weights)
+    before = read_model(file, Choices()).model
+    run = train(with_train(tiny_config, **STILL), tmp_path / "on", init=file)
+    assert "LCNet as released, 3 labels" in capsys.readouterr().out
+    info, after = read_info(run), load_model(run)
+    assert (info.model.layer, info.model.graph, info.model.label_tokens) == (
+        "released",
+        "released",
+        "frozen",
+    )
+    assert info.backbone.options == {"layers": [1, 1, 1, 1], "width_factor": 0.125}
+    assert info.labels == ("red", "green", "blue")  # it had no names of its own
+    assert info.statistics is not None
+    assert after.label_tokens.tokens.equal(weights["query_embed.weight"])
+    assert not after.mapping.bias.equal(before.mapping.bias)
+    torch.testing.assert_close(logits(after), logits(before), atol=1e-3, rtol=1e-4)
+
+
+def test_training_on_from_a_rival_s_layout_keeps_its_sizes(tiny_config, tmp_path):
+    weights = layouts.by_rule(layouts.ml_decoder(3, groups=2))
+    torch.save({"model": weights}, tmp_path / "it.pth")
+    made = read_model(tmp_path / "it.pth", Choices(view_size=32))
+    before = logits(made.model)
+    run = train(with_train(tiny_config, **STILL), tmp_path / "on", init=made)
+    info = read_info(run)
+    assert info.head_options["groups"] == 2
+    assert info.labels == ("red", "green", "blue")
+    torch.testing.assert_close(logits(load_model(run)), before, atol=1e-3, rtol=1e-4)
+
+
+def test_training_on_keeps_the_order_of_the_model_s_labels(finished, tiny_config, tmp_path):
+    for split in ("train.csv", "val.csv"):
+        file = tmp_path / "colours" / split
+        rows = [line.split(",") for line in file.read_text().splitlines()]
+        file.write_text("\n".join(",".join([row[0], row[3], row[1], row[2]]) for row in rows))
+    run = train(with_train(tiny_config, **STILL), tmp_path / "on", init=finished)
+    assert read_info(run).labels == ("red", "green", "blue")
+    best = max(float(row["val_mAP"]) for row in history(finished))
+    assert float(history(run)[0]["val_mAP"]) == pytest.approx(best, abs=0.1)
+
+
+@pytest.mark.parametrize(
+    ("labels", "message"),
+    [
+        ("red,green,yellow", "unknown label 'blue'"),
+        ("label_1,label_2,label_3,label_4", "expected 4 labels"),
+    ],
+)
+def test_other_labels_than_the_model_s_are_named_in_one_line(
+    tiny_config, tmp_path, labels, message
+):
+    names = labels.split(",")
+    file = published(tmp_path, layouts.by_rule(layouts.released(len(names))))
+    made = read_model(file, Choices(labels=labels))
+    with pytest.raises(DataError, match=message) as error:
+        train(tiny_config, tmp_path / "on", init=made)
+    assert "\n" not in str(error.value)
+    assert not (tmp_path / "on").exists()
+
+
+def test_a_start_that_is_not_there_is_named(tiny_config, tmp_path):
+    with pytest.raises(CheckpointError, match="no such checkpoint") as error:
+        train(tiny_config, tmp_path / "on", init=tmp_path / "nowhere")
+    assert "\n" not in str(error.value)
+    assert not (tmp_path / "on").exists()
+
+
+def test_a_backbone_starts_from_a_file_of_weights(tiny_config, tmp_path):
+    torch.manual_seed(5)
+    features = timm.create_model("test_resnet")  # with its classifier
+    torch.save(features.state_dict(), tmp_path / "weights.pth")
+    file = str(tmp_path / "weights.pth")
+    settings = replace(tiny_config.model, backbone_weights=file, pretrained=True)
+    config = with_train(replace(tiny_config, model=settings), **STILL)
+    run = train(config, tmp_path / "run")
+    (tmp_path / "weights.pth").unlink()
+    for name, weight in load_model(run).backbone.features.state_dict().items():
+        assert weight.equal(features.state_dict()[name]), name
+
+
+# Unknown labels, and labels that are rare
+
+
+def hide(table: Path, cell: str, *, columns: tuple[int, ...] = (1, 2, 3)) -> None:
+    """Leave the cells of the columns empty where they hold `cell`."""
+    header, *rows = (line.split(",") for line in table.read_text().splitlines())
+    for row in rows:
+        row[:] = [
+            "" if place in columns and value == cell else value for place, value in enumerate(row)
+        ]
+    table.write_text("\n".join(",".join(row) for row in (header, *rows)))
+
+
+def test_only_positives_known_is_refused_unless_unknown_counts_as_absent(
+    tiny_config, tmp_path, capsys
+):
+    hide(tmp_path / "colours" / "train.csv", "0")
+    with pytest.raises(DataError, match=r"Set --train\.unknown weighted") as error:
+        train(tiny_config, tmp_path / "run")
+    assert "\n" not in str(error.value)
+    assert not (tmp_path / "run").exists()
+    for unknown in ("weighted", "negative"):
+        run = train(with_train(tiny_config, unknown=unknown, epochs=1), tmp_path / unknown)
+        assert float(history(run)[0]["train_loss"]) > 0
+
+
+def test_a_label_nowhere_known_to_be_absent_is_said(tiny_config, tmp_path, capsys):
+    hide(tmp_path / "colours" / "train.csv", "0", columns=(2,))
+    hide(tmp_path / "colours" / "val.csv", "0")
+    train(with_train(tiny_config, epochs=1), tmp_path / "run")
+    printed = capsys.readouterr().out
+    assert "warning: nowhere known to be absent, so the model will always predict it: green." in (
+        " ".join(printed.split())
+    )
+    assert "the validation mAP is 100 whatever the model does" in " ".join(printed.split())
+
+
+def test_unknown_labels_change_training_as_the_setting_says(tiny_config, tmp_path):
+    table = tmp_path / "colours" / "train.csv"
+    hide(table, "0", columns=(1,))
+    table.write_text(table.read_text().replace(",,", ",0,", 1))
+    one_epoch = with_train(tiny_config, epochs=1, ema_decay=0.0)
+    losses = {
+        unknown: float(
+            history(train(with_train(one_epoch, unknown=unknown), tmp_path / unknown))[0][
+                "train_loss"
+            ]
+        )
+        for unknown in ("ignore", "weighted", "negative")
+    }
+    assert len(set(losses.values())) == 3
+
+
+def test_rare_labels_are_weighed_and_shown_more(tiny_config, tmp_path):
+    table = tmp_path / "colours" / "train.csv"
+    header, *rows = (line.split(",") for line in table.read_text().splitlines())
+    for number, row in enumerate(rows):
+        row[1] = str(int(number < 2))
+    table.write_text("\n".join(",".join(row) for row in (header, *rows)))
+    one_epoch = with_train(tiny_config, epochs=1)
+    losses = [
+        history(train(with_train(one_epoch, **changes), tmp_path / str(number)))[0]["train_loss"]
+        for number, changes in enumerate(
+            ({}, {"positive_weight": 1.0}, {"repeat_rare": 0.9}, {"positive_weight": 0.5})
+        )
+    ]
+    assert len(set(losses)) == 4
+
+
+def test_batch_size_auto_becomes_a_number_that_the_run_keeps(tiny_config, tmp_path, monkeypatch):
+    monkeypatch.setattr("lcnet.training.memory.USUAL_BATCH", 12)
+    monkeypatch.setattr("lcnet.training.memory.Memory.largest_batch", lambda memory: 7)
+    recipe = replace(tiny_config.train, batch_size="auto")
+    run = train(replace(tiny_config, train=recipe), tmp_path / "run")
+    kept = Config.load(run / "config.yaml").train
+    assert (kept.batch_size, kept.accumulate) == (6, 2)
+
+
+@pytest.mark.parametrize("best", ["bf16", "fp32"])
+def test_precision_auto_becomes_the_machine_s_own_that_the_run_keeps(
+    tiny_config, tmp_path, monkeypatch, capsys, best
+):
+    monkeypatch.setattr("lcnet.training.start.best_precision", lambda device: best)
+    run = train(with_train(tiny_config, precision="auto", epochs=1), tmp_path / "run")
+    assert Config.load(run / "config.yaml").train.precision == best
+    assert f"precision {best}\n" in capsys.readouterr().out
+
+
+def test_compiling_compiles_each_part_of_the_model(tiny_config, tmp_path, monkeypatch):
+    compiled = []
+    monkeypatch.setattr(torch.nn.Module, "compile", lambda part: compiled.append(type(part)))
+    train(
+        replace(tiny_config, train=replace(tiny_config.train, epochs=1, compile=True)),
+        tmp_path / "run",
+    )
+    assert {"Backbone", "Decoder", "Pooling"} <= {kind.__name__ for kind in compiled}
