@@ -1,10 +1,10 @@
 import inspect
-from dataclasses import fields
+from dataclasses import asdict, fields
 from pathlib import Path
 
 import pytest
 
-from lcnet.config import SECTIONS, Config, Model, Train, parse_config
+from lcnet.config import MOVED, SECTIONS, Config, Model, Released, Train, by_name, parse_config
 from lcnet.errors import ConfigError
 
 CONFIGS = sorted((Path(__file__).parent.parent / "configs").glob("*.yaml"))
@@ -34,6 +34,34 @@ def test_features_can_be_kept_with_or_without_mirror_images():
         assert parse_config(frozen(flip=flip), "here.yaml").train.cache_features == "kept"
 
 
+def test_settings_with_their_former_names_are_read_from_files(tmp_path):
+    file = tmp_path / "config.yaml"
+    file.write_text(
+        "model: {width: 128, antialias: false, layer: released, graph_tokens: feature, "
+        "graph_width: 20, graph_low: 0.4, label_tokens: frozen, shared_bias: true}"
+    )
+    released = Released("released", "feature", 20, 0.4, "frozen", True, False)
+    assert Config.load(file) == Config(model=Model(width=128, released=released))
+    partly = {"model": {"layer": "released", "released": {"graph_low": 0.4}}}
+    assert parse_config(partly, "here.yaml").model.released == Released("released", graph_low=0.4)
+
+
+def test_former_names_lead_to_settings_that_are_there():
+    names = by_name(asdict(Config()))
+    assert names.keys() >= set(MOVED.values())
+    assert names.keys().isdisjoint(MOVED)
+
+
+def test_a_changed_config_differs_in_what_is_named_by_either_name():
+    changes = {"model.layer": "released", "model.released.shared_bias": True, "train.lr": 1e-4}
+    changed = Config().changed(changes, "variant")
+    assert changed == Config(
+        model=Model(released=Released("released", shared_bias=True)), train=Train(lr=1e-4)
+    )
+    with pytest.raises(ConfigError, match=r"variant: no setting is called model\.wdth\. Did you"):
+        Config().changed({"model.wdth": 3}, "variant")
+
+
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
@@ -43,7 +71,18 @@ def test_features_can_be_kept_with_or_without_mirror_images():
         ({"model": {"width": "x"}}, "model.width"),
         ({"model": {"width": 30}}, "a multiple of model.heads (4), got 30"),
         ({"model": {"crop_level": -1}}, "model.crop_level: expected 0 to 32, got -1"),
-        ({"model": {"graph": "some"}}, "model.graph"),
+        ({"model": {"graph": "some"}}, "model.graph: expected one of learned, prior, released,"),
+        ({"model": {"released": 3}}, "model.released: expected settings, got 3"),
+        ({"model": {"released": {"lyer": 1}}}, "Did you mean model.released.layer?"),
+        ({"model": {"released": {"graph_low": 1}}}, "model.released.graph_low: expected from 0 to"),
+        ({"model": {"layer": "odd"}}, "model.released.layer: expected one of exchange_first"),
+        (
+            {"model": {"layer": "released", "released": {"layer": "released"}}},
+            "no setting is called model.layer",
+        ),
+        ({"train": {"batch_size": 0}}, "train.batch_size: expected at least 1, or auto, got 0"),
+        ({"train": {"batch_size": "many"}}, "expected at least 1, or auto, got many"),
+        ({"train": {"lr": float("nan")}}, "train.lr: expected a finite number, got nan"),
         ({"train": {"precision": "64"}}, "train.precision"),
         ({"train": {"lr": 0}}, "train.lr: expected above 0, got 0"),
         ({"train": {"epochs": 0}}, "train.epochs: expected at least 1, got 0"),
@@ -93,7 +132,7 @@ def test_a_config_file_that_cannot_be_read_is_named(tmp_path, content, message):
     assert str(file) in str(error.value)
 
 
-@pytest.mark.parametrize("section", SECTIONS.values())
+@pytest.mark.parametrize("section", [*SECTIONS.values(), Released])
 def test_every_setting_says_what_it_means(section):
     source = inspect.getsource(section).splitlines()
     lines = {line.split(":")[0].strip(): number for number, line in enumerate(source)}

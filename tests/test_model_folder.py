@@ -5,7 +5,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from lcnet.config import Model
+from lcnet.config import Model, Released
 from lcnet.data.statistics import count_labels
 from lcnet.errors import CheckpointError
 from lcnet.model.backbone import describe_backbone
@@ -58,6 +58,22 @@ def test_a_loaded_model_gives_the_same_logits(saved, changes):
     torch.testing.assert_close(loaded(images), model(images), atol=1e-5, rtol=1e-5)
     assert read_info(folder) == info
     assert sorted(path.name for path in folder.iterdir()) == ["model.json", "model.safetensors"]
+
+
+def test_a_description_with_the_former_names_of_settings_is_read(saved):
+    folder, model, info = saved(graph="released", released=Released("released", "feature", 16, 0.4))
+    file = folder / "model.json"
+    stored = json.loads(file.read_text(encoding="utf-8"))
+    stored["model"] |= stored["model"].pop("released")
+    assert stored["model"]["graph_width"] == 16
+    file.write_text(json.dumps(stored), encoding="utf-8")
+    assert read_info(folder) == info
+    images = torch.randn(2, 3, 64, 64)
+    torch.testing.assert_close(load_model(folder)(images), model(images), atol=1e-5, rtol=1e-5)
+    stored["model"]["graph_low"] = 1.0
+    file.write_text(json.dumps(stored), encoding="utf-8")
+    with pytest.raises(CheckpointError, match=r"model\.released\.graph_low: expected from 0 to"):
+        read_info(folder)
 
 
 def test_a_run_folder_stands_for_its_model(saved):

@@ -105,9 +105,10 @@ class ModelInfo:
         count = len(labels)
         statistics, calibration = fields.get("statistics"), fields.get("calibration")
         head_options = check_mapping(fields["head_options"], "head_options")
+        settings = config.with_new_names({"model": fields["model"]})
         made = cls(
             labels=labels,
-            model=config.Model(**check_fields(config.Model, fields["model"], "model")),
+            model=config.Model(**check_fields(config.Model, settings["model"], "model")),
             backbone=BackboneSpec.from_dict(fields["backbone"]),
             thresholds=check_numbers(fields["thresholds"], "thresholds", count=count),
             calibration=Calibration.from_dict(calibration) if calibration else None,

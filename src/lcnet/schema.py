@@ -7,9 +7,11 @@ ValueError that says where, what was expected and what came.
 import math
 import unicodedata
 from collections.abc import Mapping, Sequence
-from dataclasses import MISSING, fields
+from dataclasses import MISSING, fields, is_dataclass
 from types import NoneType, UnionType
-from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
+
+from lcnet.bounds import described, fits
 
 LONGEST_NAME = 500
 """Characters of a name, at most."""
@@ -20,15 +22,20 @@ LARGEST_COUNT = 2**53
 
 
 def check_fields(kind: type, found: object, where: str) -> dict[str, Any]:
-    """The fields of a dataclass, all of them known, of their type, and present if they must be."""
+    """What to build a dataclass from: its fields by name, each of its type and within its bounds.
+
+    A field that is itself a dataclass is built of what stands for it.
+    """
     given = check_mapping(found, where)
-    hints = get_type_hints(kind)
+    hints = get_type_hints(kind, include_extras=True)
     for name in given:
         if name not in hints:
             raise ValueError(f"{where}: unknown {str(name)!r}")
     for field in fields(kind):
         if field.name in given:
-            _check(given[field.name], hints[field.name], f"{where}.{field.name}")
+            given[field.name] = _checked(
+                given[field.name], hints[field.name], f"{where}.{field.name}"
+            )
         elif field.default is MISSING and field.default_factory is MISSING:
             raise ValueError(f"{where}: no {field.name!r}")
     return given
@@ -117,23 +124,23 @@ def check_options(found: object, where: str, *, most: int = 16_384, length: int 
     return found
 
 
-def _check(value: object, hint: Any, where: str) -> None:
-    if not _fits(value, hint):
-        choices = get_args(hint)
-        if get_origin(hint) is Literal:
-            raise _error(where, f"one of {', '.join(map(repr, choices))}", value)
-        kinds = [getattr(one, "__name__", str(one)) for one in choices or (hint,)]
-        if get_origin(hint) is tuple:
-            kinds = ["a list"]
-        raise _error(where, " or ".join(kinds), value)
+def _checked(value: object, hint: Any, where: str) -> object:
+    """The value, if it is of the type and within its bounds; of a dataclass one that is built."""
+    if isinstance(hint, type) and is_dataclass(hint):
+        return hint(**check_fields(hint, value, where))
+    if not _is_of_type(value, hint) or not fits(value, hint):
+        raise _error(where, described(hint), value)
+    return value
 
 
-def _fits(value: object, hint: Any) -> bool:
+def _is_of_type(value: object, hint: Any) -> bool:
     origin = get_origin(hint)
+    if origin is Annotated:
+        return _is_of_type(value, get_args(hint)[0])
     if origin is Literal:
         return isinstance(value, str) and value in get_args(hint)
     if origin in (Union, UnionType):
-        return any(_fits(value, one) for one in get_args(hint))
+        return any(_is_of_type(value, one) for one in get_args(hint))
     if hint is float:
         is_number = isinstance(value, int | float) and not isinstance(value, bool)
         return is_number and _is_finite(value)
@@ -145,7 +152,7 @@ def _fits(value: object, hint: Any) -> bool:
         inside = get_args(hint)
         if inside[-1] is Ellipsis:
             inside = inside[:1] * len(value)
-        return len(value) == len(inside) and all(map(_fits, value, inside))
+        return len(value) == len(inside) and all(map(_is_of_type, value, inside))
     if origin is not None:  # Mapping[str, Any]
         return isinstance(value, Mapping)
     return isinstance(value, hint)

@@ -228,7 +228,7 @@ def test_flags_become_settings():
     config = released_config(arguments)
     assert (config.model.width, config.model.heads, config.model.depth) == (64, 8, 2)
     assert (config.model.mlp_width, config.model.crop_level) == (96, 3)
-    assert config.model.graph_low == 0.4
+    assert config.model.released.graph_low == 0.4
     assert (config.data.format, config.data.difficult) == ("voc", "positive")
     assert (config.train.batch_size, config.train.weight_decay) == (5, 0.02)
     assert (config.train.gamma_neg, config.train.early_stop, config.train.seed) == (3, 8, 7)

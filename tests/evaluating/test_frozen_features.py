@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 import torch
 
+from lcnet.config import Released
 from lcnet.data.dataset import ImageLabels
 from lcnet.data.readers import load_split
 from lcnet.data.transforms import Normalize, eval_transform
@@ -83,7 +84,11 @@ def other_views(config, model, info):
 
 def other_antialiasing(config, model, info):
     model.crops.antialias = False
-    return config, model, replace(info, model=replace(info.model, antialias=False))
+    return (
+        config,
+        model,
+        replace(info, model=replace(info.model, released=Released(antialias=False))),
+    )
 
 
 def other_normalisation(config, model, info):

@@ -16,7 +16,8 @@ def tiny_settings(**changes: object) -> config.Model:
         "heads": 4,
         "mlp_width": 32,
     }
-    return config.Model(**{**fields, **changes})
+    released = config.Released(**changes.pop("released", {}))
+    return config.Model(**{**fields, **changes}, released=released)
 
 
 @pytest.fixture

@@ -138,8 +138,9 @@ def test_csra_looks_where_its_softmax_does():
 @pytest.mark.parametrize("graph_tokens", ["label", "feature"])
 @pytest.mark.parametrize("graph", ["learned", "prior", "released"])
 def test_influences_are_what_a_model_without_the_node_lacks(make_model, graph, graph_tokens):
-    released = {"layer": "released", "depth": 2} if graph == "released" else {}
-    model = make_model(graph=graph, graph_tokens=graph_tokens, graph_width=16, **released)
+    layer = "released" if graph == "released" else "exchange_first"
+    released = {"layer": layer, "graph_tokens": graph_tokens, "graph_width": 16}
+    model = make_model(graph=graph, depth=2, released=released)
     maps = model.maps(images())
     found = model.influences(maps)
     assert found.shape == (2, 5, 5)

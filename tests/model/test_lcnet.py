@@ -54,7 +54,7 @@ def test_every_weight_gets_a_gradient(make_model, depth, share_layers, graph):
 
 @pytest.mark.parametrize("graph", ["learned", "prior"])
 def test_a_graph_token_may_stand_for_a_feature(make_model, graph):
-    model = make_model(7, graph=graph, graph_tokens="feature")
+    model = make_model(7, graph=graph, released={"graph_tokens": "feature"})
     assert model.graph().shape == (24, 24)
     batch = images(3)
     together = model(batch)

@@ -16,13 +16,15 @@ from lcnet.model.released_parts import (
 from lcnet.training.losses import asymmetric_loss
 
 RELEASED = {
-    "layer": "released",
     "graph": "released",
-    "graph_tokens": "feature",
-    "graph_width": 20,
-    "label_tokens": "frozen",
-    "shared_bias": True,
-    "antialias": False,
+    "released": {
+        "layer": "released",
+        "graph_tokens": "feature",
+        "graph_width": 20,
+        "label_tokens": "frozen",
+        "shared_bias": True,
+        "antialias": False,
+    },
     "pooling": "none",
 }
 ATTENTION = ("query", "key", "value", "out")

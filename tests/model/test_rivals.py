@@ -371,7 +371,8 @@ def test_logits_do_not_depend_on_the_batch(name, level):
 @torch.inference_mode()
 @pytest.mark.parametrize("level", [0, 2])
 def test_a_head_reads_the_features_of_every_view(level):
-    model, batch = rival("gap", crop_level=level, view_size=32, antialias=False), images(2)
+    model = rival("gap", crop_level=level, view_size=32, released=config.Released(antialias=False))
+    batch = images(2)
     views = [nn.functional.interpolate(batch, (32, 32), mode="bilinear")]
     if level:
         views += [batch[:, :, y : y + 32, x : x + 32] for y in (0, 32) for x in (0, 32)]

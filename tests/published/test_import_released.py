@@ -142,7 +142,7 @@ def test_sizes_are_read_from_the_tensors(tmp_path):
     )
     made = read_model(save(tmp_path / "sizes", layouts.by_rule(layout)), Choices())
     settings = made.info.model
-    assert (settings.width, settings.mlp_width, settings.graph_width, settings.depth) == (
+    assert (settings.width, settings.mlp_width, settings.released.graph_width, settings.depth) == (
         32, 56, 20, 5,
     )  # fmt: skip
     assert settings.share_layers

@@ -3,10 +3,11 @@
 import subprocess
 import sys
 import time
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 import psutil
 import pytest
+import yaml
 
 from lcnet.errors import ConfigError
 from lcnet.training.many_runs import Run, Trainer
@@ -55,6 +56,20 @@ def test_a_run_of_an_lcnet_that_did_not_know_a_setting_is_not_taken_for_done(tin
     file.write_text("\n".join(lines))
     with pytest.raises(ConfigError, match="got one where it is not known"):
         Trainer(1).train([run])
+
+
+def test_a_run_that_was_stored_with_former_names_is_the_same_run(tiny_config, tmp_path):
+    run = Run("one", tiny_config, tmp_path / "run")
+    run.folder.mkdir()
+    stored = asdict(tiny_config)
+    stored["model"] |= stored["model"].pop("released")
+    file = run.folder / "config.yaml"
+    file.write_text(yaml.safe_dump(stored))
+    run.check()
+    stored["model"]["layer"] = "released"
+    file.write_text(yaml.safe_dump(stored))
+    with pytest.raises(ConfigError, match=r"model\.released\.layer exchange_first, got one where"):
+        run.check()
 
 
 def test_no_run_outlives_the_command(tmp_path):

@@ -222,7 +222,7 @@ def test_a_checkpoint_with_a_nan_in_its_description_is_refused_in_one_line(whole
     file = tmp_path / "checkpoints" / "last.ckpt"
     file.parent.mkdir()
     state = torch.load(whole / "checkpoints" / "last.ckpt", weights_only=True)
-    state["lcnet_model"]["model"]["graph_tokens"] = float("nan")
+    state["lcnet_model"]["model"]["released"]["graph_tokens"] = float("nan")
     torch.save(state, file)
     with pytest.raises(CheckpointError, match=r"last\.ckpt: not a checkpoint \(ValueError\)"):
         read_progress(tmp_path, print)

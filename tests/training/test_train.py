@@ -375,7 +375,7 @@ def test_training_on_from_the_released_layout_keeps_it(tiny_config, tmp_path, ca
     run = train(with_train(tiny_config, **STILL), tmp_path / "on", init=file)
     assert "LCNet as released, 3 labels" in capsys.readouterr().out
     info, after = read_info(run), load_model(run)
-    assert (info.model.layer, info.model.graph, info.model.label_tokens) == (
+    assert (info.model.released.layer, info.model.graph, info.model.released.label_tokens) == (
         "released",
         "released",
         "frozen",

@@ -42,7 +42,7 @@ def build_model(
     if settings.head == "lcnet":
         return build_lcnet(settings, backbone, prior, vectors=vectors, shares=shares)
     return RivalNet(
-        crops=Crops(settings.crop_level, settings.view_size, antialias=settings.antialias),
+        crops=Crops(settings.crop_level, settings.view_size, antialias=settings.released.antialias),
         backbone=backbone,
         head=_head(settings.head, backbone, prior, vectors, dict(head_options or {})),
     )

@@ -137,15 +137,15 @@ def build_lcnet(
 ) -> LCNet:
     """An LCNet as the settings say, initialised; `build_model` explains the arguments."""
     labels, width = len(prior), settings.width
-    crops = Crops(settings.crop_level, settings.view_size, antialias=settings.antialias)
+    crops = Crops(settings.crop_level, settings.view_size, antialias=settings.released.antialias)
     model = LCNet(
         crops=crops,
         backbone=backbone,
         image_tokens=ImageTokens(crops.boxes(), backbone.channels, width, encode=settings.position),
-        label_tokens=LabelTokens(labels, width, learn=settings.label_tokens == "learned"),
+        label_tokens=LabelTokens(labels, width, learn=settings.released.label_tokens == "learned"),
         graph=_graph(settings, prior, vectors),
         decoder=_decoder(settings),
-        mapping=Mapping(labels, width, shared_bias=settings.shared_bias),
+        mapping=Mapping(labels, width, shared_bias=settings.released.shared_bias),
         pooling=None
         if settings.pooling == "none"
         else Pooling(
@@ -162,15 +162,15 @@ def build_lcnet(
 def _graph(
     settings: config.Model, prior: Tensor, vectors: Tensor | None
 ) -> LabelGraph | ReleasedGraph | None:
-    by_feature = settings.graph_tokens == "feature"
+    by_feature = settings.released.graph_tokens == "feature"
     match settings.graph:
         case "none":
             return None
         case "released":
             return ReleasedGraph(
-                band_correlation(prior, settings.graph_low),
+                band_correlation(prior, settings.released.graph_low),
                 settings.width,
-                hidden=settings.graph_width,
+                hidden=settings.released.graph_width,
                 heads=graph_heads(len(prior)),
                 by_feature=by_feature,
             )
@@ -187,7 +187,7 @@ def _graph(
 def _decoder(settings: config.Model) -> Decoder:
     """The stack of layers; one that is never used to exchange has no weights for it."""
     width, heads, dropout = settings.width, settings.heads, settings.dropout
-    released = settings.layer == "released"
+    released = settings.released.layer == "released"
     read_kind = ReleasedRead if released else Read
     exchange_kind = ReleasedExchange if released else Exchange
     shared = settings.share_layers and settings.depth > 1

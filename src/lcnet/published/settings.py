@@ -2,21 +2,25 @@
 
 from typing import Any
 
-from lcnet.config import Model
+from lcnet.config import Model, Released
 
 VIEW_SIZE = 448
 """Side of a view in pixels where --img_size does not say it."""
 
 
-def released_model(**sizes: Any) -> Model:
-    """The released configuration of LCNet with the given other settings."""
+def released_model(*, graph_width: int = 1024, graph_low: float = 0.2, **sizes: Any) -> Model:
+    """The released configuration of LCNet with the given other settings of `Model`."""
     return Model(
         **sizes,
-        antialias=False,
-        layer="released",
         graph="released",
-        graph_tokens="feature",
-        label_tokens="frozen",
-        shared_bias=True,
         pooling="none",
+        released=Released(
+            layer="released",
+            graph_tokens="feature",
+            graph_width=graph_width,
+            graph_low=graph_low,
+            label_tokens="frozen",
+            shared_bias=True,
+            antialias=False,
+        ),
     )

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import yaml
 
-from lcnet.config import SECTIONS, Config
+from lcnet.config import Config, by_name
 from lcnet.data.statistics import Statistics
 from lcnet.evaluating.measuring import Measured, how_measured
 from lcnet.metrics import Flags, calibration_scores, count_decisions, predict_at
@@ -388,10 +388,9 @@ def _as_yaml(value: object) -> str:
 
 def _settings(config: Config) -> list[tuple[str, str, str]]:
     """Name, value and default of every setting that differs from its default."""
-    usual = asdict(Config())
+    usual = by_name(asdict(Config()))
     return [
-        (f"{section}.{name}", _as_yaml(value), _as_yaml(usual[section][name]))
-        for section in SECTIONS
-        for name, value in asdict(config)[section].items()
-        if value != usual[section][name]
+        (name, _as_yaml(value), _as_yaml(usual[name]))
+        for name, value in by_name(asdict(config)).items()
+        if value != usual[name]
     ]

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 
 from lcnet.compute import usual_device
-from lcnet.config import SECTIONS, Config, parse_config
+from lcnet.config import Config
 from lcnet.data.readers import load_split
 from lcnet.errors import ConfigError
 from lcnet.evaluating.measuring import score_split
@@ -134,11 +134,7 @@ def _check(
         )
     configs = {}
     for name, settings in contestants.items():
-        fields = {section: asdict(getattr(config, section)) for section in SECTIONS}
-        for flag, value in settings.items():
-            section, _, setting = flag.partition(".")
-            fields.setdefault(section, {})[setting] = value
-        configs[name] = with_precision(parse_config(fields, f"contestant {name!r}"))
+        configs[name] = with_precision(config.changed(settings, f"contestant {name!r}"))
         if configs[name].train.batch_size == "auto":
             raise ConfigError(
                 f"contestant {name!r}: train.batch_size: auto would give contestants unequal "

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import torch
 
-from lcnet.config import Config, parse_config
+from lcnet.config import Config, by_name, parse_config, with_new_names
 from lcnet.errors import CheckpointError, ConfigError
 from lcnet.plain_yaml import read_yaml
 from lcnet.progress import tell
@@ -44,14 +44,14 @@ class Run:
             return
         stored = read_yaml(file) or {}
         parse_config(stored, str(file))
-        for section, settings in asdict(self.config).items():
-            for name, value in settings.items():
-                was = stored.get(section, {}).get(name, "not known")
-                if was != value:
-                    raise ConfigError(
-                        f"{self.folder}: expected a run with {section}.{name} {value}, got one "
-                        f"where it is {was}. Choose another folder, or delete this one."
-                    )
+        known = by_name(with_new_names(stored))
+        for name, value in by_name(asdict(self.config)).items():
+            was = known.get(name, "not known")
+            if was != value:
+                raise ConfigError(
+                    f"{self.folder}: expected a run with {name} {value}, got one where it is {was}."
+                    " Choose another folder, or delete this one."
+                )
 
     @property
     def best(self) -> float:

@@ -1,0 +1,178 @@
+"""Which numbers a setting or an argument takes, declared beside it: `Annotated[int, Within(0, 9)]`.
+
+A bound in words ("0 to 9") stands in the error message and in `--help` alike.
+"""
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields
+from types import NoneType, UnionType
+from typing import Annotated, Any, Literal, Protocol, Union, get_args, get_origin, get_type_hints
+
+from lcnet.errors import ConfigError
+
+
+class Bound(Protocol):
+    """Which numbers are allowed; `str()` says it in words."""
+
+    def admits(self, value: float) -> bool:
+        """Whether the number is allowed."""
+
+
+@dataclass(frozen=True)
+class Within:
+    """From `least` to `most`, both included; `words` say it where that needs more than numbers."""
+
+    least: float
+    most: float
+    words: str = ""
+
+    def admits(self, value: float) -> bool:
+        """Whether the number is allowed."""
+        return self.least <= value <= self.most
+
+    def __str__(self) -> str:
+        return self.words or f"{self.least:,} to {self.most:,}"
+
+
+@dataclass(frozen=True)
+class AtLeast:
+    """`least` or more."""
+
+    least: float
+
+    def admits(self, value: float) -> bool:
+        """Whether the number is allowed."""
+        return self.least <= value
+
+    def __str__(self) -> str:
+        return f"at least {self.least:,}" if self.least else "0 or more"
+
+
+@dataclass(frozen=True)
+class Above:
+    """More than `limit`, and no more than `most`."""
+
+    limit: float
+    most: float = math.inf
+
+    def admits(self, value: float) -> bool:
+        """Whether the number is allowed."""
+        return self.limit < value <= self.most
+
+    def __str__(self) -> str:
+        upper = "" if math.isinf(self.most) else f", at most {self.most:,}"
+        return f"above {self.limit:,}{upper}"
+
+
+@dataclass(frozen=True)
+class Share:
+    """Between 0 and 1; `zero` and `one` say whether these two are allowed as well."""
+
+    zero: bool = True
+    one: bool = True
+
+    def admits(self, value: float) -> bool:
+        """Whether the number is allowed."""
+        return 0 < value < 1 or (self.zero and value == 0) or (self.one and value == 1)
+
+    def __str__(self) -> str:
+        if self.zero:
+            return "from 0 to 1" if self.one else "from 0 to below 1"
+        return "above 0, at most 1" if self.one else "between 0 and 1"
+
+
+def bound_of(hint: Any) -> Bound | None:
+    """The bound in a type such as `Annotated[int, Within(0, 9)] | None`; None if it has none."""
+    for part in members(hint):
+        if get_origin(part) is Annotated:
+            return next((one for one in get_args(part)[1:] if hasattr(one, "admits")), None)
+    return None
+
+
+def allowed(hint: Any) -> str:
+    """What a bounded type takes, in words: `at least 1, or auto`; empty if it has no bound."""
+    bound = bound_of(hint)
+    return "" if bound is None else ", or ".join([str(bound), *_literals(hint)])
+
+
+WORDS = {bool: "true or false", int: "a whole number", float: "a number", str: "text"}
+
+
+def described(hint: Any) -> str:
+    """What a type takes, in words: its bound, or else `a whole number` or `one of all, none`."""
+    if bounded := allowed(hint):
+        return bounded
+    if len(parts := members(hint)) > 1:
+        return " or ".join(described(part) for part in parts if part is not NoneType)
+    if get_origin(hint) is Literal:
+        return f"one of {', '.join(map(str, get_args(hint)))}"
+    if get_origin(hint) in (list, tuple):
+        return "a list"
+    return WORDS.get(hint, getattr(hint, "__name__", str(hint)))
+
+
+def fits(value: object, hint: Any) -> bool:
+    """Whether a value of the type is within the type's bound: always true where it has none."""
+    bound = bound_of(hint)
+    if bound is None or value in _literals(hint) or (value is None and _takes_none(hint)):
+        return True
+    return isinstance(value, int | float) and bound.admits(value)
+
+
+def members(hint: Any) -> tuple[Any, ...]:
+    """The members of a union; of any other type, the type itself."""
+    return get_args(hint) if get_origin(hint) in (Union, UnionType) else (hint,)
+
+
+def check_bounds(section: Any, prefix: str) -> None:
+    """Hold every field of a dataclass to its bound; `prefix` is its place, such as `train`.
+
+    Raises ConfigError for a number out of bounds, NaN and infinity, and for None, which is what
+    YAML reads where a key has no value.
+    """
+    hints = get_type_hints(type(section), include_extras=True)
+    for field in fields(section):
+        name = f"{prefix}.{field.name}"
+        _check(getattr(section, field.name), hints[field.name], name, f"--{name}")
+
+
+def check_arguments(
+    function: Callable[..., Any] | Mapping[str, Any], values: Mapping[str, Any]
+) -> None:
+    """Hold arguments to the bounds that a function declares for its parameters.
+
+    `function` may also be its type hints; `values` are the arguments by name, and names that it
+    does not declare are left alone. Raises ConfigError as `check_bounds` does, and names the flag.
+    """
+    hints = (
+        function if isinstance(function, Mapping) else get_type_hints(function, include_extras=True)
+    )
+    for name, value in values.items():
+        if name in hints:
+            _check(value, hints[name], f"--{name}", f"--{name}")
+
+
+def require(condition: bool, name: str, *, expected: str, got: object, flag: str = "") -> None:
+    """Raises ConfigError unless the condition holds; `flag` is what to set where not --name."""
+    if not condition:
+        raise ConfigError(
+            f"{name}: expected {expected}, got {got!r}. Set {flag or f'--{name}'} to such a value."
+        )
+
+
+def _check(value: object, hint: Any, name: str, flag: str) -> None:
+    given = value is not None or _takes_none(hint)
+    require(given, name, expected="a value", got=value, flag=flag)
+    finite = not isinstance(value, float) or math.isfinite(value)
+    require(finite, name, expected="a finite number", got=value, flag=flag)
+    require(fits(value, hint), name, expected=allowed(hint), got=value, flag=flag)
+
+
+def _literals(hint: Any) -> list[str]:
+    parts = [part for part in members(hint) if get_origin(part) is Literal]
+    return [value for part in parts for value in get_args(part)]
+
+
+def _takes_none(hint: Any) -> bool:
+    return any(part in (NoneType, None, Any) for part in members(hint))

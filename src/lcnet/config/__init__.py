@@ -1,0 +1,36 @@
+"""Every setting of a run: its name, default, meaning and bounds, in one place.
+
+A field is a command line flag (`--model.crop_level 2`) and a YAML key (`model: {crop_level: 2}`);
+its docstring is the flag's help.
+"""
+
+from lcnet.config.data import MOST_WORKERS, Data
+from lcnet.config.model import Model, Released
+from lcnet.config.moved import MOVED, with_new_names
+from lcnet.config.run import (
+    SECTIONS,
+    Config,
+    by_name,
+    config_parser,
+    in_words,
+    parse_config,
+    type_of,
+)
+from lcnet.config.train import Train
+
+__all__ = [
+    "MOST_WORKERS",
+    "MOVED",
+    "SECTIONS",
+    "Config",
+    "Data",
+    "Model",
+    "Released",
+    "Train",
+    "by_name",
+    "config_parser",
+    "in_words",
+    "parse_config",
+    "type_of",
+    "with_new_names",
+]

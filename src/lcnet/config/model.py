@@ -1,0 +1,107 @@
+"""The settings of the network."""
+
+from dataclasses import dataclass, field
+from typing import Annotated, Literal
+
+from lcnet.bounds import Share, Within, check_bounds, require
+
+MOST_WIDTH = 16_384
+"""Larger widths are slips of the keyboard: the largest published backbones have 4,096."""
+MOST_PIXELS = 16_384
+"""Side of a picture that a model sees, at most."""
+
+Width = Annotated[int, Within(1, MOST_WIDTH)]
+
+
+@dataclass(frozen=True)
+class Released:
+    """The released LCNet, part by part; the defaults are this project's own way."""
+
+    layer: Literal["exchange_first", "released"] = "exchange_first"
+    """Order in a decoder layer: image and graph exchange before the labels read the image, or
+    after it, as released."""
+    graph_tokens: Literal["label", "feature"] = "label"
+    """What each graph token stands for: one label, or one feature, as released."""
+    graph_width: Width = 1024
+    """Width between the two hops of the released graph (`--model.graph released`)."""
+    graph_low: Annotated[float, Share(one=False)] = 0.2
+    """Lowest correlation at which the released graph joins two labels; the release has 0.4 for
+    VOC."""
+    label_tokens: Literal["learned", "frozen"] = "learned"
+    """Learn the label tokens, or leave them at their random start, as released."""
+    shared_bias: bool = False
+    """Map label tokens to logits with one bias for all labels, as released."""
+    antialias: bool = True
+    """Shrink views with antialiasing; the release shrinks them without."""
+
+    def __post_init__(self) -> None:
+        check_bounds(self, "model.released")
+
+
+@dataclass(frozen=True)
+class Model:
+    """The network: backbone, Crop-Forwarding, label graph and decoder."""
+
+    backbone: str = "resnet50"
+    """Name of a timm model, CNN or ViT; or `local-dir:FOLDER` or `hf-hub:USER/NAME`."""
+    pretrained: bool = True
+    """Start from the backbone's pretrained weights, downloaded or read from its folder."""
+    backbone_weights: str = ""
+    """File with weights for the backbone, in the format of timm or of the published TResNet, Swin
+    and CvT checkpoints."""
+    crop_level: Annotated[int, Within(0, 32)] = 2
+    """Crop-Forwarding: C x C tiles and the whole image; 0 is the whole image alone."""
+    view_size: Annotated[int, Within(8, 8_192)] = 224
+    """Side of each view in pixels. Pictures are resized to max(1, crop_level) times this."""
+    view_chunk: Annotated[int, Within(0, 2**31)] = 0
+    """Views that pass the backbone at a time; 0 passes all at once. Training with chunks takes
+    little memory at any crop level, but computes each chunk twice."""
+    head: Literal["lcnet", "gap", "csra", "ml_gcn", "query2label", "ml_decoder"] = "lcnet"
+    """What turns feature maps into logits: LCNet, or a rival with the sizes of its paper. The
+    settings of LCNet's head do not apply to rivals."""
+    width: Annotated[int, Within(6, MOST_WIDTH)] = 256
+    """Width of all tokens; a multiple of the number of heads."""
+    heads: Width = 4
+    """Attention heads of each decoder layer."""
+    depth: Annotated[int, Within(1, 256)] = 2
+    """Decoder (LLCD) layers."""
+    mlp_width: Width = 512
+    """Hidden width of the MLP in each decoder layer."""
+    share_layers: bool = False
+    """Use one set of weights for all decoder layers."""
+    dropout: Annotated[float, Share(one=False)] = 0.1
+    """Dropout inside the decoder."""
+    graph: Literal["learned", "prior", "released", "none"] = "learned"
+    """Label graph: learned, starting from the prior; the prior alone; as released; or none. The
+    prior is how often one label occurs with another in the training split."""
+    label_vectors: str = ""
+    """File with a vector for each label: text (`name v1 v2 ...`), or .npy with a row per label."""
+    pooling: Literal["one_classifier", "two_classifiers", "none"] = "one_classifier"
+    """Average the decoder's logits with those of attention pooling as in CSRA. It has one
+    classifier for all views, or two: for the tiles and for the whole image."""
+    decoder_gradient: Annotated[float, Share()] = 0.0
+    """Share of the decoder's gradient that reaches the backbone if the model has pooling too."""
+    position: bool = False
+    """Add sine position codes to image tokens: place in the image and size of the view."""
+    released: Released = field(default_factory=Released)
+    """The released LCNet, part by part."""
+
+    def __post_init__(self) -> None:
+        check_bounds(self, "model")
+        require(
+            self.image_size <= MOST_PIXELS,
+            "model.view_size",
+            expected=f"at most {MOST_PIXELS:,} pixels times crop_level",
+            got=self.view_size,
+        )
+        require(
+            self.width % self.heads == 0,
+            "model.width",
+            expected=f"a multiple of model.heads ({self.heads})",
+            got=self.width,
+        )
+
+    @property
+    def image_size(self) -> int:
+        """Side in pixels that images are brought to before the model sees them."""
+        return max(1, self.crop_level) * self.view_size

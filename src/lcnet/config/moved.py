@@ -1,0 +1,34 @@
+"""Settings that had another name once, so that files of before can still be read."""
+
+from collections.abc import Mapping
+from typing import Any
+
+MOVED = {
+    "model.antialias": "model.released.antialias",
+    "model.graph_low": "model.released.graph_low",
+    "model.graph_tokens": "model.released.graph_tokens",
+    "model.graph_width": "model.released.graph_width",
+    "model.label_tokens": "model.released.label_tokens",
+    "model.layer": "model.released.layer",
+    "model.shared_bias": "model.released.shared_bias",
+}
+"""The former name of a setting to its name now."""
+
+
+def with_new_names(fields: Mapping[str, Any]) -> dict[str, Any]:
+    """The sections of a config with every setting under its name now.
+
+    A setting with both names, and whatever is no setting, stays as it is, for others to refuse.
+    """
+    renamed = dict(fields)
+    for former, name in MOVED.items():
+        section, setting = former.split(".")
+        _, group, new = name.split(".")
+        settings = renamed.get(section)
+        if not isinstance(settings, Mapping) or setting not in settings:
+            continue
+        inner = settings.get(group, {})
+        if isinstance(inner, Mapping) and new not in inner:
+            others = {key: value for key, value in settings.items() if key != setting}
+            renamed[section] = {**others, group: {**inner, new: settings[setting]}}
+    return renamed

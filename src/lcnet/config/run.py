@@ -1,0 +1,143 @@
+"""The settings of a whole run, and how they are read from and written to files."""
+
+import re
+from argparse import Action, ArgumentError
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, field, is_dataclass
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any, get_type_hints
+
+import yaml
+from jsonargparse import ArgumentParser, set_parsing_settings
+
+from lcnet.bounds import described
+from lcnet.config.data import Data
+from lcnet.config.model import Model
+from lcnet.config.moved import MOVED, with_new_names
+from lcnet.config.train import Train
+from lcnet.errors import ConfigError
+from lcnet.files import write_text
+from lcnet.plain_yaml import read_yaml
+
+
+@dataclass(frozen=True)
+class Config:
+    """A whole run: model, data and training recipe."""
+
+    model: Model = field(default_factory=Model)
+    data: Data = field(default_factory=Data)
+    train: Train = field(default_factory=Train)
+
+    @classmethod
+    def load(cls, file: Path | str) -> "Config":
+        """The config in a YAML file; what the file leaves out has its default.
+
+        Raises ConfigError if the file is missing, no YAML, or has an unknown key or a bad value.
+        """
+        return parse_config(read_yaml(Path(file)) or {}, str(file))
+
+    def save(self, file: Path) -> None:
+        """Write all settings as YAML, so that `load` gives them back."""
+        write_text(file, yaml.safe_dump(asdict(self), sort_keys=False))
+
+    def changed(self, changes: Mapping[str, Any], where: str) -> "Config":
+        """The config with other values for some settings, each named as its flag: `model.depth`.
+
+        Raises ConfigError as `parse_config` does, which explains `where`.
+        """
+        settings = by_name(asdict(self))
+        current = {MOVED.get(name, name): value for name, value in changes.items()}
+        _check_keys(current, settings, where, "")
+        return parse_config(_nested(settings | current), where)
+
+
+SECTIONS: dict[str, type] = {"model": Model, "data": Data, "train": Train}
+
+
+def by_name(fields: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Nested settings as one dictionary from the names of their flags, such as `model.depth`."""
+    flat: dict[str, Any] = {}
+    for key, value in fields.items():
+        name = f"{prefix}{key}"
+        flat |= by_name(value, f"{name}.") if isinstance(value, Mapping) else {name: value}
+    return flat
+
+
+def _nested(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """The inverse of `by_name`."""
+    whole: dict[str, Any] = {}
+    for name, value in settings.items():
+        *path, last = name.split(".")
+        section = whole
+        for key in path:
+            section = section.setdefault(key, {})
+        section[last] = value
+    return whole
+
+
+def config_parser(kind: type[ArgumentParser] = ArgumentParser) -> ArgumentParser:
+    """A parser of the given kind with a flag for every setting."""
+    set_parsing_settings(docstring_parse_attribute_docstrings=True)
+    parser = kind(exit_on_error=False)
+    for name, section in SECTIONS.items():
+        parser.add_class_arguments(section, name)
+    return parser
+
+
+MISFIT = re.compile(r'Parser key "([^"]+)": .*(?:Got|Given) value: ?(.*)')
+
+
+def in_words(message: str, parser: ArgumentParser, *, prefix: str = "") -> str:
+    """What a parser says of a wrong value, in one plain line; `prefix` comes before its name."""
+    text = " ".join(message.split())
+    hints = {action.dest: type_of(action) for action in parser._actions}
+    misfit = MISFIT.fullmatch(text)
+    if misfit and misfit[1] in hints:
+        name, value = misfit.groups()
+        return f"{prefix}{name}: expected {described(hints[name])}, got {value or 'nothing'}"
+    return text.replace('Parser key "', prefix).replace('":', ":")
+
+
+def type_of(action: Action) -> Any:
+    """The type of a flag's value, as it is declared."""
+    return getattr(action, "_typehint", None) or action.type or str
+
+
+def parse_config(fields: Mapping[str, Any], where: str) -> Config:
+    """The config with the given fields; `where` says in messages where they stand.
+
+    Settings may have the names of before. Raises ConfigError if a key is unknown (with the nearest
+    known one) or a value does not fit.
+    """
+    if not isinstance(fields, Mapping):
+        raise ConfigError(f"{where}: expected the keys model, data and train, got {fields!r}.")
+    fields = with_new_names(fields)
+    _check_settings(fields, SECTIONS, where)
+    parser = config_parser()
+    try:
+        parsed = parser.parse_object(fields)
+    except ArgumentError as error:
+        raise ConfigError(f"{where}: {in_words(str(error), parser)}") from None
+    sections = parser.instantiate(parsed)
+    return Config(**{name: sections[name] for name in SECTIONS})
+
+
+def _check_settings(
+    settings: Mapping[str, Any], known: Mapping[str, Any], where: str, prefix: str = ""
+) -> None:
+    """Raises ConfigError for an unknown name, and for a section that holds no settings."""
+    _check_keys(settings, known, where, prefix)
+    for name, value in settings.items():
+        if is_dataclass(kind := known[name]):
+            if not isinstance(value, Mapping):
+                raise ConfigError(f"{where}: {prefix}{name}: expected settings, got {value!r}.")
+            _check_settings(value, get_type_hints(kind), where, f"{prefix}{name}.")
+
+
+def _check_keys(keys: Iterable[str], known: Iterable[str], where: str, prefix: str) -> None:
+    for key in keys:
+        if key not in known:
+            near = get_close_matches(str(key), known, n=1)
+            hint = f"Did you mean {prefix}{near[0]}?" if near else f"Known: {', '.join(known)}."
+            raise ConfigError(f"{where}: no setting is called {prefix}{key}. {hint}")

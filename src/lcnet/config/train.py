@@ -1,0 +1,155 @@
+"""The settings of the training recipe."""
+
+from dataclasses import dataclass
+from typing import Annotated, Literal
+
+from lcnet.bounds import Above, AtLeast, Share, Within, check_bounds, require
+
+MOST_WAITING = 604_800
+"""Seconds that a device may wait for the others: a week."""
+
+Count = Annotated[int, AtLeast(1)]
+NotNegative = Annotated[float, AtLeast(0)]
+BelowOne = Annotated[float, Share(one=False)]
+
+
+@dataclass(frozen=True)
+class Train:
+    """The training recipe."""
+
+    epochs: Count = 20
+    """Passes over the training split."""
+    batch_size: Count | Literal["auto"] = 32
+    """Images per step and device. `auto` takes the most that fit in memory, up to 32, and
+    accumulates them to 32, so that training stays comparable."""
+    lr: Annotated[float, Above(0)] = 3e-4
+    """Peak learning rate of the one-cycle schedule (AdamW)."""
+    backbone_lr_factor: NotNegative = 1.0
+    """The backbone's learning rate as a multiple of `lr`; 0 freezes the backbone."""
+    precision: Literal["fp32", "bf16", "fp16", "auto"] = "fp32"
+    """float32, or mixed precision with bfloat16 or float16; `auto` is bfloat16 on devices that
+    multiply in it and float32 on others."""
+    devices: Annotated[int, Within(1, 1_024)] = 1
+    """Devices on each machine. Each runs one process and takes `batch_size` images per step."""
+    seed: Annotated[int, Within(0, 2**32 - 1, f"0 to {2**32 - 1}")] = 0
+    """Seed of initial weights, order of pictures, augmentation and dropout."""
+    cache_features: str = ""
+    """Folder for the features of a frozen backbone, so that they are computed only once; empty
+    keeps none. Later runs use it too."""
+
+    decoder_lr_factor: NotNegative = 0.3
+    """The learning rate of LCNet's graph, tokens and decoder as a multiple of `lr` if the model has
+    pooling too, whose linear classifier learns best at a higher rate."""
+    warmup: Annotated[float, Share(zero=False, one=False)] = 0.2
+    """Share of all steps in which the learning rate rises."""
+    weight_decay: NotNegative = 1e-2
+    """Decoupled weight decay of matrices; biases, norms, tokens and graph nodes have none."""
+    accumulate: Count = 1
+    """Steps whose gradients are summed before the weights are updated."""
+    clip_norm: NotNegative = 1.0
+    """Clip the gradient to this norm; 0 never clips."""
+    ema_decay: BelowOne = 0.9997
+    """Decay of the moving average of the weights, which is validated and saved; 0 is no average."""
+    early_stop: Annotated[int, AtLeast(0)] = 0
+    """Stop after this many epochs without a better validation mAP; 0 trains all epochs."""
+    nan_limit: Count = 10
+    """Skip steps whose loss or gradient is not finite; stop after this many in a row."""
+    save_minutes: NotNegative = 10.0
+    """Minutes between checkpoints during an epoch; 0 saves only at the end of each epoch."""
+
+    gamma_neg: NotNegative = 4.0
+    """Asymmetric loss: focusing exponent for absent labels."""
+    gamma_pos: NotNegative = 0.0
+    """Asymmetric loss: focusing exponent for present labels."""
+    loss_clip: BelowOne = 0.05
+    """Asymmetric loss: probability margin. Absent labels below it add no loss."""
+    unknown: Literal["ignore", "negative", "weighted"] = "ignore"
+    """How to treat unknown labels in training: leave them out, take them as absent, or take them as
+    absent with the weight `unknown_weight`."""
+    unknown_weight: Annotated[float, Share()] = 0.0
+    """Weight of an unknown label relative to a known one; 0 means 1 / (number of labels - 1)."""
+    positive_weight: NotNegative = 0.0
+    """Weigh the present entries of a label by (absent / present) to this power; 0 weighs all alike,
+    1 balances present and absent."""
+    repeat_rare: BelowOne = 0.0
+    """Oversample pictures with a label rarer than this share; 0 shows all equally often."""
+
+    flip: bool = True
+    """Mirror half of the training images."""
+    min_scale: Annotated[float, Share(zero=False)] = 1.0
+    """Random crops keep at least this share of a picture's area; 1 does not crop."""
+    randaugment: Annotated[int, Within(0, 30)] = 9
+    """Magnitude of RandAugment; 0 turns it off."""
+    cutout: BelowOne = 0.5
+    """Cut a square out of half of the training images: its side as a share of theirs; 0 is off."""
+
+    nodes: Annotated[int, Within(1, 65_536)] = 1
+    """Machines that train together, each started with the same command (docs/scaling.md)."""
+    strategy: Literal["ddp", "fsdp"] = "ddp"
+    """Each device holds the whole model (ddp), or a share of weights, gradients and moments
+    (fsdp)."""
+    sync_batchnorm: bool = False
+    """Compute the statistics of batch norms over the images of all devices."""
+    timeout_s: Annotated[float, Above(0, MOST_WAITING)] = 1800.0
+    """Seconds that a device waits for the others before training fails; at most a week."""
+    compile: bool = False
+    """Compile the model with torch.compile: some minutes at the start, then faster steps."""
+
+    def __post_init__(self) -> None:
+        check_bounds(self, "train")
+        require(
+            self.unknown == "weighted" or self.unknown_weight == 0,
+            "train.unknown_weight",
+            expected="0 unless train.unknown is weighted",
+            got=self.unknown_weight,
+        )
+        if self.cache_features:
+            self._check_features_can_be_cached()
+        require(
+            self.strategy != "fsdp" or self.ema_decay == 0,
+            "train.ema_decay",
+            expected="0, since fsdp cannot average weights that lie in parts",
+            got=self.ema_decay,
+        )
+
+    def _check_features_can_be_cached(self) -> None:
+        """Raises ConfigError unless a picture's features are the same in every epoch."""
+        for name, needed in (
+            ("backbone_lr_factor", 0.0),
+            ("randaugment", 0),
+            ("cutout", 0.0),
+            ("min_scale", 1.0),
+        ):
+            value = getattr(self, name)
+            require(
+                value == needed,
+                f"train.{name}",
+                expected=f"{needed:g}, which train.cache_features needs",
+                got=value,
+            )
+
+    @property
+    def processes(self) -> int:
+        """Devices of all machines, with a process each."""
+        return self.devices * self.nodes
+
+    @property
+    def batch(self) -> int:
+        """Images per step of a recipe whose `batch_size` is a number, as that of every run is."""
+        assert self.batch_size != "auto"
+        return self.batch_size
+
+    def weight_of_unknown(self, labels: int) -> float:
+        """How much an unknown entry counts as an absent one, 0 to 1, with so many labels.
+
+        `weighted` without a weight takes 1 / (labels - 1), so that one known present label weighs
+        as much as all others together, assumed absent ("weak assume negative", Cole et al. 2021,
+        arXiv 2106.09708, equation 5).
+        """
+        match self.unknown:
+            case "ignore":
+                return 0.0
+            case "negative":
+                return 1.0
+            case _:
+                return self.unknown_weight or 1 / max(1, labels - 1)
