@@ -13,7 +13,8 @@ from PIL import Image
 from tests.published import layouts
 
 from lcnet.cli import build_parser, main
-from lcnet.config import SECTIONS, Config, Data, Model
+from lcnet.cli.help import by_subject
+from lcnet.config import SECTIONS, Config, Data, Model, Released
 from lcnet.metrics.thresholds import SHRINKAGE
 from lcnet.model_folder import read_info
 
@@ -39,6 +40,39 @@ def test_every_setting_is_a_flag_and_explained(train_help, name, section):
     for setting in fields(section):
         assert f"--{name}.{setting.name}" in train_help
     assert "Crop-Forwarding: C x C tiles and the whole image" in train_help
+
+
+def test_the_help_begins_with_what_matters_and_ends_with_the_released_layout():
+    parser = build_parser("train")._subcommands_action.choices["train"]
+    groups = by_subject(parser._actions)
+    shown = [action.dest for group in groups for action in group._group_actions]
+    first = [action.dest for action in groups[0]._group_actions]
+    assert set(first) >= {"help", "config", "out", "resume", "init", "data.root", "train.epochs"}
+    assert "model.dropout" not in first
+    assert len(first) <= 30
+    assert sorted(shown) == sorted(action.dest for action in parser._actions)  # each once
+    released = {f"model.released.{one.name}" for one in fields(Released)}
+    assert {action.dest for action in groups[-2]._group_actions} == released
+    assert groups[-1].title == "Other"
+    assert all(group._group_actions for group in groups)
+
+
+def test_the_help_says_in_words_what_a_flag_takes(train_help):
+    assert "--model.crop_level INT Crop-Forwarding" in train_help
+    assert "(0 to 32, default: 2)" in train_help
+    assert "--train.batch_size INT|auto" in train_help
+    assert "(at least 1, or auto, default: 32)" in train_help
+    assert "Annotated" not in train_help
+    assert train_help.index("--out") < train_help.index("--data.root") < train_help.index("--train")
+
+
+def test_a_config_file_with_former_names_is_read_in_its_place(tmp_path):
+    file = tmp_path / "old.yaml"
+    file.write_text("model: {layer: released, width: 128}\ntrain: {lr: 1.0e-4}")
+    flags = ["--train.lr", "1", "--config", str(file), "--model.width", "64"]
+    arguments = build_parser("train").parse_args(["train", *flags]).train
+    assert arguments.model.released.layer == "released"
+    assert (arguments.model.width, arguments.train.lr) == (64, 1e-4)
 
 
 @pytest.mark.parametrize("setting", fields(Data), ids=lambda setting: setting.name)
@@ -90,7 +124,9 @@ def test_only_the_flags_of_the_verb_that_is_asked_for_are_made():
         ("", 2, "verb"),
         ("train", 2, "--out: expected a folder for the run"),
         ("train --model.widht 3 --out x", 2, "Did you mean --model.width?"),
-        ("train --model.width x --out x", 2, "--model.width"),
+        ("train --model.width x --out x", 2, "--model.width: expected 6 to 16,384, got x"),
+        ("train --model.layer released --out x", 2, "Did you mean --model.released.layer?"),
+        ("train --model.released.lyer x --out x", 2, "Did you mean --model.released.layer?"),
         ("train --model.width 30 --out x", 2, "a multiple of model.heads"),
         ("train --config nowhere.yaml --out x", 2, "nowhere.yaml"),
         ("train --resume nowhere", 1, "nowhere/config.yaml: not there"),

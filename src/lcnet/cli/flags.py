@@ -7,17 +7,21 @@ from pathlib import Path
 
 from jsonargparse import ArgumentParser, Namespace, set_parsing_settings
 
-from lcnet.cli.parser import ConfigFile, Parser
+from lcnet.cli.parser import ConfigFile, Parser, SettingsParser
 from lcnet.config import SECTIONS, Config, Data, config_parser
 from lcnet.errors import ConfigError
 
 
 def settings_parser() -> ArgumentParser:
     """The flags of every setting, and of a file with settings."""
-    parser = config_parser(Parser)
+    parser = config_parser(SettingsParser)
     parser.add_argument(
-        "--config", action=ConfigFile, help="YAML file with settings; flags override it."
+        "--config",
+        action=ConfigFile,
+        metavar="FILE",
+        help="YAML file with settings; flags after it override it.",
     )
+    _hide_sections(parser)
     return parser
 
 
@@ -80,6 +84,14 @@ def add_data(parser: ArgumentParser) -> None:
     set_parsing_settings(docstring_parse_attribute_docstrings=True)
     parser.add_class_arguments(Data, "data", instantiate=False)
     parser.set_defaults({f"data.{setting.name}": SUPPRESS for setting in fields(Data)})
+    _hide_sections(parser)
+
+
+def _hide_sections(parser: ArgumentParser) -> None:
+    """Leave flags out of the help that take a file for a section: --config takes one for all."""
+    for action in parser._actions:
+        if action.dest in (*SECTIONS, "model.released") and action.option_strings:
+            action.help = SUPPRESS
 
 
 def data_of(arguments: Namespace) -> Data | None:

@@ -1,25 +1,38 @@
 """A parser with one-line errors, and the --config flag."""
 
 from difflib import get_close_matches
+from pathlib import Path
 from typing import Any, NoReturn
 
+import yaml
 from jsonargparse import ActionConfigFile, ArgumentParser  # type: ignore[attr-defined]
 
-from lcnet.config import Config
+from lcnet.cli.help import Help, by_subject
+from lcnet.config import MOVED, Config, in_words, with_new_names
 from lcnet.errors import ConfigError
+from lcnet.plain_yaml import read_yaml
 
 
 class Parser(ArgumentParser):
     """A parser whose errors are one line and name the nearest flag."""
 
+    def __init__(self, *arguments: Any, **named: Any) -> None:
+        super().__init__(*arguments, **{"formatter_class": Help, **named})
+
     def error(self, message: str, ex: Exception | None = None) -> NoReturn:
         """Raise ConfigError with the message as one line."""
-        text = " ".join(message.split()).replace('Parser key "', "--").replace('":', ":")
+        text = in_words(message, self, prefix="--")
         head, _, unknown = text.partition("unrecognized arguments: ")
         if unknown and not head:
-            near = get_close_matches(unknown.split()[0].split("=")[0], self.flags(), n=1)
-            text += f". Did you mean {near[0]}?" if near else "."
+            near = self._nearest(unknown.split()[0].split("=")[0])
+            text += f". Did you mean {near}?" if near else "."
         raise ConfigError(f"{text} (lcnet VERB --help lists all)")
+
+    def _nearest(self, flag: str) -> str:
+        """The flag that was probably meant, or empty; a setting's former name means its new one."""
+        if moved := MOVED.get(flag.removeprefix("--")):
+            return f"--{moved}"
+        return next(iter(get_close_matches(flag, self.flags(), n=1)), "")
 
     def flags(self) -> list[str]:
         """Every flag of this parser and of its verbs."""
@@ -28,10 +41,24 @@ class Parser(ArgumentParser):
         return own + [flag for verb in verbs for flag in verb.flags()]
 
 
+class SettingsParser(Parser):
+    """A parser with all settings; its help shows first those that matter most."""
+
+    def format_help(self, *arguments: Any) -> str:
+        """The help with flags by subject, which changes nothing else."""
+        groups = self._action_groups
+        self._action_groups = by_subject(self._actions)
+        try:
+            return super().format_help(*arguments)
+        finally:
+            self._action_groups = groups
+
+
 class ConfigFile(ActionConfigFile):
     """`--config`: settings as `Config.load` reads them, with its checks and its messages."""
 
-    def __call__(self, *arguments: Any, **named: Any) -> None:
+    def __call__(self, parser: Any, namespace: Any, file: Any, flag: str | None = None) -> None:
         """Take the settings; raises ConfigError if the file has others or none."""
-        Config.load(arguments[2])  # parser, namespace, the file
-        super().__call__(*arguments, **named)  # type: ignore[no-untyped-call]
+        Config.load(file)
+        settings = yaml.safe_dump(with_new_names(read_yaml(Path(file)) or {}))
+        super().__call__(parser, namespace, settings, flag)  # type: ignore[no-untyped-call]

@@ -15,6 +15,7 @@ HELP = "Train a model, or continue a run."
 def make_parser() -> ArgumentParser:
     """The flags of `lcnet train`."""
     parser = settings_parser()
+    parser.usage = "lcnet train --out RUN [flags]\n       lcnet train --resume RUN"
     parser.add_argument("--out", type=Path | None, help="Run folder to make.")
     parser.add_argument("--overwrite", action="store_true", help="Replace --out if it is there.")
     parser.add_argument(
