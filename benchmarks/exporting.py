@@ -19,7 +19,7 @@ from lcnet.exporting.formats import FORMATS, trace
 from lcnet.exporting.proof import drawn_pictures, prove
 from lcnet.model.backbone import describe_backbone
 from lcnet.model.build import build_model
-from lcnet.model_folder import ModelInfo, load_model, save_model
+from lcnet.model_folder import ModelFolder, ModelInfo, load_model
 from lcnet.predicting.exported import describe
 
 LABELS = 20
@@ -39,7 +39,7 @@ def differences(folder: Path, settings: config.Model) -> tuple[float, list[float
             torch.nn.init.normal_(weight, std=2 * weight.shape[-1] ** -0.5)
     names = tuple(f"label {place}" for place in range(LABELS))
     info = ModelInfo(names, settings, spec, (0.5,) * LABELS)
-    save_model(folder, made.eval(), info)
+    ModelFolder(folder).save(made.eval(), info)
     model, pictures = load_model(folder), drawn_pictures()
     program = trace(load_model(folder), settings.image_size)
     found = []

@@ -20,7 +20,7 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.seeds import run_seed
-from lcnet.cli.train import make_parser
+from lcnet.cli.verbs import VERBS
 from lcnet.config import Data
 from lcnet.data.dataset import POSITIVE, UNKNOWN, Split
 from lcnet.data.readers import load_split
@@ -55,7 +55,7 @@ def write_table(file: Path, split: Split, targets: np.ndarray) -> None:
 
 def data_of(flags: list[str]) -> Data:
     """The data set that the flags of `lcnet train` describe."""
-    parser = make_parser()
+    parser = VERBS["train"].parser()
     return parser.instantiate(parser.parse_args(flags))["data"]
 
 

@@ -25,7 +25,7 @@ from pathlib import Path
 
 import torch
 
-import lcnet.training.train  # noqa: F401  # before the forks, which have it then
+import lcnet.training.run  # noqa: F401  # before the forks, which have it then
 from lcnet.cli import main as lcnet_main
 from lcnet.data.readers import digits
 

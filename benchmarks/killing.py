@@ -28,12 +28,12 @@ import numpy as np
 import psutil
 from PIL import Image
 
-import lcnet.predicting.predict  # noqa: F401  # before the forks, which have it then
+import lcnet.predicting.job  # noqa: F401  # before the forks, which have it then
 from lcnet import config
 from lcnet.cli import main as lcnet_main
 from lcnet.model.backbone import describe_backbone
 from lcnet.model.build import build_model
-from lcnet.model_folder import ModelInfo, save_model
+from lcnet.model_folder import ModelFolder, ModelInfo
 from lcnet.predicting.row_formats import FORMATS, read_rows
 
 LABELS = ("red", "green", "blue")
@@ -67,7 +67,7 @@ def make_model(folder: Path) -> None:
     )
     spec = describe_backbone(settings.backbone, settings.view_size)
     model = build_model(settings, len(LABELS), spec=spec)
-    save_model(folder, model, ModelInfo(LABELS, settings, spec, (0.5,) * len(LABELS)))
+    ModelFolder(folder).save(model, ModelInfo(LABELS, settings, spec, (0.5,) * len(LABELS)))
 
 
 def run_command(command: list[str]) -> None:

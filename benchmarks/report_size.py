@@ -21,8 +21,8 @@ from lcnet.evaluating.measuring import Measured
 from lcnet.metrics import verify
 from lcnet.model.backbone import describe_backbone
 from lcnet.model.build import build_model
-from lcnet.model_folder import ModelInfo, save_model
-from lcnet.reporting import report as module
+from lcnet.model_folder import ModelFolder, ModelInfo
+from lcnet.reporting import run_report as module
 
 
 def measured(images: int, labels: int) -> Measured:
@@ -68,7 +68,7 @@ def main() -> None:
     assert found.info.statistics is not None
     prior = torch.from_numpy(found.info.statistics.conditional_probability())
     model = build_model(settings, arguments.labels, spec=spec, prior=prior)
-    save_model(run / "model", model, found.info)
+    ModelFolder(run / "model").save(model, found.info)
     Config(model=settings, data=found.data).save(run / "config.yaml")
     start = time.perf_counter()
     module.report_on(run, found, arguments.out)

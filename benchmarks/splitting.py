@@ -12,7 +12,8 @@ from pathlib import Path
 
 import numpy as np
 
-from lcnet.data.split import split, stratify
+from lcnet.data.split import split
+from lcnet.data.splitting import stratify
 
 SHARES = {"train": 0.8, "val": 0.1, "test": 0.1}
 
@@ -51,7 +52,7 @@ def main() -> None:
         header = ",".join(["image", *(f"label {place}" for place in range(arguments.labels))])
         table.write_text("\n".join([header, *lines]) + "\n", encoding="utf-8")
         started = time.perf_counter()
-        split(table, None, SHARES, quiet=True)
+        split(table, shares=SHARES, quiet=True)
         print(f"read, split and written in {time.perf_counter() - started:.1f} s")
 
 

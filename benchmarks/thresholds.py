@@ -37,7 +37,7 @@ def scored(run: Path, split: str) -> tuple[np.ndarray, np.ndarray]:
 def measured(run: Path) -> tuple[Rates, Rates, Rates]:
     """Rates of the test split at 0.5 and at fitted thresholds, and as cross-fitting estimates."""
     data = Config.load(run / "config.yaml").data
-    fitted = fit(*scored(run, data.val), method="platt", goal=Goal())
+    fitted = fit(*scored(run, data.val), method="platt", goal=Goal(), shrinkage=1)
     logits, targets = scored(run, data.test)
     plain = predict_at(to_probabilities(logits), np.array(0.5))
     chosen = predict_at(

@@ -10,7 +10,7 @@ from lcnet.data.statistics import count_labels
 from lcnet.errors import CheckpointError
 from lcnet.model.backbone import describe_backbone
 from lcnet.model.build import build_model
-from lcnet.model_folder import ModelInfo, find_model, load_model, read_info, save_model
+from lcnet.model_folder import ModelFolder, ModelInfo, load_model, read_info
 
 LABELS = ("cat", "dog", "Hündin")
 
@@ -34,7 +34,7 @@ def saved(tmp_path):
         model = build_model(settings, 3, spec=spec, prior=torch.rand(3, 3)).eval()
         targets = torch.tensor([[1, 0, 1], [0, 1, -1]]).numpy()
         info = ModelInfo(LABELS, settings, spec, (0.5, 0.25, 0.5), count_labels(targets))
-        save_model(tmp_path / "model", model, info)
+        ModelFolder(tmp_path / "model").save(model, info)
         return tmp_path / "model", model, info
 
     return save
@@ -78,7 +78,7 @@ def test_a_description_with_the_former_names_of_settings_is_read(saved):
 
 def test_a_run_folder_stands_for_its_model(saved):
     folder, _, _ = saved()
-    assert find_model(folder.parent) == find_model(folder) == folder
+    assert ModelFolder.at(folder.parent) == ModelFolder.at(folder) == ModelFolder(folder)
 
 
 def test_a_local_backbone_folder_is_not_needed_once_the_model_is_saved(tmp_path, saved):

@@ -11,7 +11,7 @@ from lcnet.cli import build_parser
 from lcnet.data.readers.digits import LABELS, write_scenes
 from lcnet.model.backbone import describe_backbone
 from lcnet.model.build import build_model
-from lcnet.model_folder import ModelInfo, save_model
+from lcnet.model_folder import ModelFolder, ModelInfo
 from lcnet.published.released_flags import command_parser
 
 ROOT = Path(__file__).parent.parent
@@ -62,7 +62,7 @@ def test_the_python_lines_run(tmp_path, monkeypatch, capsys):
     spec = describe_backbone(settings.model.backbone, settings.model.view_size)
     model = build_model(settings.model, len(LABELS), spec=spec)
     info = ModelInfo(LABELS, settings.model, spec, (0.5,) * len(LABELS))
-    save_model(tmp_path / "runs" / "demo" / "model", model, info)
+    ModelFolder(tmp_path / "runs" / "demo" / "model").save(model, info)
     settings.save(tmp_path / "runs" / "demo" / "config.yaml")
     write_scenes(tmp_path / "data" / "digits" / "test", "test", scenes=2)
     monkeypatch.chdir(tmp_path)

@@ -6,7 +6,7 @@ from pathlib import Path
 from lcnet.config import Model
 from lcnet.model.backbone import describe_backbone
 from lcnet.model.build import build_model
-from lcnet.model_folder import ModelInfo, save_model
+from lcnet.model_folder import ModelFolder, ModelInfo
 
 TINY = Model(
     backbone="test_resnet",
@@ -22,5 +22,5 @@ def save_tiny_model(folder: Path, labels: Sequence[str], thresholds: Sequence[fl
     """The folder, with a tiny model of random weights in it."""
     spec = describe_backbone(TINY.backbone, TINY.view_size)
     model = build_model(TINY, len(labels), spec=spec)
-    save_model(folder, model, ModelInfo(tuple(labels), TINY, spec, tuple(thresholds)))
+    ModelFolder(folder).save(model, ModelInfo(tuple(labels), TINY, spec, tuple(thresholds)))
     return folder

@@ -3,11 +3,24 @@
 A bound in words ("0 to 9") stands in the error message and in `--help` alike.
 """
 
+import functools
+import inspect
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
 from types import NoneType, UnionType
-from typing import Annotated, Any, Literal, Protocol, Union, get_args, get_origin, get_type_hints
+from typing import (
+    Annotated,
+    Any,
+    Literal,
+    ParamSpec,
+    Protocol,
+    TypeVar,
+    Union,
+    get_args,
+    get_origin,
+    get_type_hints,
+)
 
 from lcnet.errors import ConfigError
 
@@ -106,7 +119,7 @@ def described(hint: Any) -> str:
     if len(parts := members(hint)) > 1:
         return " or ".join(described(part) for part in parts if part is not NoneType)
     if get_origin(hint) is Literal:
-        return f"one of {', '.join(map(str, get_args(hint)))}"
+        return f"one of {', '.join(filter(None, map(str, get_args(hint))))}"
     if get_origin(hint) in (list, tuple):
         return "a list"
     return WORDS.get(hint, getattr(hint, "__name__", str(hint)))
@@ -176,3 +189,23 @@ def _literals(hint: Any) -> list[str]:
 
 def _takes_none(hint: Any) -> bool:
     return any(part in (NoneType, None, Any) for part in members(hint))
+
+
+Arguments = ParamSpec("Arguments")
+Result = TypeVar("Result")
+
+
+def bounded(function: Callable[Arguments, Result]) -> Callable[Arguments, Result]:
+    """Hold a function's arguments to the bounds that it declares, at every call.
+
+    The function then raises ConfigError as `check_arguments` does.
+    """
+    signature = inspect.signature(function)
+    hints = {name: hint for name, hint in function.__annotations__.items() if name != "return"}
+
+    @functools.wraps(function)
+    def call(*given: Arguments.args, **named: Arguments.kwargs) -> Result:
+        check_arguments(hints, signature.bind(*given, **named).arguments)
+        return function(*given, **named)
+
+    return call

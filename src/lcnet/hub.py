@@ -6,7 +6,7 @@ they mean there.
 
 import re
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -15,8 +15,6 @@ from pathlib import Path
 from lcnet.errors import CheckpointError, ConfigError, LCNetError, reason_of
 
 PREFIX = "hf://"
-MODEL_FILES = ("model.json", "model.safetensors")
-"""All that is fetched of a repository: JSON and tensors, nothing that runs."""
 _NAME = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*", re.ASCII)
 _REVISION = re.compile(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)*", re.ASCII)
 
@@ -53,41 +51,51 @@ def is_shared(model: Path | str) -> bool:
     return str(model).startswith("hf:/")
 
 
-def local_model(model: Path | str) -> Path:
-    """The folder or file of a model; one that is named hf://user/name[@revision] is fetched first.
+def fetch(model: Path | str, files: Sequence[str]) -> Path:
+    """The local folder with these files of a model that is named hf://user/name[@revision].
 
-    What is fetched goes into huggingface_hub's cache, whose folder is called like the commit, and
-    is not fetched twice. Raises ConfigError for a wrong name and CheckpointError if there is no
-    such model or it cannot be fetched.
+    Nothing else of the repository is fetched. The folder is in huggingface_hub's cache and called
+    like the commit; what is there is not fetched twice. Raises ConfigError for a wrong name and
+    CheckpointError if there is no such model or it cannot be fetched.
     """
-    if not is_shared(model):
-        return Path(model)
     repository = Repository.parse(str(model))
-    with _told(repository):
+    with _explained(repository):
         from huggingface_hub import snapshot_download
 
         folder = snapshot_download(
             repository.name,
             revision=repository.revision or None,
-            allow_patterns=list(MODEL_FILES),
+            allow_patterns=list(files),
             library_name="lcnet",
             library_version=version("lcnet"),
         )
-    missing = [name for name in MODEL_FILES if not Path(folder, name).is_file()]
+    missing = [name for name in files if not Path(folder, name).is_file()]
     if missing:
         raise CheckpointError(
-            f"{repository}: expected {' and '.join(MODEL_FILES)} in it, got no {missing[0]}. Name "
+            f"{repository}: expected {' and '.join(files)} in it, got no {missing[0]}. Name "
             "a repository that lcnet push made."
         )
     return Path(folder)
 
 
-def require_own(model: Path) -> None:
+def require_own(model: Path | str) -> None:
     """Raise ConfigError for a model that others share, where a folder is to be changed or sent."""
     if is_shared(model):
         raise ConfigError(
             f"{Repository.parse(str(model))}: expected a folder of your own, got a shared model. "
             "Bring it first with: lcnet import hf://user/name --out FOLDER"
+        )
+
+
+def require_out(model: Path | str, out: object, flag: str) -> None:
+    """Raise ConfigError for a shared model, which has no folder to write to, unless `out` is given.
+
+    `flag` is what to add, such as `--out FILE`.
+    """
+    if out is None and is_shared(model):
+        raise ConfigError(
+            "--out: expected it with a model that is fetched, which has no folder of its own. Add "
+            f"{flag}."
         )
 
 
@@ -111,7 +119,7 @@ def upload(
     `revision` names. Other files of the repository stay. Raises CheckpointError if that fails;
     nothing of the files is to be seen there then.
     """
-    with _told(repository):
+    with _explained(repository):
         from huggingface_hub import CommitOperationAdd, HfApi
 
         api = HfApi(library_name="lcnet", library_version=version("lcnet"))
@@ -128,7 +136,7 @@ def upload(
 
 
 @contextmanager
-def _told(repository: Repository) -> Iterator[None]:
+def _explained(repository: Repository) -> Iterator[None]:
     """Turn what goes wrong at the hub into one line; progress is shown on a terminal only."""
     from huggingface_hub import errors
     from huggingface_hub.utils.tqdm import (

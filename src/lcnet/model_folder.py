@@ -7,6 +7,7 @@ model/
 
 import hashlib
 import json
+import sys
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -22,15 +23,17 @@ from lcnet.data.statistics import Statistics
 from lcnet.data.transforms import Preprocessing
 from lcnet.errors import CheckpointError, LCNetError
 from lcnet.files import write_text, written_whole
-from lcnet.hub import local_model
+from lcnet.hub import Repository, fetch, is_shared
 from lcnet.metrics.calibration import Calibration
 from lcnet.model.backbone import BackboneSpec
 from lcnet.model.build import build_model
 from lcnet.model.classifier import Classifier
 from lcnet.model.fast import FastClassifier
 from lcnet.model.size import as_large_as
+from lcnet.run_folder import RunFolder
 from lcnet.schema import check_fields, check_mapping, check_names, check_numbers, check_options
 
+DESCRIPTION, WEIGHTS = "model.json", "model.safetensors"
 FORMAT = 1
 """Version of the folder's layout."""
 MISFITS = (
@@ -122,28 +125,6 @@ class ModelInfo:
         return made
 
 
-def save_model(
-    folder: Path, model: Classifier, info: ModelInfo, weights: Mapping[str, Tensor] | None = None
-) -> None:
-    """Write a model folder; a file is whole before it takes the place of an older one.
-
-    `weights` are the model's own where it does not hold them whole.
-    """
-    weights = model.state_dict() if weights is None else weights
-    weights = {name: tensor.contiguous().cpu() for name, tensor in weights.items()}
-    with (
-        written_whole(folder / "model.json") as description,
-        written_whole(folder / "model.safetensors") as tensors,
-    ):
-        save_file(weights, tensors)
-        description.write_text(info.to_json(), encoding="utf-8")
-
-
-def write_info(path: Path, info: ModelInfo) -> None:
-    """Change what is said of the model in a model or run folder, and leave its weights alone."""
-    write_text(find_model(path) / "model.json", info.to_json())
-
-
 UNUSABLE = (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError, LCNetError)
 """What reading a description that is none may raise."""
 
@@ -157,63 +138,102 @@ def why_unusable(error: Exception) -> str:
     return str(error) or type(error).__name__
 
 
-def is_model(path: Path) -> bool:
-    """Whether `path` is a model folder, or a run folder with one in it."""
-    return any(_has_model(folder) for folder in (path, path / "model"))
+@dataclass(frozen=True)
+class ModelFolder:
+    """The folder of one model. Making one touches nothing on the disk."""
 
+    path: Path
 
-def _has_model(folder: Path) -> bool:
-    return (folder / "model.json").is_file() and (folder / "model.safetensors").is_file()
+    def __str__(self) -> str:
+        return str(self.path)
 
+    @property
+    def description_file(self) -> Path:
+        """Labels, architecture, preprocessing, thresholds, calibration and statistics."""
+        return self.path / DESCRIPTION
 
-def find_model(path: Path) -> Path:
-    """The model folder at `path`, which may be that folder or a run folder.
+    @property
+    def weights_file(self) -> Path:
+        """The weights, the label graph's prior and label vectors among them."""
+        return self.path / WEIGHTS
 
-    Raises CheckpointError if there is none.
-    """
-    for folder in (path, path / "model"):
-        if _has_model(folder):
+    @property
+    def files(self) -> tuple[Path, Path]:
+        """All that a model is made of."""
+        return self.description_file, self.weights_file
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether there is a model here."""
+        return all(file.is_file() for file in self.files)
+
+    @classmethod
+    def find(cls, path: Path) -> "ModelFolder | None":
+        """The model at `path`, which may be its folder or a run folder; None if there is none."""
+        candidates = (cls(path), cls(RunFolder(path).model))
+        return next((folder for folder in candidates if folder.is_complete), None)
+
+    @classmethod
+    def at(cls, path: Path) -> "ModelFolder":
+        """The model at `path`, as `find` finds it. Raises CheckpointError if there is none."""
+        if folder := cls.find(path):
             return folder
-    raise CheckpointError(
-        f"{path}: no model here (expected a run folder, or a model folder with model.json and "
-        "model.safetensors). Train one with: lcnet train --out RUN"
-    )
-
-
-def read_info(path: Path) -> ModelInfo:
-    """What model.json says of the model in a model or run folder.
-
-    Raises CheckpointError if it is missing or not of this format.
-    """
-    file = find_model(path) / "model.json"
-    try:
-        fields = check_mapping(json.loads(file.read_text(encoding="utf-8")), "all of it")
-        found = fields["format"]
-        if found == FORMAT:
-            return ModelInfo.from_dict(fields)
-    except UNUSABLE as error:
         raise CheckpointError(
-            f"{file}: not a model description ({why_unusable(error)}). Save the model anew."
-        ) from None
-    raise CheckpointError(
-        f"{file}: expected format {FORMAT}, got {found!r}. Install the lcnet that wrote it."
-    )
+            f"{path}: no model here (expected a run folder, or a model folder with {DESCRIPTION} "
+            f"and {WEIGHTS}). Train one with: lcnet train --out RUN"
+        )
 
+    def info(self) -> ModelInfo:
+        """What is known of the model. Raises CheckpointError if it cannot be read."""
+        file = self.description_file
+        try:
+            fields = check_mapping(json.loads(file.read_text(encoding="utf-8")), "all of it")
+            version = fields["format"]
+            if version == FORMAT:
+                return ModelInfo.from_dict(fields)
+        except UNUSABLE as error:
+            raise CheckpointError(
+                f"{file}: not a model description ({why_unusable(error)}). Save the model anew."
+            ) from None
+        raise CheckpointError(
+            f"{file}: expected format {FORMAT}, got {version!r}. Install the lcnet that wrote it."
+        )
 
-def model_fingerprint(path: Path) -> str:
-    """A text that changes with the model: its weights, labels, thresholds or calibration.
+    def save(
+        self, model: Classifier, info: ModelInfo, weights: Mapping[str, Tensor] | None = None
+    ) -> None:
+        """Write the model. A file is whole before it takes the place of an older one.
 
-    `path` is a run or model folder, or an exported file. Raises CheckpointError if there is none.
-    """
-    if path.is_file():
-        files = [path]
-    else:
-        files = [find_model(path) / name for name in ("model.json", "model.safetensors")]
-    digest = hashlib.sha256()
-    for file in files:
-        with file.open("rb") as opened:
-            digest.update(hashlib.file_digest(opened, "sha256").digest())
-    return digest.hexdigest()
+        `weights` are the model's own where it does not hold them whole.
+        """
+        weights = model.state_dict() if weights is None else weights
+        weights = {name: tensor.contiguous().cpu() for name, tensor in weights.items()}
+        with (
+            written_whole(self.description_file) as description,
+            written_whole(self.weights_file) as tensors,
+        ):
+            save_file(weights, tensors)
+            description.write_text(info.to_json(), encoding="utf-8")
+
+    def write_info(self, info: ModelInfo) -> None:
+        """Change what is said of the model, and leave its weights alone."""
+        write_text(self.description_file, info.to_json())
+
+    def load(self) -> Classifier:
+        """The model, on the CPU and in evaluation mode.
+
+        Raises CheckpointError if it cannot be read or its weights do not fit its description.
+        """
+        info = self.info()
+        try:
+            model = model_of(info, load_file(self.weights_file))
+        except MISFITS as error:
+            reason = " ".join(str(error).split())[:200]
+            raise CheckpointError(
+                f"{self.weights_file}: the weights cannot be used ({reason}). Copy the whole "
+                "folder again, or save the model anew."
+            ) from None
+        return model.eval().requires_grad_(False).to(memory_format=torch.channels_last)
 
 
 @overload
@@ -230,19 +250,39 @@ def load_model(path: Path | str, *, optimize: bool = False) -> Classifier | Fast
     inference alone. No code from the folder runs; nothing else is fetched. Raises CheckpointError
     if it cannot be read or its weights do not fit its description.
     """
-    path = local_model(path)
-    folder, info = find_model(path), read_info(path)
-    file = folder / "model.safetensors"
-    try:
-        model = model_of(info, load_file(file))
-    except MISFITS as error:
-        reason = " ".join(str(error).split())[:200]
-        raise CheckpointError(
-            f"{file}: the weights cannot be used ({reason}). Copy the whole folder again, or save "
-            "the model anew."
-        ) from None
-    model = model.eval().requires_grad_(False).to(memory_format=torch.channels_last)
+    model = ModelFolder.at(local_model(path)).load()
     return FastClassifier(model) if optimize else model
+
+
+def read_info(path: Path) -> ModelInfo:
+    """What is known of the model in a model or run folder; raises as `load_model` does."""
+    return ModelFolder.at(path).info()
+
+
+def local_model(model: Path | str) -> Path:
+    """The folder or file of a model; one that is named hf://user/name[@revision] is fetched first.
+
+    The commit that was fetched is said on standard error. Raises ConfigError for a wrong name and
+    CheckpointError if there is no such model or it cannot be fetched.
+    """
+    if not is_shared(model):
+        return Path(model)
+    folder = fetch(model, (DESCRIPTION, WEIGHTS))
+    print(f"{Repository.parse(str(model))}: commit {folder.name[:12]}", file=sys.stderr)
+    return folder
+
+
+def model_fingerprint(path: Path) -> str:
+    """A text that changes with the model: its weights, labels, thresholds or calibration.
+
+    `path` is a run or model folder, or an exported file. Raises CheckpointError if there is none.
+    """
+    files = [path] if path.is_file() else ModelFolder.at(path).files
+    digest = hashlib.sha256()
+    for file in files:
+        with file.open("rb") as opened:
+            digest.update(hashlib.file_digest(opened, "sha256").digest())
+    return digest.hexdigest()
 
 
 def model_of(info: ModelInfo, weights: Mapping[str, Tensor]) -> Classifier:

@@ -22,8 +22,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock, Timeout
-
 from lcnet.config import Config
 from lcnet.errors import CheckpointError, ConfigError, reason_of
 
@@ -75,6 +73,11 @@ class RunFolder:
     def calibration_file(self) -> Path:
         """What the fitted thresholds are worth."""
         return self.path / "calibration.json"
+
+    @property
+    def test_predictions_file(self) -> Path:
+        """What `lcnet compare` keeps of the best model on the test split."""
+        return self.path / "test.npz"
 
     @property
     def report_file(self) -> Path:
@@ -189,6 +192,8 @@ class RunFolder:
         The system drops the lock when the process ends, however it ends, so no lock is ever stale.
         Raises ConfigError if another run holds it.
         """
+        from filelock import FileLock, Timeout  # `lcnet --help` does without
+
         self.path.mkdir(parents=True, exist_ok=True)
         lock = FileLock(self.lock_file)
         try:

@@ -496,7 +496,9 @@ def test_wrong_labels_are_named_and_unknown_ones_are_not_judged():
 def judge(tiny_config, monkeypatch):
     """A run on the colours whose predictions are what the pictures show."""
     folder = Path(tiny_config.data.root)
-    out = train(replace(tiny_config, train=replace(tiny_config.train, epochs=1)), folder / "run")
+    out = train(
+        replace(tiny_config, train=replace(tiny_config.train, epochs=1)), folder / "run"
+    ).path
     rows = (folder / "val.csv").read_text().splitlines()[1:]
     truth = np.array([[float(cell) for cell in row.split(",")[1:]] for row in rows])
 

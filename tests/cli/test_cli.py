@@ -15,7 +15,6 @@ from tests.published import layouts
 from lcnet.cli import build_parser, main
 from lcnet.cli.help import by_subject
 from lcnet.config import SECTIONS, Config, Data, Model, Released
-from lcnet.metrics.thresholds import SHRINKAGE
 from lcnet.model_folder import read_info
 
 LCNET = (sys.executable, "-m", "lcnet")
@@ -80,10 +79,6 @@ def test_every_data_setting_is_a_flag_of_evaluate(setting):
     given = [f"--data.{setting.name}", str(setting.default)]
     arguments = build_parser().parse_args(["evaluate", "x", *given])
     assert arguments.evaluate.data.as_dict() == {setting.name: setting.default}
-
-
-def test_the_shrinkage_in_the_flags_is_the_usual_one():
-    assert build_parser().parse_args(["calibrate", "x"]).calibrate.shrinkage == SHRINKAGE
 
 
 def test_help_comes_in_under_half_a_second():

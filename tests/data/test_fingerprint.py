@@ -86,10 +86,11 @@ def test_shards_are_compared_as_files(split, tmp_path):
 
 
 def test_a_run_remembers_what_it_saw_first(split, tmp_path):
-    assert changed_since(tmp_path, "train", split, tmp_path) == []
-    assert changed_since(tmp_path, "train", split, tmp_path) == []
+    file = tmp_path / "fingerprints"
+    assert changed_since(file, "train", split, tmp_path) == []
+    assert changed_since(file, "train", split, tmp_path) == []
     fewer = replace(split, samples=split.samples[:1])
-    assert changed_since(tmp_path, "train", fewer, tmp_path) == [
+    assert changed_since(file, "train", fewer, tmp_path) == [
         "4 pictures gone (1.png, 2.png, 3.png, ...)"
     ]
-    assert changed_since(tmp_path, "val", fewer, tmp_path) == []
+    assert changed_since(file, "val", fewer, tmp_path) == []

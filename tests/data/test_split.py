@@ -10,7 +10,8 @@ from tests.cli.test_cli import run
 from lcnet.checking.check import check
 from lcnet.config import Data
 from lcnet.data.readers.table import read_table
-from lcnet.data.split import split, stratify
+from lcnet.data.split import split
+from lcnet.data.splitting import stratify
 from lcnet.errors import ConfigError, DataError
 
 THREE = {"train": 0.8, "val": 0.1, "test": 0.1}
@@ -34,7 +35,7 @@ def table(tmp_path) -> Path:
 
 
 def test_every_row_is_in_one_file_byte_by_byte_and_in_order(table):
-    parts = split(table, None, THREE, quiet=True)
+    parts = split(table, shares=THREE, quiet=True)
     header, *body = table.read_bytes().splitlines(keepends=True)
     found = [part.file.read_bytes().splitlines(keepends=True) for part in parts]
     assert [lines[0] for lines in found] == [header] * 3
@@ -46,7 +47,7 @@ def test_every_row_is_in_one_file_byte_by_byte_and_in_order(table):
 
 
 def test_rows_and_label_shares_are_as_asked(table):
-    parts = split(table, None, THREE, quiet=True)
+    parts = split(table, shares=THREE, quiet=True)
     assert [part.rows for part in parts] == [320, 40, 40]
     whole = (read_table(table.parent, table.name).targets() == 1).mean(axis=0)
     for part in parts:
@@ -69,7 +70,7 @@ def test_shares_are_closer_than_a_random_split_s():
 
 
 def test_files_are_taken_from_everywhere_in_the_table(table):
-    for part in split(table, None, THREE, quiet=True):
+    for part in split(table, shares=THREE, quiet=True):
         names = [line.split(",")[0] for line in part.file.read_text().splitlines()[1:]]
         places = [int(name.removeprefix("images/").removesuffix(".jpg")) for name in names]
         assert 120 < np.mean(places) < 280
@@ -79,7 +80,7 @@ def test_the_seed_decides(table, tmp_path):
     def files(out: str, seed: int) -> list[bytes]:
         return [
             part.file.read_bytes()
-            for part in split(table, tmp_path / out, THREE, seed=seed, quiet=True)
+            for part in split(table, out=tmp_path / out, shares=THREE, seed=seed, quiet=True)
         ]
 
     first = files("a", 0)
@@ -92,7 +93,7 @@ def test_a_column_of_names_is_split_by_its_names(tmp_path):
     lines = [f"{place}.jpg,{name}" for place, name in enumerate(names)]
     (tmp_path / "labels.csv").write_text("\n".join(["image,labels", *lines]) + "\n")
     halves = {"a": 0.6, "b": 0.4}
-    parts = split(tmp_path / "labels.csv", None, halves, separator=";", quiet=True)
+    parts = split(tmp_path / "labels.csv", shares=halves, separator=";", quiet=True)
     assert [part.rows for part in parts] == [60, 40]
     assert [part.file.read_text().count("red;green") for part in parts] == [15, 10]
     assert [part.file.read_text().count(",\n") for part in parts] == [15, 10]
@@ -103,7 +104,7 @@ def test_bytes_survive_marks_line_ends_quotes_and_a_missing_last_line_end(tmp_pa
     records[4] = '"b\r\nc.jpg", 1 ,0\r\n'
     text = "\ufeffBild,Kätzchen,Hund\r\n" + "".join(records) + "\r\n,,\r\n" + "z.jpg,0,1"
     (tmp_path / "labels.csv").write_bytes(text.encode())
-    parts = split(tmp_path / "labels.csv", None, {"a": 0.5, "b": 0.5}, quiet=True)
+    parts = split(tmp_path / "labels.csv", shares={"a": 0.5, "b": 0.5}, quiet=True)
     assert sum(part.rows for part in parts) == 11
     for part in parts:
         content = part.file.read_bytes().decode()
@@ -117,13 +118,13 @@ def test_bytes_survive_marks_line_ends_quotes_and_a_missing_last_line_end(tmp_pa
 def test_what_is_there_stays_unless_overwritten(table):
     (table.parent / "val.csv").write_text("mine")
     with pytest.raises(ConfigError, match=r"val\.csv: already there"):
-        split(table, None, THREE, quiet=True)
+        split(table, shares=THREE, quiet=True)
     assert sorted(file.name for file in table.parent.iterdir()) == ["labels.csv", "val.csv"]
     assert (table.parent / "val.csv").read_text() == "mine"
-    split(table, None, THREE, overwrite=True, quiet=True)
+    split(table, shares=THREE, overwrite=True, quiet=True)
     assert (table.parent / "val.csv").read_text() != "mine"
     with pytest.raises(ConfigError, match="is the table that is split"):
-        split(table, None, {"labels": 0.5, "b": 0.5}, overwrite=True, quiet=True)
+        split(table, shares={"labels": 0.5, "b": 0.5}, overwrite=True, quiet=True)
 
 
 @pytest.mark.parametrize(
@@ -138,14 +139,14 @@ def test_what_is_there_stays_unless_overwritten(table):
 )
 def test_shares_that_cannot_be_are_refused(table, shares, message):
     with pytest.raises(ConfigError, match=message):
-        split(table, None, shares, quiet=True)
+        split(table, shares=shares, quiet=True)
     assert len(list(table.parent.iterdir())) == 1
 
 
 def test_a_table_that_cannot_be_read_leaves_nothing(table):
     table.write_text(table.read_text() + "images/0.jpg,1,0,0\n")
     with pytest.raises(DataError, match="already listed in line 2"):
-        split(table, None, THREE, quiet=True)
+        split(table, shares=THREE, quiet=True)
     assert len(list(table.parent.iterdir())) == 1
 
 
@@ -154,7 +155,7 @@ def test_a_label_that_a_part_lacks_is_told(table, capsys):
     table.write_text(
         "\n".join([f"{text[0]},single", f"{text[1]},1", *(f"{x},0" for x in text[2:])])
     )
-    parts = split(table, None, THREE)
+    parts = split(table, shares=THREE)
     assert sum("single" in part.without_positive for part in parts) == 2
     assert "no row of single" in capsys.readouterr().out
 

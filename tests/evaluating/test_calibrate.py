@@ -9,9 +9,8 @@ import torch
 from lcnet.data.dataset import read_image
 from lcnet.data.transforms import Normalize, eval_transform
 from lcnet.errors import ConfigError, DataError
-from lcnet.evaluating.calibrate import calibrate, reset
+from lcnet.evaluating.calibrate import calibrate, reset_calibration
 from lcnet.evaluating.evaluate import evaluate
-from lcnet.metrics.thresholds import Goal
 from lcnet.model_folder import load_model, read_info
 from lcnet.predicting.predictor import Predictor
 from lcnet.training.train import resume, train
@@ -67,7 +66,7 @@ def test_a_protocol_takes_plain_probabilities_and_says_so(run, capsys):
 
 
 def test_the_report_says_what_to_expect(run, read_json):
-    calibrate(run, goal=Goal("recall", 0.8), method="temperature", quiet=True)
+    calibrate(run, goal="recall", at_least=0.8, method="temperature", quiet=True)
     report = read_json(run / "calibration.json")
     assert report["source"] == "recall of at least 80 on val.csv (12 pictures), one temperature"
     assert {"at 0.5", "fitted", "cross-fitted"} <= set(report)
@@ -78,12 +77,12 @@ def test_the_report_says_what_to_expect(run, read_json):
 def test_a_second_time_replaces_the_first_and_reset_undoes_it(run):
     original = (run / "model/model.json").read_text()
     first = calibrate(run, quiet=True)
-    second = calibrate(run, method="none", goal=Goal("recall", 1.0), quiet=True)
+    second = calibrate(run, method="none", goal="recall", at_least=1.0, quiet=True)
     assert read_info(run).thresholds == second.thresholds.values != first.thresholds.values
     assert read_info(run).calibration.slope == (1.0, 1.0, 1.0)
     calibrate(run, quiet=True)
     assert read_info(run).thresholds == first.thresholds.values
-    reset(run)
+    reset_calibration(run)
     assert (run / "model/model.json").read_text() == original
     assert not (run / "calibration.json").exists()
 
@@ -94,7 +93,7 @@ def test_a_goal_out_of_reach_and_labels_without_a_positive_are_said(run, tmp_pat
     # Red says nothing of these pictures, and blue is nowhere present.
     rows = [f"{row.split(',')[0]},{number % 2},1,0" for number, row in enumerate(rows)]
     file.write_text("\n".join([header, *rows]))
-    fitted = calibrate(run, goal=Goal("precision", 0.99))
+    fitted = calibrate(run, goal="precision", at_least=0.99)
     shown = " ".join(capsys.readouterr().out.split())
     assert not fitted.reached
     assert "warning: precision of at least 99: not reached" in shown
@@ -143,7 +142,7 @@ def test_an_older_model_folder_is_read(run):
 
 def test_training_on_starts_uncalibrated(run, tiny_config, tmp_path):
     calibrate(run, quiet=True)
-    again = train(tiny_config, tmp_path / "again", init=run)
+    again = train(tiny_config, tmp_path / "again", init=run).path
     assert read_info(again).calibration is None
     assert set(read_info(again).thresholds) == {0.5}
     resume(run)  # finished: nothing is trained, and what was fitted stays

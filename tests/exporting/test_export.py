@@ -16,21 +16,14 @@ from torch.export import ExportedProgram
 from lcnet import config
 from lcnet.cli import build_parser, main
 from lcnet.errors import CheckpointError, ConfigError
-from lcnet.exporting.export import (
-    CALIBRATION_PICTURES,
-    MOST_LOSS,
-    MOST_PICTURES,
-    TOLERANCE,
-    Choices,
-    export,
-)
+from lcnet.exporting.export import export
 from lcnet.exporting.formats import FORMATS, trace, write_onnx
 from lcnet.metrics.calibration import Calibration
 from lcnet.model.backbone import describe_backbone
 from lcnet.model.build import build_model
 from lcnet.model.crops import Crops
 from lcnet.model.exportable import ConstantCrops
-from lcnet.model_folder import ModelInfo, load_model, save_model
+from lcnet.model_folder import ModelFolder, ModelInfo, load_model
 from lcnet.predicting.exported import IMAGES, KEY, LOGITS, describe, understand
 from lcnet.predicting.onnx_model import OnnxModel
 from lcnet.predicting.predictor import Predictor
@@ -69,7 +62,7 @@ def a_model(folder: Path, backbone: str, level: int, head: str) -> Path:
         thresholds=(0.4, 0.5, 0.6),
         calibration=Calibration((1.0, 0.9, 1.1), (0.0, 0.1, -0.1), "a test"),
     )
-    save_model(folder, model.eval(), info)
+    ModelFolder(folder).save(model.eval(), info)
     return folder
 
 
@@ -108,14 +101,14 @@ def program(run: Run) -> ExportedProgram:
 @pytest.fixture
 def traced(program: ExportedProgram, monkeypatch: pytest.MonkeyPatch) -> None:
     """Spares following the model again."""
-    monkeypatch.setattr("lcnet.exporting.export.trace", lambda model, size: program)
+    monkeypatch.setattr("lcnet.exporting.proven_file.trace", lambda model, size: program)
 
 
 @pytest.fixture(scope="module")
 def onnx_file(run: Run, program: ExportedProgram) -> Path:
     """The run as ONNX."""
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr("lcnet.exporting.export.trace", lambda model, size: program)
+        patched.setattr("lcnet.exporting.proven_file.trace", lambda model, size: program)
         return export(run.folder)
 
 
@@ -126,7 +119,7 @@ def converted(onnx_file: Path, traced: None, monkeypatch: pytest.MonkeyPatch) ->
     def write(program: ExportedProgram, description: str, file: Path) -> None:
         file.write_bytes(onnx_file.read_bytes())
 
-    monkeypatch.setattr("lcnet.exporting.export.write_onnx", write)
+    monkeypatch.setattr("lcnet.exporting.proven_file.write_onnx", write)
 
 
 def command(line: str) -> int:
@@ -200,8 +193,8 @@ def test_the_command_proves_the_file(run, capsys):
 
 def test_the_flags_are_the_usual_choices():
     flags = build_parser().parse_args(["export", "x"]).export
-    assert (flags.tolerance, flags.most_loss) == (TOLERANCE, MOST_LOSS)
-    assert (flags.limit, flags.calibration_pictures) == (MOST_PICTURES, CALIBRATION_PICTURES)
+    assert (flags.tolerance, flags.most_loss) == (1e-3, 1)
+    assert (flags.limit, flags.calibration_pictures) == (500, 200)
 
 
 # What the file says
@@ -293,10 +286,10 @@ def test_neither_of_two_files_is_left(run, traced, tmp_path, monkeypatch, logit)
     monkeypatch.setitem(FORMATS, "openvino", form)
     out = tmp_path / "made" / "it.xml"
     with pytest.raises(CheckpointError, match=r"within 0.001 of the model's, got"):
-        export(run.folder, "openvino", out, Choices(limit=3))
+        export(run.folder, format="openvino", out=out, limit=3)
     assert list(out.parent.iterdir()) == []
     if logit == 0:
-        export(run.folder, "openvino", out, Choices(limit=3, tolerance=1e3))
+        export(run.folder, format="openvino", out=out, limit=3, tolerance=1e3)
         assert sorted(file.name for file in out.parent.iterdir()) == ["it.bin", "it.xml"]
 
 
@@ -346,9 +339,9 @@ def test_without_a_data_set_the_pictures_are_drawn_or_those_named(run, traced, m
         return load_model(folder), stored_info(folder)
 
     monkeypatch.setitem(FORMATS, "torch", replace(FORMATS["torch"], write=write, load=load))
-    export(folder, "torch")
+    export(folder, format="torch")
     assert "12 drawn pictures" in capsys.readouterr().out
-    export(folder, "torch", choices=Choices(pictures=str(run.folder.parent), limit=4))
+    export(folder, format="torch", pictures=str(run.folder.parent), limit=4)
     printed = capsys.readouterr().out
     assert f"4 pictures of {run.folder.parent}" in printed
     assert "mAP: unknown" in printed
@@ -383,16 +376,16 @@ def test_int8_that_loses_too_much_is_not_left(run, converted, tmp_path, monkeypa
                 weight.CopyFrom(onnx.numpy_helper.from_array(0 * values, weight.name))
         onnx.save(model, target)
 
-    monkeypatch.setattr("lcnet.exporting.export.quantize_onnx", spoilt)
+    monkeypatch.setattr("lcnet.exporting.proven_file.quantize_onnx", spoilt)
     out = tmp_path / "made" / "it.onnx"
     with pytest.raises(CheckpointError, match="expected int8 to lose at most 0 mAP"):
-        export(run.folder, "onnx", out, Choices(quantize="int8", most_loss=0))
+        export(run.folder, format="onnx", out=out, quantize="int8", most_loss=0)
     assert list(out.parent.iterdir()) == []
 
 
 def test_int8_needs_a_data_set(run):
     with pytest.raises(ConfigError, match="expected a run folder, or --data flags"):
-        export(run.folder / "model", choices=Choices(quantize="int8"))
+        export(run.folder / "model", quantize="int8")
 
 
 # What the documents say

@@ -28,7 +28,7 @@ def on(fitted: Fitted, logits: np.ndarray, targets: np.ndarray) -> Rates:
 
 @pytest.mark.parametrize("method", ["platt", "temperature", "none"])
 def test_thresholds_for_f1_beat_one_half_on_new_images(method: str) -> None:
-    fitted = fit(*drawn(2000, 0), method=method, goal=Goal())
+    fitted = fit(*drawn(2000, 0), method=method, goal=Goal(), shrinkage=1)
     logits, targets = drawn(4000, 1)
     at_half = rates(predict_at(expit(logits), 0.5), targets)
     found = on(fitted, logits, targets)
@@ -42,7 +42,7 @@ def test_thresholds_for_f1_beat_one_half_on_new_images(method: str) -> None:
 def test_a_goal_holds_cross_fitted_and_about_so_on_new_images(goal: str, name: str) -> None:
     reached = []  # on new images, where one fit differs from the next by about 2
     for seed in range(4):
-        fitted = fit(*drawn(1500, seed), method="platt", goal=Goal(goal, 0.85))
+        fitted = fit(*drawn(1500, seed), method="platt", goal=Goal(goal, 0.85), shrinkage=1)
         assert fitted.reached
         assert fitted.aim.at_least >= 0.85
         assert getattr(fitted.expected, name) >= 85
@@ -64,7 +64,7 @@ def test_a_goal_out_of_reach_is_said() -> None:
     rng = np.random.default_rng(0)
     targets = (rng.random((300, 2)) < 0.2).astype(np.int8)
     logits = rng.normal(size=targets.shape).astype(np.float32)
-    fitted = fit(logits, targets, method="platt", goal=Goal("precision", 0.95))
+    fitted = fit(logits, targets, method="platt", goal=Goal("precision", 0.95), shrinkage=1)
     assert not fitted.reached
     assert fitted.expected.CP < 95
 
@@ -80,10 +80,10 @@ def test_the_estimate_of_noise_is_honest() -> None:
 
 def test_each_image_is_predicted_without_itself() -> None:
     logits, targets = drawn(40, 0)
-    first = fit(logits, targets, method="platt", goal=Goal(), folds=40)
+    first = fit(logits, targets, method="platt", goal=Goal(), folds=40, shrinkage=1)
     changed = targets.copy()
     changed[7] = 1 - changed[7]
-    again = fit(logits, changed, method="platt", goal=Goal(), folds=40)
+    again = fit(logits, changed, method="platt", goal=Goal(), folds=40, shrinkage=1)
     same = (first.expected_probabilities == again.expected_probabilities).all(axis=1)
     assert same.tolist() == [row == 7 for row in range(40)]
 
@@ -97,6 +97,18 @@ def test_few_images_are_divided_into_more_folds(images: int, folds: int) -> None
 
 def test_too_little_is_refused() -> None:
     with pytest.raises(DataError, match="two pictures or more, got 1"):
-        fit(np.zeros((1, 2), np.float32), np.ones((1, 2), np.int8), method="platt", goal=Goal())
+        fit(
+            np.zeros((1, 2), np.float32),
+            np.ones((1, 2), np.int8),
+            method="platt",
+            goal=Goal(),
+            shrinkage=1,
+        )
     with pytest.raises(DataError, match="at least one positive"):
-        fit(np.zeros((9, 2), np.float32), np.zeros((9, 2), np.int8), method="none", goal=Goal())
+        fit(
+            np.zeros((9, 2), np.float32),
+            np.zeros((9, 2), np.int8),
+            method="none",
+            goal=Goal(),
+            shrinkage=1,
+        )

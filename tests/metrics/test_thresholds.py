@@ -87,7 +87,9 @@ def test_unknown_entries_do_not_count(split: Split, value: float) -> None:
     probabilities, targets = split
     other = np.where(targets < 0, value, probabilities)
     for goal in GOALS:
-        assert fit_thresholds(other, targets, goal) == fit_thresholds(probabilities, targets, goal)
+        assert fit_thresholds(other, targets, goal, shrinkage=1) == fit_thresholds(
+            probabilities, targets, goal, shrinkage=1
+        )
 
 
 def test_a_precision_that_no_threshold_reaches_is_named_and_the_nearest_taken() -> None:
@@ -99,7 +101,7 @@ def test_a_precision_that_no_threshold_reaches_is_named_and_the_nearest_taken() 
 
 
 def test_without_any_positive_every_threshold_is_one_half() -> None:
-    found = fit_thresholds(np.array([[0.2, 0.9]]), np.array([[0, -1]]), Goal())
+    found = fit_thresholds(np.array([[0.2, 0.9]]), np.array([[0, -1]]), Goal(), shrinkage=1)
     assert found.values == (0.5, 0.5)
 
 

@@ -22,7 +22,7 @@ from lcnet.model.rivals import (
     reweighted,
     sine_code,
 )
-from lcnet.model_folder import ModelInfo, load_model, save_model
+from lcnet.model_folder import ModelFolder, ModelInfo, load_model
 
 CHANNELS = 16
 HEADS = ["gap", "csra", "ml_gcn", "query2label", "ml_decoder"]
@@ -432,7 +432,7 @@ def test_a_saved_and_loaded_model_gives_equal_logits(tmp_path, name, options, ve
         settings, 3, spec=spec, prior=torch.rand(3, 3), vectors=given, head_options=options
     ).eval()
     info = ModelInfo(("cat", "dog", "elk"), settings, spec, (0.5,) * 3, head_options=options)
-    save_model(tmp_path / "model", model, info)
+    ModelFolder(tmp_path / "model").save(model, info)
     loaded, batch = load_model(tmp_path / "model"), images()
     torch.testing.assert_close(loaded(batch), model(batch), atol=1e-5, rtol=1e-5)
     assert loaded.state_dict().keys() == model.state_dict().keys()

@@ -11,7 +11,7 @@ from filelock import FileLock
 from pyarrow import parquet
 
 from lcnet.errors import ConfigError, DataError
-from lcnet.model_folder import model_fingerprint, read_info, write_info
+from lcnet.model_folder import ModelFolder, model_fingerprint, read_info
 from lcnet.predicting.output_files import Job, open_shard
 from lcnet.predicting.predict import predict
 from lcnet.predicting.prediction import Prediction
@@ -183,7 +183,7 @@ def model(tmp_path):
 
 def run(model: Path, out: Path, pictures: str, **flags) -> int:
     settings = {"batch_size": 4, "workers": 0, "format": "jsonl", "rows_per_file": 5, **flags}
-    return predict(model, [pictures], out, **settings)
+    return predict(model, [pictures], out, **settings).failed
 
 
 def rows(out: Path) -> list[str]:
@@ -194,13 +194,13 @@ def rows(out: Path) -> list[str]:
 def test_shards_together_have_every_picture_once(model, colour_table, tmp_path):
     images, out = str(colour_table / "images"), tmp_path / "out"
     for number in (3, 1, 2):
-        assert run(model, out, images, shard=Shard(number, 3)) == 0
+        assert run(model, out, images, shard=f"{number}/3") == 0
     expected = sorted(file.name for file in Path(images).iterdir())
     assert sorted(rows(out)) == expected
     assert rows(out)[:12] == expected[::3]
     Path(images, "added.png").touch()
     with pytest.raises(DataError, match="the input has changed"):
-        run(model, out, images, shard=Shard(1, 3))
+        run(model, out, images, shard="1/3")
 
 
 def test_what_is_done_is_not_done_again(model, colour_table, tmp_path, capsys, monkeypatch):
@@ -221,7 +221,7 @@ def test_what_is_done_is_not_done_again(model, colour_table, tmp_path, capsys, m
     assert sorted(rows(out)) == sorted(file.name for file in images.iterdir())
     info = read_info(model)
     before = model_fingerprint(model)
-    write_info(model, info.__class__(**{**info.__dict__, "thresholds": (0.4,) * 3}))
+    ModelFolder.at(model).write_info(info.__class__(**{**info.__dict__, "thresholds": (0.4,) * 3}))
     assert model_fingerprint(model) != before
     with pytest.raises(ConfigError, match="holds a job with model"):
         run(model, out, str(images))

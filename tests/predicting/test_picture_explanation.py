@@ -11,11 +11,11 @@ from lcnet.config import Released
 from lcnet.model.backbone import describe_backbone
 from lcnet.model.build import build_model
 from lcnet.model.learned_graph import Graph
-from lcnet.model_folder import ModelInfo, load_model, save_model
+from lcnet.model_folder import ModelFolder, ModelInfo, load_model
 from lcnet.predicting.heat_pictures import safe_name
 from lcnet.predicting.picture_explanation import explain_picture, hot_box, peak_of
 from lcnet.predicting.predictor import Predictor
-from lcnet.reporting.graph import edge_table, strongest_labels
+from lcnet.reporting.graph_files import edge_table, strongest_labels
 from lcnet.reporting.graph_pictures import draw_network
 
 NAMES = ("a/b", "a b", "$x_", "猫", "..")
@@ -31,7 +31,7 @@ def save(tmp_path):
         spec = describe_backbone(settings.backbone, settings.view_size)
         model = build_model(settings, len(NAMES), spec=spec, prior=torch.rand(5, 5))
         folder = tmp_path / "model"
-        save_model(folder, model, ModelInfo(NAMES, settings, spec, (0.0,) * len(NAMES)))
+        ModelFolder(folder).save(model, ModelInfo(NAMES, settings, spec, (0.0,) * len(NAMES)))
         return folder
 
     return saved

@@ -1,4 +1,5 @@
 import json
+import sys
 
 import pytest
 import torch
@@ -47,11 +48,11 @@ def test_broken_pictures_give_a_line_and_the_rest_go_on(run, tmp_path, capsys):
     (images / "val0.png").write_bytes(b"")
     (images / "val5.png").write_bytes((images / "val6.png").read_bytes()[:60])
     out = tmp_path / "new" / "predictions.jsonl"
-    assert predict(run, [str(images / "val*.png")], out, batch_size=4, workers=0) == 2
+    assert predict(run, [str(images / "val*.png")], out, batch_size=4, workers=0).failed == 2
     lines = [json.loads(line) for line in out.read_text().splitlines()]
     broken = {line["image"].rpartition("/")[2] for line in lines if "error" in line}
     assert (len(lines), broken) == (12, {"val0.png", "val5.png"})
-    assert predict(run, [str(images / "val1.png")], None, batch_size=1, workers=0) == 0
+    assert predict(run, [str(images / "val1.png")], sys.stdout, batch_size=1, workers=0).failed == 0
     assert json.loads(capsys.readouterr().out)["labels"] is not None
 
 
@@ -78,7 +79,7 @@ def test_files_folders_and_globs_are_found_once_and_in_order(tmp_path, monkeypat
 
 def test_what_runs_is_chosen_by_machine_and_said(run, tmp_path, capsys, monkeypatch):
     monkeypatch.setattr("lcnet.predicting.predictor.best_precision", lambda device: "bf16")
-    monkeypatch.setattr("lcnet.predicting.predict.COMPILE_FROM", 3)
+    monkeypatch.setattr("lcnet.predicting.job.COMPILE_FROM", 3)
     compiled = []
     monkeypatch.setattr(torch, "compile", lambda model, **_: (compiled.append(1), model)[1])
     images = str(tmp_path / "colours" / "images")

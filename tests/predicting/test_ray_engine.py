@@ -129,7 +129,7 @@ def test_what_a_worker_raised_is_found_beneath_what_ray_says():
 
 
 def test_what_does_not_go_with_ray_is_said(model, pictures, tmp_path, monkeypatch):
-    given = {"batch_size": 2, "workers": 0, "ray": Place()}
+    given = {"batch_size": 2, "workers": 0, "engine": "ray"}
     with pytest.raises(ConfigError, match="--explain: goes without --engine ray"):
         predict(model, [str(pictures)], tmp_path / "out", explain=tmp_path / "heat", **given)
     for name in ("ray", "ray.data"):

@@ -16,7 +16,7 @@ from lcnet.config import Data
 from lcnet.errors import CheckpointError, ConfigError, DataError
 from lcnet.model_folder import load_model, read_info
 from lcnet.published.datasets import released_correlation, released_set
-from lcnet.published.import_model import Choices, import_model, read_model
+from lcnet.published.importing import Choices, import_checkpoint, read_model
 
 HEADS = 4
 
@@ -214,7 +214,7 @@ def test_the_import_is_a_model_folder_that_loads_and_says_what_was_done(
     checkpoint, tmp_path, capsys
 ):
     folder, _ = checkpoint(20)
-    made = import_model(folder, tmp_path / "model", Choices())
+    made = import_checkpoint(folder, tmp_path / "model", Choices())
     said = capsys.readouterr().out
     for part in ("LCNet as released, 20 labels", "dropped:", "optimizer", "assumed: crop level 3"):
         assert part in said
@@ -281,7 +281,7 @@ def test_a_bad_file_gives_one_line_and_writes_nothing(tmp_path, name, words):
     write_broken_files(tmp_path)
     file = tmp_path / f"{name}.pth"
     with pytest.raises(CheckpointError) as caught:
-        import_model(file, tmp_path / "model", Choices())
+        import_checkpoint(file, tmp_path / "model", Choices())
     assert words in str(caught.value)
     assert "\n" not in str(caught.value)
     assert caught.value.exit_code == 1
@@ -301,7 +301,7 @@ def test_wrong_names_and_correlations_are_refused(checkpoint, tmp_path):
         (Choices(correlation=tmp_path / "none.npy"), "in .npy form"),
     ):
         with pytest.raises(DataError, match=words):
-            import_model(folder, tmp_path / "model", choices)
+            import_checkpoint(folder, tmp_path / "model", choices)
     assert not (tmp_path / "model").exists()
 
 
@@ -310,7 +310,7 @@ def test_a_folder_that_is_there_is_not_written_to(checkpoint, tmp_path):
     (tmp_path / "model").mkdir()
     (tmp_path / "model" / "mine.txt").write_text("keep")
     with pytest.raises(ConfigError, match="already there"):
-        import_model(folder, tmp_path / "model", Choices())
+        import_checkpoint(folder, tmp_path / "model", Choices())
 
 
 REFERENCE = json.loads((Path(__file__).parent.parent / "reference" / "released.json").read_text())

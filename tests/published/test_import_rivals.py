@@ -7,7 +7,7 @@ from tests.published import layouts, plain
 
 from lcnet.errors import CheckpointError, ConfigError
 from lcnet.model_folder import load_model, read_info
-from lcnet.published.import_model import Choices, import_model, read_model
+from lcnet.published.importing import Choices, import_checkpoint, read_model
 
 IMAGES = torch.randn(2, 3, 64, 64, generator=torch.Generator().manual_seed(0))
 
@@ -92,7 +92,7 @@ def test_their_leaky_slopes_are_timm_s(tmp_path):
 )
 def test_an_imported_rival_is_a_model_folder_like_any_other(tmp_path, layout):
     torch.save(layouts.by_rule(layout), tmp_path / "bare.pth")
-    made = import_model(tmp_path / "bare.pth", tmp_path / "model", Choices(view_size=64))
+    made = import_checkpoint(tmp_path / "bare.pth", tmp_path / "model", Choices(view_size=64))
     loaded = load_model(tmp_path / "model")(IMAGES)
     torch.testing.assert_close(loaded, made.model(IMAGES), atol=1e-5, rtol=0)
     assert read_info(tmp_path / "model").model.head == made.info.model.head != "lcnet"

@@ -13,12 +13,13 @@ from tests.hub_server import TOKEN, Hub, Repo
 from lcnet.data.readers import load_split
 from lcnet.data.statistics import count_labels
 from lcnet.errors import CheckpointError, ConfigError, DataError
-from lcnet.evaluating.evaluate import evaluate, write_metrics
+from lcnet.evaluating.evaluate import evaluate
 from lcnet.evaluating.measuring import measure
-from lcnet.hub import Repository, local_model
+from lcnet.evaluating.metrics_file import write_metrics
+from lcnet.hub import Repository
 from lcnet.model.backbone import describe_backbone
 from lcnet.model.build import build_model
-from lcnet.model_folder import ModelInfo, load_model, read_info, save_model, write_info
+from lcnet.model_folder import ModelFolder, ModelInfo, load_model, local_model, read_info
 from lcnet.predicting.predictor import Predictor
 from lcnet.reporting.push import push
 
@@ -53,8 +54,7 @@ def run(tiny_config, tmp_path):
     folder, settings = tmp_path / "run", tiny_config.model
     spec = describe_backbone(settings.backbone, settings.view_size)
     statistics = count_labels(load_split(tiny_config.data, "train.csv").targets())
-    save_model(
-        folder / "model",
+    ModelFolder(folder / "model").save(
         build_model(settings, len(LABELS), spec=spec),
         ModelInfo(LABELS, settings, spec, (0.5,) * len(LABELS), statistics),
     )
@@ -206,7 +206,7 @@ def test_a_dry_run_sends_nothing_and_extra_files_are_asked_for(run, hub, tmp_pat
 
 
 def test_only_what_was_measured_of_this_very_model_is_shared(run, hub, tmp_path):
-    write_info(run, replace(read_info(run), thresholds=(0.4, 0.4, 0.4)))
+    ModelFolder.at(run).write_info(replace(read_info(run), thresholds=(0.4, 0.4, 0.4)))
     with pytest.raises(DataError, match="of another model, or of this one before"):
         push(run, NAME)
     evaluate(run, quiet=True)

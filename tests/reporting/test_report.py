@@ -15,7 +15,7 @@ from lcnet.data.statistics import count_labels
 from lcnet.errors import ConfigError, DataError
 from lcnet.evaluating import measuring
 from lcnet.model.build import build_model
-from lcnet.reporting import report as module
+from lcnet.reporting import run_report as module
 from lcnet.reporting.report import report
 from lcnet.reporting.report_page import ERRORS, write_report
 from lcnet.training.train import train
@@ -53,7 +53,7 @@ def test_training_writes_the_page_from_what_it_measured(tiny_config, tmp_path, m
     monkeypatch.setattr(
         measuring, "score_split", lambda *args, **rest: scored.append(args) or usual(*args, **rest)
     )
-    run = train(tiny_config, tmp_path / "run")
+    run = train(tiny_config, tmp_path / "run").path
     assert len(scored) == 1
     metrics, page = json.loads((run / "metrics.json").read_text()), Page(run / "report.html")
     headline = page.text[: page.text.index("in training")]
@@ -71,8 +71,8 @@ def test_a_page_that_cannot_be_drawn_does_not_fail_the_training(
     def fail(*args):
         raise RuntimeError("no pencil\nat all")
 
-    monkeypatch.setattr("lcnet.training.train.report_on", fail)
-    run = train(tiny_config, tmp_path / "run")
+    monkeypatch.setattr("lcnet.training.run.report_on", fail)
+    run = train(tiny_config, tmp_path / "run").path
     assert (run / "metrics.json").is_file()
     assert not (run / "report.html").exists()
     said = capsys.readouterr().out

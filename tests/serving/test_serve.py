@@ -8,7 +8,6 @@ import pytest
 from lcnet.cli import build_parser
 from lcnet.errors import CheckpointError, ConfigError
 from lcnet.serving.serve import serve
-from lcnet.serving.uploads import Limits
 
 
 @pytest.fixture(autouse=True)
@@ -38,7 +37,14 @@ def test_a_wrong_model_or_bound_is_said(tmp_path, monkeypatch):
     monkeypatch.setattr("os.environ", dict(os.environ))
     with pytest.raises(CheckpointError, match="no model here"):
         serve(tmp_path, port=0)
-    for wrong in ({"batch_ms": -1}, {"max_pixels": 0}, {"batch_size": 0}):
+    for wrong in (
+        {"batch_ms": -1},
+        {"max_pixels": 0},
+        {"max_pixels": -1},
+        {"max_megabytes": 0},
+        {"max_waiting": 0},
+        {"batch_size": 0},
+    ):
         with pytest.raises(ConfigError, match=f"--{next(iter(wrong))}"):
             serve(tmp_path, port=0, **wrong)
 
@@ -46,5 +52,4 @@ def test_a_wrong_model_or_bound_is_said(tmp_path, monkeypatch):
 def test_the_flags_default_to_this_machine_alone_and_to_the_usual_bounds():
     flags = build_parser("serve").parse_args(["serve", "x"]).serve
     assert flags.host == "127.0.0.1"
-    usual = Limits(flags.max_megabytes, flags.max_pixels, flags.max_waiting)
-    assert usual == Limits()
+    assert (flags.max_megabytes, flags.max_pixels, flags.max_waiting) == (20, 40_000_000, 64)

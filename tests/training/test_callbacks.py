@@ -68,7 +68,7 @@ def test_a_moment_s_waiting_and_a_run_that_nothing_helps_are_not_told(epoch):
 def test_a_run_writes_it_down_and_reads_older_runs_too(tiny_config, tmp_path):
     kept = replace(tiny_config.data, cache_images=str(tmp_path / "kept"))
     config = replace(tiny_config, data=kept, train=replace(tiny_config.train, epochs=1))
-    run = train(config, tmp_path / "run")
+    run = train(config, tmp_path / "run").path
     assert len(list((tmp_path / "kept").glob("*.images"))) == 2  # training and validation
     assert 0 < RunFolder(run).history()[0]["data_wait"] < 1
     (run / "history.csv").write_text(

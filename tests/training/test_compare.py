@@ -7,7 +7,8 @@ import pytest
 
 from lcnet.cli import main
 from lcnet.errors import ConfigError, DataError
-from lcnet.training.compare import compare, read_variants
+from lcnet.training.compare import compare
+from lcnet.training.comparison import read_variants
 
 HEADS = {head: {"model.head": head} for head in ("lcnet", "gap")}
 
@@ -24,7 +25,7 @@ def frozen(tiny_config, tmp_path):
 
 def test_every_contestant_gets_the_same_runs_and_a_row(frozen, tmp_path, capsys):
     out = tmp_path / "out"
-    rows = compare(frozen, HEADS, [0, 1], out, lr_factors=[0.5, 1.0])
+    rows = compare(frozen, seeds=[0, 1], variants=HEADS, out=out, lr_factors=[0.5, 1.0])
     for head in HEADS:
         rates = sorted((out / "runs" / head).iterdir())
         assert len(rates) == 2
@@ -46,9 +47,9 @@ def test_every_contestant_gets_the_same_runs_and_a_row(frozen, tmp_path, capsys)
 
 def test_finished_runs_are_not_repeated_and_give_the_same_rows(frozen, tmp_path):
     out = tmp_path / "out"
-    rows = compare(frozen, HEADS, [0], out, lr_factors=[1.0])
+    rows = compare(frozen, seeds=[0], variants=HEADS, out=out, lr_factors=[1.0])
     weights = {file: file.stat().st_mtime_ns for file in out.rglob("model.safetensors")}
-    again = compare(frozen, HEADS, [0, 1], out, lr_factors=[1.0])
+    again = compare(frozen, seeds=[0, 1], variants=HEADS, out=out, lr_factors=[1.0])
     assert {file: file.stat().st_mtime_ns for file in weights} == weights
     assert again[0].mAP_of_seeds[0] == rows[0].mAP_of_seeds[0]
     assert len(list(out.rglob("model.safetensors"))) == 4
@@ -56,15 +57,17 @@ def test_finished_runs_are_not_repeated_and_give_the_same_rows(frozen, tmp_path)
 
 def test_auto_precision_is_settled_before_runs_so_that_finished_ones_are_found(frozen, tmp_path):
     auto, out = replace(frozen, train=replace(frozen.train, precision="auto")), tmp_path / "out"
-    compare(auto, HEADS, [0], out, lr_factors=[1.0])
+    compare(auto, seeds=[0], variants=HEADS, out=out, lr_factors=[1.0])
     weights = {file: file.stat().st_mtime_ns for file in out.rglob("model.safetensors")}
-    compare(auto, HEADS, [0], out, lr_factors=[1.0])
+    compare(auto, seeds=[0], variants=HEADS, out=out, lr_factors=[1.0])
     assert {file: file.stat().st_mtime_ns for file in weights} == weights
 
 
 def test_two_jobs_train_the_same_models_as_one(frozen, tmp_path, capsys):
-    alone = compare(frozen, HEADS, [0, 1], tmp_path / "one", lr_factors=[1.0])
-    shared = compare(frozen, HEADS, [0, 1], tmp_path / "two", lr_factors=[1.0], jobs=2)
+    alone = compare(frozen, seeds=[0, 1], variants=HEADS, out=tmp_path / "one", lr_factors=[1.0])
+    shared = compare(
+        frozen, seeds=[0, 1], variants=HEADS, out=tmp_path / "two", lr_factors=[1.0], jobs=2
+    )
     for one, two in zip(alone, shared, strict=True):
         assert one.mAP_of_seeds == pytest.approx(two.mAP_of_seeds, abs=1e-3)
     assert "run 4 of 4" in capsys.readouterr().out
@@ -75,22 +78,22 @@ def test_two_jobs_train_the_same_models_as_one(frozen, tmp_path, capsys):
 def test_a_run_that_fails_in_its_own_process_says_why(frozen, tmp_path):
     broken = replace(frozen, data=replace(frozen.data, val="none"))
     with pytest.raises(DataError, match="none"):
-        compare(broken, HEADS, [0], tmp_path / "out", lr_factors=[1.0], jobs=2)
+        compare(broken, seeds=[0], variants=HEADS, out=tmp_path / "out", lr_factors=[1.0], jobs=2)
 
 
 def test_other_settings_do_not_go_into_a_folder_with_runs(frozen, tmp_path):
-    compare(frozen, HEADS, [0], tmp_path / "out", lr_factors=[1.0])
+    compare(frozen, seeds=[0], variants=HEADS, out=tmp_path / "out", lr_factors=[1.0])
     changed = replace(frozen, train=replace(frozen.train, epochs=2))
     with pytest.raises(ConfigError, match="other settings"):
-        compare(changed, HEADS, [0], tmp_path / "out", lr_factors=[1.0])
+        compare(changed, seeds=[0], variants=HEADS, out=tmp_path / "out", lr_factors=[1.0])
 
 
 def test_a_variant_whose_settings_changed_under_its_name_is_not_taken_for_done(frozen, tmp_path):
     contestants = {"lcnet": {}, "one": {"model.depth": 1}}
-    compare(frozen, contestants, [0], tmp_path / "out", lr_factors=[1.0])
+    compare(frozen, tmp_path / "out", variants=contestants, seeds=[0], lr_factors=[1.0])
     contestants["one"] = {"model.depth": 3}
     with pytest.raises(ConfigError, match="depth 3, got one where it is 1"):
-        compare(frozen, contestants, [0], tmp_path / "out", lr_factors=[1.0])
+        compare(frozen, tmp_path / "out", variants=contestants, seeds=[0], lr_factors=[1.0])
 
 
 @pytest.mark.parametrize(
@@ -106,7 +109,7 @@ def test_what_cannot_be_compared_is_refused_before_anything_is_written(
     frozen, tmp_path, contestants, seeds, words
 ):
     with pytest.raises(ConfigError, match=words):
-        compare(frozen, contestants, seeds, tmp_path / "out")
+        compare(frozen, tmp_path / "out", variants=contestants, seeds=seeds)
     assert not (tmp_path / "out").exists()
 
 

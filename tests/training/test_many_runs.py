@@ -10,6 +10,7 @@ import pytest
 import yaml
 
 from lcnet.errors import ConfigError
+from lcnet.run_folder import RunFolder
 from lcnet.training.many_runs import Run, Trainer
 from lcnet.training.train import train
 
@@ -32,26 +33,26 @@ def test_an_interrupted_run_goes_on_or_starts_anew_if_damaged(
 ):
     config = replace(tiny_config, train=replace(tiny_config.train, epochs=1))
     folder = train(config, tmp_path / "run")
-    (folder / "metrics.json").unlink()
+    folder.metrics_file.unlink()
     if damaged:
-        for file in (folder / "checkpoints").iterdir():
+        for file in folder.checkpoints.iterdir():
             file.write_bytes(b"no checkpoint")
     capsys.readouterr()
     run = Run("one", config, folder)
-    assert not run.is_done
+    assert not run.folder.is_finished
     Trainer(1).train([run])
-    assert run.is_done
+    assert run.folder.is_finished
     said = capsys.readouterr()
     assert ("It starts anew" in said.out + said.err, "epoch 1/1" in said.out) == (damaged, damaged)
 
 
 def test_a_run_of_an_lcnet_that_did_not_know_a_setting_is_not_taken_for_done(tiny_config, tmp_path):
-    run = Run("one", tiny_config, tmp_path / "run")
+    run = Run("one", tiny_config, RunFolder(tmp_path / "run"))
     run.check()  # no folder, nothing to hold against it
-    run.folder.mkdir()
-    tiny_config.save(run.folder / "config.yaml")
+    run.folder.path.mkdir()
+    tiny_config.save(run.folder.config_file)
     run.check()
-    file = run.folder / "config.yaml"
+    file = run.folder.config_file
     lines = [line for line in file.read_text().splitlines() if "decoder_lr_factor" not in line]
     file.write_text("\n".join(lines))
     with pytest.raises(ConfigError, match="got one where it is not known"):

@@ -26,11 +26,13 @@ from torch import nn
 from lcnet.config import Config, Train
 from lcnet.data.loading import SeededSampler, StreamSampler, train_loader
 from lcnet.errors import ConfigError
+from lcnet.run_folder import RunFolder
 from lcnet.training.checkpoints import read_progress
 from lcnet.training.losses import asymmetric_loss, known_entries
 from lcnet.training.memory import USUAL_BATCH, Memory, fitting_batch
+from lcnet.training.run import _check_processes
 from lcnet.training.strategy import with_shared_norms
-from lcnet.training.train import _check_processes, train
+from lcnet.training.train import train
 
 EPOCHS = 7
 """With three steps each."""
@@ -215,7 +217,7 @@ def test_two_processes_learn_what_one_learns_even_if_one_of_them_dies(
 ):
     known_in_part()
     config = shared_recipe(tiny_config)
-    one = train(config, tmp_path / "one")
+    one = train(config, tmp_path / "one").path
     both = replace(config, train=replace(config.train, devices=2, batch_size=4, timeout_s=60.0))
     both.save(tmp_path / "both.yaml")
     two = tmp_path / "two"
@@ -375,7 +377,7 @@ def test_a_step_that_is_not_finite_in_one_process_is_skipped_in_all(pair, tmp_pa
 
 
 def test_a_broken_off_epoch_goes_on_with_as_many_processes_only(pair, whole, tmp_path):
-    progress = read_progress(whole.run, print)
+    progress = read_progress(RunFolder(whole.run), print)
     assert progress.processes == 2
     amid = replace(progress, state=deepcopy(progress.state))
     loop = amid.state["loops"]["fit_loop"]
@@ -415,7 +417,7 @@ def test_a_process_that_dies_or_hangs_ends_the_others(tiny_config, tmp_path, who
 @pytest.mark.slow
 def test_torchrun_starts_the_processes_too(tiny_config, tmp_path):
     config = shared_recipe(tiny_config)
-    one = train(config, tmp_path / "one")
+    one = train(config, tmp_path / "one").path
     launcher = ["torch.distributed.run", "--standalone", "--nproc_per_node", "2", "-m", "lcnet"]
     done = subprocess.run(
         [sys.executable, "-m", *launcher, *train_in_two(config, tmp_path, epochs=EPOCHS)],

@@ -37,7 +37,7 @@ OFTEN = 1e-9
 def no_report(monkeypatch):
     """A report's charts take longer than such a run."""
     monkeypatch.setattr(
-        "lcnet.training.train.report_on", lambda run, measured, file: file.write_text("report")
+        "lcnet.training.run.report_on", lambda run, measured, file: file.write_text("report")
     )
 
 
@@ -145,7 +145,7 @@ def test_a_validation_that_broke_off_is_done_anew(config, whole, tmp_path, monke
     at(monkeypatch, "validation_step", 0, 1, crash)
     with pytest.raises(Crash):
         train(often, tmp_path / "cut")
-    assert read_progress(tmp_path / "cut", print).batches == 6
+    assert read_progress(RunFolder(tmp_path / "cut"), print).batches == 6
     resume(tmp_path / "cut")
     assert_alike(whole, tmp_path / "cut")
 
@@ -225,7 +225,7 @@ def test_a_checkpoint_with_a_nan_in_its_description_is_refused_in_one_line(whole
     state["lcnet_model"]["model"]["released"]["graph_tokens"] = float("nan")
     torch.save(state, file)
     with pytest.raises(CheckpointError, match=r"last\.ckpt: not a checkpoint \(ValueError\)"):
-        read_progress(tmp_path, print)
+        read_progress(RunFolder(tmp_path), print)
 
 
 @pytest.mark.parametrize("damage", ["model.json", "model.safetensors"])
@@ -347,7 +347,7 @@ def test_a_step_that_is_not_finite_is_skipped_and_counted(
     config, tmp_path, monkeypatch, capsys, bad
 ):
     poison(monkeypatch, bad)
-    run = train(config, tmp_path / "run")
+    run = train(config, tmp_path / "run").path
     assert [row["skipped"] for row in history_without_clock(run)] == ["1", "0"]
     assert all(float(row["train_loss"]) > 0 for row in history_without_clock(run))
     state = torch.load(run / "checkpoints" / "last.ckpt")
@@ -360,7 +360,7 @@ def test_a_step_that_is_not_finite_is_skipped_and_counted(
 
 def test_a_skipped_step_changes_no_weight_and_no_average(config, tmp_path, monkeypatch):
     poison(monkeypatch, (1, 0), (1, 2), (1, 4))
-    run = train(with_train(config, nan_limit=4), tmp_path / "run")
+    run = train(with_train(config, nan_limit=4), tmp_path / "run").path
     after = [torch.load(run / "checkpoints" / f"{name}.ckpt") for name in ("previous", "last")]
     assert [state["epoch"] for state in after] == [0, 1]
     for part in ("state_dict", "current_model_state"):
@@ -375,7 +375,7 @@ def test_many_steps_in_a_row_that_are_not_finite_stop_the_run(config, tmp_path, 
     assert said.startswith("epoch 2, batch 4, learning rate ")
     assert "2 steps in a row" in said and ".png" in said and "--init" in said
     assert "\n" not in said
-    assert read_progress(tmp_path / "run", print).epoch == 1
+    assert read_progress(RunFolder(tmp_path / "run"), print).epoch == 1
 
 
 # Pictures and processes
@@ -388,7 +388,7 @@ def test_a_broken_picture_can_be_left_out_and_is_counted(own, tmp_path, capsys):
     losses = []
     for workers in (0, 2):
         data = replace(own.data, broken="skip", workers=workers)
-        run = train(replace(own, data=data), tmp_path / str(workers))
+        run = train(replace(own, data=data), tmp_path / str(workers)).path
         assert [row["broken"] for row in history_without_clock(run)] == ["2", "2"]
         losses.append([row["train_loss"] for row in history_without_clock(run)])
     assert losses[0] == losses[1]  # what takes its place is always the same
@@ -427,7 +427,7 @@ def test_a_loader_process_that_dies_is_one_line(config, tmp_path, monkeypatch):
 
 
 def test_two_runs_never_write_one_folder(config, tmp_path, monkeypatch):
-    monkeypatch.setattr("lcnet.training.run_lock.WAIT", 0.05)
+    monkeypatch.setattr("lcnet.run_folder.WAIT_S", 0.05)
     (tmp_path / "run").mkdir()
     with FileLock(tmp_path / "run" / ".lock"):
         with pytest.raises(ConfigError, match="another run writes to this folder"):
@@ -468,4 +468,4 @@ def test_an_unreadable_run_is_one_line(tmp_path):
 
 
 def test_the_checkpoint_says_what_model_it_is_of(whole):
-    assert read_progress(whole, print).info == read_info(whole)
+    assert read_progress(RunFolder(whole), print).info == read_info(whole)

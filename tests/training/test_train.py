@@ -17,8 +17,10 @@ from lcnet.evaluating.evaluate import evaluate
 from lcnet.model.classifier import Classifier
 from lcnet.model_folder import load_model, read_info
 from lcnet.predicting.predictor import Predictor
-from lcnet.published.import_model import Choices, read_model
+from lcnet.published.importing import Choices, read_model
+from lcnet.run_folder import RunFolder
 from lcnet.training.averaging import AveragedWeights
+from lcnet.training.run import begin
 from lcnet.training.train import resume, train
 
 FROZEN = {"backbone_lr_factor": 0.0, "randaugment": 0, "cutout": 0.0}
@@ -35,7 +37,7 @@ def history(run):
 
 @pytest.fixture
 def finished(tiny_config, tmp_path):
-    return train(tiny_config, tmp_path / "run")
+    return train(tiny_config, tmp_path / "run").path
 
 
 def test_a_run_folder_holds_what_the_documents_say(finished, tiny_config, read_json):
@@ -64,7 +66,7 @@ def assert_resumed_is_whole(tmp_path, monkeypatch):
     """Trains a config twice, once in one go and once stopped before epoch 2 and resumed."""
 
     def check(config: Config, **start: Path) -> None:
-        whole = train(config, tmp_path / "whole", **start)
+        whole = train(config, tmp_path / "whole", **start).path
 
         def stop(self, trainer, *_):
             if trainer.current_epoch == 2:
@@ -74,7 +76,7 @@ def assert_resumed_is_whole(tmp_path, monkeypatch):
         with pytest.raises(Stop):
             train(config, tmp_path / "cut", **start)
         monkeypatch.undo()
-        resumed = resume(tmp_path / "cut")
+        resumed = resume(tmp_path / "cut").path
 
         ends = [torch.load(run / "checkpoints" / "last.ckpt") for run in (whole, resumed)]
         for part in ("state_dict", "current_model_state"):
@@ -100,7 +102,7 @@ def test_the_same_seed_gives_the_same_model_with_any_number_of_workers(tiny_conf
     ends = []
     for workers in (0, 2):
         config = replace(tiny_config, data=replace(tiny_config.data, workers=workers))
-        run = train(with_train(config, epochs=1), tmp_path / str(workers))
+        run = train(with_train(config, epochs=1), tmp_path / str(workers)).path
         ends.append(load_model(run).state_dict())
     assert all(tensor.equal(ends[1][name]) for name, tensor in ends[0].items())
 
@@ -123,7 +125,7 @@ def test_eight_pictures_are_learnt_by_heart(tiny_config, tmp_path):
         randaugment=0,
         cutout=0.0,
     )
-    run = train(config, tmp_path / "run")
+    run = train(config, tmp_path / "run").path
     assert evaluate(run, split="eight.csv", quiet=True).mAP > 99
     for line, prediction in zip(
         lines[1:9], Predictor(run)([root / line.split(",")[0] for line in lines[1:9]]), strict=True
@@ -147,7 +149,7 @@ def test_a_frozen_backbone_keeps_its_weights_and_statistics(
 
     monkeypatch.setattr(lightning.Trainer, "fit", fit)
     config = with_train(tiny_config, **FROZEN, cache_features=kept and str(tmp_path / kept))
-    run = train(config, tmp_path / "run")
+    run = train(config, tmp_path / "run").path
     ends = [
         load_model(run).state_dict(),
         {
@@ -168,8 +170,10 @@ def test_kept_features_train_the_model_that_pictures_train(tiny_config, tmp_path
     config = replace(tiny_config, model=replace(tiny_config.model, head=head, crop_level=2))
     # One epoch: which of two equally good ones is kept would hang on the last digit.
     config = with_train(config, **FROZEN, flip=False, precision=precision, epochs=1)
-    pictures = train(config, tmp_path / "pictures")
-    kept = train(with_train(config, cache_features=str(tmp_path / "kept")), tmp_path / "features")
+    pictures = train(config, tmp_path / "pictures").path
+    kept = train(
+        with_train(config, cache_features=str(tmp_path / "kept")), tmp_path / "features"
+    ).path
     assert len(list((tmp_path / "kept").glob("*.safetensors"))) == 2  # training and validation
     # Half precision of the features is all that differs.
     for wanted, row in zip(history(pictures), history(kept), strict=True):
@@ -222,7 +226,7 @@ def test_a_resumed_run_on_kept_features_ends_with_the_same_weights(
 
 @pytest.mark.parametrize("settings", [{"precision": "bf16"}, {"ema_decay": 0.0}, {"early_stop": 1}])
 def test_other_recipes_run(tiny_config, tmp_path, settings):
-    run = train(with_train(tiny_config, **settings), tmp_path / "run")
+    run = train(with_train(tiny_config, **settings), tmp_path / "run").path
     assert load_model(run)(torch.randn(1, 3, 32, 32)).isfinite().all()
 
 
@@ -272,12 +276,12 @@ def test_a_validation_split_without_a_positive_is_refused_at_once(tiny_config, t
 @pytest.mark.parametrize("epochs", [1, 5])
 def test_a_schedule_of_any_few_steps_runs(tiny_config, tmp_path, epochs):
     config = with_train(tiny_config, epochs=epochs, batch_size=24)  # one step an epoch
-    assert len(history(train(config, tmp_path / "run"))) == epochs
+    assert len(history(train(config, tmp_path / "run").path)) == epochs
 
 
 def test_early_stopping_ends_a_run_that_no_longer_improves(tiny_config, tmp_path, capsys):
     config = with_train(tiny_config, epochs=9, early_stop=1, lr=1e-12, ema_decay=0.0)
-    run = train(with_train(config, backbone_lr_factor=0.0), tmp_path / "run")
+    run = train(with_train(config, backbone_lr_factor=0.0), tmp_path / "run").path
     assert len(history(run)) == 2
     before = (run / "metrics.json").read_text()
     capsys.readouterr()
@@ -298,7 +302,7 @@ def test_a_label_with_unknown_targets_is_trained_on_what_is_known(tiny_config, t
     header, *rows = file.read_text().splitlines()
     rows = [",".join([*row.split(",")[:3], ""]) if i % 2 else row for i, row in enumerate(rows)]
     file.write_text("\n".join([header, *rows]))
-    run = train(tiny_config, tmp_path / "run")
+    run = train(tiny_config, tmp_path / "run").path
     assert load_model(run)(torch.randn(1, 3, 32, 32)).isfinite().all()
 
 
@@ -308,7 +312,7 @@ def test_label_vectors_from_a_file_reach_the_graph(tiny_config, tmp_path):
         tiny_config,
         model=replace(tiny_config.model, label_vectors=str(tmp_path / "vectors.txt")),
     )
-    run = train(with_train(config, epochs=1), tmp_path / "run")
+    run = train(with_train(config, epochs=1), tmp_path / "run").path
     (tmp_path / "vectors.txt").unlink()
     assert load_model(run).graph.vectors.tolist()[2] == pytest.approx([0.3, 0.3, -1])
 
@@ -348,7 +352,7 @@ def published(folder: Path, weights: dict[str, torch.Tensor]) -> Path:
 @pytest.mark.parametrize("place", ["", "model"])
 def test_training_on_starts_from_a_run_s_model(finished, tiny_config, tmp_path, place):
     other = replace(tiny_config, model=Model())  # another architecture, which does not count
-    run = train(with_train(other, **STILL), tmp_path / "on", init=finished / place)
+    run = train(with_train(other, **STILL), tmp_path / "on", init=finished / place).path
     assert read_info(run).model == tiny_config.model
     assert Config.load(run / "config.yaml").model == tiny_config.model
     before, after = load_model(finished), load_model(run)
@@ -358,7 +362,7 @@ def test_training_on_starts_from_a_run_s_model(finished, tiny_config, tmp_path, 
 
 
 def test_training_on_moves_the_weights_of_every_part(finished, tiny_config, tmp_path):
-    run = train(with_train(tiny_config, epochs=1), tmp_path / "on", init=finished)
+    run = train(with_train(tiny_config, epochs=1), tmp_path / "on", init=finished).path
     before, after = load_model(finished).state_dict(), load_model(run).state_dict()
     for name in ("backbone.features.conv1.0.weight", "graph.nodes", "mapping.bias"):
         assert not after[name].equal(before[name]), name
@@ -372,7 +376,7 @@ def test_training_on_from_the_released_layout_keeps_it(tiny_config, tmp_path, ca
     weights = layouts.by_rule(layouts.released(3))
     file = published(tmp_path, weights)
     before = read_model(file, Choices()).model
-    run = train(with_train(tiny_config, **STILL), tmp_path / "on", init=file)
+    run = train(with_train(tiny_config, **STILL), tmp_path / "on", init=file).path
     assert "LCNet as released, 3 labels" in capsys.readouterr().out
     info, after = read_info(run), load_model(run)
     assert (info.model.released.layer, info.model.graph, info.model.released.label_tokens) == (
@@ -393,7 +397,9 @@ def test_training_on_from_a_rival_s_layout_keeps_its_sizes(tiny_config, tmp_path
     torch.save({"model": weights}, tmp_path / "it.pth")
     made = read_model(tmp_path / "it.pth", Choices(view_size=32))
     before = logits(made.model)
-    run = train(with_train(tiny_config, **STILL), tmp_path / "on", init=made)
+    run = begin(
+        with_train(tiny_config, **STILL), RunFolder(tmp_path / "on"), overwrite=False, init=made
+    ).path
     info = read_info(run)
     assert info.head_options["groups"] == 2
     assert info.labels == ("red", "green", "blue")
@@ -405,7 +411,7 @@ def test_training_on_keeps_the_order_of_the_model_s_labels(finished, tiny_config
         file = tmp_path / "colours" / split
         rows = [line.split(",") for line in file.read_text().splitlines()]
         file.write_text("\n".join(",".join([row[0], row[3], row[1], row[2]]) for row in rows))
-    run = train(with_train(tiny_config, **STILL), tmp_path / "on", init=finished)
+    run = train(with_train(tiny_config, **STILL), tmp_path / "on", init=finished).path
     assert read_info(run).labels == ("red", "green", "blue")
     best = max(float(row["val_mAP"]) for row in history(finished))
     assert float(history(run)[0]["val_mAP"]) == pytest.approx(best, abs=0.1)
@@ -425,7 +431,7 @@ def test_other_labels_than_the_model_s_are_named_in_one_line(
     file = published(tmp_path, layouts.by_rule(layouts.released(len(names))))
     made = read_model(file, Choices(labels=labels))
     with pytest.raises(DataError, match=message) as error:
-        train(tiny_config, tmp_path / "on", init=made)
+        begin(tiny_config, RunFolder(tmp_path / "on"), overwrite=False, init=made)
     assert "\n" not in str(error.value)
     assert not (tmp_path / "on").exists()
 
@@ -444,7 +450,7 @@ def test_a_backbone_starts_from_a_file_of_weights(tiny_config, tmp_path):
     file = str(tmp_path / "weights.pth")
     settings = replace(tiny_config.model, backbone_weights=file, pretrained=True)
     config = with_train(replace(tiny_config, model=settings), **STILL)
-    run = train(config, tmp_path / "run")
+    run = train(config, tmp_path / "run").path
     (tmp_path / "weights.pth").unlink()
     for name, weight in load_model(run).backbone.features.state_dict().items():
         assert weight.equal(features.state_dict()[name]), name
@@ -472,7 +478,7 @@ def test_only_positives_known_is_refused_unless_unknown_counts_as_absent(
     assert "\n" not in str(error.value)
     assert not (tmp_path / "run").exists()
     for unknown in ("weighted", "negative"):
-        run = train(with_train(tiny_config, unknown=unknown, epochs=1), tmp_path / unknown)
+        run = train(with_train(tiny_config, unknown=unknown, epochs=1), tmp_path / unknown).path
         assert float(history(run)[0]["train_loss"]) > 0
 
 
@@ -523,7 +529,7 @@ def test_batch_size_auto_becomes_a_number_that_the_run_keeps(tiny_config, tmp_pa
     monkeypatch.setattr("lcnet.training.memory.USUAL_BATCH", 12)
     monkeypatch.setattr("lcnet.training.memory.Memory.largest_batch", lambda memory: 7)
     recipe = replace(tiny_config.train, batch_size="auto")
-    run = train(replace(tiny_config, train=recipe), tmp_path / "run")
+    run = train(replace(tiny_config, train=recipe), tmp_path / "run").path
     kept = Config.load(run / "config.yaml").train
     assert (kept.batch_size, kept.accumulate) == (6, 2)
 
@@ -533,7 +539,7 @@ def test_precision_auto_becomes_the_machine_s_own_that_the_run_keeps(
     tiny_config, tmp_path, monkeypatch, capsys, best
 ):
     monkeypatch.setattr("lcnet.training.start.best_precision", lambda device: best)
-    run = train(with_train(tiny_config, precision="auto", epochs=1), tmp_path / "run")
+    run = train(with_train(tiny_config, precision="auto", epochs=1), tmp_path / "run").path
     assert Config.load(run / "config.yaml").train.precision == best
     assert f"precision {best}\n" in capsys.readouterr().out
 

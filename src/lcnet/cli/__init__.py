@@ -2,46 +2,12 @@
 
 import io
 import sys
-from types import ModuleType
 
 from jsonargparse import ArgumentParser
 
-from lcnet.cli import (
-    calibrate,
-    check,
-    compare,
-    evaluate,
-    export,
-    graph,
-    import_,
-    pack,
-    predict,
-    push,
-    report,
-    serve,
-    split,
-    train,
-)
 from lcnet.cli.parser import Parser
+from lcnet.cli.verbs import VERBS
 from lcnet.errors import LCNetError, Stopped, one_line
-
-VERBS: dict[str, ModuleType] = {
-    "split": split,
-    "check": check,
-    "pack": pack,
-    "train": train,
-    "evaluate": evaluate,
-    "report": report,
-    "calibrate": calibrate,
-    "predict": predict,
-    "serve": serve,
-    "export": export,
-    "push": push,
-    "graph": graph,
-    "compare": compare,
-    "import": import_,
-}
-"""Each has HELP, make_parser and run; in the order of a project."""
 
 
 def build_parser(verb: str | None = None) -> ArgumentParser:
@@ -53,9 +19,9 @@ def build_parser(verb: str | None = None) -> ArgumentParser:
         prog="lcnet", description="Multi-label image classification.", version=_version()
     )
     verbs = parser.add_subcommands(dest="verb", metavar="VERB")
-    for name, module in VERBS.items():
+    for name, one in VERBS.items():
         wanted = verb is None or name == verb
-        verbs.add_subcommand(name, module.make_parser() if wanted else Parser(), help=module.HELP)
+        verbs.add_subcommand(name, one.parser() if wanted else Parser(), help=one.help)
     return parser
 
 

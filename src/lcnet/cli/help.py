@@ -2,7 +2,7 @@
 
 import textwrap
 from argparse import SUPPRESS, Action
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from types import NoneType, SimpleNamespace
 from typing import Any, Literal, get_args, get_origin
@@ -44,13 +44,13 @@ class Help(DefaultHelpFormatter):
     ) -> None:
         """Show the usage, with `[flags]` where there are many."""
         actions = list(actions)
+        self._prog = self._prog.replace(" [options]", "")
         if usage is None and len(actions) > LONGEST_USAGE:
             needed = [one for one in actions if one.option_strings and one.required]
             given = [one for one in actions if not one.option_strings and one.help != SUPPRESS]
             flags = [f"{one.option_strings[0]} {self._metavar(one)}" for one in needed]
             places = [self._format_args(one, one.dest) for one in given]
-            prog = self._prog.replace(" [options]", "")
-            usage = " ".join([prog, *flags, "[flags]", *places]).replace("%", "%%")
+            usage = " ".join([self._prog, *flags, "[flags]", *places]).replace("%", "%%")
         super().add_usage(usage, actions, *arguments, **named)
 
     def _get_help_string(self, action: Action) -> str:
@@ -119,6 +119,9 @@ def _default(value: Any) -> str:
     """A default in words; empty if there is none, or it is to do nothing."""
     if value is None or value is SUPPRESS or value in ("", []):
         return ""
+    if isinstance(value, Mapping):
+        pairs = [f"{key}: {_plain(one)}" for key, one in value.items()]
+        return f"default: {{{', '.join(pairs)}}}"
     if isinstance(value, list):
         return f"default: [{', '.join(map(_plain, value))}]"
     return f"default: {_plain(value)}"

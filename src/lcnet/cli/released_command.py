@@ -10,9 +10,10 @@ from lcnet.config import Config, Data, Train
 from lcnet.errors import CheckpointError, ConfigError, LCNetError, Stopped
 from lcnet.published.released_flags import command_parser, without_meaning
 from lcnet.published.settings import VIEW_SIZE, released_model
+from lcnet.run_folder import RunFolder
 
 if TYPE_CHECKING:
-    from lcnet.published.import_model import Import
+    from lcnet.published.importing import Import
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -39,7 +40,7 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 def _train(arguments: argparse.Namespace) -> None:
     """`--isTrain True`: train, from the checkpoint if one is given."""
-    from lcnet.training.train import train
+    from lcnet.training.run import begin
 
     config = released_config(arguments)
     init = None
@@ -47,7 +48,7 @@ def _train(arguments: argparse.Namespace) -> None:
         _say("--resume gives architecture and weights; optimizer and epochs start anew")
         init = _start(arguments)
     try:
-        train(config, Path(arguments.output), init=init)
+        begin(config, RunFolder(Path(arguments.output)), overwrite=False, init=init)
     except ConfigError as error:
         if "no pretrained weights" in str(error):
             raise ConfigError(
@@ -62,7 +63,7 @@ def _verify(arguments: argparse.Namespace) -> None:
     """`--isTrain False`: the test set under the release's protocol, into metrics.json."""
     from lcnet.data.readers import load_split_for
     from lcnet.evaluating.evaluate import evaluate
-    from lcnet.published.import_model import write_import
+    from lcnet.published.importing import write_import
 
     if not arguments.resume:
         raise ConfigError(
@@ -70,28 +71,28 @@ def _verify(arguments: argparse.Namespace) -> None:
             "with --isTrain True."
         )
     data = released_config(arguments).data
-    model, out = _start(arguments), Path(arguments.output)
+    model, run = _start(arguments), RunFolder(Path(arguments.output))
     if not isinstance(model, Path):
         load_split_for(data, data.test, model.info.labels)  # before anything is written
-        write_import(model, out / "model")
-        model = out / "model"
+        write_import(model, run.model)
+        model = run.model
     evaluate(
         model,
         data=data,
         protocol="lcnet",
         threshold=arguments.thr,
         batch_size=arguments.batch_size,
-        out=out / "metrics.json",
+        out=run.metrics_file,
     )
 
 
 def _start(arguments: argparse.Namespace) -> "Path | Import":
     """What --resume names: a model or run folder of lcnet, or what a released checkpoint holds."""
-    from lcnet.model_folder import is_model, read_info
-    from lcnet.published.import_model import Choices, read_model
+    from lcnet.model_folder import ModelFolder, read_info
+    from lcnet.published.importing import Choices, read_model
 
     path = Path(arguments.resume)
-    if is_model(path):
+    if ModelFolder.find(path):
         _require_labels(arguments, len(read_info(path).labels))
         return path
     choices = Choices(

@@ -4,10 +4,7 @@ A field is a command line flag (`--model.crop_level 2`) and a YAML key (`model: 
 its docstring is the flag's help.
 """
 
-from lcnet.config.data import MOST_WORKERS, Data
-from lcnet.config.model import Model, Released
-from lcnet.config.moved import MOVED, with_new_names
-from lcnet.config.run import (
+from lcnet.config.config import (
     SECTIONS,
     Config,
     by_name,
@@ -16,7 +13,10 @@ from lcnet.config.run import (
     parse_config,
     type_of,
 )
-from lcnet.config.train import Train
+from lcnet.config.data import MOST_WORKERS, Data
+from lcnet.config.model import Model, Released
+from lcnet.config.moved import MOVED, with_new_names
+from lcnet.config.recipe import Train
 
 __all__ = [
     "MOST_WORKERS",

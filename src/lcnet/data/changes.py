@@ -10,21 +10,21 @@ from lcnet.data.fingerprint import changed_since, fingerprint, write_fingerprint
 from lcnet.progress import tell
 
 
-def remember(run: Path, data: Data, *splits: Split) -> Mapping[str, Mapping[str, Any]]:
-    """Keep the fingerprints of splits in a run folder, and give their summaries by split."""
+def remember(file: Path, data: Data, *splits: Split) -> Mapping[str, Mapping[str, Any]]:
+    """Write the fingerprints of splits to a file; returns their summaries by split."""
     prints = {split.name: fingerprint(split, Path(data.root)) for split in splits}
-    write_fingerprints(run, {_key(data, split): prints[split.name] for split in splits})
+    write_fingerprints(file, {_key(data, split): prints[split.name] for split in splits})
     return {name: one.summary() for name, one in prints.items()}
 
 
-def tell_changes(run: Path, data: Data, split: Split) -> None:
-    """Warn of what is unlike in a split since the run saw it; at first sight it is remembered.
+def tell_changes(file: Path, data: Data, split: Split) -> None:
+    """Warn of what has changed in a split since its fingerprint was written to a file.
 
-    A split that is read by other settings is another split. A folder that cannot be written to
-    remembers nothing.
+    A split that is not in the file yet is added, if the file can be written. A split that is read
+    by other settings is another split.
     """
     try:
-        found = changed_since(run, _key(data, split), split, Path(data.root))
+        found = changed_since(file, _key(data, split), split, Path(data.root))
     except OSError:
         return
     if found:

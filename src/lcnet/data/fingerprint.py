@@ -13,7 +13,6 @@ from typing import Any
 from lcnet.data.dataset import Split, StoredSamples
 from lcnet.files import written_whole
 
-FILE = "fingerprints.json.gz"
 NAMED = 3
 """So many changed pictures are named."""
 AT_A_TIME = 16
@@ -124,27 +123,27 @@ def changes(before: Fingerprint, now: Fingerprint) -> list[str]:
     return found
 
 
-def read_fingerprints(run: Path) -> dict[str, Fingerprint]:
-    """Those that a run folder has, by name; none if they cannot be read."""
+def read_fingerprints(file: Path) -> dict[str, Fingerprint]:
+    """The fingerprints in a file, by name; none if they cannot be read."""
     try:
-        with gzip.open(run / FILE, "rt", encoding="utf-8") as file:
-            stored = json.load(file)
+        with gzip.open(file, "rt", encoding="utf-8") as opened:
+            stored = json.load(opened)
         return {name: Fingerprint.from_dict(fields) for name, fields in stored.items()}
     except (OSError, EOFError, ValueError, KeyError, TypeError, AttributeError):
         return {}
 
 
-def write_fingerprints(run: Path, prints: Mapping[str, Fingerprint]) -> None:
-    """Write a run folder's fingerprints."""
+def write_fingerprints(file: Path, prints: Mapping[str, Fingerprint]) -> None:
+    """Write fingerprints, by name."""
     text = json.dumps({name: one.to_dict() for name, one in prints.items()}, ensure_ascii=False)
-    with written_whole(run / FILE) as unfinished:
+    with written_whole(file) as unfinished:
         unfinished.write_bytes(gzip.compress(text.encode(), compresslevel=3, mtime=0))
 
 
-def changed_since(run: Path, key: str, split: Split, root: Path) -> Sequence[str]:
-    """What of a split is unlike what the run saw of it; it is kept if the run has not seen it."""
-    known, now = read_fingerprints(run), fingerprint(split, root)
+def changed_since(file: Path, key: str, split: Split, root: Path) -> Sequence[str]:
+    """How a split differs from its fingerprint in a file. A split that is not there is added."""
+    known, now = read_fingerprints(file), fingerprint(split, root)
     if key in known:
         return changes(known[key], now)
-    write_fingerprints(run, {**known, key: now})
+    write_fingerprints(file, {**known, key: now})
     return []

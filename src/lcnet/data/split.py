@@ -1,198 +1,57 @@
-"""`lcnet split`: one table into several, in each of which the labels have the same shares."""
+"""`lcnet split`: split a table so that labels have the same shares in each part."""
 
-import csv
-import shlex
 from collections.abc import Mapping
-from contextlib import ExitStack
-from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Annotated
 
-import numpy as np
-from iterstrat.ml_stratifiers import IterativeStratification
-from numpy.typing import NDArray
-from rich.console import Console
-from rich.table import Table
+from lcnet.bounds import Within, bounded
 
-from lcnet.data.dataset import POSITIVE
-from lcnet.data.readers.table import read_table
-from lcnet.errors import ConfigError, DataError
-from lcnet.files import written_whole
+if TYPE_CHECKING:
+    from lcnet.data.splitting import Part
+
+USUAL_SHARES: Mapping[str, float] = MappingProxyType({"train": 0.8, "val": 0.1, "test": 0.1})
 
 
-@dataclass(frozen=True)
-class Part:
-    """One of the tables that a table was split into."""
-
-    name: str
-    file: Path
-    rows: int
-    deviation: float
-    """Largest difference of a label's share from its share in the whole table, 0 to 1."""
-    label: str
-    """The label it is of."""
-    without_positive: tuple[str, ...]
-    """Labels that the whole table has and this part lacks."""
-
-
+@bounded
 def split(
-    table: Path,
-    out: Path | None,
-    shares: Mapping[str, float],
+    table: Path | str,
     *,
+    shares: Mapping[str, float] = USUAL_SHARES,
+    out: Path | None = None,
     separator: str = "|",
-    seed: int = 0,
+    seed: Annotated[int, Within(0, 2**32 - 1)] = 0,
     overwrite: bool = False,
     quiet: bool = False,
-) -> list[Part]:
-    """Write `{name}.csv` for each share and say how alike they are; printed unless `quiet`.
+) -> "list[Part]":
+    """Split a table so that labels have the same shares.
 
-    Each file has the table's header and some of its rows, byte by byte and in their order; rows
-    without any cell are left out. Unknown cells count as absent when labels are balanced.
+    Each file has the table's header and some of its rows, unchanged and in their order.
 
     Args:
-        table: a CSV file as `read_table` takes it, with 0/1 columns or a column of names.
-        out: folder for the files; if None the table's own, where its paths stay right.
-        shares: the share of the rows that each file gets, by name; they sum to 1.
-        separator: what stands between names in one column.
-        seed: what the choice follows from.
-        overwrite: replace files that are there.
-        quiet: print nothing.
+        table: CSV file with a row per picture.
+        shares: Share of the rows for each file to write: '{train: 0.8, val: 0.2}'. They sum to 1.
+        out: Folder for the files; the table's own, where its paths stay right, if not given.
+        separator: What stands between the names in one column.
+        seed: Seed of the choice.
+        overwrite: Replace files that are there.
+        quiet: Print nothing.
 
-    Raises ConfigError for shares that cannot be and for files that are there, DataError for a table
-    that cannot be read. Either all files are written or none.
+    Returns:
+        The parts, with how far each label's share is from the whole table's.
+
+    Raises:
+        ConfigError: for shares that cannot be, and for files that are there.
+        DataError: for a table that cannot be read. Either all files are written or none.
     """
-    _check(shares, separator, seed)
-    if not table.is_file():
-        raise DataError(f"{table}: no such table. Correct the path.")
-    files = _files(table, out or table.parent, shares, overwrite=overwrite)
-    whole = read_table(table.parent, table.name, separator=separator)
-    present = whole.targets() == POSITIVE
-    part_of = stratify(present, list(shares.values()), seed)
-    header, records = _records(table)
-    # A sample's source ends with the number of its record, as the reader counts them.
-    places = [int(sample.source.rpartition(":")[2]) - 2 for sample in whole.samples]
-    with ExitStack() as stack:
-        for number, file in enumerate(files.values()):
-            unfinished = stack.enter_context(written_whole(file))
-            chosen = [records[places[row]] for row in np.flatnonzero(part_of == number)]
-            unfinished.write_bytes(b"".join([header, *chosen]))
-    parts = [
-        _part(name, file, present, part_of == number, whole.labels)
-        for number, (name, file) in enumerate(files.items())
-    ]
-    if not quiet:
-        _show(parts, table.parent)
-    return parts
+    from lcnet.data.splitting import split_table
 
-
-def stratify(present: NDArray[np.bool_], shares: list[float], seed: int) -> NDArray[np.int64]:
-    """The part, 0 or above, of each row, so that every part has its share of every label.
-
-    Iterative stratification (Sechidis et al. 2011): the rarest label first, each row to the part
-    that lacks it most. `present` has the shape (rows, labels). The rows are shuffled before, since
-    the method fills the largest part from the first rows on: of a table sorted by time, the test
-    rows would come from its end.
-    """
-    random = np.random.RandomState(seed)
-    order = random.permutation(len(present))
-    parts = np.empty(len(present), dtype=np.int64)
-    # Booleans they must be: the library takes whole numbers for places.
-    parts[order] = IterativeStratification(present[order], np.array(shares), random)
-    return parts
-
-
-def _check(shares: Mapping[str, float], separator: str, seed: int) -> None:
-    """Raises ConfigError for a choice that cannot be."""
-    total = sum(shares.values())
-    if len(shares) < 2 or not all(share > 0 for share in shares.values()) or abs(total - 1) > 1e-6:
-        listed = ", ".join(f"{name}: {share:g}" for name, share in shares.items())
-        raise ConfigError(
-            f"--shares: expected two or more above 0 that sum to 1, got {{{listed}}}. "
-            "Write them as '{train: 0.8, val: 0.1, test: 0.1}'."
-        )
-    for name in shares:
-        if not name or Path(name).name != name:
-            raise ConfigError(f"--shares: expected names for files, got {name!r}. Rename it.")
-    if not separator:
-        raise ConfigError("--separator: expected at least one character, got none. Give one.")
-    if not 0 <= seed < 2**32:
-        raise ConfigError(f"--seed: expected 0 to 4294967295, got {seed}. Choose another.")
-
-
-def _files(
-    table: Path, out: Path, shares: Mapping[str, float], *, overwrite: bool
-) -> dict[str, Path]:
-    """The file of each part. Raises ConfigError if one is there, or is the table itself."""
-    files = {name: out / f"{name}.csv" for name in shares}
-    for file in files.values():
-        if file.resolve() == table.resolve():
-            raise ConfigError(
-                f"--out {out}: {file.name} is the table that is split. Choose another folder, or "
-                "other names in --shares."
-            )
-        if file.exists() and not overwrite:
-            raise ConfigError(
-                f"{file}: already there. Choose another --out, or replace it with --overwrite."
-            )
-    return files
-
-
-def _records(table: Path) -> tuple[bytes, list[bytes]]:
-    """The header and the records as they stand in the file, each with a line end."""
-    # A cell in quotes may go over several lines.
-    with table.open(encoding="utf-8", newline="") as file:
-        lines = list(file)
-    reader, records, start = csv.reader(lines), [], 0
-    for _ in reader:
-        records.append("".join(lines[start : reader.line_num]).encode())
-        start = reader.line_num
-    end = b"\r\n" if records[0].endswith(b"\r\n") else b"\n"
-    header, *body = [one if one.endswith((b"\n", b"\r")) else one + end for one in records]
-    return header, body
-
-
-def _part(
-    name: str,
-    file: Path,
-    present: NDArray[np.bool_],
-    chosen: NDArray[np.bool_],
-    labels: tuple[str, ...],
-) -> Part:
-    shares = present.mean(axis=0)
-    own = present[chosen].mean(axis=0) if chosen.any() else np.zeros(len(labels))
-    difference = np.abs(own - shares)
-    worst = int(difference.argmax())
-    lacking = np.flatnonzero((own == 0) & (shares > 0))
-    return Part(
-        name,
-        file,
-        int(chosen.sum()),
-        float(difference[worst]),
-        labels[worst],
-        tuple(labels[place] for place in lacking),
+    return split_table(
+        Path(table),
+        out,
+        shares,
+        separator=separator,
+        seed=seed,
+        overwrite=overwrite,
+        quiet=quiet,
     )
-
-
-def _show(parts: list[Part], root: Path) -> None:
-    """Print what was written, and how to check it."""
-    console = Console(highlight=False, markup=False)
-    table = Table("file")
-    table.add_column("rows", justify="right")
-    table.add_column("largest deviation of a label's share")
-    for part in parts:
-        table.add_row(
-            str(part.file), f"{part.rows:,}", f"{100 * part.deviation:.3f} points ({part.label})"
-        )
-    console.print(table)
-    for part in parts:
-        if part.without_positive:
-            lacking = ", ".join(part.without_positive)
-            console.print(f"{part.name}: no row of {lacking}", soft_wrap=True)
-    flags = [f"--data.format table --data.root {shlex.quote(str(root))}"]
-    for part in parts:
-        if part.name in ("train", "val", "test"):
-            inside = part.file.is_relative_to(root)
-            file = part.file.relative_to(root) if inside else part.file.absolute()
-            flags.append(f"--data.{part.name} {shlex.quote(str(file))}")
-    if any(part.name == "train" for part in parts):
-        console.print(f"next: lcnet check {' '.join(flags)}", soft_wrap=True)

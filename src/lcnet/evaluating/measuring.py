@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from lcnet.compute import usual_device
-from lcnet.config import Config, Data
+from lcnet.config import Data
 from lcnet.data.changes import tell_changes
 from lcnet.data.dataset import ImageLabels, Split
 from lcnet.data.loading import Pictures, eval_loader
@@ -26,6 +26,7 @@ from lcnet.metrics.calibration import Calibration, to_probabilities
 from lcnet.model.classifier import Classifier
 from lcnet.model_folder import ModelInfo, load_model, model_fingerprint, read_info
 from lcnet.progress import tell, track
+from lcnet.run_folder import RunFolder
 
 BATCH_SIZE = 8
 """Images at a time for a model folder, which has no run to say how many."""
@@ -112,9 +113,6 @@ def measure(
     `use_cache` takes features that the run keeps (`train.cache_features`), as training did.
     """
     chosen = _protocol(protocol)
-    if threshold is not None and not 0 <= threshold <= 1:
-        raise ConfigError(f"--threshold: expected a probability from 0 to 1, got {threshold}.")
-    check_batch_size(batch_size)
     info = read_info(run)
     is_own = data is None
     data, batch_size = data_set(run, data, root, batch_size)
@@ -124,7 +122,7 @@ def measure(
         raise ConfigError("--split: expected a split, and data.test is empty. Set --split.")
     samples = load_split_for(data, name, info.labels)
     if is_own and not quiet:
-        tell_changes(run, data, samples)
+        tell_changes(RunFolder(run).fingerprints_file, data, samples)
     if threshold is None and chosen:
         threshold = chosen.threshold
     logits, targets = score_split(
@@ -165,12 +163,6 @@ def _protocol(name: str) -> Protocol | None:
     return PROTOCOLS.get(name)
 
 
-def check_batch_size(batch_size: int | None) -> None:
-    """Raise ConfigError for a size that is none."""
-    if batch_size is not None and batch_size < 1:
-        raise ConfigError(f"--batch_size: expected at least 1, got {batch_size}.")
-
-
 def data_set(
     run: Path, data: Data | None, root: str, batch_size: int | None = None
 ) -> tuple[Data, int]:
@@ -179,12 +171,12 @@ def data_set(
     `root` is where the data set is now, or empty.
     """
     usual, usual_batch_size = data, BATCH_SIZE
-    if (run / "config.yaml").is_file():
-        config = Config.load(run / "config.yaml")
+    if (folder := RunFolder(run)).is_run:
+        config = folder.config()
         usual, usual_batch_size = data or config.data, config.train.batch
     if usual is None:
         raise ConfigError(
-            f"{run}: expected a run folder, or --data flags: without config.yaml it does not say "
+            f"{run}: expected a run folder, or --data flags: a model folder does not say "
             "what to measure on. Add --data.format and --data.root."
         )
     return replace(usual, root=root or usual.root), batch_size or usual_batch_size
@@ -224,7 +216,7 @@ def score_split(
     """
     model = load_model(run)
     pictures: Pictures
-    cached = use_cache and bool((config := Config.load(run / "config.yaml")).train.cache_features)
+    cached = use_cache and bool((config := RunFolder(run).config()).train.cache_features)
     if cached:
         pictures = frozen_features(config, model, info, samples)
     else:

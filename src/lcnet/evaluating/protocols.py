@@ -8,6 +8,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
+ProtocolName = Literal["", "lcnet", "ml-gcn", "csra", "ml-decoder", "query2label"]
+"""A key of `PROTOCOLS`, or empty for none."""
+
 
 @dataclass(frozen=True)
 class Protocol:

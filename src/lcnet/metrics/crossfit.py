@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from lcnet.errors import DataError
 from lcnet.metrics import Flags, Rates, Targets, predict_at, rates
 from lcnet.metrics.calibration import Calibration, Method, fit_calibration, to_probabilities
-from lcnet.metrics.thresholds import SHRINKAGE, Goal, Thresholds, fit_thresholds
+from lcnet.metrics.thresholds import Goal, Thresholds, fit_thresholds
 
 FEWEST_FOLDS, MOST_FOLDS = 5, 20
 """Parts that the images are divided into, each predicted with what the others gave."""
@@ -45,7 +45,7 @@ def fit(
     *,
     method: Method,
     goal: Goal,
-    shrinkage: float = SHRINKAGE,
+    shrinkage: float,
     folds: int | None = None,
     seed: int = 0,
 ) -> Fitted:

@@ -10,10 +10,6 @@ from scipy.special import expit, logit
 from lcnet.errors import ConfigError
 from lcnet.metrics import Floats, Targets
 
-SHRINKAGE = 1.0
-"""Present entries at which a label's own threshold weighs as much as the common one. Chosen by
-cross-fitting on the posters: docs/benchmarks.md, "Thresholds"."""
-
 
 @dataclass(frozen=True)
 class Goal:
@@ -59,7 +55,7 @@ class Thresholds:
 
 
 def fit_thresholds(
-    probabilities: Floats, targets: Targets, goal: Goal, *, shrinkage: float = SHRINKAGE
+    probabilities: Floats, targets: Targets, goal: Goal, *, shrinkage: float
 ) -> Thresholds:
     """Each label's threshold for the goal, drawn to the common one where the label is rare.
 

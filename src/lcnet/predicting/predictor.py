@@ -18,11 +18,10 @@ from lcnet.data.dataset import read_image, upright_rgb, upright_size
 from lcnet.data.loading import chosen_workers, stack_images
 from lcnet.data.transforms import Normalize, Transform, eval_transform
 from lcnet.errors import ConfigError, DataError
-from lcnet.hub import local_model
 from lcnet.metrics.calibration import probabilities
 from lcnet.model.classifier import Classifier
 from lcnet.model.fast import FastClassifier
-from lcnet.model_folder import load_model, read_info
+from lcnet.model_folder import load_model, local_model, read_info
 from lcnet.predicting.onnx_model import SUFFIX, OnnxModel
 from lcnet.predicting.picture_explanation import PictureExplanation, explain_picture
 from lcnet.predicting.prediction import Prediction

@@ -22,8 +22,7 @@ import torch
 from lcnet.compute import Precision, best_precision, usual_device
 from lcnet.data.containers import Row
 from lcnet.errors import CheckpointError, ConfigError, DataError, LCNetError, reason_of
-from lcnet.hub import local_model
-from lcnet.model_folder import ModelInfo, model_fingerprint, read_info
+from lcnet.model_folder import ModelInfo, local_model, model_fingerprint, read_info
 from lcnet.predicting.prediction import Prediction
 from lcnet.predicting.predictor import Predictor
 from lcnet.predicting.sources import Picture
@@ -54,7 +53,7 @@ class RayPredictor:
 
     def __init__(
         self,
-        model: Path,
+        model: Path | str,
         *,
         batch_size: int,
         workers: int,

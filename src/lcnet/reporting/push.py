@@ -1,26 +1,12 @@
-"""`lcnet push`: a model, and a page of what was measured of it, to a hub."""
+"""`lcnet push`: share a model, with a card of what was measured of it."""
 
-import json
-from dataclasses import fields
 from pathlib import Path
-from typing import Any
 
-from lcnet.config import Model
-from lcnet.errors import ConfigError, DataError
-from lcnet.files import is_free, written_whole
-from lcnet.hub import MODEL_FILES, Repository, require_token, upload
-from lcnet.model_folder import ModelInfo, find_model, load_model, model_fingerprint, read_info
-from lcnet.progress import tell
-from lcnet.reporting.cost import measure_cost
-from lcnet.reporting.model_card import Card
-
-CARD = "README.md"
-DATA_SETS = {"coco": "COCO", "voc": "Pascal VOC", "digits": "lcnet digits", "rope": "Rope damage"}
-"""What the data sets of a known layout are called; others may be anything."""
+from lcnet.hub import require_own
 
 
 def push(
-    run: Path,
+    model: Path | str,
     name: str,
     *,
     license: str = "",
@@ -31,107 +17,40 @@ def push(
     with_metrics: bool = False,
     dry_run: Path | None = None,
 ) -> str:
-    """Upload a run's or folder's model with a model card, as one commit, and give its address.
+    """Share a model, with a page of what was measured.
+
+    Model and card are uploaded as one commit.
 
     Args:
-        run: a run or model folder, whose metrics.json says what was measured of this very model,
-            with intervals.
-        name: user/name of the repository, or user/name@branch.
-        license: identifier such as apache-2.0; empty says on the card that none was stated.
-        dataset: what the measured data set is called.
-        private: whether a repository that is made is private.
-        message: of the commit.
-        with_report: upload report.html too, which shows some pictures.
-        with_metrics: upload metrics.json too, without the data set's path.
-        dry_run: write the files to this folder and send nothing.
+        model: Run or model folder that was measured with `lcnet evaluate --intervals`.
+        name: Repository, as user/name or user/name@branch.
+        license: Identifier for the card, such as apache-2.0.
+        dataset: What the measured data set is called.
+        private: Make the repository private if it is new.
+        message: Message of the commit.
+        with_report: Upload report.html too, which shows some of the pictures.
+        with_metrics: Upload metrics.json too, without the path of the data set.
+        dry_run: Folder to write the files to; nothing is sent.
 
-    Raises CheckpointError if the model cannot be read or the hub refuses, DataError if nothing was
-    measured of it, ConfigError for a wrong name, no token or a folder that is taken.
+    Returns:
+        The address of the commit, or the folder of a dry run.
+
+    Raises:
+        CheckpointError: if the model cannot be read or the hub refuses.
+        DataError: if nothing was measured of this very model.
+        ConfigError: for a wrong name, no token, or a folder that is taken.
     """
-    repository = Repository.parse(name)
-    info, folder = read_info(run), find_model(run)
-    metrics = read_metrics(run)
-    if dry_run is None:
-        require_token(repository)
-    elif not is_free(dry_run):
-        raise ConfigError(f"--dry_run {dry_run}: already there. Choose another folder.")
-    extra = _extra(run, metrics, with_report=with_report, with_metrics=with_metrics)
-    card = Card(
-        repository.name,
-        repository.revision,
-        info,
-        metrics,
-        measure_cost(load_model(run), info.model.image_size),
-        (folder / "model.safetensors").stat().st_size / 1e6,
-        dataset or DATA_SETS.get(metrics["format"], f"the owner's own ({metrics['format']})"),
-        license,
-    )
-    files: dict[str, Path | bytes] = {name: folder / name for name in MODEL_FILES}
-    files |= {CARD: card.text().encode(), **extra}
-    for line in _warnings(info):
-        tell(line)
-    if dry_run is not None:
-        _write(files, dry_run)
-        tell(f"not sent to {repository}: {', '.join(files)} -> {dry_run}")
-        return str(dry_run)
-    address = upload(
-        repository,
-        files,
+    require_own(model)
+    from lcnet.reporting.sharing import share
+
+    return share(
+        Path(model),
+        name,
+        license=license,
+        dataset=dataset,
         private=private,
-        message=message or f"Share {run.resolve().name}, mAP {metrics['mAP']:.2f}",
+        message=message,
+        with_report=with_report,
+        with_metrics=with_metrics,
+        dry_run=dry_run,
     )
-    tell(f"{repository}: {', '.join(files)} -> {address}")
-    return address
-
-
-def read_metrics(run: Path) -> dict[str, Any]:
-    """What metrics.json in a folder says of its model.
-
-    Raises DataError if there is none, it has no intervals, or the model has changed since.
-    """
-    file = run / "metrics.json"
-    again = f"Measure it with: lcnet evaluate {run} --intervals"
-    if not file.is_file():
-        raise DataError(f"{file}: not there, and a model is shared with what it is worth. {again}")
-    try:
-        metrics = json.loads(file.read_text(encoding="utf-8"))
-        measured = metrics.get("model")
-    except (ValueError, AttributeError):
-        raise DataError(f"{file}: damaged. {again}") from None
-    if measured != model_fingerprint(run):
-        raise DataError(
-            f"{file}: of another model, or of this one before its weights, thresholds or "
-            f"calibration were changed. {again}"
-        )
-    if not metrics.get("intervals"):
-        raise DataError(f"{file}: expected intervals too, got none. {again}")
-    return dict(metrics)
-
-
-def _extra(
-    run: Path, metrics: dict[str, Any], *, with_report: bool, with_metrics: bool
-) -> dict[str, Path | bytes]:
-    """The files that are shared only if asked for."""
-    found: dict[str, Path | bytes] = {}
-    if with_report:
-        report = run / "report.html"
-        if not report.is_file():
-            raise DataError(f"{report}: not there. Write it with: lcnet report {run}")
-        found["report.html"] = report
-    if with_metrics:
-        shared = {name: value for name, value in metrics.items() if name != "root"}
-        found["metrics.json"] = json.dumps(shared, indent=1, ensure_ascii=False).encode()
-    return found
-
-
-def _warnings(info: ModelInfo) -> list[str]:
-    """Which settings in model.json name a folder or file of this machine."""
-    values = {setting.name: getattr(info.model, setting.name) for setting in fields(Model)}
-    local = {name: value for name, value in values.items() if "/" in str(value)}
-    return [f"note: model.json says model.{name} {value}" for name, value in local.items()]
-
-
-def _write(files: dict[str, Path | bytes], folder: Path) -> None:
-    for name, content in files.items():
-        with written_whole(folder / name) as unfinished:
-            unfinished.write_bytes(content if isinstance(content, bytes) else content.read_bytes())

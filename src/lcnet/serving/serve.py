@@ -8,35 +8,47 @@ from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
 from tempfile import mkdtemp
+from typing import Annotated
 
+from lcnet.bounds import Above, AtLeast, Within, bounded
 from lcnet.errors import ConfigError
-from lcnet.predicting.predictor import Predictor
-from lcnet.progress import tell
 
 
+@bounded
 def serve(
-    model: Path,
+    model: Path | str,
     *,
     host: str = "127.0.0.1",
-    port: int = 7860,
-    batch_size: int = 16,
-    batch_ms: float = 5.0,
-    max_megabytes: float = 20.0,
-    max_pixels: int = 40_000_000,
-    max_waiting: int = 64,
+    port: Annotated[int, Within(0, 65_535)] = 7860,
+    batch_size: Annotated[int, AtLeast(1)] = 16,
+    batch_ms: Annotated[float, Within(0, 1000)] = 5.0,
+    max_megabytes: Annotated[float, Above(0)] = 20.0,
+    max_pixels: Annotated[int, Above(0)] = 40_000_000,
+    max_waiting: Annotated[int, Above(0)] = 64,
 ) -> None:
-    """Serve a run or model folder, or an exported ONNX file, until SIGINT or SIGTERM.
+    """Label pictures on a page and by HTTP.
 
-    Port 0 takes a free one. Requests that come within `batch_ms` milliseconds go through the model
-    together, `batch_size` at most. What is in work when the signal comes is finished.
-    Raises ConfigError if a package is missing, a bound is wrong or the address cannot be had,
-    CheckpointError if the model cannot be read.
+    Runs until SIGINT or SIGTERM. Requests that are being answered then are finished.
+
+    Args:
+        model: Run or model folder, hf://user/name, or an ONNX file of lcnet export.
+        host: Address to listen at; by default only this machine is answered.
+        port: Port; 0 takes a free one.
+        batch_size: Pictures that go through the model together, at most.
+        batch_ms: Milliseconds that a batch waits to fill up.
+        max_megabytes: Size of a picture's file, at most.
+        max_pixels: Width times height, at most.
+        max_waiting: Requests that are being answered at a time; more are turned away.
+
+    Raises:
+        ConfigError: if a package is missing or the address cannot be had.
+        CheckpointError: if the model cannot be read.
     """
     for package in ("gradio", "prometheus_client"):
         if find_spec(package) is None:
             raise ConfigError.missing(package, "serve")
-    if not 0 <= batch_ms <= 1000:
-        raise ConfigError(f"--batch_ms: expected 0 to 1000, got {batch_ms:g}.")
+    from lcnet.predicting.predictor import Predictor
+    from lcnet.progress import tell
     from lcnet.serving.service import Service
     from lcnet.serving.uploads import Limits
 
@@ -60,8 +72,6 @@ def serve(
 @contextmanager
 def _listening(host: str, port: int) -> Iterator[socket.socket]:
     """A socket at the address, taken before the model is loaded."""
-    if not 0 <= port <= 65535:
-        raise ConfigError(f"--port: expected 0 to 65535, got {port}.")
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
         listening = socket.create_server((host, port), family=family, backlog=256)

@@ -7,7 +7,7 @@ from pathlib import Path
 from PIL import Image, UnidentifiedImageError
 
 from lcnet.data.dataset import PICTURE_FORMATS, upright_rgb
-from lcnet.errors import ConfigError, DataError, reason_of
+from lcnet.errors import DataError, reason_of
 
 LONGEST_NAME = 200
 
@@ -20,21 +20,12 @@ class TooLarge(DataError):
 class Limits:
     """How much is taken."""
 
-    megabytes: float = 20.0
+    megabytes: float
     """Size of one picture's file."""
-    pixels: int = 40_000_000
+    pixels: int
     """Width times height of one picture."""
-    waiting: int = 64
+    waiting: int
     """Requests in work at a time."""
-
-    def __post_init__(self) -> None:
-        for flag, value in (
-            ("max_megabytes", self.megabytes),
-            ("max_pixels", self.pixels),
-            ("max_waiting", self.waiting),
-        ):
-            if not value > 0:  # also NaN
-                raise ConfigError(f"--{flag}: expected more than 0, got {value}.")
 
     @property
     def file_bytes(self) -> int:

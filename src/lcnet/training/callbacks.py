@@ -9,7 +9,7 @@ from lightning import LightningModule, Trainer
 from lightning.pytorch.callbacks import Callback, EarlyStopping, RichProgressBar
 
 from lcnet.metrics import verify
-from lcnet.model_folder import ModelInfo, save_model
+from lcnet.model_folder import ModelFolder, ModelInfo
 from lcnet.training.learner import Learner
 from lcnet.training.strategy import lies_in_parts, whole_weights
 
@@ -55,7 +55,7 @@ class KeepBest(Callback):
             # Where weights lie in parts, all processes have to hand in theirs.
             weights = whole_weights(trainer) if lies_in_parts(trainer) else None
             if trainer.is_global_zero:
-                save_model(self.folder, learner.model, self.info, weights)
+                ModelFolder(self.folder).save(learner.model, self.info, weights)
 
     def state_dict(self) -> dict[str, Any]:
         """What a resumed run needs to know."""

@@ -1,9 +1,4 @@
-"""The checkpoint that a run continues from: when it is written, and that it is whole.
-
-checkpoints/
-├── last.ckpt       all that `lcnet train --resume` needs
-└── previous.ckpt   the one before, should the last be damaged
-"""
+"""The checkpoint that a run continues from: when it is written, and that it is whole."""
 
 import signal
 import time
@@ -24,6 +19,7 @@ from safetensors import SafetensorError
 from lcnet.errors import CheckpointError, LCNetError, Stopped, TrainingError, reason_of
 from lcnet.files import written_whole
 from lcnet.model_folder import ModelInfo
+from lcnet.run_folder import RunFolder
 from lcnet.training.averaging import AveragedWeights
 from lcnet.training.stopping import Stop
 
@@ -43,9 +39,9 @@ class WholeCheckpoints(TorchCheckpointIO):
 
         Raises TrainingError if it cannot be written; the older one then stays as it is.
         """
-        file = Path(path)
+        file, run = Path(path), RunFolder(Path(path).parent.parent)
         try:
-            with written_whole(file, previous=file.with_name("previous.ckpt")) as unfinished:
+            with written_whole(file, previous=run.previous_checkpoint) as unfinished:
                 # By way of Python's own file, since torch's hides that a disk is full.
                 with unfinished.open("wb") as stream:
                     torch.save(checkpoint, stream)
@@ -54,7 +50,7 @@ class WholeCheckpoints(TorchCheckpointIO):
             kept = "The one before is whole. " if file.exists() else ""
             raise TrainingError(
                 f"{file}: could not be written ({_reason(error)}). {kept}Make room on the disk. "
-                f"{_next(file.parent.parent)}"
+                f"{_next(run)}"
             ) from error
 
 
@@ -138,14 +134,13 @@ def place(epoch: int, batches: int) -> str:
     return f"epoch {epoch + 1}, batch {batches}" if batches else f"the end of epoch {epoch}"
 
 
-def read_progress(run: Path, tell: Callable[[str], None]) -> Progress | None:
+def read_progress(run: RunFolder, tell: Callable[[str], None]) -> Progress | None:
     """The last whole checkpoint of a run, or None if it has none yet.
 
     A damaged one is told, and the one before takes its place. Raises CheckpointError if that is
     damaged too, or not there.
     """
-    folder = run / "checkpoints"
-    last, previous = folder / "last.ckpt", folder / "previous.ckpt"
+    last, previous = run.last_checkpoint, run.previous_checkpoint
     if not last.is_file() and previous.is_file():
         previous.replace(last)  # it was stopped between two renamings
     if not last.is_file():
@@ -293,13 +288,8 @@ def _reason(error: Exception) -> str:
     return reason_of(error.__cause__ if isinstance(error.__cause__, Exception) else error)
 
 
-def continuation(run: Path) -> str:
-    """What a user does to continue a run."""
-    return f"Continue with: lcnet train --resume {run}"
-
-
 @contextmanager
-def explained(run: Path) -> Iterator[None]:
+def explained(run: RunFolder) -> Iterator[None]:
     """Errors inside the block end in what a user can do next; those of disk and loaders are lines.
 
     Raises TrainingError for the latter.
@@ -309,7 +299,7 @@ def explained(run: Path) -> Iterator[None]:
     except TrainingError:
         raise
     except LCNetError as error:
-        if not has_checkpoint(run):
+        if not run.has_checkpoint:
             raise
         raise type(error)(f"{error} Then continue with: lcnet train --resume {run}") from error
     except (OSError, SafetensorError) as error:
@@ -319,21 +309,9 @@ def explained(run: Path) -> Iterator[None]:
             raise
         raise TrainingError(
             f"a process that loads pictures died ({reason_of(error)}), which is often for want of "
-            f"memory. Set data.workers lower in {run / 'config.yaml'} if it is. {_next(run)}"
+            f"memory. Set data.workers lower in {run.config_file} if it is. {_next(run)}"
         ) from error
 
 
-def _next(run: Path) -> str:
-    return continuation(run) if has_checkpoint(run) else "Then start the run again."
-
-
-def remove_unfinished(run: Path) -> None:
-    """Remove what a killed run was writing."""
-    for folder in (run, run / "model", run / "checkpoints"):
-        for file in folder.glob("*.part"):
-            file.unlink()
-
-
-def has_checkpoint(run: Path) -> bool:
-    """Whether a run has come to its first checkpoint."""
-    return (run / "checkpoints" / "last.ckpt").is_file()
+def _next(run: RunFolder) -> str:
+    return run.continuation if run.has_checkpoint else "Then start the run again."

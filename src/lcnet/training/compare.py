@@ -1,294 +1,61 @@
-"""`lcnet compare`: several heads or settings on equal terms, with intervals."""
+"""`lcnet compare`: heads or settings on equal terms."""
 
-import json
-import statistics
-import time
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Annotated, Any
 
-import numpy as np
-import torch
-
-from lcnet.compute import usual_device
+from lcnet.bounds import AtLeast, bounded
 from lcnet.config import Config
-from lcnet.data.readers import load_split
-from lcnet.errors import ConfigError
-from lcnet.evaluating.measuring import score_split
-from lcnet.files import write_text, written_whole
-from lcnet.metrics import predict_at, rates
-from lcnet.metrics.bootstrap import Interval, mean_ap, paired_difference
-from lcnet.metrics.calibration import to_probabilities
-from lcnet.model_folder import load_model, read_info
-from lcnet.plain_yaml import read_yaml
-from lcnet.progress import tell
-from lcnet.run_folder import RunFolder
-from lcnet.training.many_runs import Run, Trainer
-from lcnet.training.start import with_precision
 
-Settings = Mapping[str, Any]
-"""What a contestant changes: a flag's name, such as `model.head`, to its value."""
-LR_FACTORS = (1 / 3, 1.0, 3.0)
-"""The learning rates that are tried, as factors of the config's."""
+if TYPE_CHECKING:
+    from lcnet.training.comparison import Row
 
 
-@dataclass(frozen=True)
-class Row:
-    """One contestant's numbers: means over the seeds on the test split."""
-
-    name: str
-    settings: Settings
-    lr: float
-    """The learning rate that did best in validation."""
-    mAP: float
-    mAP_of_seeds: tuple[float, ...]
-    CF1: float
-    OF1: float
-    parameters: int
-    """Weights outside the backbone."""
-    minutes: float
-    """Training time of a seed, validation included."""
-    images_per_second: float
-    """From image tensor to logits on this machine, at the config's batch size."""
-    difference: Interval | None
-    """The first contestant's mAP minus this one's, with its 95 % interval; none for the first."""
-
-
+@bounded
 def compare(
     config: Config,
-    contestants: Mapping[str, Settings],
-    seeds: Sequence[int],
-    out: Path,
+    out: Path | str,
     *,
-    lr_factors: Sequence[float] = LR_FACTORS,
-    jobs: int = 1,
-) -> list[Row]:
-    """Train every contestant alike and write comparison.json, comparison.md and comparison.png.
+    heads: Sequence[str] = (),
+    variants: Path | Mapping[str, Mapping[str, Any]] | None = None,
+    seeds: Sequence[int] = (0, 1, 2),
+    lr_factors: Sequence[float] = (1 / 3, 1.0, 3.0),
+    jobs: Annotated[int, AtLeast(1)] = 1,
+) -> "list[Row]":
+    """Compare heads or settings on equal terms.
 
     Each tries every learning rate with the first seed and keeps the one that is best in validation;
-    the other seeds then use it. Finished runs in `out` are not repeated. The test split is looked
-    at only for the rows. `jobs` runs are trained at a time, and then a row's minutes are those
-    of a share of the machine.
+    the other seeds use it. The test split is used for the results alone. Finished runs are not
+    repeated, and an interrupted one goes on. Results: comparison.md, comparison.json and
+    comparison.png.
 
-    Raises ConfigError if there is nothing to compare or a setting does not exist.
+    Args:
+        config: What all have in common.
+        out: Folder for runs and results.
+        heads: Heads to compare, such as '[lcnet,gap]'. The first is the one that the others are
+            measured against.
+        variants: YAML file of variants and what each changes: 'no graph: {model.graph: none}'.
+            From Python also the same as mappings.
+        seeds: Seeds of each.
+        lr_factors: Learning rates that each tries in validation, as factors of train.lr.
+        jobs: Runs at a time, each on its share of the cores.
+
+    Returns:
+        The results of each, in the order given.
+
+    Raises:
+        ConfigError: if there is nothing to compare, a setting does not exist, or a folder holds a
+            run with other settings.
     """
-    configs = _check(config, contestants, seeds, out, jobs)
-    trainer = Trainer(len(configs) * (len(lr_factors) + len(seeds) - 1), jobs)
-    tried = {
-        name: [_run(out, name, own, own.train.lr * factor, seeds[0]) for factor in lr_factors]
-        for name, own in configs.items()
-    }
-    trainer.train([run for runs in tried.values() for run in runs])
-    best = {name: max(runs, key=lambda run: run.best) for name, runs in tried.items()}
-    others = {
-        name: [_run(out, name, configs[name], run.config.train.lr, seed) for seed in seeds[1:]]
-        for name, run in best.items()
-    }
-    trainer.train([run for runs in others.values() for run in runs])
-    chosen = {name: [run.folder for run in (best[name], *others[name])] for name in configs}
-    rows = _rows(configs, contestants, chosen)
-    _write(out, config, rows, seeds)
-    return rows
+    from lcnet.training.comparison import compare_all, read_variants
 
-
-def read_variants(file: Path) -> dict[str, Settings]:
-    """The contestants that a YAML file names: a name, then flags and values.
-
-    Raises ConfigError if it cannot be read or is not of that form.
-    """
-    try:
-        content = read_yaml(file)
-    except ConfigError as error:
-        raise ConfigError(f"--variants {error}") from None
-    if not isinstance(content, Mapping) or not all(
-        isinstance(one, Mapping) and all("." in str(flag) for flag in one)
-        for one in content.values()
-    ):
-        raise ConfigError(
-            f"--variants {file}: expected names with flags below, such as 'no graph: "
-            "{model.graph: none}'. Correct the file."
-        )
-    return {str(name): dict(settings) for name, settings in content.items()}
-
-
-def _check(
-    config: Config,
-    contestants: Mapping[str, Settings],
-    seeds: Sequence[int],
-    out: Path,
-    jobs: int,
-) -> dict[str, Config]:
-    """Each contestant's config. Raises ConfigError if one cannot be."""
-    if jobs < 1:
-        raise ConfigError(f"--jobs: expected at least 1, got {jobs}.")
-    if config.train.processes > 1:
-        raise ConfigError(
-            f"train.devices: expected 1, as lcnet compare trains each run on one device, got "
-            f"{config.train.processes} in all. Set --jobs to train several runs at a time."
-        )
-    if len(contestants) < 2 or not seeds:
-        raise ConfigError(
-            "compare: expected two contestants or more and at least one seed, got "
-            f"{len(contestants)} and {len(seeds)}. Name them in --heads or --variants."
-        )
-    configs = {}
-    for name, settings in contestants.items():
-        configs[name] = with_precision(config.changed(settings, f"contestant {name!r}"))
-        if configs[name].train.batch_size == "auto":
-            raise ConfigError(
-                f"contestant {name!r}: train.batch_size: auto would give contestants unequal "
-                "batches. Set a number."
-            )
-    if not config.data.test:
-        raise ConfigError("data.test: expected a split to compare on, got none. Set --data.test.")
-    known = out / "comparison.yaml"
-    if known.is_file() and Config.load(known) != config:
-        raise ConfigError(
-            f"--out {out}: holds runs of other settings. Choose another folder, or the same "
-            "settings to go on."
-        )
-    out.mkdir(parents=True, exist_ok=True)
-    config.save(known)
-    return configs
-
-
-def _run(out: Path, name: str, config: Config, lr: float, seed: int) -> Run:
-    folder = out / "runs" / name.replace("/", "_") / f"lr{lr:.3g}" / f"seed{seed}"
-    recipe = replace(config.train, lr=lr, seed=seed)
-    return Run(f"{name}, lr {lr:.3g}, seed {seed}", replace(config, train=recipe), folder)
-
-
-def _rows(
-    configs: Mapping[str, Config],
-    contestants: Mapping[str, Settings],
-    chosen: Mapping[str, Sequence[Path]],
-) -> list[Row]:
-    predictions = {name: [_predictions(run) for run in runs] for name, runs in chosen.items()}
-    first, rows = next(iter(chosen)), []
-    for name, runs in chosen.items():
-        probabilities = [one for one, _ in predictions[name]]
-        targets = predictions[name][0][1]
-        of_seeds = tuple(mean_ap(one, targets) for one in probabilities)
-        at_threshold = [rates(predict_at(one, 0.5), targets) for one in probabilities]
-        model = load_model(runs[0])
-        difference = None
-        if name != first:
-            ours = [one for one, _ in predictions[first]]
-            difference = paired_difference(ours, probabilities, targets)
-        rows.append(
-            Row(
-                name=name,
-                settings=dict(contestants[name]),
-                lr=Config.load(runs[0] / "config.yaml").train.lr,
-                mAP=statistics.mean(of_seeds),
-                mAP_of_seeds=of_seeds,
-                CF1=statistics.mean(one.CF1 for one in at_threshold),
-                OF1=statistics.mean(one.OF1 for one in at_threshold),
-                parameters=sum(
-                    weight.numel()
-                    for part, weight in model.named_parameters()
-                    if not part.startswith("backbone.")
-                ),
-                minutes=statistics.mean(
-                    sum(epoch["seconds"] for epoch in RunFolder(run).history()) for run in runs
-                )
-                / 60,
-                images_per_second=_speed(model, configs[name]),
-                difference=difference,
-            )
-        )
-    return rows
-
-
-def _predictions(run: Path) -> tuple[np.ndarray, np.ndarray]:
-    """Probabilities and targets (N L each) of a run's best model on its test split.
-
-    They are kept in the run folder. Where training used cached features, so does this.
-    """
-    file = run / "test.npz"
-    if file.is_file():
-        with np.load(file) as kept:
-            return kept["probabilities"], kept["targets"]
-    config, info = Config.load(run / "config.yaml"), read_info(run)
-    split = load_split(config.data, config.data.test, info.labels)
-    logits, found = score_split(
-        run, split, info, config.data, config.train.batch, quiet=True, use_cache=True
+    contestants = {head: {"model.head": head} for head in heads}
+    changes = read_variants(variants) if isinstance(variants, Path) else variants or {}
+    return compare_all(
+        config,
+        {**contestants, **changes},
+        seeds,
+        Path(out),
+        lr_factors=lr_factors,
+        jobs=jobs,
     )
-    probabilities = to_probabilities(logits)
-    with written_whole(file) as unfinished, unfinished.open("wb") as opened:
-        np.savez_compressed(opened, probabilities=probabilities, targets=found)
-    return probabilities, found
-
-
-def _speed(model: torch.nn.Module, config: Config) -> float:
-    """Images per second from tensor to logits, the median of a few batches."""
-    device = usual_device()
-    size = config.train.batch
-    images = torch.randn(size, 3, config.model.image_size, config.model.image_size, device=device)
-    model, times = model.to(device).eval(), []
-    with torch.inference_mode():
-        for _ in range(4):
-            started = time.perf_counter()
-            model(images)
-            if device.type == "cuda":
-                torch.cuda.synchronize()
-            times.append(time.perf_counter() - started)
-    return size / statistics.median(times[1:])
-
-
-def _write(out: Path, config: Config, rows: Sequence[Row], seeds: Sequence[int]) -> None:
-    content = {
-        "config": asdict(config),
-        "seeds": list(seeds),
-        "rows": [asdict(row) for row in rows],
-    }
-    write_text(out / "comparison.json", json.dumps(content, indent=1, ensure_ascii=False))
-    text = _table(rows, seeds)
-    write_text(out / "comparison.md", text + "\n")
-    _plot(out / "comparison.png", rows)
-    tell(text)
-    tell(f"comparison: {out}/comparison.md, .json and .png")
-
-
-def _table(rows: Sequence[Row], seeds: Sequence[int]) -> str:
-    """The rows as a markdown table."""
-    first = rows[0].name
-    lines = [
-        f"| | mAP (mean of {len(seeds)} seeds) | lowest to highest | {first} minus this (95 %) | "
-        "CF1 | OF1 | lr | head weights | minutes | images/s |",
-        "|---|---|---|---|---|---|---|---|---|---|",
-    ]
-    for row in rows:
-        apart = ""
-        if row.difference:
-            apart = "{:+.2f} ({:+.2f} to {:+.2f})".format(*asdict(row.difference).values())
-        lines.append(
-            f"| {row.name} | {row.mAP:.2f} | {min(row.mAP_of_seeds):.2f} to "
-            f"{max(row.mAP_of_seeds):.2f} | {apart} | {row.CF1:.1f} | {row.OF1:.1f} | "
-            f"{row.lr:.2g} | {row.parameters / 1e6:.2f} M | {row.minutes:.1f} | "
-            f"{row.images_per_second:.1f} |"
-        )
-    return "\n".join(lines)
-
-
-def _plot(file: Path, rows: Sequence[Row]) -> None:
-    """A dot per seed and a bar at the mean, the best on top."""
-    from matplotlib.figure import Figure
-
-    ranked = sorted(rows, key=lambda row: row.mAP)
-    figure = Figure(figsize=(7, 0.8 + 0.45 * len(ranked)), layout="constrained")
-    axes = figure.subplots()
-    for height, row in enumerate(ranked):
-        axes.plot(row.mAP_of_seeds, [height] * len(row.mAP_of_seeds), "o", color="0.6", ms=5)
-        axes.plot(row.mAP, height, "|", color="tab:blue", ms=18, mew=3)
-        axes.annotate(
-            f"{row.mAP:.1f}", (row.mAP, height), (0, 10), textcoords="offset points", ha="center",
-            fontsize=8,
-        )  # fmt: skip
-    axes.set_yticks(range(len(ranked)), [row.name for row in ranked])
-    axes.set_ylim(-0.6, len(ranked) - 0.2)
-    axes.set_xlabel("test mAP: seeds (dots) and their mean (bar)")
-    axes.spines[["top", "right"]].set_visible(False)
-    with written_whole(file) as unfinished:
-        figure.savefig(unfinished, format="png", dpi=150)

@@ -31,6 +31,7 @@ from lcnet.evaluating.frozen_features import frozen_features
 from lcnet.model.classifier import Classifier
 from lcnet.model_folder import ModelInfo
 from lcnet.progress import tell
+from lcnet.run_folder import RunFolder
 from lcnet.training.averaging import AveragedWeights
 from lcnet.training.callbacks import DataWait, EarlyStoppingAnew, EpochBar, KeepBest
 from lcnet.training.checkpoints import Progress, Saving, WholeCheckpoints, explained
@@ -49,7 +50,7 @@ PRECISIONS: dict[str, Literal["32-true", "bf16-mixed", "16-mixed"]] = {
 }
 
 
-def fit(run: Path, start: Start, stop: Stop, progress: Progress | None = None) -> None:
+def fit(run: RunFolder, start: Start, stop: Stop, progress: Progress | None = None) -> None:
     """Train in the run's folder, on from its last checkpoint where there is `progress`.
 
     Leaves model/, history.csv, checkpoints/ and logs/. Raises Stopped at a signal, DataError for a
@@ -78,7 +79,7 @@ def fit(run: Path, start: Start, stop: Stop, progress: Progress | None = None) -
             f"rate: lcnet train --init {run} --train.lr {recipe.lr / 3:.2g} --out ANOTHER",
         )
         pictures = training.dataset, validation.dataset
-        keep_best = KeepBest(run / "model", info, anew=start.has_lost_best)
+        keep_best = KeepBest(run.model, info, anew=start.has_lost_best)
         trainer = _trainer(config, run, keep_best, watch, stop, partial(_broken, *pictures))
         learner = Learner(model, recipe, info.preprocessing, info.statistics)
         _fit_quietly(trainer, learner, training, validation, progress.file if progress else None)
@@ -140,7 +141,7 @@ def _broken(*pictures: object) -> list[Path]:
 
 def _trainer(
     config: Config,
-    run: Path,
+    run: RunFolder,
     keep_best: KeepBest,
     watch: StepWatch,
     stop: Stop,
@@ -159,11 +160,9 @@ def _trainer(
         callbacks.append(EpochBar())
     callbacks += [
         waiting := DataWait(tell, hint=_hint(config)),
-        History(run / "history.csv", keep_best, watch, waiting, broken, tell),
+        History(run.history_file, keep_best, watch, waiting, broken, tell),
         LearningRateMonitor("step"),
-        Saving(
-            run / "checkpoints" / "last.ckpt", keep_best.info, stop, minutes=recipe.save_minutes
-        ),
+        Saving(run.last_checkpoint, keep_best.info, stop, minutes=recipe.save_minutes),
     ]
     return lightning.Trainer(
         max_epochs=recipe.epochs,
@@ -177,7 +176,7 @@ def _trainer(
         gradient_clip_val=recipe.clip_norm or None,
         callbacks=callbacks,
         plugins=[WholeCheckpoints()],
-        logger=TensorBoardLogger(run, name="", version="logs"),
+        logger=TensorBoardLogger(run.path, name="", version=run.logs.name),
         log_every_n_steps=10,
         num_sanity_val_steps=0,
         enable_progress_bar=interactive,

@@ -9,7 +9,6 @@ from concurrent.futures import ProcessPoolExecutor, as_completed
 from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import asdict, dataclass
 from multiprocessing.connection import wait
-from pathlib import Path
 
 import torch
 
@@ -27,21 +26,16 @@ class Run:
 
     title: str
     config: Config
-    folder: Path
-
-    @property
-    def is_done(self) -> bool:
-        """Whether it was trained to its end."""
-        return (self.folder / "metrics.json").is_file()
+    folder: RunFolder
 
     def check(self) -> None:
         """Raises ConfigError if the folder has a run with other settings.
 
         So has one of an lcnet that did not know a setting yet: what it stood at is not told.
         """
-        file = self.folder / "config.yaml"
-        if not file.is_file():
+        if not self.folder.is_run:
             return
+        file = self.folder.config_file
         stored = read_yaml(file) or {}
         parse_config(stored, str(file))
         known = by_name(with_new_names(stored))
@@ -56,7 +50,7 @@ class Run:
     @property
     def best(self) -> float:
         """The best validation mAP of a finished run, 0 to 100."""
-        return RunFolder(self.folder).history()[-1]["best_mAP"]
+        return self.folder.history()[-1]["best_mAP"]
 
 
 class Trainer:
@@ -79,9 +73,9 @@ class Trainer:
         for run in runs:
             run.check()
         for run in runs:
-            if run.is_done:
+            if run.folder.is_finished:
                 self._tell(run)
-        wanted = [run for run in runs if not run.is_done]
+        wanted = [run for run in runs if not run.folder.is_finished]
         for run in self._trained(wanted):
             self.trained += 1
             self._tell(run)
@@ -121,7 +115,7 @@ class Trainer:
 
 
 def _train_quietly(run: Run) -> None:
-    log = run.folder.with_name(f"{run.folder.name}.log")
+    log = run.folder.path.with_name(f"{run.folder.path.name}.log")
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("w", encoding="utf-8") as file, redirect_stdout(file), redirect_stderr(file):
         _train(run)
@@ -129,13 +123,13 @@ def _train_quietly(run: Run) -> None:
 
 def _train(run: Run) -> None:
     """Train a run, from where an earlier attempt came to if there was one."""
-    if (run.folder / "config.yaml").is_file():
+    if run.folder.is_run:
         try:
-            resume(run.folder)
+            resume(run.folder.path)
             return
         except CheckpointError as error:
             tell(f"warning: {error} It starts anew.")
-    train(run.config, run.folder, overwrite=run.folder.exists())
+    train(run.config, run.folder.path, overwrite=run.folder.path.exists())
 
 
 def _begin(threads: int) -> None:

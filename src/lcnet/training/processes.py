@@ -31,6 +31,7 @@ from torch.distributed.rendezvous import rendezvous
 
 from lcnet.config import Train
 from lcnet.errors import ConfigError, LCNetError, ProcessError
+from lcnet.run_folder import RunFolder
 
 Arguments = ParamSpec("Arguments")
 Result = TypeVar("Result")
@@ -79,7 +80,7 @@ def everyones(value: Result) -> list[Result]:
 
 
 def together(
-    plan: Callable[..., tuple[Train, Path]],
+    plan: Callable[..., tuple[Train, RunFolder]],
 ) -> Callable[[Callable[Arguments, Result]], Callable[Arguments, Result]]:
     """Make a training run in as many processes as its recipe says.
 
@@ -135,7 +136,7 @@ def part() -> None:
 class _Meeting:
     """The store, and a watch over those who share it."""
 
-    def __init__(self, rank: int, number: int, run: Path, limit: timedelta) -> None:
+    def __init__(self, rank: int, number: int, run: RunFolder, limit: timedelta) -> None:
         self.rank, self.number, self.run = rank, number, run
         # Each thread has a connection of its own: a wait on one would keep the other from it.
         self.store = _connect(rank, number, limit)
@@ -189,10 +190,9 @@ class _Meeting:
 
     def lost(self, reason: str) -> ProcessError:
         """The error for a process that is gone, with what to do."""
-        there = (self.run / "checkpoints" / "last.ckpt").is_file()
         then = (
-            f"Continue from its last checkpoint with: lcnet train --resume {self.run}"
-            if there
+            self.run.continuation
+            if self.run.has_checkpoint
             else f"It has no checkpoint yet; start it anew with --out {self.run} --overwrite."
         )
         return ProcessError(
@@ -260,7 +260,7 @@ class _Watch(threading.Thread):
 
 
 @contextmanager
-def _joined(recipe: Train, run: Path) -> Iterator[None]:
+def _joined(recipe: Train, run: RunFolder) -> Iterator[None]:
     """A process group around a training, if there is to be more than one process."""
     global _meeting
     wanted = recipe.processes

@@ -1,4 +1,4 @@
-"""run.json: with what a run was made, so that it can be made again."""
+"""run.json: how a run was made, so that it can be made again, and when it went on and finished."""
 
 import json
 import platform
@@ -9,8 +9,19 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from lcnet.files import write_text
+import torch
 
+from lcnet.config import Config
+from lcnet.data.changes import remember
+from lcnet.data.dataset import Split
+from lcnet.errors import CheckpointError
+from lcnet.files import write_text
+from lcnet.progress import tell
+from lcnet.run_folder import RunFolder
+from lcnet.training.checkpoints import Progress
+
+IN_MEMORY = "a model in memory"
+"""What run.json says of a start that was not read from a path."""
 PACKAGES = (
     "lcnet",
     "torch",
@@ -35,49 +46,70 @@ def surroundings(device: str) -> dict[str, str]:
     return found | {"platform": platform.platform(), "device": device}
 
 
-def write_record(
-    run: Path, *, device: str, seed: int, init: str, data: Mapping[str, Mapping[str, Any]]
+def record_start(
+    run: RunFolder, config: Config, training: Split, validation: Split, *, init: object
 ) -> None:
-    """Write run.json; `data` is a fingerprint's summary by split, `init` what it trains on from."""
+    """Write run.json and the fingerprints of the data; `init` is a path or a model, if any."""
     record = {
         "command": sys.argv,
         "started": _now(),
-        "seed": seed,
-        "init": init,
-        "surroundings": surroundings(device),
-        "data": data,
+        "seed": config.train.seed,
+        "init": str(init.resolve()) if isinstance(init, Path) else IN_MEMORY if init else "",
+        "surroundings": surroundings(_device()),
+        "data": remember(run.fingerprints_file, config.data, training, validation),
         "resumed": [],
+        "finished": None,
     }
     _write(run, record)
 
 
-def read_record(run: Path) -> dict[str, Any]:
-    """What run.json says; empty if there is none or it cannot be read."""
-    try:
-        record = json.loads((run / "run.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
-    return record if isinstance(record, dict) else {}
-
-
-def add_resumption(run: Path, *, device: str, at: str) -> list[str]:
-    """Note in run.json that the run goes on; what is unlike its start, as `torch 2.9, was 2.8`."""
-    record = read_record(run)
-    before, now = record.get("surroundings", {}), surroundings(device)
+def record_resumption(run: RunFolder, progress: Progress | None) -> None:
+    """Note in run.json that a run goes on. Prints from where, and what differs from its start."""
+    at = progress.describe() if progress else "the beginning, as there is no checkpoint yet"
+    tell(f"continuing from {at}")
+    record, now = run.record(), surroundings(_device())
+    before = record.get("surroundings", {})
     if record:
         entry = {"started": _now(), "from": at, "surroundings": now}
         record["resumed"] = [*record.get("resumed", []), entry]
+        record["finished"] = None
         _write(run, record)
-    return [
+    differences = [
         f"{name} {value}, was {before[name]}"
         for name, value in now.items()
         if before.get(name, value) != value
     ]
+    if differences:
+        tell(
+            f"warning: not as the run was started: {'; '.join(differences)}. "
+            "It may not end with exactly the same weights."
+        )
 
 
-def _write(run: Path, record: Mapping[str, Any]) -> None:
-    write_text(run / "run.json", json.dumps(record, indent=1, ensure_ascii=False))
+def record_finish(run: RunFolder) -> None:
+    """Note in run.json that a run was trained to its end and measured."""
+    if record := run.record():
+        _write(run, record | {"finished": _now()})
+
+
+def init_of(run: RunFolder) -> Path | None:
+    """What a run trains on from. Raises CheckpointError if that is gone."""
+    init = run.record().get("init", "")
+    if init == IN_MEMORY:
+        raise CheckpointError(
+            f"{run}: stopped before its first checkpoint, and the model that it trains on from was "
+            "in memory only. Start it anew."
+        )
+    return Path(init) if init else None
+
+
+def _write(run: RunFolder, record: Mapping[str, Any]) -> None:
+    write_text(run.record_file, json.dumps(record, indent=1, ensure_ascii=False))
 
 
 def _now() -> str:
     return datetime.now().astimezone().isoformat(timespec="seconds")
+
+
+def _device() -> str:
+    return torch.cuda.get_device_name() if torch.cuda.is_available() else "cpu"

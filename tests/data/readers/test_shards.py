@@ -208,7 +208,7 @@ def test_packing_keeps_pictures_and_labels(tiny_config, packed):
 
 def test_training_on_shards_measures_and_reports_as_on_files(tiny_config, packed, read_json):
     data = replace(Data(format="shards", root=str(packed), workers=0), shuffle_window=8)
-    run = train(replace(tiny_config, data=data), packed.parent / "run")
+    run = train(replace(tiny_config, data=data), packed.parent / "run").path
     assert read_json(run / "metrics.json")["images"] == 12
     page = (run / "report.html").read_text()
     assert page.count("data:image/jpeg") > 0

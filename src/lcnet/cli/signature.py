@@ -1,0 +1,181 @@
+"""From the signature and docstring of a verb's function to its flags, and back to its arguments.
+
+A parameter with a default, and every `out`, is a flag; the others are given by place. A `Config` is
+all settings and --config; a `Data` is the --data flags. `quiet` is for Python alone.
+"""
+
+import inspect
+from argparse import SUPPRESS
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import fields, replace
+from pathlib import Path
+from types import NoneType
+from typing import Any, Union, get_args, get_origin
+
+from jsonargparse import ArgumentParser, Namespace, set_parsing_settings
+
+from lcnet.bounds import members
+from lcnet.cli.parser import ConfigFile, Parser, SettingsParser
+from lcnet.config import SECTIONS, Config, Data, config_parser
+from lcnet.errors import ConfigError
+
+Function = Callable[..., Any]
+FOR_PYTHON = ("quiet",)
+
+
+def summary(function: Function) -> str:
+    """What a function does: the first sentence of its docstring."""
+    return " ".join(inspect.cleandoc(function.__doc__ or "").partition("\n\n")[0].split())
+
+
+def parser_of(function: Function) -> ArgumentParser:
+    """The flags of a function."""
+    import docstring_parser  # a tenth of the time of `lcnet --help`, which does without
+
+    parameters = dict(_parameters(function))
+    meanings = {
+        one.arg_name: " ".join((one.description or "").split())
+        for one in docstring_parser.parse(function.__doc__ or "").params
+    }
+    has_settings = any(one.annotation is Config for one in parameters.values())
+    parser = config_parser(SettingsParser) if has_settings else Parser()
+    parser.description = summary(function)
+    if has_settings:
+        _add_config_file(parser)
+    for name, parameter in parameters.items():
+        if parameter.annotation is Config:
+            continue
+        if Data in members(parameter.annotation):
+            _add_data(parser, of_its_own=parameter.annotation is Data)
+        else:
+            _add_flag(parser, name, parameter, meanings[name].replace("%", "%%"))
+    _hide_sections(parser, SECTIONS if has_settings else ("data",))
+    return parser
+
+
+def arguments_of(function: Function, parsed: Namespace) -> dict[str, Any]:
+    """The arguments of a function: those that were parsed, and defaults for the others.
+
+    Values that its parser has beside them are kept under their names. Raises ConfigError for a data
+    set that is not described whole.
+    """
+    parameters = dict(_parameters(function))
+    built: dict[str, Any] = {}
+    read = {"config"}
+    for name, one in parameters.items():
+        if one.annotation is Config:
+            built[name] = Config(**{section: parsed[section] for section in SECTIONS})
+            read |= set(SECTIONS)
+        elif one.annotation is Data:
+            built[name] = _data_to_read(parsed, one.default)
+        elif Data in members(one.annotation):
+            built[name] = _data_if_any(parsed)
+    given = {name: value for name, value in vars(parsed).items() if name not in read}
+    return {**defaults_of(function), **given, **built}
+
+
+def defaults_of(function: Function) -> dict[str, Any]:
+    """The defaults of a function's parameters, by name."""
+    return {
+        name: one.default for name, one in _parameters(function) if one.default is not one.empty
+    }
+
+
+def _parameters(function: Function) -> Iterator[tuple[str, inspect.Parameter]]:
+    for name, parameter in inspect.signature(function).parameters.items():
+        if name not in FOR_PYTHON:
+            yield name, parameter
+
+
+# Flags
+
+
+def _add_flag(
+    parser: ArgumentParser, name: str, parameter: inspect.Parameter, meaning: str
+) -> None:
+    kind, default = _flag_type(parameter.annotation), parameter.default
+    is_required = default is parameter.empty
+    if is_required and name != "out":  # given by place
+        if get_origin(kind) is list:
+            parser.add_argument(name, type=get_args(kind)[0], nargs="+", help=meaning)
+        else:
+            parser.add_argument(name, type=kind, help=meaning)
+    elif kind is bool and default is False:
+        parser.add_argument(f"--{name}", action="store_true", help=meaning)
+    elif is_required and isinstance(parser, SettingsParser):
+        parser.add_argument(f"--{name}", type=kind | None, help=meaning)  # --resume goes without
+    elif is_required:
+        parser.add_argument(f"--{name}", type=kind, required=True, help=meaning)
+    else:
+        plain = list(default) if get_origin(kind) is list else default
+        plain = dict(default) if get_origin(kind) is dict else plain
+        parser.add_argument(f"--{name}", type=kind, default=plain, help=meaning)
+
+
+def _flag_type(hint: Any) -> Any:
+    """The type that a flag's text is turned into: a path where it may be one, plain containers."""
+    kinds = members(hint)
+    optional = NoneType in kinds
+    if Path in kinds:
+        return Path | None if optional else Path
+    chosen = next(one for one in kinds if one is not NoneType)
+    if get_origin(chosen) is Sequence:
+        chosen = list[get_args(chosen)[0]]  # type: ignore[misc]
+    elif get_origin(chosen) is Mapping:
+        chosen = dict[get_args(chosen)]  # type: ignore[misc]
+    return Union[chosen, None] if optional else chosen  # noqa: UP007 -- chosen may be Annotated
+
+
+# Settings and data sets
+
+
+def _add_config_file(parser: ArgumentParser) -> None:
+    parser.add_argument(
+        "--config",
+        action=ConfigFile,
+        metavar="FILE",
+        help="YAML file with settings; flags after it override it.",
+    )
+
+
+def _add_data(parser: ArgumentParser, *, of_its_own: bool) -> None:
+    """The --data flags without defaults, so that only what is given is there."""
+    if of_its_own:
+        parser.add_argument(
+            "--config",
+            type=Path | None,
+            help="YAML file with settings, such as a run's, for its data set; --data flags "
+            "override it.",
+        )
+    set_parsing_settings(docstring_parse_attribute_docstrings=True)
+    parser.add_class_arguments(Data, "data", instantiate=False)
+    parser.set_defaults({f"data.{setting.name}": SUPPRESS for setting in fields(Data)})
+
+
+def _hide_sections(parser: ArgumentParser, sections: Iterable[str]) -> None:
+    """Leave flags out of the help that take a file for a section: --config takes one for all."""
+    for action in parser._actions:
+        if action.dest in (*sections, "model.released") and action.option_strings:
+            action.help = SUPPRESS
+
+
+def _data_to_read(parsed: Namespace, default: Any) -> Data:
+    """The data set of a verb that needs one: that of --config, with changes by --data flags."""
+    given, file = parsed.get("data"), parsed.get("config")
+    if file is None and not given and not isinstance(default, Data):
+        raise ConfigError("--data.format: expected a data set, got none. Add --data flags.")
+    start = Data() if file is None else Config.load(file).data
+    return replace(start, **given.as_dict()) if given else start
+
+
+def _data_if_any(parsed: Namespace) -> Data | None:
+    """The data set that --data flags describe; None if there are none."""
+    given = parsed.get("data")
+    if given is None:
+        return None
+    if "format" not in given:
+        raise ConfigError(
+            f"--data.{next(iter(given.keys()))}: expected --data.format with it, since --data "
+            "flags describe a whole data set and not what differs from the run's. Add it."
+        )
+    return Data(**given.as_dict())

@@ -1,0 +1,133 @@
+"""The verbs: where each one's function is, and what the command line adds to it.
+
+The signature is the command: name, default, meaning and bound of a flag stand once, in the function
+(`signature.py` makes flags of it). To add a verb, write its function and add a row here.
+"""
+
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from importlib import import_module
+from typing import Any
+
+from jsonargparse import ArgumentParser, Namespace
+
+from lcnet.cli.signature import arguments_of, defaults_of, parser_of, summary
+from lcnet.config import Config, Model
+from lcnet.errors import ConfigError
+
+
+@dataclass(frozen=True)
+class Verb:
+    """A verb of the command line."""
+
+    place: str
+    """Its function, as `module:function` below lcnet; the module imports no torch."""
+    exit_code: Callable[[Any], int] = lambda result: 0
+    """From the function's result."""
+    extend: Callable[[ArgumentParser], None] = lambda parser: None
+    """Adds flags that the function does not have."""
+    call: Callable[[Callable[..., Any], dict[str, Any]], Any] = lambda function, given: function(
+        **given
+    )
+    """Calls the function with the arguments that were parsed."""
+
+    @property
+    def function(self) -> Callable[..., Any]:
+        """The function that does it."""
+        module, _, name = self.place.partition(":")
+        function: Callable[..., Any] = getattr(import_module(f"lcnet.{module}"), name)
+        return function
+
+    @property
+    def help(self) -> str:
+        """What it does, in a sentence."""
+        return summary(self.function)
+
+    def parser(self) -> ArgumentParser:
+        """Its flags."""
+        parser = parser_of(self.function)
+        self.extend(parser)
+        return parser
+
+    def run(self, arguments: Namespace) -> int:
+        """Do it; returns the exit code."""
+        return self.exit_code(self.call(self.function, arguments_of(self.function, arguments)))
+
+
+# What the command line adds to a function
+
+
+def _may_resume(parser: ArgumentParser) -> None:
+    from pathlib import Path
+
+    parser.usage = "lcnet train --out RUN [flags]\n       lcnet train --resume RUN"
+    parser.add_argument(
+        "--resume", type=Path | None, help="Run folder to continue, as it was set up."
+    )
+
+
+def _train_or_resume(train: Callable[..., Any], given: dict[str, Any]) -> Any:
+    from lcnet.training.train import resume
+
+    run, others = given.pop("resume"), (given["out"], given["init"], given["overwrite"])
+    if run is not None:
+        if given["config"] != Config() or any(others):
+            raise ConfigError("--resume: takes no other flags, since a run keeps its own settings.")
+        return resume(run)
+    if given["out"] is None:
+        raise ConfigError("--out: expected a folder for the run, got none. Add --out runs/NAME.")
+    if given["init"] is not None and given["config"].model != Model():
+        raise ConfigError("--init: takes no --model flags, since a model keeps its architecture.")
+    return train(**given)
+
+
+def _may_reset(parser: ArgumentParser) -> None:
+    parser.add_argument(
+        "--reset", action="store_true", help="Back to thresholds of 0.5 and plain probabilities."
+    )
+
+
+def _calibrate_or_reset(calibrate: Callable[..., Any], given: dict[str, Any]) -> Any:
+    from lcnet.evaluating.calibrate import reset_calibration
+
+    if not given.pop("reset"):
+        return calibrate(**given)
+    usual = defaults_of(calibrate)
+    for flag, value in given.items():
+        if flag != "model" and value != usual[flag]:
+            name = "--data flags" if flag == "data" else f"--{flag}"
+            raise ConfigError(f"--reset: expected no other flags, got {name}. Leave one out.")
+    return reset_calibration(given["model"])
+
+
+def _predict_to_standard_output(predict: Callable[..., Any], given: dict[str, Any]) -> Any:
+    out = given["out"]
+    if out is None and not given["format"]:
+        out = sys.stdout
+    return predict(**{**given, "out": out})
+
+
+VERBS: Mapping[str, Verb] = {
+    "split": Verb("data.split:split"),
+    "check": Verb("checking.check:check", lambda report: 0 if report.is_safe else 1),
+    "pack": Verb("data.pack:pack"),
+    "train": Verb("training.train:train", extend=_may_resume, call=_train_or_resume),
+    "evaluate": Verb("evaluating.evaluate:evaluate"),
+    "report": Verb("reporting.report:report"),
+    "calibrate": Verb(
+        "evaluating.calibrate:calibrate", extend=_may_reset, call=_calibrate_or_reset
+    ),
+    "predict": Verb(
+        "predicting.predict:predict",
+        lambda predicted: 1 if predicted.failed else 0,
+        call=_predict_to_standard_output,
+    ),
+    "serve": Verb("serving.serve:serve"),
+    "export": Verb("exporting.export:export"),
+    "push": Verb("reporting.push:push"),
+    "graph": Verb("reporting.graph:graph"),
+    "compare": Verb("training.compare:compare"),
+    "import": Verb("published.import_model:import_model"),
+}
+"""In the order of a project."""

@@ -1,0 +1,126 @@
+"""A data set of any format as tar shards, which training reads as a stream."""
+
+import io
+import json
+import shutil
+import tarfile
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from lcnet.config import Data
+from lcnet.data.dataset import POSITIVE, UNKNOWN, Sample, Split
+from lcnet.data.readers import load_split
+from lcnet.data.readers.shards import NAMES, read_shards
+from lcnet.errors import ConfigError, DataError
+from lcnet.files import is_free, write_text
+from lcnet.progress import tell, track
+
+
+@dataclass(frozen=True)
+class Packed:
+    """A split in shards."""
+
+    name: str
+    pictures: int
+    shards: int
+    size: int
+    """Bytes."""
+
+
+def pack_splits(
+    data: Data, out: Path, *, shard_megabytes: float, seed: int, quiet: bool
+) -> list[Packed]:
+    """Write the splits as `out/{train,val,test}/000000.tar` and so on, as `pack` says.
+
+    Splits without a name are left out, and a test split that does not exist.
+    """
+    if not is_free(out):
+        raise ConfigError(f"--out {out}: already there. Choose another folder.")
+    splits = _splits(data)
+    labels = splits["train"].labels
+    try:
+        write_text(out / NAMES, "".join(f"{name}\n" for name in labels))
+        done = []
+        for name, split in splits.items():
+            order = np.arange(len(split))
+            if name == "train":
+                order = np.random.default_rng(seed).permutation(len(split))
+            chosen = [split.samples[int(place)] for place in order]
+            bounded = track(chosen, f"Packing {name}, pictures", len(chosen), quiet=quiet)
+            shards = _write(bounded, labels, out / name, int(shard_megabytes * 1e6))
+            read_shards(out, name)  # makes the index, and is a first proof
+            size = sum(shard.stat().st_size for shard in shards)
+            done.append(Packed(name, len(split), len(shards), size))
+    except BaseException:
+        shutil.rmtree(out, ignore_errors=True)
+        raise
+    if not quiet:
+        for one in done:
+            tell(
+                f"{one.name}: {one.pictures:,} pictures in {one.shards:,} shards, "
+                f"{one.size / 1e6:,.1f} MB"
+            )
+        tell(f"next: lcnet train --data.format shards --data.root {out} --out RUN")
+    return done
+
+
+def _splits(data: Data) -> dict[str, Split]:
+    training = load_split(data, data.train)
+    splits = {"train": training}
+    for name, given in (("val", data.val), ("test", data.test)):
+        if given:
+            try:
+                splits[name] = load_split(data, given, training.labels)
+            except DataError:
+                if given != Data().test:  # the usual name, which nobody has given
+                    raise
+    return splits
+
+
+def _write(samples: Iterable[Sample], labels: Sequence[str], folder: Path, most: int) -> list[Path]:
+    """The shards, each closed before it would be larger than `most` bytes."""
+    folder.mkdir(parents=True)
+    shards: list[Path] = []
+    tar: tarfile.TarFile | None = None
+    written = 0
+    try:
+        for place, sample in enumerate(samples):
+            content = _bytes(sample)
+            if tar is None or (written and written + len(content) > most):
+                if tar is not None:
+                    tar.close()
+                shards.append(folder / f"{len(shards):06}.tar")
+                tar, written = tarfile.open(shards[-1], "w"), 0  # noqa: SIM115
+            key = f"{place:09}"
+            for suffix, part in (
+                (sample.path.suffix.lower(), content),
+                (".json", _described(sample, labels)),
+            ):
+                member = tarfile.TarInfo(f"{key}{suffix}")
+                member.size = len(part)
+                tar.addfile(member, io.BytesIO(part))
+                written += 1024 + len(part)
+    finally:
+        if tar is not None:
+            tar.close()
+    return shards
+
+
+def _bytes(sample: Sample) -> bytes:
+    return sample.path.read_bytes() if sample.inside is None else sample.inside.read()
+
+
+def _described(sample: Sample, labels: Sequence[str]) -> bytes:
+    """The labels as JSON: the present ones, and the unknown ones if there are any."""
+    marked = {
+        name: [
+            label for label, target in zip(labels, sample.targets, strict=True) if target == mark
+        ]
+        for name, mark in (("labels", POSITIVE), ("unknown", UNKNOWN))
+    }
+    if not marked["unknown"]:
+        del marked["unknown"]
+    return json.dumps({**marked, "source": sample.path.name}, ensure_ascii=False).encode()

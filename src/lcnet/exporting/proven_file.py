@@ -1,0 +1,207 @@
+"""A model as one file for another runtime, which is left only if it proves to be the same."""
+
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import torch
+
+from lcnet.config import Data
+from lcnet.errors import CheckpointError, ConfigError, DataError
+from lcnet.evaluating.measuring import data_set
+from lcnet.exporting.formats import FORMATS, Format, Scorer, load_onnx, trace, write_onnx
+from lcnet.exporting.proof import (
+    BATCH_SIZES,
+    Pictures,
+    Proof,
+    drawn_pictures,
+    pictures_of_split,
+    prove,
+    race,
+)
+from lcnet.exporting.quantize import quantize as quantize_onnx
+from lcnet.files import written_whole
+from lcnet.model_folder import ModelInfo, load_model, local_model, read_info
+from lcnet.predicting.exported import describe
+from lcnet.predicting.sources import find_images
+from lcnet.progress import tell
+
+
+@dataclass(frozen=True)
+class Choices:
+    """How a file is made and checked."""
+
+    tolerance: float
+    """Largest difference of logits, of the float32 file."""
+    quantize: str
+    """`int8`, or empty for float32."""
+    most_loss: float
+    """Points of mAP that int8 may cost."""
+    calibration_pictures: int
+    """Training pictures that int8's scales follow from."""
+    pictures: str
+    """A split, or pictures, folder or glob, to check with; see `export`."""
+    limit: int
+    """Pictures to check with, at most."""
+    root: str
+    """Where the data set is now."""
+    data: Data | None
+    """The data set; by default the run's."""
+
+
+def export_model(model: Path | str, form: str, out: Path | None, choices: Choices) -> Path:
+    """The file that was written, after it was loaded again and found to be the same model.
+
+    `form` is one of `FORMATS`. Without `choices.pictures` it is checked on the validation or test
+    split of the run, or on drawn pictures where neither can be read. Raises as `export` says.
+    """
+    run = local_model(model)
+    if choices.quantize and form != "onnx":
+        raise ConfigError(
+            f"--quantize {choices.quantize}: expected --format onnx with it, got {form}."
+        )
+    chosen = FORMATS[form]
+    chosen.check()
+    info = read_info(run)
+    files = _files(run, out, chosen, choices.quantize)
+    pictures = _pictures(run, info, choices)
+    calibration = _calibration_pictures(run, info, choices) if choices.quantize else None
+    network = load_model(run)
+    program = trace(load_model(run), info.preprocessing.size)
+    with ExitStack() as open_files:
+        unfinished = [open_files.enter_context(written_whole(file)) for file in files]
+        if calibration is not None:
+            _make_int8(program, unfinished[0], network, info, pictures, calibration, choices)
+        else:
+            chosen.write(program, describe(info), *unfinished)
+            scorer, info = chosen.load(*unfinished)
+            _check(chosen.runs_with, network, scorer, pictures, info, choices)
+    sizes = " and ".join(f"{file} ({file.stat().st_size / 1e6:.1f} MB)" for file in files)
+    tell(f"{sizes} written")
+    return files[0]
+
+
+# Float32
+
+
+def _check(
+    what: str,
+    model: Scorer,
+    other: Scorer,
+    pictures: Pictures,
+    info: ModelInfo,
+    choices: Choices,
+) -> None:
+    """Say how near the file comes; raises CheckpointError if that is not near enough."""
+    proof = prove(model, other, pictures, info)
+    ones, others = BATCH_SIZES
+    tell(f"checked with {what}: {pictures.source}, {ones} and {others} at a time")
+    tell(f"largest logit difference {proof.largest:.2g}, tolerance {choices.tolerance:g}")
+    tell(_mean_ap(proof))
+    if not proof.largest <= choices.tolerance:  # also NaN
+        raise CheckpointError(
+            f"export: expected logits within {choices.tolerance:g} of the model's, got a "
+            f"difference of {proof.largest:.2g}. Nothing was written; try another --format."
+        )
+
+
+def _mean_ap(proof: Proof) -> str:
+    if proof.gained is None:
+        return "mAP: unknown, since there are no labels for these pictures"
+    return f"mAP {proof.mAP:.2f}, of the file {proof.other_mAP:.2f} ({proof.gained:+.4f})"
+
+
+# 8 bits
+
+
+def _make_int8(
+    program: torch.export.ExportedProgram,
+    target: Path,
+    model: Scorer,
+    info: ModelInfo,
+    pictures: Pictures,
+    calibration: Pictures,
+    choices: Choices,
+) -> None:
+    """Write the int8 file, and check it and the float32 one that it comes from."""
+    if pictures.targets is None:
+        raise ConfigError(
+            "--quantize int8: expected a split to check with, since what 8 bits cost is measured "
+            f"as mAP, got {pictures.source}. Set --root, --pictures SPLIT or the --data flags."
+        )
+    with TemporaryDirectory(dir=target.parent) as folder:
+        source = Path(folder) / "float32.onnx"
+        write_onnx(program, describe(info), source)
+        exact, info = load_onnx(source)
+        what = FORMATS["onnx"].runs_with
+        _check(f"{what}, float32", model, exact, pictures, info, choices)
+        quantize_onnx(source, target, calibration.batches(info.preprocessing, (1,)))
+        small, info = load_onnx(target)
+        megabytes = [path.stat().st_size / 1e6 for path in (source, target)]
+    tell(
+        f"int8, scales from {calibration.source}: {megabytes[1]:.1f} MB instead of "
+        f"{megabytes[0]:.1f}"
+    )
+    proof = prove(exact, small, pictures, info)
+    tell(f"largest logit difference to float32 {proof.largest:.2g}")
+    tell(f"{_mean_ap(proof)}, allowed to lose {choices.most_loss:g}")
+    for size in BATCH_SIZES:
+        images = next(pictures.batches(info.preprocessing, (size,)))
+        speed = race(exact, small, images)
+        tell(
+            f"speed, taking turns, threads {torch.get_num_threads()}, {speed.batch_size} at a "
+            f"time: float32 {speed.first:.2f} ms a picture, int8 {speed.second:.2f}, "
+            f"{speed.first / speed.second:.2f} times as fast"
+        )
+    if proof.gained is None or proof.gained < -choices.most_loss:
+        raise CheckpointError(
+            f"export: expected int8 to lose at most {choices.most_loss:g} mAP, got "
+            f"{proof.gained:+.2f}. Nothing was written; try more --calibration_pictures."
+        )
+
+
+# Files and pictures
+
+
+def _files(run: Path, out: Path | None, chosen: Format, quantize: str) -> list[Path]:
+    """The files to write, the one to name first."""
+    first, *others = chosen.suffixes
+    name = f"model.{quantize}{first}" if quantize else f"model{first}"
+    file = run / name if out is None else out
+    if file.suffix != first or file.is_dir():
+        raise ConfigError(f"--out {file}: expected a file name that ends in {first}.")
+    return [file, *(file.with_suffix(suffix) for suffix in others)]
+
+
+def _pictures(run: Path, info: ModelInfo, choices: Choices) -> Pictures:
+    """What to check with: the pictures that are named, the run's own splits, or drawn ones."""
+    wanted = choices.pictures
+    if wanted and (Path(wanted).exists() or any(sign in wanted for sign in "*?[")):
+        images = find_images([wanted])[: choices.limit]
+        return Pictures(images, None, f"{len(images):,} pictures of {wanted}")
+    try:
+        data, _ = data_set(run, choices.data, choices.root)
+    except ConfigError:
+        if wanted or choices.root:
+            raise
+        tell("no run with a data set to check with, and no --pictures: drawn pictures")
+        return drawn_pictures()
+    if wanted:
+        return pictures_of_split(data, wanted, info, choices.limit)
+    reason = "data.val and data.test are empty"
+    for split in filter(None, (data.val, data.test)):
+        try:
+            return pictures_of_split(data, split, info, choices.limit)
+        except DataError as error:
+            reason = str(error)
+    if choices.data is not None or choices.root:
+        raise DataError(reason)
+    tell(f"the run's pictures cannot be read, so drawn ones: {reason}")
+    return drawn_pictures()
+
+
+def _calibration_pictures(run: Path, info: ModelInfo, choices: Choices) -> Pictures:
+    """Training pictures, spread evenly over the split."""
+    data, _ = data_set(run, choices.data, choices.root)
+    return pictures_of_split(data, data.train, info, choices.calibration_pictures)

@@ -1,0 +1,100 @@
+"""A model's label graph as pictures, and its strongest edges as a table."""
+
+import csv
+import io
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from lcnet.errors import ConfigError
+from lcnet.files import write_text, written_whole
+from lcnet.metrics import Floats
+from lcnet.model.learned_graph import Graph, graph_of
+from lcnet.model_folder import load_model, local_model, read_info
+from lcnet.progress import tell
+from lcnet.reporting.figures import save_figure
+from lcnet.reporting.graph_pictures import draw_matrices, draw_network
+
+MOST_LABELS = 40
+"""So many labels are drawn at most: those on the strongest edges."""
+LISTED = 1000
+"""So many edges are in the table at most, the strongest."""
+
+
+def draw_graph(model: Path | str, out: Path | None, *, edges: int) -> Path:
+    """The folder with matrix and network as PNG and SVG, and edges.csv.
+
+    The folder is `out`, or MODEL/graph. The network shows the `edges` strongest edges. Raises
+    ConfigError if the model has no label graph, CheckpointError if it cannot be read.
+    """
+    model = local_model(model)
+    folder = out or model / "graph"
+    if folder.exists() and not folder.is_dir():
+        raise ConfigError(f"--out {folder}: expected a folder, got a file. Name another.")
+    info, graph = read_info(model), graph_of(load_model(model))
+    if graph is None:
+        graphless = f"head {info.model.head}"
+        if info.model.head == "lcnet":
+            graphless = "LCNet with --model.graph none"
+        raise ConfigError(
+            f"{model}: no label graph in this model ({graphless}). Graphs are learned by "
+            "--model.head lcnet."
+        )
+    shown = strongest_labels(_final(graph), MOST_LABELS)
+    matrices = draw_matrices(graph, shown, info.labels)
+    network = draw_network(graph, shown, info.labels, edges)
+    for name, figure in (("matrix", matrices), ("network", network)):
+        for kind in ("png", "svg"):
+            with written_whole(folder / f"{name}.{kind}") as unfinished:
+                save_figure(figure, unfinished, kind)
+    write_text(folder / "edges.csv", edge_table(graph, info.labels))
+    left_out = len(info.labels) - len(shown)
+    tell(
+        f"Label graph of {len(info.labels)} labels -> {folder}/matrix.png, network.png (and .svg), "
+        f"edges.csv{f'; {left_out} labels without strong edges are not drawn' * (left_out > 0)}"
+    )
+    return folder
+
+
+def strongest_labels(values: Floats, most: int) -> list[int]:
+    """The labels on the strongest edges of a graph (L L), at most `most`, in the labels' order."""
+    if len(values) <= most:
+        return list(range(len(values)))
+    found: dict[int, None] = {}
+    for one, other in _strongest(values):
+        if len(found | {one: None, other: None}) > most:
+            break
+        found |= {one: None, other: None}
+    return sorted(found)
+
+
+def edge_table(graph: Graph, labels: Sequence[str]) -> str:
+    """CSV with a row per edge, the strongest first, at most `LISTED`: from, to, prior and learned.
+
+    An edge runs from the label that gives (column of the adjacency) to the one that takes (row).
+    `change` is learned minus prior; it is empty where there is none, as is `learned`.
+    """
+    table = io.StringIO()
+    writer = csv.writer(table, lineterminator="\n")
+    writer.writerow(["from", "to", "prior", "learned", "change"])
+    for row, column in _strongest(_final(graph))[:LISTED]:
+        prior = float(graph.prior[row, column])
+        learned = change = ""
+        if graph.learned is not None:
+            learned = f"{graph.learned[row, column]:.6f}"
+            change = f"{graph.learned[row, column] - prior:.6f}" if graph.is_comparable else ""
+        writer.writerow([labels[column], labels[row], f"{prior:.6f}", learned, change])
+    return table.getvalue()
+
+
+def _final(graph: Graph) -> Floats:
+    return graph.prior if graph.learned is None else graph.learned
+
+
+def _strongest(values: Floats) -> list[tuple[int, int]]:
+    """Row and column of all edges between different labels, the strongest first."""
+    strength = np.abs(values)
+    order = np.argsort(-strength, axis=None, kind="stable")
+    places = [divmod(int(place), len(values)) for place in order]
+    return [(row, column) for row, column in places if row != column]

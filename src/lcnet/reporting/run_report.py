@@ -1,0 +1,169 @@
+"""All that is known of a run, gathered for its page."""
+
+import os
+import platform
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+
+import torch
+
+from lcnet.config import Config, Data
+from lcnet.data.readers import load_split_for
+from lcnet.data.statistics import Statistics, count_labels
+from lcnet.errors import ConfigError, LCNetError
+from lcnet.evaluating.measuring import Measured, measure
+from lcnet.metrics.bootstrap import RESAMPLES
+from lcnet.model.lcnet import LCNet
+from lcnet.model.learned_graph import Graph, graph_of
+from lcnet.model_folder import load_model, local_model
+from lcnet.progress import tell
+from lcnet.reporting.report_page import Report, write_report
+from lcnet.run_folder import RunFolder
+
+FEWEST_RESAMPLES = 200
+"""Of large splits; of others the intervals take as many as elsewhere."""
+LARGE = 200_000
+"""Entries (pictures x labels) of a split from which on resamples are fewer."""
+PACKAGES = ("lcnet", "torch", "torchvision", "timm", "lightning", "numpy")
+
+
+def report_model(
+    model: Path | str,
+    *,
+    split: str,
+    root: str,
+    data: Data | None,
+    protocol: str,
+    batch_size: int | None,
+    out: Path | None,
+    quiet: bool,
+) -> Path:
+    """Measure a model on a split and write the page, as `report` says."""
+    if out is not None and out.is_dir():
+        raise ConfigError(
+            f"--out {out}: expected a file to write, got a folder. Name a file in it."
+        )
+    run = local_model(model)
+    measured = measure(
+        run,
+        split=split,
+        root=root,
+        data=data,
+        protocol=protocol,
+        batch_size=batch_size,
+        quiet=quiet,
+    )
+    file = out or RunFolder(run).report_file
+    report_on(run, measured, file)
+    if not quiet:
+        tell(f"mAP {measured.verification.mAP:.2f} on {measured.samples.name} -> {file}")
+    return file
+
+
+def report_on(run: Path, measured: Measured, file: Path) -> None:
+    """Write the page of what was measured of the model in a run or model folder."""
+    config = _config(run, measured)
+    statistics, notes = _statistics(measured)
+    resamples = _resamples(measured.probabilities.size)
+    write_report(
+        file,
+        Report(
+            name=run.resolve().name,
+            measured=measured,
+            intervals=measured.intervals(resamples),
+            resamples=resamples,
+            statistics=statistics,
+            history=folder.history() if (folder := RunFolder(run)).history_file.is_file() else (),
+            config=config,
+            graph=_graph(run),
+            cautions=tuple(_cautions(measured)),
+            notes=tuple(notes),
+            environment=_environment(run, measured, config),
+        ),
+    )
+
+
+def _config(run: Path, measured: Measured) -> Config:
+    """The run's own config; of a model folder, what its model and the flags say."""
+    if (folder := RunFolder(run)).is_run:
+        return folder.config()
+    return Config(model=measured.info.model, data=measured.data)
+
+
+def _resamples(entries: int) -> int:
+    """How many resamples the intervals take: the more entries, the fewer."""
+    return max(FEWEST_RESAMPLES, min(RESAMPLES, RESAMPLES * LARGE // entries))
+
+
+def _statistics(measured: Measured) -> tuple[dict[str, Statistics], list[str]]:
+    """The counts of labels in each split, and which could not be had.
+
+    Those of training stand in the model folder; the measured split has been read already.
+    """
+    data, notes, found = measured.data, [], {}
+    if measured.info.statistics is None:
+        notes.append("The model folder does not say which labels it was trained on.")
+    else:
+        found["training"] = measured.info.statistics
+    own = measured.samples.name
+    wanted = dict.fromkeys(name for name in (data.val, own, data.test) if name)
+    for name in wanted:
+        if name == own:
+            found[name] = count_labels(measured.targets)
+            continue
+        try:
+            samples = load_split_for(data, name, measured.info.labels)
+            found[name] = count_labels(samples.targets())
+        except (LCNetError, OSError):
+            notes.append(f"The split {name} could not be read.")
+    return found, notes
+
+
+def _graph(run: Path) -> Graph | None:
+    """LCNet's label graph; ML-GCN's is on another scale, and `lcnet graph` draws it."""
+    model = load_model(run)
+    return graph_of(model) if isinstance(model, LCNet) else None
+
+
+def _cautions(measured: Measured) -> Iterator[str]:
+    name, data = measured.samples.name, measured.data
+    if name == data.train:
+        yield (
+            f"{name} is the split that the model was trained on: it knows these pictures, and new "
+            "ones will give less."
+        )
+    elif name == data.val and name != data.test:
+        yield (
+            f"{name} is the split on which the best epoch is picked and thresholds are fitted, so "
+            "new pictures will give a little less. "
+            f"lcnet report RUN --split {data.test or 'SPLIT'} shows another."
+        )
+
+
+def _environment(run: Path, measured: Measured, config: Config) -> dict[str, str]:
+    """Versions, machine, seed, command and date; no path but the folder's own name."""
+    name = run.resolve().name
+    device = torch.cuda.get_device_name() if torch.cuda.is_available() else "none"
+    command = f"lcnet report {name} --split {measured.samples.name}"
+    if measured.protocol:
+        command += f" --protocol {measured.protocol}"
+    if not RunFolder(run).is_run:
+        command += f" --data.format {measured.data.format} --data.root {measured.data.root}"
+    found = {
+        "written": f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC",
+        "this page again": command,
+    }
+    if (folder := RunFolder(run)).is_run:
+        found["this training again"] = (
+            f"lcnet train --config {name}/{folder.config_file.name} --out FOLDER"
+        )
+        found["seed"] = str(config.train.seed)
+    return {
+        **found,
+        "machine": f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores",
+        "accelerator": device,
+        "Python": platform.python_version(),
+        **{package: version(package) for package in PACKAGES},
+    }

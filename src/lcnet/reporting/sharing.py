@@ -1,0 +1,123 @@
+"""A model and its card, sent to a hub as one commit."""
+
+import json
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+from lcnet.config import Model
+from lcnet.errors import ConfigError, DataError
+from lcnet.files import is_free, written_whole
+from lcnet.hub import Repository, require_token, upload
+from lcnet.model_folder import ModelFolder, ModelInfo, load_model, model_fingerprint, read_info
+from lcnet.progress import tell
+from lcnet.reporting.cost import measure_cost
+from lcnet.reporting.model_card import Card
+from lcnet.run_folder import RunFolder
+
+CARD = "README.md"
+DATA_SETS = {"coco": "COCO", "voc": "Pascal VOC", "digits": "lcnet digits", "rope": "Rope damage"}
+"""What the data sets of a known layout are called; others may be anything."""
+
+
+def share(
+    run: Path,
+    name: str,
+    *,
+    license: str,
+    dataset: str,
+    private: bool,
+    message: str,
+    with_report: bool,
+    with_metrics: bool,
+    dry_run: Path | None,
+) -> str:
+    """Upload a model with its card as one commit, as `push` says; returns the address."""
+    repository = Repository.parse(name)
+    info, folder = read_info(run), ModelFolder.at(run)
+    metrics = read_metrics(run)
+    if dry_run is None:
+        require_token(repository)
+    elif not is_free(dry_run):
+        raise ConfigError(f"--dry_run {dry_run}: already there. Choose another folder.")
+    extra = _extra(run, metrics, with_report=with_report, with_metrics=with_metrics)
+    card = Card(
+        repository.name,
+        repository.revision,
+        info,
+        metrics,
+        measure_cost(load_model(run), info.model.image_size),
+        folder.weights_file.stat().st_size / 1e6,
+        dataset or DATA_SETS.get(metrics["format"], f"the owner's own ({metrics['format']})"),
+        license,
+    )
+    files: dict[str, Path | bytes] = {file.name: file for file in folder.files}
+    files |= {CARD: card.text().encode(), **extra}
+    for line in _warnings(info):
+        tell(line)
+    if dry_run is not None:
+        _write(files, dry_run)
+        tell(f"not sent to {repository}: {', '.join(files)} -> {dry_run}")
+        return str(dry_run)
+    address = upload(
+        repository,
+        files,
+        private=private,
+        message=message or f"Share {run.resolve().name}, mAP {metrics['mAP']:.2f}",
+    )
+    tell(f"{repository}: {', '.join(files)} -> {address}")
+    return address
+
+
+def read_metrics(run: Path) -> dict[str, Any]:
+    """What metrics.json in a folder says of its model.
+
+    Raises DataError if there is none, it has no intervals, or the model has changed since.
+    """
+    file = RunFolder(run).metrics_file
+    again = f"Measure it with: lcnet evaluate {run} --intervals"
+    if not file.is_file():
+        raise DataError(f"{file}: not there, and a model is shared with what it is worth. {again}")
+    try:
+        metrics = json.loads(file.read_text(encoding="utf-8"))
+        measured = metrics.get("model")
+    except (ValueError, AttributeError):
+        raise DataError(f"{file}: damaged. {again}") from None
+    if measured != model_fingerprint(run):
+        raise DataError(
+            f"{file}: of another model, or of this one before its weights, thresholds or "
+            f"calibration were changed. {again}"
+        )
+    if not metrics.get("intervals"):
+        raise DataError(f"{file}: expected intervals too, got none. {again}")
+    return dict(metrics)
+
+
+def _extra(
+    run: Path, metrics: dict[str, Any], *, with_report: bool, with_metrics: bool
+) -> dict[str, Path | bytes]:
+    """The files that are shared only if asked for."""
+    found: dict[str, Path | bytes] = {}
+    if with_report:
+        report = RunFolder(run).report_file
+        if not report.is_file():
+            raise DataError(f"{report}: not there. Write it with: lcnet report {run}")
+        found[report.name] = report
+    if with_metrics:
+        shared = {name: value for name, value in metrics.items() if name != "root"}
+        text = json.dumps(shared, indent=1, ensure_ascii=False)
+        found[RunFolder(run).metrics_file.name] = text.encode()
+    return found
+
+
+def _warnings(info: ModelInfo) -> list[str]:
+    """Which settings in model.json name a folder or file of this machine."""
+    values = {setting.name: getattr(info.model, setting.name) for setting in fields(Model)}
+    local = {name: value for name, value in values.items() if "/" in str(value)}
+    return [f"note: model.json says model.{name} {value}" for name, value in local.items()]
+
+
+def _write(files: dict[str, Path | bytes], folder: Path) -> None:
+    for name, content in files.items():
+        with written_whole(folder / name) as unfinished:
+            unfinished.write_bytes(content if isinstance(content, bytes) else content.read_bytes())
