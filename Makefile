@@ -61,7 +61,7 @@ audit: setup
 	$(BIN)/python -m pip install --quiet --group audit
 	$(BIN)/pip-audit --skip-editable
 
-# Speed and memory: about half an hour on 2 quiet cores. docs/benchmarks.md has the tables.
+# Speed and memory: about half an hour on 2 quiet cores. docs/reference/results.md and docs/log/speed.md have the tables.
 bench: setup
 	$(BIN)/python -m benchmarks.inference published
 	$(BIN)/python -m benchmarks.inference levels

@@ -1,1 +1,1 @@
-"""Runs that give the numbers in docs/benchmarks.md."""
+"""Runs that give the numbers in docs/reference/results.md and docs/log."""

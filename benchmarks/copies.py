@@ -1,4 +1,4 @@
-"""Says which share of changed copies `lcnet check` finds, as rows for docs/data.md.
+"""Says which share of changed copies `lcnet check` finds, as rows for docs/log/checking.md.
 
     python -m benchmarks.copies data/digits
 

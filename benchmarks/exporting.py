@@ -1,4 +1,4 @@
-"""How far exported files are from the model, for docs/export.md.
+"""How far exported files are from the model, for docs/log/export.md.
 
     python -m benchmarks.exporting
     python -m benchmarks.exporting --backbones resnet18 vit_tiny_patch16_224 --heads lcnet

@@ -5,7 +5,7 @@
 Draws photo-like JPEGs of several sizes, reads them with one process on one core in turns by the
 usual pipeline (PIL open, Resize, ToTensor, Normalize; default collation), by lcnet's loader with
 its normalisation, and by lcnet's loader from kept pictures (--data.cache_images). Prints the rows
-of docs/performance.md: medians of processor time, which other work on the machine lengthens least,
+of docs/log/speed.md: medians of processor time, which other work on the machine lengthens least,
 and of time by the clock; and how far lcnet's pixels are from the usual ones, of 255.
 """
 

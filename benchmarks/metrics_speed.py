@@ -2,7 +2,7 @@
 
     python -m benchmarks.metrics_speed
 
-Prints the rows of docs/benchmarks.md, each the best of `--repeats`. Exit code 1 if the mAP is not
+Prints the rows of docs/log/speed.md, each the best of `--repeats`. Exit code 1 if the mAP is not
 10 times faster, or not equal to 1e-9.
 """
 

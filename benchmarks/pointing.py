@@ -1,4 +1,6 @@
-"""Says how often the heat map of a digit has its peak on that digit, as rows for docs/explain.md.
+"""Says how often the heat map of a digit has its peak on that digit.
+
+The rows are those of docs/log/explanations.md.
 
     python -m benchmarks.pointing runs/demo
 

@@ -31,7 +31,7 @@ MODELS = {
     "released LCNet, TResNet-L V2": PUBLISHED,
 }
 DECODE_MS = 4.09
-"""Processor time for a picture of 640 x 480, docs/performance.md."""
+"""Processor time for a picture of 640 x 480, docs/log/speed.md."""
 PICTURE_KB = 90
 """What such a picture takes as a file, there."""
 

@@ -1,4 +1,4 @@
-"""Trains one recipe with several seeds and says how good it is, as rows for docs/benchmarks.md.
+"""Trains one recipe with several seeds and says how good it is, as rows for docs/log/posters.md.
 
     python -m benchmarks.seeds --out runs/bench --seeds 0 1 2 -- --config configs/digits.yaml
 

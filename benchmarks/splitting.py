@@ -1,4 +1,4 @@
-"""Times `lcnet split` and compares it with a random split, for docs/data.md.
+"""Times `lcnet split` and compares it with a random split, for docs/log/checking.md.
 
     python -m benchmarks.splitting --rows 100000 --labels 20
 

@@ -1,6 +1,6 @@
 """Bad input of every kind, and what lcnet says of it: the tests run it, the docs show it.
 
-`python -m tests.bad_input.cases` prints the tables of docs/reliability.md.
+`python -m tests.bad_input.cases` prints the tables of docs/reference/bad_input.md.
 """
 
 import io

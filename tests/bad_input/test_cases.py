@@ -9,7 +9,7 @@ import pytest
 from tests.bad_input.cases import CASES, Case, edit, table
 from tests.bad_input.judge import run
 
-DOCS = Path(__file__).parent.parent.parent / "docs" / "reliability.md"
+DOCS = Path(__file__).parent.parent.parent / "docs" / "reference" / "bad_input.md"
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: f"{case.kind}: {case.what}")

@@ -368,7 +368,7 @@ def test_a_mistake_is_one_line(planted, capsys, tmp_path, monkeypatch, flags, co
 
 
 def test_kinds_are_documented_with_what_they_mean_for_training():
-    page = (Path(__file__).parent.parent.parent / "docs" / "data.md").read_text()
+    page = (Path(__file__).parent.parent.parent / "docs" / "guide" / "check.md").read_text()
     rows = dict(re.findall(r"^\| `([a-z-]+)` \| .* \| (.+) \|$", page, re.M))
     assert rows.keys() >= KINDS.keys()
     assert {kind for kind in KINDS if rows[kind] == "no"} == ALWAYS_UNSAFE

@@ -11,7 +11,7 @@ from lcnet.config import Data
 from lcnet.evaluating.protocols import PROTOCOLS, Protocol
 from lcnet.metrics import ApFormula, Rates
 
-METRICS = Path(__file__).parent.parent.parent / "docs" / "metrics.md"
+METRICS = Path(__file__).parent.parent.parent / "docs" / "reference" / "metrics.md"
 
 
 def test_the_protocols_of_the_papers_are_there():

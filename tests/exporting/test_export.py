@@ -395,7 +395,7 @@ def test_the_lines_for_plain_onnxruntime_run(run, onnx_file, tmp_path, monkeypat
     (tmp_path / "model.onnx").write_bytes(onnx_file.read_bytes())
     Image.open(run.pictures[0]).save(tmp_path / "picture.png")
     monkeypatch.chdir(tmp_path)
-    page = Path(__file__).parent.parent.parent / "docs" / "export.md"
+    page = Path(__file__).parent.parent.parent / "docs" / "guide" / "export.md"
     block = re.search(r"```python\n(.*?)```", page.read_text(encoding="utf-8"), re.DOTALL)
     assert block is not None
     found: dict[str, Any] = {}

@@ -22,7 +22,7 @@ MOST = 50
 """So many entries of a split are named at most, the worst first.
 
 With 1 % of labels turned over, 13 to 19 of the worst 20 and 18 to 31 of the worst 50 were such;
-docs/data.md says of what.
+docs/log/checking.md says of what.
 """
 BATCH_SIZE = 32
 

@@ -142,7 +142,7 @@ def resize(expected: Preprocessing) -> Callable[..., Tensor]:
     """The step that stretches pixels (3 H W, uint8) to a square, with antialiasing.
 
     torchvision's on uint8 is four times as fast as Pillow's and differs from it by 1 or 2 of 255 in
-    a few pixels (docs/performance.md).
+    a few pixels (docs/log/speed.md).
     """
     transform: Callable[..., Tensor] = v2.Resize(
         (expected.size, expected.size), interpolation=InterpolationMode(expected.interpolation)

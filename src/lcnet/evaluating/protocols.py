@@ -1,7 +1,7 @@
 """How published work measures: which pictures count, and by which formulas.
 
-Numbers of two papers can be compared only under one protocol. docs/metrics.md has the table, with
-the sources, and says which values a source does not state.
+Numbers of two papers can be compared only under one protocol. docs/reference/metrics.md has
+the table, with the sources, and says which values a source does not state.
 """
 
 from collections.abc import Mapping

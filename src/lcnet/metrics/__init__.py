@@ -1,10 +1,10 @@
-"""How good predictions are, as pure functions on NumPy arrays; docs/metrics.md has the formulas.
+"""How good predictions are, as pure functions on NumPy arrays.
 
-All take one row per image and one column per label: probabilities in [0, 1], and targets that are
-1 (present), 0 (absent) or -1 (unknown). Unknown entries are left out everywhere. What has no value,
-such as the recall of a label without a positive, is left out of means and counted. (Much published
-code counts it as 0, which lowers those means.) `state` alone is no such function: it gathers their
-arrays over batches and processes.
+docs/reference/metrics.md has the formulas. All take one row per image and one column per label:
+probabilities in [0, 1], and targets that are 1 (present), 0 (absent) or -1 (unknown). Unknown
+entries are left out everywhere. What has no value, such as the recall of a label without a
+positive, is left out of means and counted. (Much published code counts it as 0, which lowers those
+means.) `state` alone is no such function: it gathers their arrays over batches and processes.
 """
 
 from lcnet.metrics.ap import ApFormula, average_precision

@@ -17,7 +17,7 @@ class FastClassifier:
 
     Norms are folded into convolutions, tensors are channels_last, and at will the arithmetic is
     bfloat16 and the whole is compiled. In float32 logits are equal but for rounding (about 1e-5);
-    in bfloat16 probabilities of the models measured are within 0.01. docs/performance.md has the
+    in bfloat16 probabilities of the models measured are within 0.01. docs/log/speed.md has the
     figures of each step.
     """
 

@@ -18,7 +18,7 @@ class Pooling(nn.Module):
     tiles and for the whole image, each with a classifier of its own, and adds the two.
 
     It learns by a loss of its own, and its logits and the decoder's are averaged: two ways that
-    err apart do better together than one sum that is trained as a whole (docs/method.md).
+    err apart do better together than one sum that is trained as a whole (docs/reference/method.md).
     """
 
     def __init__(self, labels: int, channels: int, *, apart: bool) -> None:

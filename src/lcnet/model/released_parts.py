@@ -1,6 +1,6 @@
 """Boxes of the figure as the release computes them, to import its checkpoints and to compare.
 
-docs/method.md says where they differ from our own and why those are the default.
+docs/reference/release.md says where they differ from our own and why those are the default.
 """
 
 import torch

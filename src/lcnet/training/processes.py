@@ -367,7 +367,7 @@ def _check(recipe: Train, environment: ClusterEnvironment) -> None:
     if recipe.nodes > 1 and not outside and "NODE_RANK" not in os.environ:
         raise ConfigError(
             f"train.nodes: expected torchrun or srun to start a training on {recipe.nodes} machines"
-            ", got neither. docs/scaling.md has the commands."
+            ", got neither. docs/guide/scaling.md has the commands."
         )
     try:
         environment.validate_settings(recipe.devices, recipe.nodes)

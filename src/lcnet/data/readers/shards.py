@@ -263,7 +263,9 @@ def _labels(
             )
         return _as_names(said, names, separator), ()
     except (ValueError, TypeError, KeyError, RecursionError) as error:
-        raise unreadable(where, "the labels of a picture (docs/data.md)", error) from None
+        raise unreadable(
+            where, "the labels of a picture (docs/reference/formats.md)", error
+        ) from None
 
 
 def _as_names(said: Any, names: tuple[str, ...], separator: str) -> tuple[str, ...]:
