@@ -22,7 +22,7 @@ from lcnet.metrics import verify
 from lcnet.model.backbone import describe_backbone
 from lcnet.model.build import build_model
 from lcnet.model_folder import ModelFolder, ModelInfo
-from lcnet.reporting import run_report as module
+from lcnet.reporting import gather_report as module
 
 
 def measured(images: int, labels: int) -> Measured:

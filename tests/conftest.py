@@ -43,8 +43,8 @@ def tiny_config(colour_table: Path, monkeypatch: pytest.MonkeyPatch) -> Config:
 
     The intervals of its report are from few resamples.
     """
-    monkeypatch.setattr("lcnet.reporting.run_report.RESAMPLES", 20)
-    monkeypatch.setattr("lcnet.reporting.run_report.FEWEST_RESAMPLES", 20)
+    monkeypatch.setattr("lcnet.reporting.gather_report.RESAMPLES", 20)
+    monkeypatch.setattr("lcnet.reporting.gather_report.FEWEST_RESAMPLES", 20)
     return colours_config(colour_table)
 
 

@@ -90,8 +90,8 @@ def run(argv: Sequence[str], folder: Path) -> Outcome:
         contextlib.chdir(folder),
         contextlib.redirect_stdout(out),
         contextlib.redirect_stderr(err),
-        patch("lcnet.reporting.run_report.RESAMPLES", 20),
-        patch("lcnet.reporting.run_report.FEWEST_RESAMPLES", 20),
+        patch("lcnet.reporting.gather_report.RESAMPLES", 20),
+        patch("lcnet.reporting.gather_report.FEWEST_RESAMPLES", 20),
     ):
         try:
             with _limit(SECONDS):

@@ -15,7 +15,7 @@ from lcnet.data.statistics import count_labels
 from lcnet.errors import ConfigError, DataError
 from lcnet.evaluating import measuring
 from lcnet.model.build import build_model
-from lcnet.reporting import run_report as module
+from lcnet.reporting import gather_report as module
 from lcnet.reporting.report import report
 from lcnet.reporting.report_page import ERRORS, write_report
 from lcnet.training.train import train

@@ -15,7 +15,7 @@ class Data:
     """The pictures and their labels."""
 
     format: Literal["digits", "coco", "voc", "table", "folder", "rope", "shards"] = "digits"
-    """Format of the labels; docs/data.md shows each."""
+    """Format of the labels; docs/reference/formats.md shows each."""
     root: str = "data/digits"
     """Folder of the data set; `digits` creates it."""
     train: str = "train"

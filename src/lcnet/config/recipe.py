@@ -84,7 +84,7 @@ class Train:
     """Cut a square out of half of the training images: its side as a share of theirs; 0 is off."""
 
     nodes: Annotated[int, Within(1, 65_536)] = 1
-    """Machines that train together, each started with the same command (docs/scaling.md)."""
+    """Machines that train together, each started with the same command (docs/guide/scaling.md)."""
     strategy: Literal["ddp", "fsdp"] = "ddp"
     """Each device holds the whole model (ddp), or a share of weights, gradients and moments
     (fsdp)."""

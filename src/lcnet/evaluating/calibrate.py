@@ -18,7 +18,7 @@ def calibrate(
     goal: Literal["f1", "precision", "recall"] = "f1",
     at_least: float | None = None,
     method: Literal["platt", "temperature", "none"] = "platt",
-    # Chosen by cross-fitting on the posters: docs/benchmarks.md, "Thresholds".
+    # Chosen by cross-fitting on the posters: docs/log/thresholds.md.
     shrinkage: Annotated[float, AtLeast(0)] = 1.0,
     split: str = "",
     root: str = "",

@@ -32,8 +32,8 @@ def evaluate(
     Args:
         model: Run folder, or model folder or hf://user/name with --data flags.
         split: Split; the protocol's or data.test if not given.
-        protocol: Measure as published. docs/metrics.md says what each does: which pictures count,
-            the threshold, the AP formula.
+        protocol: Measure as published: which pictures count, the threshold and the AP formula. See
+            docs/reference/metrics.md.
         threshold: One threshold for all labels; the protocol's or the model's own if not given.
         intervals: Add 95 % intervals of mAP, CF1 and OF1 over images (1,000 resamples).
         root: Folder of the data set, if it has moved.

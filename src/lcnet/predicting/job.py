@@ -24,7 +24,7 @@ from lcnet.predicting.sources import Picture, PictureSources, Shard
 from lcnet.progress import track
 
 COMPILE_FROM = 5_000
-"""Pictures from which the minutes that compilation takes come back (docs/performance.md)."""
+"""Pictures from which the minutes that compilation takes come back (docs/guide/speed.md)."""
 
 
 @dataclass(frozen=True)

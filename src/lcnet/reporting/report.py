@@ -43,7 +43,7 @@ def report(
         ConfigError: for a choice that does not exist, or a model folder without data.
     """
     require_out(model, out, "--out FILE.html")
-    from lcnet.reporting.run_report import report_model
+    from lcnet.reporting.gather_report import report_model
 
     return report_model(
         model,
