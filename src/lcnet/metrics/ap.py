@@ -39,55 +39,63 @@ def average_precision(
         )
     check_shapes(probabilities, targets)
     check_probabilities(probabilities)
-    # Labels as rows, since a column of a large array is slow to walk; and no -0, see `_at_least`.
-    columns = zip(np.add(probabilities.T, 0, order="C"), targets.T.copy(), strict=True)
-    return np.array(
-        [_label_average_precision(*column, formula) for column in columns], dtype=np.float64
+    precision, positives = _precision_at_positives(probabilities, targets)
+    if formula != "step":
+        by_label = np.split(precision, positives.cumsum()[:-1])
+        precision = np.concatenate([np.maximum.accumulate(label) for label in by_label])
+    if formula == "11-point":
+        return _eleven_point(precision, positives)
+    sums = np.bincount(
+        np.repeat(np.arange(len(positives)), positives), precision, minlength=len(positives)
     )
+    with np.errstate(invalid="ignore"):  # 0 / 0 is NaN
+        return sums / positives
 
 
-def _label_average_precision(probabilities: Floats, targets: Targets, formula: ApFormula) -> float:
-    known = targets >= 0
-    everyone = probabilities if known.all() else probabilities[known]
-    positives = np.sort(probabilities[np.flatnonzero(targets == 1)])
-    if not positives.size:
-        return float("nan")
-    # From the lowest positive, where recall is 1, to the highest.
-    positives_at_least = positives.size - np.searchsorted(positives, positives)
-    precision = positives_at_least / _at_least(positives, everyone)
-    if formula == "envelope":
-        precision = np.maximum.accumulate(precision)
-    elif formula == "11-point":
-        # Recall as counts: in floating point 3 of 10 positives may fall short of 0.3.
-        reached = [10 * positives_at_least >= tenths * positives.size for tenths in range(11)]
-        precision = np.array([precision[at_least].max() for at_least in reached])
-    return float(precision.mean())
+def _eleven_point(envelope: Floats, positives: NDArray[np.intp]) -> NDArray[np.float64]:
+    """The mean of each label's envelope at recall 0, 0.1, ..., 1 (L)."""
+    has_positive, end = positives > 0, positives.cumsum()
+    # Recall as counts of the highest positives: in floating point 3 of 10 may fall short of 0.3.
+    needed = np.maximum(1, -(-np.arange(11)[:, None] * positives // 10))
+    ap = np.full(len(positives), np.nan)
+    ap[has_positive] = envelope[(end - needed)[:, has_positive]].mean(axis=0)
+    return ap
 
 
-def _at_least(values: Floats, everyone: Floats) -> NDArray[np.int64]:
-    """For each value, how many of `everyone` are as large or larger; the values are among those.
+def _precision_at_positives(
+    probabilities: Floats, targets: Targets
+) -> tuple[NDArray[np.float64], NDArray[np.intp]]:
+    """The precision at each positive, and how many positives each label has (L).
 
-    It is everyone.size - np.searchsorted(np.sort(everyone), values), in half the time: all are
-    counted by 16 of their bits, and only those that share these with one of the values are sorted.
-    The bits of floats from +0 up are ordered as the floats are.
+    Label by label; of each label from the positive with the lowest probability to the highest.
     """
-    integer = np.dtype(f"u{everyone.itemsize}")
-    bits = everyone.view(integer)
-    lowest = bits.min()
-    shift = integer.type(max(0, int(bits.max() - lowest).bit_length() - 16))
+    ranked, known = _ranked(probabilities, targets)
+    places = np.flatnonzero(ranked & 1 == 0)
+    label = places // len(targets)
+    positives = np.bincount(label, minlength=len(known))
+    values, number = ranked.ravel()[places], np.arange(len(places))
+    # Positives of one label and probability count together, from the first of them on.
+    is_first = np.ones(len(places), dtype=np.bool_)
+    is_first[1:] = (values[1:] != values[:-1]) | (label[1:] != label[:-1])
+    number, places = (np.maximum.accumulate(np.where(is_first, n, 0)) for n in (number, places))
+    last_positive = positives.cumsum()
+    last_known = known + np.arange(len(known)) * len(targets)
+    return (last_positive[label] - number) / (last_known[label] - places), positives
 
-    def key_of(floats: Floats) -> NDArray[np.uint16]:
-        return ((floats.view(integer) - lowest) >> shift).astype(np.uint16)
 
-    keys, own = key_of(everyone), key_of(values)
-    with_key = np.bincount(keys, minlength=2**16)
-    up_to_key = with_key.cumsum()
-    at_least: NDArray[np.int64] = everyone.size + 1 - up_to_key[own]
-    shares = with_key[own] > 1
-    is_shared = np.zeros(2**16, dtype=np.bool_)
-    is_shared[own[shares]] = True
-    rest = np.sort(everyone[np.flatnonzero(is_shared.take(keys))])
-    at_least[shares] -= 1
-    at_least[shares] += np.searchsorted(key_of(rest), own[shares], side="right")
-    at_least[shares] -= np.searchsorted(rest, values[shares])
-    return at_least
+def _ranked(
+    probabilities: Floats, targets: Targets
+) -> tuple[NDArray[np.unsignedinteger], NDArray[np.intp]]:
+    """The probabilities of each label in rising order (L N) as integers, and how many are known.
+
+    An integer is even for a positive; unknown labels are last. The bits of floats from +0 up are
+    ordered as the floats are, so one sort of integers ranks all, and positives before their equals.
+    """
+    # Labels as rows, since a column of a large array is slow to walk; + 0 makes +0 of -0.
+    rows, marks = np.add(probabilities.T, 0, order="C"), targets.T.copy()
+    rows[marks < 0] = 2
+    keys = rows.view(f"u{rows.itemsize}")
+    keys <<= 1
+    keys |= marks != 1
+    keys.sort(axis=1)
+    return keys, (marks >= 0).sum(axis=1)
