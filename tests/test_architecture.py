@@ -114,8 +114,23 @@ def test_the_house_can_be_held_in_the_head():
     assert len([path for path in SOURCE.glob("*.py") if path.stem[0] != "_"]) <= 11
 
 
+def loaded_by(modules: str, packages: set[str]) -> set[str]:
+    """Those of the packages that importing the modules loads."""
+    code = f"import sys, {modules}; print(*({packages} & sys.modules.keys()))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    return set(done.stdout.split())
+
+
 @pytest.mark.parametrize("module", ["lcnet", "lcnet.cli", "lcnet.metrics"])
 def test_importing_the_command_line_does_not_import_torch(module):
-    code = f"import sys, {module}; print([m for m in ('torch', 'lightning') if m in sys.modules])"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "[]"
+    assert loaded_by(module, {"torch", "lightning"}) == set()
+
+
+def test_who_evaluates_reports_checks_or_predicts_loads_no_training_engine():
+    modules = (
+        "lcnet.evaluating.evaluate, lcnet.evaluating.calibrate, lcnet.reporting.report, "
+        "lcnet.reporting.push, lcnet.checking.check, lcnet.predicting.predict"
+    )
+    engine = {"lightning", "torchmetrics", "tensorboard", "ray", "transformers", "onnxruntime"}
+    seldom = {"scipy", "sklearn", "pandas", "matplotlib"}  # imported where they are used
+    assert loaded_by(modules, engine | seldom) == set()

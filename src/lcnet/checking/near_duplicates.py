@@ -13,7 +13,6 @@ import imagehash
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
-from scipy.ndimage import gaussian_filter
 
 HASH_BITS = 16
 """Largest distance of the hashes of two candidates. Cropping 3 % off each side changes up to 20."""
@@ -213,6 +212,8 @@ def _details(pictures: Grey) -> Grey:
 
     Without this evening out the borders of large areas, which many pictures share, would decide.
     """
+    from scipy.ndimage import gaussian_filter
+
     sigma: Sequence[float] = (0, DETAIL_PX, DETAIL_PX)
     fine = pictures - gaussian_filter(pictures, sigma)
     strength = np.sqrt(gaussian_filter(fine**2, sigma))

@@ -7,8 +7,6 @@ from typing import Any, Literal, get_args
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from scipy.optimize import minimize
-from scipy.special import expit
 from torch import Tensor
 
 from lcnet.schema import check_fields, check_numbers
@@ -111,6 +109,9 @@ def _fit(
     prior: NDArray[np.float64] | None = None,
 ) -> NDArray[np.float64]:
     """Log slope and bias of least cross-entropy, plus the distance from `prior` if there is one."""
+    from scipy.optimize import minimize
+    from scipy.special import expit
+
     values = logits.astype(np.float64)
 
     def cost(point: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:

@@ -5,7 +5,6 @@ from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import expit, logit
 
 from lcnet.errors import ConfigError
 from lcnet.metrics import Floats, Targets
@@ -69,6 +68,8 @@ def fit_thresholds(
     `probabilities` and `targets` are N x L; unknown entries are left out. With no present entry at
     all, every threshold is 0.5.
     """
+    from scipy.special import expit
+
     scores = logits_of(probabilities)
     known = targets >= 0
     values, without, unreachable = [], [], []
@@ -96,6 +97,8 @@ def fit_thresholds(
 
 def logits_of(probabilities: Floats) -> NDArray[np.float64]:
     """The logits of probabilities, finite also where float32 has rounded them to 0 or 1."""
+    from scipy.special import logit
+
     return np.asarray(logit(np.clip(probabilities.astype(np.float64), 1e-30, 1 - 3e-8)))
 
 

@@ -14,7 +14,6 @@ from lcnet.errors import ConfigError, DataError
 from lcnet.files import written_whole
 from lcnet.model.fast import FastClassifier
 from lcnet.model_folder import local_model, model_fingerprint
-from lcnet.predicting.heat_pictures import write_explanation
 from lcnet.predicting.output_files import Job, open_shard
 from lcnet.predicting.prediction import Prediction
 from lcnet.predicting.predictor import Predictor
@@ -192,6 +191,8 @@ def _explained(
     predictor: Predictor, pictures: Iterable[Picture], folder: Path, labels: int
 ) -> Iterator[Prediction]:
     """The predictions, each after its explanation is written."""
+    from lcnet.predicting.heat_pictures import write_explanation
+
     for prediction, explanation in predictor.stream_explained(pictures, labels=labels):
         if not explanation.error:
             write_explanation(folder, read_image(Path(prediction.image)), explanation)

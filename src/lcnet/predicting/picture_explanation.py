@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from scipy import ndimage
 from torch import Tensor
 
 from lcnet.model.classifier import Classifier
@@ -123,6 +122,8 @@ def peak_of(heat: Heat, size: tuple[int, int]) -> tuple[int, int]:
 
 def hot_box(heat: Heat, size: tuple[int, int]) -> tuple[int, int, int, int]:
     """The box around the peak's hot area (`LabelExplanation.box`)."""
+    from scipy import ndimage
+
     areas, _ = ndimage.label(heat >= HOT * heat.max())
     rows, columns = np.nonzero(areas == areas[np.unravel_index(np.argmax(heat), heat.shape)])
     across, down = size[0] / heat.shape[1], size[1] / heat.shape[0]

@@ -10,10 +10,7 @@ from functools import cached_property
 from math import ceil, cos, hypot, isfinite, pi, sin
 
 import numpy as np
-from matplotlib.ticker import MaxNLocator
 from numpy.typing import ArrayLike, NDArray
-from scipy.cluster.hierarchy import leaves_list, linkage
-from scipy.spatial.distance import squareform
 
 from lcnet.metrics import Floats
 
@@ -57,6 +54,8 @@ class Axis:
 
 def axis_over(name: str, values: ArrayLike) -> Axis:
     """An axis with round numbers that spans all finite values."""
+    from matplotlib.ticker import MaxNLocator
+
     found = np.asarray(values, dtype=np.float64)
     found = found[np.isfinite(found)]
     low, high = (found.min(), found.max()) if found.size else (0.0, 1.0)
@@ -327,6 +326,9 @@ def _joined(values: Floats) -> Floats:
 
 def _circle_order(strength: Floats) -> NDArray[np.integer]:
     """The labels so ordered that strongly joined ones are neighbours."""
+    from scipy.cluster.hierarchy import leaves_list, linkage
+    from scipy.spatial.distance import squareform
+
     if len(strength) < 3:
         return np.arange(len(strength))
     distance = 1 - strength / (strength.max() or 1)

@@ -4,7 +4,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.metrics import precision_recall_curve
 
 from lcnet.metrics import Floats, Targets
 
@@ -32,6 +31,8 @@ class Curves:
 
 def curves(probabilities: Floats, targets: Targets) -> Curves | None:
     """The curves of the known entries of two arrays of one shape; None without a positive."""
+    from sklearn.metrics import precision_recall_curve
+
     known = targets >= 0
     values, present = probabilities[known].astype(np.float64), targets[known] == 1
     if not present.any():

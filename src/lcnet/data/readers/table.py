@@ -4,8 +4,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-import pandas as pd
-
 from lcnet.data.dataset import NEGATIVE, POSITIVE, UNKNOWN, Sample, Split
 from lcnet.data.readers.checks import (
     check_known,
@@ -74,6 +72,8 @@ def read_table(
 
 def _load(root: Path, split: str) -> tuple[list[str], list[_Row]]:
     """The label columns' names and the rows, stripped of spaces and checked for doubles."""
+    import pandas as pd
+
     path = root / split
     if not path.is_file():
         raise missing_split(path, split, (str(p.relative_to(root)) for p in root.glob("*.csv")))
