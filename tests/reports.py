@@ -14,13 +14,14 @@ from lcnet.evaluating.measuring import Measured
 from lcnet.metrics import verify
 from lcnet.metrics.bootstrap import intervals
 from lcnet.model.backbone import BackboneSpec
+from lcnet.model.learned_graph import Graph
 from lcnet.model_folder import ModelInfo
-from lcnet.reporting.report_page import Graph, Report
+from lcnet.reporting.run_report import RunReport
 
 LABELS = ("cat", "dog", "sofa", "lamp")
 
 
-def made_report(root: Path, labels: tuple[str, ...] = LABELS, images: int = 40) -> Report:
+def made_report(root: Path, labels: tuple[str, ...] = LABELS, images: int = 40) -> RunReport:
     """Labels of 40 small pictures; some entries are unknown, and the last label has no positive."""
     rng = np.random.default_rng(0)
     targets = rng.choice(np.array([1, 0, -1], np.int8), (images, len(labels)), p=[0.4, 0.5, 0.1])
@@ -48,7 +49,7 @@ def made_report(root: Path, labels: tuple[str, ...] = LABELS, images: int = 40) 
     )
     prior = statistics.conditional_probability()
     prior /= prior.sum(axis=1, keepdims=True)
-    return Report(
+    return RunReport(
         name="run",
         measured=measured,
         intervals=intervals(probabilities, targets, threshold=thresholds, resamples=20),
@@ -84,7 +85,7 @@ BACKBONE = BackboneSpec.from_dict(
 )
 
 
-def renamed(report: Report, labels: tuple[str, ...]) -> Report:
+def renamed(report: RunReport, labels: tuple[str, ...]) -> RunReport:
     """The same report with other label names."""
     measured = report.measured
     return replace(

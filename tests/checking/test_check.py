@@ -19,7 +19,7 @@ from tests.cli.test_cli import run
 from lcnet.checking import label_errors
 from lcnet.checking import picture_facts as facts_module
 from lcnet.checking.check import check
-from lcnet.checking.check_page import Report
+from lcnet.checking.check_page import CheckReport
 from lcnet.checking.findings import ALWAYS_UNSAFE, KINDS
 from lcnet.checking.label_errors import wrong_entries
 from lcnet.config import Data
@@ -72,7 +72,7 @@ class Planted:
             (self.root / f"{split}.csv").write_text("\n".join([f"image,{header}", *rows]) + "\n")
         return Data("table", str(self.root), "train.csv", "val.csv", "test.csv", workers=0)
 
-    def check(self) -> Report:
+    def check(self) -> CheckReport:
         return check(self.write(), quiet=True)
 
 
@@ -81,7 +81,7 @@ def planted(tmp_path) -> Planted:
     return Planted(tmp_path / "data")
 
 
-def kinds(report: Report) -> list[str]:
+def kinds(report: CheckReport) -> list[str]:
     return [one.kind for one in report.findings]
 
 

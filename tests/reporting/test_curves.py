@@ -7,7 +7,7 @@ from tests.drawn import Split, splits
 
 from lcnet.metrics import average_precision, predict_at
 from lcnet.reporting.curves import POINTS, curves
-from lcnet.reporting.mistakes import DAMPING, company, strongest_pairs, worst_entries
+from lcnet.reporting.mistakes import DAMPING, company, strongest_pairs, worst_mistakes
 
 
 @given(splits())
@@ -84,7 +84,7 @@ def test_the_worst_errors_have_the_largest_loss(split: Split):
     probabilities, targets = split
     predicted = predict_at(probabilities, 0.5)
     for found, wrong, loss in zip(
-        worst_entries(probabilities, predicted, targets, 3),
+        worst_mistakes(probabilities, predicted, targets, 3),
         (predicted & (targets == 0), ~predicted & (targets == 1)),
         (probabilities, 1 - probabilities),
         strict=True,

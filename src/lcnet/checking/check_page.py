@@ -12,13 +12,12 @@ import numpy as np
 from lcnet.checking.findings import KINDS, CheckedSplit, Finding
 from lcnet.config import Data
 from lcnet.reporting.html_page import thumbnail, write_page
+from lcnet.reporting.matrices import Matrix
 
 SHOWN = 40
 """So many findings of a kind are on the page; the first half of them with pictures."""
-HEAT_MAP_PX = 720
-"""Side of the co-occurrence picture, without its names, where labels are many."""
-HEAT_MAP_LABELS = 100
-"""So many labels are in it at most, the commonest."""
+MATRIX_LABELS = 100
+"""The most labels in the matrix; the commonest are shown."""
 
 
 @dataclass(frozen=True)
@@ -32,7 +31,7 @@ class Count:
 
 
 @dataclass(frozen=True)
-class Report:
+class CheckReport:
     """What a data set holds and what is wrong with it."""
 
     data: Data
@@ -112,7 +111,7 @@ class Report:
 # The page
 
 
-def write_check(file: Path, report: Report) -> None:
+def write_check(file: Path, report: CheckReport) -> None:
     """Write the report as one HTML file with its style, pictures and figures inside."""
     write_page(
         file,
@@ -123,7 +122,7 @@ def write_check(file: Path, report: Report) -> None:
             (count.share for name in report.labels for count in report.counts(name)), default=1
         )
         or 1,
-        heat=_heat_map(report),
+        together=_together(report),
     )
 
 
@@ -146,25 +145,22 @@ def _groups(findings: Sequence[Finding]) -> list[dict[str, Any]]:
     return groups
 
 
-def _heat_map(report: Report) -> dict[str, Any]:
-    """What the template draws: the labels, cells with place, probability and words, and sizes."""
+def _together(report: CheckReport) -> Matrix:
+    """How often the commonest labels are together, with the words of each cell that is not 0."""
     statistics = report.splits[0].statistics
     commonest = np.argsort([-count for count in statistics.positives], kind="stable")
-    chosen = np.sort(commonest[:HEAT_MAP_LABELS])
-    names = [report.labels[label] for label in chosen]
-    counts = np.array(statistics.cooccurrence)[np.ix_(chosen, chosen)]
-    probability = report.conditional()[np.ix_(chosen, chosen)]
-    cells = []
-    for row, column in np.argwhere(counts > 0).tolist():
-        share = float(probability[row, column])
-        words = f"{counts[row, column]:,} pictures show {names[row]}"
-        if row != column:
-            words = (
-                f"{100 * share:.0f} % of pictures with {names[row]} show {names[column]} too "
-                f"({counts[row, column]:,})"
-            )
-        cells.append({"row": row, "column": column, "share": share, "words": words})
-    cell = max(9, min(40, HEAT_MAP_PX // len(names)))
-    font = min(12, cell - 1)
-    margin = 12 + round(0.62 * font * max(map(len, names)))
-    return {"labels": names, "cells": cells, "cell": cell, "font": font, "margin": margin}
+    chosen = np.sort(commonest[:MATRIX_LABELS])
+    names = tuple(report.labels[label] for label in chosen)
+    inside = np.ix_(chosen, chosen)
+    counts, share = np.array(statistics.cooccurrence)[inside], report.conditional()[inside]
+
+    def words(row: int, column: int) -> str:
+        if row == column:
+            return f"{counts[row, column]:,} pictures show {names[row]}"
+        return (
+            f"{100 * share[row, column]:.0f} % of pictures with {names[row]} show {names[column]} "
+            f"too ({counts[row, column]:,})"
+        )
+
+    titles = {(row, column): words(row, column) for row, column in np.argwhere(counts > 0).tolist()}
+    return Matrix("Share of pictures with both labels", names, share, strongest=1.0, titles=titles)

@@ -10,7 +10,7 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from lcnet.checking.check_page import Report, write_check
+from lcnet.checking.check_page import CheckReport, write_check
 from lcnet.checking.findings import (
     KINDS,
     CheckedSplit,
@@ -70,7 +70,7 @@ def check_data(
             findings += suspicious_labels(model, checked, workers=data.workers, quiet=quiet)
     order = list(KINDS)
     findings.sort(key=lambda one: order.index(one.kind))
-    report = Report(data, tuple(splits), tuple(findings), tuple(notes))
+    report = CheckReport(data, tuple(splits), tuple(findings), tuple(notes))
     if json_file is not None:
         rows = [one.to_dict() for one in findings]
         write_text(json_file, json.dumps(rows, indent=1, ensure_ascii=False) + "\n")
@@ -189,7 +189,7 @@ def _only_renamed(labels: Sequence[str], known: Sequence[str]) -> bool:
 # What is printed
 
 
-def _show(report: Report) -> None:
+def _show(report: CheckReport) -> None:
     console = Console(highlight=False, markup=False)
     console.print(_splits_table(report))
     console.print(_labels_table(report))
@@ -198,7 +198,7 @@ def _show(report: Report) -> None:
     console.print(report.verdict, style="bold", soft_wrap=True)
 
 
-def _splits_table(report: Report) -> Table:
+def _splits_table(report: CheckReport) -> Table:
     table = Table("split", "used for")
     for column in ("pictures", "labels each", "unknown", "pixels"):
         table.add_column(column, justify="right")
@@ -214,7 +214,7 @@ def _splits_table(report: Report) -> Table:
     return table
 
 
-def _labels_table(report: Report) -> Table:
+def _labels_table(report: CheckReport) -> Table:
     """Pictures that show each label and their share of those where it is known, per split."""
     labels = report.labels
     table = Table("label")
@@ -233,7 +233,7 @@ def _labels_table(report: Report) -> Table:
     return table
 
 
-def _told(report: Report) -> Iterator[str]:
+def _told(report: CheckReport) -> Iterator[str]:
     """The findings, by kind, the first few of each."""
     for kind, group in groupby(report.findings, lambda one: one.kind):
         found = list(group)

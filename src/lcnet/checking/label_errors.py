@@ -27,7 +27,7 @@ docs/log/checking.md says of what.
 BATCH_SIZE = 32
 
 
-class Entry(NamedTuple):
+class LabelError(NamedTuple):
     """One label of one picture that is probably wrong."""
 
     picture: int
@@ -82,7 +82,9 @@ def _columns(known: Sequence[str], labels: Sequence[str], run: Path) -> list[int
     return [list(known).index(name) for name in labels]
 
 
-def wrong_entries(probabilities: NDArray[np.float32], targets: NDArray[np.int8]) -> list[Entry]:
+def wrong_entries(
+    probabilities: NDArray[np.float32], targets: NDArray[np.int8]
+) -> list[LabelError]:
     """The entries that confident learning takes for errors, those the model denies most first.
 
     Both have the shape (pictures, labels); unknown targets are not judged. Each label is a problem
@@ -107,6 +109,7 @@ def wrong_entries(probabilities: NDArray[np.float32], targets: NDArray[np.int8])
             n_jobs=1,
         )
         found += [
-            Entry(int(known[place]), label, float(both[place, given[place]])) for place in issues
+            LabelError(int(known[place]), label, float(both[place, given[place]]))
+            for place in issues
         ]
     return sorted(found, key=lambda entry: entry.confidence)

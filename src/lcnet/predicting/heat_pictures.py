@@ -18,8 +18,8 @@ from PIL import Image, ImageOps
 
 from lcnet.files import write_text
 from lcnet.predicting.picture_explanation import LabelExplanation, PictureExplanation
-from lcnet.reporting.charts import short
 from lcnet.reporting.figures import INK, QUIET, save_figure
+from lcnet.reporting.label_names import short
 
 LARGEST_PX = 900
 """Pictures are drawn with sides of at most so many pixels."""

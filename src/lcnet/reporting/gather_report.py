@@ -19,7 +19,8 @@ from lcnet.model.lcnet import LCNet
 from lcnet.model.learned_graph import Graph, graph_of
 from lcnet.model_folder import load_model, local_model
 from lcnet.progress import tell
-from lcnet.reporting.report_page import Report, write_report
+from lcnet.reporting.report_page import write_report
+from lcnet.reporting.run_report import RunReport
 from lcnet.run_folder import RunFolder
 
 FEWEST_RESAMPLES = 200
@@ -69,7 +70,7 @@ def report_on(run: Path, measured: Measured, file: Path) -> None:
     resamples = _resamples(measured.probabilities.size)
     write_report(
         file,
-        Report(
+        RunReport(
             name=run.resolve().name,
             measured=measured,
             intervals=measured.intervals(resamples),

@@ -11,10 +11,11 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import PathPatch
 from matplotlib.path import Path as Curve
 
-from lcnet.metrics import Floats
 from lcnet.model.learned_graph import Graph
-from lcnet.reporting.charts import Edge, Network, network, short
 from lcnet.reporting.figures import INK, QUIET
+from lcnet.reporting.label_names import room_for
+from lcnet.reporting.matrices import Matrix, graph_matrices
+from lcnet.reporting.networks import Edge, Network, network
 
 STRONGER, WEAKER = "#1f6feb", "#d1660f"
 CHANGES = LinearSegmentedColormap.from_list("changes", [WEAKER, "#ffffff", STRONGER])
@@ -22,25 +23,18 @@ CHANGES = LinearSegmentedColormap.from_list("changes", [WEAKER, "#ffffff", STRON
 
 def draw_matrices(graph: Graph, shown: Sequence[int], labels: Sequence[str]) -> Figure:
     """The graph as matrices, for the labels that are shown: prior, learned and their difference."""
-    names = [short(labels[n]) for n in shown]
-    inside = np.ix_(shown, shown)
-    panels = [("Prior", graph.prior[inside], False)]
-    if graph.learned is not None:
-        panels.append(("Learned", graph.learned[inside], False))
-        if graph.is_comparable:
-            panels.append(("Learned minus prior", (graph.learned - graph.prior)[inside], True))
-    cell = 0.42 if len(names) <= 12 else 0.3 if len(names) <= 24 else 0.2
-    side, margin = cell * len(names), 0.3 + 0.085 * max(map(len, names))
+    matrices = graph_matrices(graph, shown, labels)
+    cell = 0.42 if len(shown) <= 12 else 0.3 if len(shown) <= 24 else 0.2
+    font = 9 if cell > 0.25 else 7
+    side, margin = cell * len(shown), 0.3 + room_for(matrices[0].labels, font) / 72
     step = side + margin + 0.3
-    total = (step * len(panels) + 0.2, side + margin + 0.95)
+    total = (step * len(matrices) + 0.2, side + margin + 0.95)
     figure = Figure(figsize=total, dpi=130, facecolor="white")
-    joint = max(_largest(values) for _, values, is_change in panels if not is_change)
-    for place, (title, values, is_change) in enumerate(panels):
+    for place, matrix in enumerate(matrices):
         left = place * step + margin
         axes = figure.add_axes((left / total[0], 0.5 / total[1], side / total[0], side / total[1]))
-        largest = _largest(values) if is_change or not graph.is_comparable else joint
-        _matrix(axes, values, names, largest or 1.0, cell)
-        axes.set_title(title, fontsize=11, fontweight="bold", color=INK, pad=10, loc="left")
+        _draw_matrix(axes, matrix, font, with_numbers=cell > 0.25)
+        axes.set_title(matrix.title, fontsize=11, fontweight="bold", color=INK, pad=10, loc="left")
     figure.text(
         margin / total[0],
         0.2 / total[1],
@@ -52,27 +46,24 @@ def draw_matrices(graph: Graph, shown: Sequence[int], labels: Sequence[str]) -> 
     return figure
 
 
-def _matrix(axes: Axes, values: Floats, names: Sequence[str], largest: float, cell: float) -> None:
-    """One matrix, blue above 0 and orange below, with its numbers where there is room."""
-    drawn = np.array(values, dtype=float)
+def _draw_matrix(axes: Axes, matrix: Matrix, font: int, *, with_numbers: bool) -> None:
+    """One matrix, blue above 0 and orange below."""
+    drawn, names = np.array(matrix.values, dtype=float), matrix.names
     np.fill_diagonal(drawn, np.nan)
-    if (values < 0).any():
-        axes.imshow(drawn, cmap=CHANGES, vmin=-largest, vmax=largest)
+    if (matrix.values < 0).any():
+        axes.imshow(drawn, cmap=CHANGES, vmin=-matrix.scale, vmax=matrix.scale)
     else:
-        axes.imshow(drawn, cmap="Blues", vmin=0, vmax=largest)
+        axes.imshow(drawn, cmap="Blues", vmin=0, vmax=matrix.scale)
     axes.set_facecolor("#f0f0f0")
-    size = 9 if cell > 0.25 else 7
-    axes.set_xticks(range(len(names)), names, rotation=90, fontsize=size, color=INK)
-    axes.set_yticks(range(len(names)), names, fontsize=size, color=INK)
+    axes.set_xticks(range(len(names)), names, rotation=90, fontsize=font, color=INK)
+    axes.set_yticks(range(len(names)), names, fontsize=font, color=INK)
     axes.tick_params(length=0, top=True, labeltop=True, bottom=False, labelbottom=False)
     for text in (*axes.get_xticklabels(), *axes.get_yticklabels()):
         text.set_parse_math(False)
     axes.spines[:].set_visible(False)
-    if cell > 0.25:
-        for row, column in np.argwhere(np.abs(np.nan_to_num(drawn)) >= 0.005):
-            value = drawn[row, column]
-            colour = "white" if abs(value) > 0.6 * largest else INK
-            number = f"{100 * value:.0f}".replace("-", "\N{MINUS SIGN}")
+    if with_numbers:
+        for row, column, number, is_dark in matrix.numbers:
+            colour = "white" if is_dark else INK
             axes.text(column, row, number, fontsize=7, color=colour, ha="center", va="center")
 
 
@@ -128,7 +119,7 @@ def _circle(axes: Axes, chart: Network, *, by_change: bool) -> None:
         axes.text(
             node.name_x,
             node.name_y,
-            short(node.name),
+            node.name,
             rotation=-node.turn,
             rotation_mode="anchor",
             ha={"start": "left", "middle": "center", "end": "right"}[node.anchor],
@@ -142,10 +133,3 @@ def _circle(axes: Axes, chart: Network, *, by_change: bool) -> None:
 def _curve(edge: Edge, colour: str) -> PathPatch:
     bend = Curve([edge.start, edge.bend, edge.end], [Curve.MOVETO, Curve.CURVE3, Curve.CURVE3])
     return PathPatch(bend, fill=False, ec=colour, lw=edge.width, alpha=0.75, capstyle="round")
-
-
-def _largest(values: Floats) -> float:
-    """The largest number off the diagonal, without its sign."""
-    drawn = np.array(values, dtype=float)
-    np.fill_diagonal(drawn, 0)
-    return float(np.abs(drawn).max(initial=0))

@@ -79,7 +79,7 @@ def strongest_pairs(found: Company, most: int) -> tuple[list[Pair], list[Pair]]:
     return often, seldom
 
 
-class Entry(NamedTuple):
+class Mistake(NamedTuple):
     """One label of one picture that was predicted wrongly."""
 
     picture: int
@@ -87,18 +87,18 @@ class Entry(NamedTuple):
     probability: float
 
 
-def worst_entries(
+def worst_mistakes(
     probabilities: Floats, predicted: Flags, targets: Targets, most: int
-) -> tuple[list[Entry], list[Entry]]:
+) -> tuple[list[Mistake], list[Mistake]]:
     """The false positives and the false negatives with the largest cross-entropy.
 
     That is, the absent labels with the highest probability and the present ones with the lowest.
     """
 
-    def worst(wrong: Flags, by: Floats) -> list[Entry]:
+    def worst(wrong: Flags, by: Floats) -> list[Mistake]:
         places = np.argwhere(wrong)
         order = np.argsort(by[wrong], kind="stable")[:most]
-        return [Entry(int(n), int(k), float(probabilities[n, k])) for n, k in places[order]]
+        return [Mistake(int(n), int(k), float(probabilities[n, k])) for n, k in places[order]]
 
     false_positives = worst(predicted & (targets == 0), -probabilities)
     return false_positives, worst(~predicted & (targets == 1), probabilities)

@@ -1,0 +1,204 @@
+"""The charts of a run's page: curves by label, mistakes between labels, learning, the graph."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from lcnet.metrics import calibration_scores
+from lcnet.reporting.curves import Curves, curves
+from lcnet.reporting.line_charts import Axis, Dot, Line, LineChart, axis_over
+from lcnet.reporting.matrices import Matrix, graph_matrices
+from lcnet.reporting.mistakes import company, strongest_pairs
+from lcnet.reporting.networks import network
+from lcnet.reporting.run_report import RunReport
+
+MATRIX_LABELS = 100
+"""The most labels in a matrix; the commonest of the split are shown."""
+CURVE_LABELS = 200
+"""The most labels with curves; the commonest of the split have them."""
+OVERLAID = 30
+"""Draw every label's curve behind the pooled one up to this many labels."""
+PAIRS = 12
+"""Listed pairs of labels, of each kind."""
+
+# Curves
+
+
+def curve_panels(report: RunReport) -> Iterator[dict[str, Any]]:
+    """Three charts for all labels together, and for each label with a positive."""
+    measured, thresholds = report.measured, report.thresholds
+    chosen = report.commonest(CURVE_LABELS)
+    found = {
+        label: curves(measured.probabilities[:, label], measured.targets[:, label])
+        for label in chosen
+    }
+    behind = [one for one in found.values() if one] if len(found) <= OVERLAID else []
+    together = curves(measured.probabilities, measured.targets)
+    assert together is not None  # measuring refuses a split without a positive
+    common = thresholds[0] if len(set(thresholds)) == 1 else None
+    everything = slice(None)
+    yield _panel(report, "all labels together", "together", everything, together, common, behind)
+    for label, own in found.items():
+        if own is not None:
+            yield _panel(
+                report,
+                measured.samples.labels[label],
+                f"label-{label}",
+                slice(label, label + 1),
+                own,
+                thresholds[label],
+            )
+
+
+def _panel(
+    report: RunReport,
+    name: str,
+    identity: str,
+    columns: slice,
+    own: Curves,
+    threshold: float | None,
+    behind: Sequence[Curves] = (),
+) -> dict[str, Any]:
+    percent = "in percent"
+    scores = calibration_scores(
+        report.measured.probabilities[:, columns], report.measured.targets[:, columns]
+    )
+    bins = scores.reliability
+    most = max(one.entries for one in bins)
+    return {
+        "id": identity,
+        "label": name,
+        "ECE": scores.ECE,
+        "threshold": threshold,
+        "best_F1": 100 * own.best_F1,
+        "best_threshold": own.best_threshold,
+        "charts": [
+            LineChart(
+                f"Precision and recall, {percent}",
+                Axis("recall"),
+                Axis("precision"),
+                (
+                    *(Line(one.recall, one.precision, "faint") for one in behind),
+                    Line(own.recall, own.precision),
+                ),
+            ),
+            LineChart(
+                f"Reliability, {percent}",
+                Axis("probability announced"),
+                Axis("share present"),
+                (
+                    Line((0, 1), (0, 1), "dashed"),
+                    Line([one.probability for one in bins], [one.present for one in bins]),
+                ),
+                tuple(
+                    Dot(
+                        one.probability,
+                        one.present,
+                        round(1.5 + 5 * (one.entries / most) ** 0.5, 1),
+                        f"{one.entries:,} entries: announced {100 * one.probability:.1f} %, "
+                        f"present {100 * one.present:.1f} %",
+                    )
+                    for one in bins
+                ),
+            ),
+            LineChart(
+                f"By threshold, {percent}",
+                Axis("threshold"),
+                Axis(""),
+                (
+                    Line(own.thresholds, own.precision_at, "second", "precision"),
+                    Line(own.thresholds, own.recall_at, "third", "recall"),
+                    Line(own.thresholds, own.F1_at, "first", "F1"),
+                ),
+                mark=threshold,
+            ),
+        ],
+    }
+
+
+# Labels together
+
+
+def company_charts(report: RunReport) -> dict[str, Any]:
+    """Co-predicted against co-occurring: the matrix and the strongest pairs."""
+    labels, targets = report.measured.samples.labels, report.measured.targets
+    found = company(report.predicted, targets)
+    chosen = report.commonest(MATRIX_LABELS)
+    inside = np.ix_(chosen, chosen)
+    pictures = np.maximum(found.pictures, 1)
+    said = (
+        found.pictures,
+        np.round(100 * found.present / pictures, 1),
+        np.round(100 * found.predicted / pictures, 1),
+    )
+    matrix = Matrix(
+        "Predicted minus present",
+        tuple(labels[label] for label in chosen),
+        found.difference()[inside],
+        "Of {0} pictures with {row}, {column} is present in {1} % and predicted in {2} %.",
+        tuple(numbers[inside] for numbers in said),
+    )
+    often, seldom = strongest_pairs(found, PAIRS)
+    return {"matrix": matrix, "often": often, "seldom": seldom}
+
+
+# Learning
+
+
+def learning_charts(rows: Sequence[Mapping[str, float]]) -> list[LineChart]:
+    """Loss, validation mAP and learning rate by epoch."""
+    if not rows:
+        return []
+    epochs = [row["epoch"] + 1 for row in rows]
+    span = max(epochs[-1], 2)
+    ticks = tuple(
+        (tick, text)
+        for tick, text in axis_over("", (1, span)).ticks
+        if 1 <= tick <= span and tick == int(tick)
+    )
+    x = Axis("epoch", 1, span, ticks)
+
+    def chart(title: str, *columns: tuple[str, str, str]) -> LineChart:
+        values = [[row[column] for row in rows] for column, _, _ in columns]
+        lines = tuple(
+            Line(epochs, numbers, style, name)
+            for numbers, (_, style, name) in zip(values, columns, strict=True)
+        )
+        dots = tuple(
+            Dot(epoch, number, 2.2, f"epoch {epoch:g}: {number:g}")
+            for epoch, number in zip(epochs, values[0], strict=True)
+            if np.isfinite(number)
+        )
+        return LineChart(title, x, axis_over("", values), lines, dots)
+
+    return [
+        chart("Training loss", ("train_loss", "first", "")),
+        chart(
+            "Validation mAP",
+            ("val_mAP", "first", "this epoch"),
+            ("best_mAP", "dashed", "best so far"),
+        ),
+        chart("Learning rate", ("lr", "first", "")),
+    ]
+
+
+# The label graph
+
+
+def graph_charts(report: RunReport) -> dict[str, Any] | None:
+    """The matrices and the network of the label graph, if there is one."""
+    graph, labels = report.graph, report.measured.samples.labels
+    if graph is None:
+        return None
+    shown = report.commonest(MATRIX_LABELS)
+    names, inside = [labels[label] for label in shown], np.ix_(shown, shown)
+    strongest_edges = None
+    if graph.learned is not None:
+        learned, prior = graph.learned[inside], graph.prior[inside]
+        strongest_edges = network(names, learned, prior, max(20, len(names)))
+    return {
+        "matrices": graph_matrices(graph, shown, labels),
+        "network": strongest_edges,
+        "comparable": graph.is_comparable,
+    }

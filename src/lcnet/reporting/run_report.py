@@ -1,0 +1,53 @@
+"""All that is known of a run, as its page shows it."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from lcnet.config import Config
+from lcnet.data.statistics import Statistics
+from lcnet.evaluating.measuring import Measured
+from lcnet.metrics import Flags, predict_at
+from lcnet.metrics.bootstrap import Interval
+from lcnet.model.learned_graph import Graph
+
+
+@dataclass(frozen=True)
+class RunReport:
+    """A model, what was measured of it on a split, and how it was made."""
+
+    name: str
+    """The run's or model's folder, without the path to it."""
+    measured: Measured
+    intervals: Mapping[str, Interval]
+    resamples: int
+    statistics: Mapping[str, Statistics]
+    """Counts of labels by split, training first."""
+    history: Sequence[Mapping[str, float]]
+    """A row per epoch; empty if there is none."""
+    config: Config
+    graph: Graph | None
+    cautions: tuple[str, ...]
+    """What a reader must know before believing the numbers."""
+    notes: tuple[str, ...]
+    """What is left out, and why."""
+    environment: Mapping[str, str]
+
+    @cached_property
+    def thresholds(self) -> list[float]:
+        """The threshold of each label."""
+        labels = len(self.measured.samples.labels)
+        return np.broadcast_to(self.measured.verification.threshold, labels).astype(float).tolist()
+
+    @cached_property
+    def predicted(self) -> Flags:
+        """Which labels are predicted, N x L."""
+        threshold = np.array(self.measured.verification.threshold)
+        return predict_at(self.measured.probabilities, threshold)
+
+    def commonest(self, most: int) -> list[int]:
+        """The labels with the most positives in the split, in the labels' order."""
+        positives = (self.measured.targets == 1).sum(axis=0)
+        return sorted(np.argsort(-positives, kind="stable")[:most].tolist())
