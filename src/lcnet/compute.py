@@ -1,5 +1,7 @@
-"""Where models compute, and in which arithmetic."""
+"""Where models compute, in which arithmetic, and with which versions."""
 
+import platform
+from importlib.metadata import PackageNotFoundError, version
 from typing import Literal
 
 import torch
@@ -8,6 +10,18 @@ Precision = Literal["fp32", "bf16"]
 """The arithmetic of inference."""
 HALVES = {"fp32": None, "bf16": torch.bfloat16, "fp16": torch.float16}
 """The half precision that a recipe's `precision` mixes with float32, if any."""
+
+PACKAGES = (
+    "lcnet",
+    "torch",
+    "torchvision",
+    "timm",
+    "lightning",
+    "numpy",
+    "pillow",
+    "safetensors",
+)
+"""Those whose code the numbers of a run depend on."""
 
 
 def usual_device() -> torch.device:
@@ -36,3 +50,21 @@ def _multiplies_bf16() -> bool:
         known = torch.cpu.get_capabilities()
         return bool(known.get("avx512_bf16") or known.get("amx_bf16") or known.get("bf16"))
     return bool(torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported())
+
+
+def surroundings(device: str) -> dict[str, str]:
+    """The versions of Python and `PACKAGES`, the platform and the device, by name."""
+    versions = {"python": platform.python_version(), **package_versions()}
+    return versions | {"platform": platform.platform(), "device": device}
+
+
+def package_versions() -> dict[str, str]:
+    """The installed version of each of `PACKAGES`; "unknown" for one without."""
+    return {package: _version(package) for package in PACKAGES}
+
+
+def _version(package: str) -> str:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return "unknown"

@@ -1,4 +1,4 @@
-"""Tells a user what was done and how far long work has come."""
+"""What a user reads of work: what was done, how far it has come, how many bytes it takes."""
 
 from collections.abc import Iterable, Iterator
 from typing import TypeVar
@@ -30,3 +30,13 @@ def track(items: Iterable[Item], what: str, total: int, *, quiet: bool = False) 
         yield from items
         return
     yield from rich.progress.track(items, escape(what), total, console=console, transient=True)
+
+
+def disk_size(size: float) -> str:
+    """Bytes on a disk as a user reads them, in powers of 1,000: 1.5 GB or 20.0 MB."""
+    return f"{size / 1e9:,.1f} GB" if size >= 1e8 else f"{size / 1e6:,.1f} MB"
+
+
+def memory_size(size: float) -> str:
+    """Bytes of memory as a user reads them, in powers of 1,024: 1.5 GiB or 20 MiB."""
+    return f"{size / 2**30:.1f} GiB" if size >= 2**30 else f"{size / 2**20:.0f} MiB"

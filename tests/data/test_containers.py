@@ -5,7 +5,7 @@ import pytest
 from pyarrow import parquet
 
 from lcnet.data import containers
-from lcnet.data.containers import Row
+from lcnet.data.containers import ParquetRow
 from lcnet.errors import DataError
 
 
@@ -32,7 +32,7 @@ def reads(monkeypatch):
 
 
 def value(file, row):
-    return Row(file, *divmod(row, 2)).read()
+    return ParquetRow(file, *divmod(row, 2)).read()
 
 
 def test_a_row_group_is_read_once(file, reads):

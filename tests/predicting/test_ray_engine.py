@@ -12,7 +12,7 @@ import pytest
 from benchmarks.killing import draw_pictures, make_model
 from pyarrow import parquet
 
-from lcnet.data.containers import Row
+from lcnet.data.containers import ParquetRow
 from lcnet.errors import CheckpointError, ConfigError, DataError
 from lcnet.model_folder import model_fingerprint
 from lcnet.predicting.predict import predict
@@ -61,7 +61,7 @@ def test_pictures_in_a_parquet_file_are_read_where_they_are_needed(model, pictur
     light = list(PictureSources([str(file)]).light())
     whole = list(PictureSources([str(file)]))
     assert [one.name for one in light] == [one.name for one in whole]
-    assert all(isinstance(one.content, Row) for one in light)
+    assert all(isinstance(one.content, ParquetRow) for one in light)
     assert [one.content.read() for one in light] == column
     expected = Predictor(model, batch_size=2)(whole)
     found = done_by(_Worker(job(model)), light)

@@ -7,7 +7,7 @@ from tests.serving.conftest import picture_bytes
 
 from lcnet.data.dataset import read_image
 from lcnet.errors import DataError
-from lcnet.serving.uploads import Limits, TooLarge, read_upload, shown_name
+from lcnet.serving.uploads import Limits, UploadTooLarge, read_upload, shown_name
 
 USUAL = Limits(megabytes=20.0, pixels=40_000_000, waiting=64)
 
@@ -25,14 +25,14 @@ def test_a_picture_is_what_read_image_makes_of_its_file(tmp_path, kind):
 
 def test_too_much_is_refused_before_it_is_decoded():
     stored = picture_bytes(size=(50, 40))
-    with pytest.raises(TooLarge, match=r"^a\.png: expected at most 0.001 MB, got 0.0"):
+    with pytest.raises(UploadTooLarge, match=r"^a\.png: expected at most 0.001 MB, got 0.0"):
         read_upload(stored, "a.png", replace(USUAL, megabytes=0.001), size=32)
     # A header alone: to decode it would fail, so it was not tried.
-    with pytest.raises(TooLarge, match=r"at most 1,999 pixels, got 50 x 40\. Shrink"):
+    with pytest.raises(UploadTooLarge, match=r"at most 1,999 pixels, got 50 x 40\. Shrink"):
         read_upload(stored[:60], "a.png", replace(USUAL, pixels=1999), size=32)
     bomb = io.BytesIO()
     Image.new("1", (20_000, 20_000)).save(bomb, "PNG")
-    with pytest.raises(TooLarge, match="pixels"):
+    with pytest.raises(UploadTooLarge, match="pixels"):
         read_upload(bomb.getvalue(), "bomb.png", USUAL, size=32)
 
 

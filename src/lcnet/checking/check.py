@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from lcnet.config import Data
 
 if TYPE_CHECKING:
-    from lcnet.checking.check_page import Report
+    from lcnet.checking.check_page import CheckReport
 
 
 def check(
@@ -17,7 +17,7 @@ def check(
     json: Path | None = None,
     html: Path | None = None,
     quiet: bool = False,
-) -> "Report":
+) -> "CheckReport":
     """Find what is wrong with a data set before training.
 
     Args:

@@ -47,7 +47,7 @@ def check_data(
     json_file: Path | None,
     html: Path | None,
     quiet: bool,
-) -> Report:
+) -> CheckReport:
     """What the splits hold and what is wrong with them, as `check` says; printed unless `quiet`."""
     model = None if model is None else local_model(model)
     if data.format == "shards":

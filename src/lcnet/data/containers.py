@@ -30,7 +30,7 @@ class Slice:
 
 
 @dataclass(frozen=True)
-class Row:
+class ParquetRow:
     """A picture's bytes in a Parquet file."""
 
     file: Path

@@ -122,7 +122,7 @@ class Draw:
     seed: int
 
 
-class Transform(Protocol):
+class PictureTransform(Protocol):
     """From a picture, or its pixels (3 H W in uint8), to what a model's loader carries."""
 
     @property
@@ -218,7 +218,7 @@ class ImageLabels(Dataset[tuple[Tensor, Tensor]]):
     def __init__(
         self,
         split: Split,
-        transform: Transform,
+        transform: PictureTransform,
         pixels: Pixels | None = None,
         *,
         skip_broken: bool = False,

@@ -14,6 +14,7 @@ from torch import Tensor
 from lcnet.data.dataset import PICTURE_FORMATS, Split
 from lcnet.errors import ConfigError, DataError
 from lcnet.files import written_whole
+from lcnet.progress import disk_size
 
 CHANNELS = 3
 
@@ -100,14 +101,9 @@ def prepare_folder(folder: Path, needed: int) -> None:
     free = shutil.disk_usage(folder).free
     if needed > free:
         raise ConfigError(
-            f"--data.cache_images {folder}: the pictures need {gigabytes(needed)} there and "
-            f"{gigabytes(free)} are free. Choose a folder with more room, or leave it out."
+            f"--data.cache_images {folder}: the pictures need {disk_size(needed)} there and "
+            f"{disk_size(free)} are free. Choose a folder with more room, or leave it out."
         )
-
-
-def gigabytes(size: int) -> str:
-    """Bytes as a user reads them."""
-    return f"{size / 1e9:,.1f} GB" if size >= 1e8 else f"{size / 1e6:,.1f} MB"
 
 
 def _write(file: Path, pictures: Iterable[Tensor]) -> None:

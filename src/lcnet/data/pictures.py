@@ -12,13 +12,12 @@ from lcnet.data.image_cache import (
     CachedImages,
     bytes_needed,
     cached_images,
-    gigabytes,
     has_images,
     prepare_folder,
 )
 from lcnet.data.loading import each_picture
 from lcnet.data.transforms import Preprocessing, eval_transform, keep_transform, train_transform
-from lcnet.progress import tell, track
+from lcnet.progress import disk_size, tell, track
 
 
 def train_pictures(split: Split, data: Data, expected: Preprocessing, recipe: Train) -> ImageLabels:
@@ -55,7 +54,7 @@ def _kept(
             tell(
                 f"keeping {len(split):,} pictures of {split.name} in {folder}, "
                 f"{f'{size} x {size} px' if square else f'{size} px and more a side'}: "
-                f"{gigabytes(needed)}"
+                f"{disk_size(needed)}"
             )
         pictures = ImageLabels(split, keep_transform(expected, size))
         loader = each_picture(pictures, workers=data.workers)

@@ -13,7 +13,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from lcnet.compute import Precision, best_precision, usual_device
 from lcnet.config import MOST_WORKERS
-from lcnet.data.containers import Row, Slice
+from lcnet.data.containers import ParquetRow, Slice
 from lcnet.data.dataset import read_image, upright_rgb, upright_size
 from lcnet.data.loading import chosen_workers, stack_images
 from lcnet.data.transforms import Normalize, Transform, eval_transform
@@ -216,7 +216,7 @@ class _Decoded(Dataset[_Sample]):
             if isinstance(content, Path):
                 upright = read_image(content, size=size)
             else:
-                data = content.read() if isinstance(content, Slice | Row) else content
+                data = content.read() if isinstance(content, Slice | ParquetRow) else content
                 upright = read_image(Path(picture.name), size=size, data=data)
         except (DataError, OSError) as error:
             return _Sample(picture.name, None, writable(str(error)))

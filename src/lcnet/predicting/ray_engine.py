@@ -20,7 +20,7 @@ from typing import Any, Literal
 import torch
 
 from lcnet.compute import Precision, best_precision, usual_device
-from lcnet.data.containers import Row
+from lcnet.data.containers import ParquetRow
 from lcnet.errors import CheckpointError, ConfigError, DataError, LCNetError, reason_of
 from lcnet.model_folder import ModelInfo, local_model, model_fingerprint, read_info
 from lcnet.predicting.prediction import Prediction
@@ -204,7 +204,7 @@ class _Worker:
         pictures: Sequence[Picture] = pickle.loads(row["pictures"])
         # Before decoding: a damaged file of many pictures stops the job, as it does without Ray.
         found = [
-            Picture(one.name, one.content.read()) if isinstance(one.content, Row) else one
+            Picture(one.name, one.content.read()) if isinstance(one.content, ParquetRow) else one
             for one in pictures
         ]
         return {"predictions": pickle.dumps(list(self.predictor.stream(found)))}

@@ -14,7 +14,7 @@ from PIL import Image
 from lcnet.data.containers import (
     PARQUET,
     TAR,
-    Row,
+    ParquetRow,
     Slice,
     contents_of,
     damaged,
@@ -38,7 +38,7 @@ class Picture:
     name: str
     """Its path, as `writable` has it; `SHARD.tar/MEMBER` in a tar file and `FILE.parquet/ROW`, from
     row 0, in a Parquet file."""
-    content: Path | Slice | Row | bytes | Image.Image
+    content: Path | Slice | ParquetRow | bytes | Image.Image
 
 
 @dataclass(frozen=True)
@@ -89,7 +89,7 @@ class PictureSources:
         return (picture.name for picture in self.light())
 
     def light(self) -> Iterator[Picture]:
-        """The same pictures, for which none is read: those in Parquet files are `Row`s."""
+        """The same pictures, for which none is read: those in Parquet files are `ParquetRow`s."""
         return self._found(light=True)
 
     def _found(self, *, light: bool) -> Iterator[Picture]:
@@ -234,5 +234,5 @@ def _rows(file: Path, table: Any) -> Iterator[Picture]:
     row = 0
     for group in range(table.metadata.num_row_groups):
         for place in range(table.metadata.row_group(group).num_rows):
-            yield Picture(writable(f"{file}/{row}"), Row(file, group, place))
+            yield Picture(writable(f"{file}/{row}"), ParquetRow(file, group, place))
             row += 1

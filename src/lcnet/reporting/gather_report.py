@@ -4,11 +4,11 @@ import os
 import platform
 from collections.abc import Iterator
 from datetime import UTC, datetime
-from importlib.metadata import version
 from pathlib import Path
 
 import torch
 
+from lcnet.compute import package_versions
 from lcnet.config import Config, Data
 from lcnet.data.readers import load_split_for
 from lcnet.data.statistics import Statistics, count_labels
@@ -27,7 +27,6 @@ FEWEST_RESAMPLES = 200
 """Of large splits; of others the intervals take as many as elsewhere."""
 LARGE = 200_000
 """Entries (pictures x labels) of a split from which on resamples are fewer."""
-PACKAGES = ("lcnet", "torch", "torchvision", "timm", "lightning", "numpy")
 
 
 def report_model(
@@ -166,5 +165,5 @@ def _environment(run: Path, measured: Measured, config: Config) -> dict[str, str
         "machine": f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores",
         "accelerator": device,
         "Python": platform.python_version(),
-        **{package: version(package) for package in PACKAGES},
+        **package_versions(),
     }

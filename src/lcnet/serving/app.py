@@ -14,7 +14,7 @@ from starlette.responses import JSONResponse, Response
 from lcnet.predicting.prediction import Prediction
 from lcnet.serving.gate import bounded
 from lcnet.serving.service import BadRequest, Service, refusal_of
-from lcnet.serving.uploads import TooLarge, shown_name
+from lcnet.serving.uploads import UploadTooLarge, shown_name
 
 ENVELOPE = 16_384
 """Bytes that a request may have around its picture."""
@@ -61,7 +61,7 @@ async def _picture(request: Request, service: Service) -> tuple[str, bytes]:
     message = (
         f"picture: expected at most {service.limits.megabytes:g} MB, got more. Send a smaller file."
     )
-    limited = Request(request.scope, bounded(request.receive, most, TooLarge(message)))
+    limited = Request(request.scope, bounded(request.receive, most, UploadTooLarge(message)))
     try:
         async with (
             asyncio.timeout(SLOWEST),

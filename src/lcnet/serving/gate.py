@@ -17,7 +17,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from lcnet.serving.uploads import TooLarge
+from lcnet.serving.uploads import UploadTooLarge
 
 OWN = re.compile(r"/(predict|ready|metrics|openapi\.json)")
 PAGE = re.compile(
@@ -79,8 +79,8 @@ class Gate:
         elif scope["method"] == "POST":
             try:
                 receive = await self._checked(receive)
-            except (TooLarge, PermissionError) as error:
-                status = 413 if isinstance(error, TooLarge) else 400
+            except (UploadTooLarge, PermissionError) as error:
+                status = 413 if isinstance(error, UploadTooLarge) else 400
                 await JSONResponse({"error": str(error)}, status)(scope, receive, send)
                 return
         await self.app(scope, receive, send)
@@ -88,7 +88,9 @@ class Gate:
     async def _checked(self, receive: Receive) -> Receive:
         """The same body, once it is known to name no file but those that were uploaded."""
         limited = bounded(
-            receive, MOST_JSON, TooLarge(f"a call: expected at most {MOST_JSON:,} bytes, got more.")
+            receive,
+            MOST_JSON,
+            UploadTooLarge(f"a call: expected at most {MOST_JSON:,} bytes, got more."),
         )
         body, more = b"", True
         while more:

@@ -16,7 +16,7 @@ from lcnet.model.learned_graph import graph_of
 from lcnet.serving.batching import Busy
 from lcnet.serving.results import batch_card, error_card, graph_card, picture_card
 from lcnet.serving.service import Service
-from lcnet.serving.uploads import TooLarge, shown_name
+from lcnet.serving.uploads import UploadTooLarge, shown_name
 
 MOST_LOOKED_AT = 8
 """Pictures shown with heat maps at a time."""
@@ -114,7 +114,7 @@ def _look(service: Service, path: Path) -> str:
     try:
         with service.counted():
             found = service.explain(path, name, labels=HEAT_LABELS)
-    except (Busy, TooLarge, DataError) as error:
+    except (Busy, UploadTooLarge, DataError) as error:
         return error_card(str(error))
     prediction, explanation, picture = found
     return picture_card(prediction, service.predictor.info, explanation, picture)

@@ -19,7 +19,7 @@ from lcnet.predicting.prediction import Prediction
 from lcnet.predicting.predictor import Predictor
 from lcnet.serving.batching import Batcher, Busy
 from lcnet.serving.measures import Measures, Outcome
-from lcnet.serving.uploads import Limits, TooLarge, read_upload
+from lcnet.serving.uploads import Limits, UploadTooLarge, read_upload
 
 Read = tuple[str, Tensor]
 """A picture's name and its pixels as the model takes them, 3 H W in uint8."""
@@ -39,7 +39,7 @@ class Refusal:
 
 REFUSALS: dict[type[Exception], Refusal] = {
     Busy: Refusal("busy", 503),
-    TooLarge: Refusal("too_large", 413),
+    UploadTooLarge: Refusal("too_large", 413),
     DataError: Refusal("not_a_picture", 422),
     BadRequest: Refusal("bad_request", 400),
 }
@@ -72,7 +72,7 @@ class Service:
     def submit(self, stored: bytes | Path, name: str) -> "Future[Prediction]":
         """The prediction to come, after the picture was decoded here.
 
-        Raises TooLarge or DataError if it cannot be.
+        Raises UploadTooLarge or DataError if it cannot be.
         """
         with self._decoding:
             pixels = self.transform(self._read(stored, name))
@@ -95,7 +95,7 @@ class Service:
     ) -> tuple[Prediction, PictureExplanation | None, Image.Image]:
         """A picture's prediction and explanation (None for an ONNX file), and the picture.
 
-        To be called by one thread at a time. Raises TooLarge or DataError if it is none.
+        To be called by one thread at a time. Raises UploadTooLarge or DataError if it is none.
         """
         with self._decoding:
             picture = self._read(path, name)

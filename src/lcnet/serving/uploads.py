@@ -12,7 +12,7 @@ from lcnet.errors import DataError, reason_of
 LONGEST_NAME = 200
 
 
-class TooLarge(DataError):
+class UploadTooLarge(DataError):
     """An upload of more bytes or pixels than are taken."""
 
 
@@ -47,12 +47,12 @@ def shown_name(name: str | None) -> str:
 def read_upload(stored: bytes | Path, name: str, limits: Limits, *, size: int) -> Image.Image:
     """The picture, upright, in RGB, decoded no larger than `size` needs (as `read_image` does).
 
-    Raises TooLarge for too many bytes or pixels, before anything is decoded, and DataError for what
-    is no picture; messages name it by `name`.
+    Raises UploadTooLarge for too many bytes or pixels, before anything is decoded, and DataError
+    for what is no picture; messages name it by `name`.
     """
     length = len(stored) if isinstance(stored, bytes) else stored.stat().st_size
     if length > limits.file_bytes:
-        raise TooLarge(
+        raise UploadTooLarge(
             f"{name}: expected at most {limits.megabytes:g} MB, got {length / 1e6:.1f}. "
             "Send a smaller file."
         )
@@ -61,15 +61,15 @@ def read_upload(stored: bytes | Path, name: str, limits: Limits, *, size: int) -
         with Image.open(source, formats=PICTURE_FORMATS) as image:
             pixels = image.width * image.height
             if pixels > limits.pixels:
-                raise TooLarge(
+                raise UploadTooLarge(
                     f"{name}: expected at most {limits.pixels:,} pixels, got {image.width:,} x "
                     f"{image.height:,}. Shrink the picture."
                 )
             return upright_rgb(image, size=size)
-    except TooLarge:
+    except UploadTooLarge:
         raise
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
-        raise TooLarge(
+        raise UploadTooLarge(
             f"{name}: expected at most {limits.pixels:,} pixels, got far more. Shrink the picture."
         ) from None
     except Exception as error:  # Pillow's decoders raise a dozen types on a broken file

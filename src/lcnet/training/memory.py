@@ -11,6 +11,7 @@ from lcnet import config
 from lcnet.compute import autocast
 from lcnet.errors import ConfigError
 from lcnet.model.classifier import Classifier
+from lcnet.progress import memory_size
 
 USABLE = 0.8
 """Share of the free memory that a batch may fill; the rest is for what is not counted."""
@@ -43,8 +44,9 @@ class Memory:
     def describe(self, batch: int) -> str:
         """One line, and a warning where the estimate is more than there is."""
         line = (
-            f"memory: about {_size(self.needs(batch))} for batches of {batch} "
-            f"({_size(self.weights)} of it for weights and optimizer), {_size(self.free)} free"
+            f"memory: about {memory_size(self.needs(batch))} for batches of {batch} "
+            f"({memory_size(self.weights)} of it for weights and optimizer), "
+            f"{memory_size(self.free)} free"
         )
         if self.needs(batch) <= self.free:
             return line
@@ -93,9 +95,9 @@ def fitting_batch(recipe: config.Train, memory: Memory) -> config.Train:
     fits = memory.largest_batch()
     if not fits:
         raise ConfigError(
-            f"train.batch_size: not even one picture fits ({_size(memory.needs(1))} needed, "
-            f"{_size(memory.free)} free). Set --model.view_chunk 1, a smaller --model.view_size or "
-            "--model.crop_level."
+            "train.batch_size: not even one picture fits "
+            f"({memory_size(memory.needs(1))} needed, {memory_size(memory.free)} free). "
+            "Set --model.view_chunk 1, a smaller --model.view_size or --model.crop_level."
         )
     batch = max(size for size in range(1, wanted + 1) if wanted % size == 0 and size <= fits)
     return replace(recipe, batch_size=batch, accumulate=wanted // batch)
@@ -133,7 +135,3 @@ def _kept(forward: Callable[[], Tensor], model: Classifier) -> int:
         value.copy_(before[name])  # batch norms count what they see
     torch.set_rng_state(state)
     return total
-
-
-def _size(size: float) -> str:
-    return f"{size / 2**30:.1f} GiB" if size >= 2**30 else f"{size / 2**20:.0f} MiB"

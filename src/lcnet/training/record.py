@@ -1,16 +1,15 @@
 """run.json: how a run was made, so that it can be made again, and when it went on and finished."""
 
 import json
-import platform
 import sys
 from collections.abc import Mapping
 from datetime import datetime
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from lcnet.compute import surroundings
 from lcnet.config import Config
 from lcnet.data.changes import remember
 from lcnet.data.dataset import Split
@@ -22,28 +21,6 @@ from lcnet.training.checkpoints import Progress
 
 IN_MEMORY = "a model in memory"
 """What run.json says of a start that was not read from a path."""
-PACKAGES = (
-    "lcnet",
-    "torch",
-    "torchvision",
-    "timm",
-    "lightning",
-    "numpy",
-    "pillow",
-    "safetensors",
-)
-"""Those whose code the numbers of a run depend on."""
-
-
-def surroundings(device: str) -> dict[str, str]:
-    """Versions, platform and device, by name, as they are now."""
-    found = {"python": platform.python_version()}
-    for package in PACKAGES:
-        try:
-            found[package] = version(package)
-        except PackageNotFoundError:
-            found[package] = "unknown"
-    return found | {"platform": platform.platform(), "device": device}
 
 
 def record_start(

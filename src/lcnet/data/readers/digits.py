@@ -43,7 +43,7 @@ SCENES = {"train": 4500, "val": 500, "test": 1000}
 
 
 @dataclass(frozen=True)
-class Place:
+class PlacedDigit:
     """A digit in a scene: which, and its box in pixels from the top left corner."""
 
     label: str
@@ -96,14 +96,16 @@ def draw_background(rng: np.random.Generator) -> Image.Image:
     return canvas.filter(ImageFilter.GaussianBlur(0.6))
 
 
-def draw_place(rng: np.random.Generator, taken: list[Place], label: str, *, faint: bool) -> Place:
+def draw_place(
+    rng: np.random.Generator, taken: list[PlacedDigit], label: str, *, faint: bool
+) -> PlacedDigit:
     """A free square for a digit: of fifty drawn ones, the first that touches no other digit."""
     small = rng.random() < SMALL_PROBABILITY
     low, high = SMALL_PX if small else LARGE_PX
     for _ in range(50):
         size = int(rng.integers(low, high + 1))
         left, top = rng.integers(0, CANVAS_PX - size, size=2).tolist()
-        place = Place(label, left, top, size, faint)
+        place = PlacedDigit(label, left, top, size, faint)
         if all(
             abs(2 * left + size - 2 * other.left - other.size) > size + other.size
             or abs(2 * top + size - 2 * other.top - other.size) > size + other.size
@@ -113,7 +115,9 @@ def draw_place(rng: np.random.Generator, taken: list[Place], label: str, *, fain
     return place
 
 
-def paint(canvas: Image.Image, digit: np.ndarray, place: Place, rng: np.random.Generator) -> None:
+def paint(
+    canvas: Image.Image, digit: np.ndarray, place: PlacedDigit, rng: np.random.Generator
+) -> None:
     """Paint one 8 x 8 digit into its place, in a bright colour, slightly turned."""
     ink = Image.fromarray((digit * 255).astype(np.uint8)).resize(
         (place.size,) * 2, Image.Resampling.BICUBIC
@@ -127,10 +131,10 @@ def paint(canvas: Image.Image, digit: np.ndarray, place: Place, rng: np.random.G
 
 def compose(
     rng: np.random.Generator, images: np.ndarray, digits: np.ndarray
-) -> tuple[Image.Image, list[Place]]:
+) -> tuple[Image.Image, list[PlacedDigit]]:
     """One scene and the places of its digits."""
     canvas = draw_background(rng)
-    places: list[Place] = []
+    places: list[PlacedDigit] = []
     for digit in sorted(draw_labels(rng)):
         faint = bool(rng.random() < FAINT_PROBABILITY)
         for _ in range(rng.integers(1, MOST_COPIES + 1)):

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from lcnet.data.containers import (
     PARQUET,
     TAR,
-    Row,
+    ParquetRow,
     Slice,
     damaged,
     picture_column,
@@ -115,7 +115,7 @@ class _Stored(StoredSamples):
             file / name,
             tuple(self.targets[place].tolist()),
             f"{self.split}/{file.name}",
-            Slice(file, start, size) if is_tar else Row(file, start, size),
+            Slice(file, start, size) if is_tar else ParquetRow(file, start, size),
         )
 
 
