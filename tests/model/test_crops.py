@@ -43,5 +43,5 @@ def test_boxes_say_where_each_view_lies(level):
     boxes = Crops(level, 8).boxes()
     assert boxes[-1].tolist() == [0, 0, 1, 1]
     areas = (boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1])
-    assert len(boxes) == level**2 + 1
+    assert len(boxes) == level**2 + 1 == Crops(level, 8).views
     assert areas[:-1].sum().item() == pytest.approx(1 if level else 0)

@@ -1,4 +1,4 @@
-"""Crop-Forwarding: a picture becomes its tiles and itself, all of one size."""
+"""Crop-Forwarding: an image becomes its tiles and the whole image, all resized to one size."""
 
 from itertools import pairwise
 
@@ -10,9 +10,9 @@ from torch import Tensor, nn
 class Crops(nn.Module):
     """Cuts an image into level x level tiles and adds the whole image as the last view.
 
-    Tiles cover the image once, without overlap; where a side is not divisible, tiles differ by
-    one pixel. Every view is resized to `view_size` pixels square, bilinear. Level 0 gives the whole
-    image alone. The released code shrinks without antialiasing; here it is on by default.
+    Tiles do not overlap. If the level does not divide a side, tiles differ by one pixel. Every view
+    is resized to `view_size` pixels square, bilinear. Level 0 gives only the whole image. The
+    released code shrinks without antialiasing; here antialiasing is on by default.
     """
 
     def __init__(self, level: int, view_size: int, *, antialias: bool = True) -> None:
@@ -22,12 +22,17 @@ class Crops(nn.Module):
         self.antialias = antialias
 
     @property
+    def views(self) -> int:
+        """How many views an image becomes: the tiles and the whole image."""
+        return self.level**2 + 1
+
+    @property
     def settings(self) -> tuple[int, int, bool]:
-        """What the views follow from: level, size and antialiasing."""
+        """All that the views depend on: level, size and antialiasing."""
         return self.level, self.view_size, self.antialias
 
     def forward(self, images: Tensor) -> Tensor:
-        """The views of each image (B 3 H W, any H and W not below the level): B V 3 S S."""
+        """The views of each image (B 3 H W, with H and W at least the level): B V 3 S S."""
         tiles = [
             images[:, :, top:bottom, left:right]
             for top, bottom in self._cuts(images.shape[-2])

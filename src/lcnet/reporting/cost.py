@@ -54,7 +54,7 @@ def measure_cost(model: Classifier, image_size: int) -> Cost:
     crops = model.crops
     return Cost(
         parameters=sum(one.numel() for one in model.parameters()),
-        views=crops.level**2 + 1,
+        views=crops.views,
         view_size=crops.view_size,
         operations=counter.get_total_flops(),
         milliseconds=1_000 * statistics.median(times),

@@ -226,7 +226,7 @@ def _fit_quietly(
 
 def _summary(config: Config, model: Classifier, training: Split, validation: Split) -> str:
     weights = sum(weight.numel() for weight in model.parameters())
-    views = config.model.crop_level**2 + 1
+    views = model.crops.views
     return (
         f"{len(training):,} training and {len(validation):,} validation pictures, "
         f"{len(training.labels)} labels\n"
