@@ -1,4 +1,4 @@
-"""Multi-head attention that can also say where it looked."""
+"""Multi-head attention that can also give its weights."""
 
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -7,8 +7,8 @@ from torch import Tensor, nn
 class Attention(nn.Module):
     """Multi-head scaled dot-product attention (Vaswani et al. 2017, equation 1).
 
-    `forward` never materialises the attention weights; `weights` computes them on request. Places
-    are codes that are added to queries and keys, and never to what is gathered.
+    `forward` never materialises the attention weights; `weights` computes them on request. Place
+    codes are added to queries and keys, never to values.
     """
 
     def __init__(self, width: int, heads: int, *, dropout: float = 0.0) -> None:

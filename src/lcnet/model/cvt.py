@@ -14,10 +14,10 @@ HUB_NAME = "microsoft/cvt-w24-384-22k"
 
 
 class CvtFeatures(nn.Module):
-    """A CvT without its classifier, behind the few names of a timm model that are used here.
+    """A CvT without its classifier, under the few names of a timm model that are used here.
 
-    Its MLPs use QuickGELU, x sigmoid(1.702 x), which the weights were trained with, where
-    transformers puts GELU; and its map passes the norm that comes before the classifier.
+    Its MLPs use QuickGELU, x sigmoid(1.702 x), since the weights were trained with it; transformers
+    uses GELU. The map passes the norm that comes before the classifier.
     """
 
     output_fmt = "NHWC"
@@ -37,7 +37,7 @@ class CvtFeatures(nn.Module):
 
 
 class QuickGELU(nn.Module):
-    """A sigmoid in place of the normal distribution in GELU (Hendrycks and Gimpel 2016)."""
+    """GELU with a sigmoid instead of the normal distribution (Hendrycks and Gimpel 2016)."""
 
     def forward(self, values: Tensor) -> Tensor:
         """Each entry x as x sigmoid(1.702 x)."""
@@ -81,7 +81,7 @@ NAMES = (
     (r"\.norm1\.", ".layernorm_before."),
     (r"\.norm2\.", ".layernorm_after."),
 )
-"""How the authors' names become those of transformers, in this order."""
+"""Replacements that turn the authors' names into those of transformers, in this order."""
 
 
 def checkpoint_filter_fn(weights: Mapping[str, Tensor], features: nn.Module) -> dict[str, Tensor]:

@@ -38,7 +38,7 @@ class Exchange(nn.Module):
 
 
 class Read(nn.Module):
-    """Each label token reads the image, then thinks alone (MLP)."""
+    """Each label token reads the image tokens by attention, then passes an MLP."""
 
     def __init__(self, width: int, heads: int, *, mlp_width: int, dropout: float) -> None:
         super().__init__()
@@ -59,7 +59,7 @@ class Read(nn.Module):
     ) -> Tensor:
         """The label tokens (B L D) after reading the image tokens (B T D): B L D.
 
-        Places are codes for the attention alone (L D and T D), which LCNet does not use.
+        Place codes (L D and T D) are for the attention only; LCNet does not use them.
         """
         gathered = self.labels_read_image(
             labels, image, query_place=query_place, key_place=key_place
@@ -88,15 +88,15 @@ class LLCDLayer(nn.Module):
 class Decoder(nn.Module):
     """The LLCD stack: one layer after the other, or one shared layer run `depth` times.
 
-    The release lets labels read first and exchanges afterwards, so that the last layer's exchange
-    is thrown away and a single layer never sees the graph. With the exchange first nothing is
-    wasted. The released order is the same stack without the first exchange: `read_first`.
+    A layer exchanges first and lets the labels read afterwards. In the release the labels read
+    first: nothing reads the last layer's exchange, and a single layer never sees the graph. The
+    released order equals this stack without the first exchange (`read_first`).
     """
 
     def __init__(
         self, layers: Sequence[LLCDLayer], *, depth: int, read_first: bool = False
     ) -> None:
-        """Take `depth` layers with own weights, or a single one that is shared."""
+        """Take `depth` layers, or a single layer that is run `depth` times."""
         super().__init__()
         self.layers = nn.ModuleList(layers)
         self.depth = depth

@@ -1,4 +1,4 @@
-"""A model for pictures of one size, in operations that every runtime computes alike."""
+"""A model for images of one size, made of operations that every runtime computes alike."""
 
 import torch
 import torch.nn.functional as F
@@ -9,9 +9,9 @@ from lcnet.model.crops import Crops
 
 
 class Exportable(nn.Module):
-    """What a model computes for images of one size; the model that it is made of is changed.
+    """A model that takes images of one size only. It changes the model that it is given.
 
-    The views go through the backbone together, and the whole image is shrunk by `ConstantCrops`.
+    The views go through the backbone together, and `ConstantCrops` shrinks the whole image.
     """
 
     # A module of its own also since torch.export cannot use a model whose part is called `graph`.
@@ -31,9 +31,9 @@ class Exportable(nn.Module):
 class ConstantCrops(Crops):
     """Crop-Forwarding of square images of one size, which resizes by matrix products.
 
-    Resizing is linear, and the same for rows and columns: M image M^T with M as torch's own
-    interpolation resizes the identity. Runtimes differ in what they do with antialiasing (OpenVINO
-    2026.4 leaves it out), and not in a product.
+    Resizing is linear, and the same for rows and columns: M image M^T, where M is the identity
+    matrix resized by torch's own interpolation. Runtimes treat antialiasing differently (OpenVINO
+    2026.4 leaves it out), but they all multiply matrices alike.
     """
 
     matrix: Tensor

@@ -8,11 +8,11 @@ from torch.nn.utils.fusion import fuse_conv_bn_weights
 
 
 def fold_norms(features: nn.Module) -> int:
-    """Fold batch norms into the convolutions before them, in place, and give back how many.
+    """Fold batch norms into the convolutions before them, in place, and return how many.
 
-    `features` is a timm model in evaluation mode; its maps stay the same but for rounding. A norm
-    stays where its convolution has another reader or other weights than its own, and all of them
-    where torch.fx cannot follow the model, as with most ViTs, which have none to fold.
+    `features` is a timm model in evaluation mode; its maps stay the same up to rounding. A norm is
+    left alone if something else reads its convolution, or if the convolution is used twice. No norm
+    is folded if torch.fx cannot trace the model, as with most ViTs, which have none.
     """
     traced = _Maps(features)
     try:
@@ -40,7 +40,7 @@ def fold_norms(features: nn.Module) -> int:
 
 
 class _Maps(nn.Module):
-    """What is traced: a timm model's maps."""
+    """The function to trace: a timm model's feature maps."""
 
     def __init__(self, features: Any) -> None:
         super().__init__()
@@ -52,7 +52,7 @@ class _Maps(nn.Module):
 
 
 class _Tracer(fx.Tracer):
-    """Does not look into convolutions and norms, timm's own kinds of them neither."""
+    """Does not trace into convolutions and norms, nor into timm's own kinds of them."""
 
     def is_leaf_module(self, part: nn.Module, name: str) -> bool:
         return isinstance(part, nn.Conv2d | nn.BatchNorm2d) or super().is_leaf_module(part, name)
@@ -71,7 +71,7 @@ def _fold(convolution: Any, norm: Any) -> None:
 
 
 def _after(norm: Any) -> nn.Module:
-    """What timm's norms do besides: dropout and activation."""
+    """What is left of a norm that is folded: timm's own kinds also have dropout and activation."""
     if type(norm) is nn.BatchNorm2d:
         return nn.Identity()
     return nn.Sequential(norm.drop, norm.act)

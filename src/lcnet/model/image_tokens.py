@@ -1,4 +1,4 @@
-"""Image tokens that know where they come from."""
+"""Image tokens, with a code of their place in the image."""
 
 import math
 
@@ -8,13 +8,11 @@ from torch import Tensor, nn
 
 
 class ImageTokens(nn.Module):
-    """Strings the feature maps of all views into one row of tokens of one width.
+    """Turns the feature maps of all views into one row of tokens, with their positions if wanted.
 
-    Each token can be told its position.
-
-    The position of a token is the centre of its patch and the size of its view, all as fractions of
-    the whole image, in sines and cosines (Vaswani et al. 2017, section 3.5, in two dimensions):
-    neighbours across the border of two tiles are near, and a tile differs from the whole.
+    A position is the centre of a token's cell and the size of its view, as fractions of the whole
+    image, in sines and cosines (Vaswani et al. 2017, section 3.5, in two dimensions). So neighbours
+    across the border of two tiles have similar codes, and tiles differ from the whole image.
     """
 
     boxes: Tensor

@@ -1,4 +1,4 @@
-"""How every weight of ours starts; the backbone keeps what timm gave it.
+"""Initial values of all weights outside the backbone, which keeps those that timm gave it.
 
 | weight                          | start                                                        |
 |---------------------------------|--------------------------------------------------------------|
@@ -28,7 +28,7 @@ from lcnet.model.released_parts import ReleasedGraph
 
 
 def initialize(model: nn.Module, *, shares: Tensor | None = None) -> None:
-    """Set every weight outside the backbone's own features to its start (the table above).
+    """Set every weight outside the backbone to its initial value (the table above).
 
     `shares` (L, from 0 to 1) are how often each label is present; without them the mapping's biases
     start at 0.
@@ -80,7 +80,7 @@ def start_at_shares(bias: Tensor, shares: Tensor | None) -> None:
 
 
 def _own_parts(model: nn.Module) -> list[nn.Module]:
-    """All modules but those inside the backbone's timm model."""
+    """All modules except those inside a backbone's own network."""
     foreign = {
         id(part)
         for backbone in model.modules()

@@ -1,11 +1,11 @@
-"""Label tokens: what the decoder starts from, one per label."""
+"""Label tokens: the decoder's queries, one per label."""
 
 import torch
 from torch import Tensor, nn
 
 
 class LabelTokens(nn.Module):
-    """One token per label, learned, or frozen where it starts (as released)."""
+    """One token per label, learned, or frozen at its initial value (as released)."""
 
     tokens: Tensor
 

@@ -1,4 +1,4 @@
-"""A short way from features to logits, beside the decoder."""
+"""A short way from feature maps to logits, beside the decoder."""
 
 import torch
 from torch import Tensor, nn
@@ -6,19 +6,19 @@ from torch import Tensor, nn
 from lcnet.model.image_tokens import tokens_of
 
 LAMBDA = 0.1
-"""Weight of the attended mean. Where it was learned it rose to 0.2 to 0.4 and digits lost."""
+"""Weight of the attended mean. When it was learned it rose to 0.2 to 0.4 and mAP on digits fell."""
 
 
 class Pooling(nn.Module):
     """Class-specific residual attention over all views.
 
     With s = w_k . x the score of label k at a token, a label gets mean(s) + 0.1 sum(softmax(s) s):
-    the mean, and the mean weighted by where the label seems to be (Zhu and Wu 2021, arXiv
-    2108.02456, equations 2 to 5, with T = 1 and their lambda for VOC). `apart` does so for the
-    tiles and for the whole image, each with a classifier of its own, and adds the two.
+    the mean over tokens, and a mean weighted by where the label seems to be (Zhu and Wu 2021, arXiv
+    2108.02456, equations 2 to 5, with T = 1 and their lambda for VOC). With `apart`, the tiles and
+    the whole image have a classifier each, and the two logits are added.
 
-    It learns by a loss of its own, and its logits and the decoder's are averaged: two ways that
-    err apart do better together than one sum that is trained as a whole (docs/reference/method.md).
+    Pooling has a loss of its own, and its logits and the decoder's are averaged. Two predictors
+    with different errors do better than one sum that is trained as a whole (docs/reference/method.md).
     """
 
     def __init__(self, labels: int, channels: int, *, apart: bool) -> None:

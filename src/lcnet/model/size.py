@@ -1,4 +1,9 @@
-"""How large a model may get while it is built, so that a wrong number takes no memory."""
+"""How large a model may get while it is built, so that a wrong number cannot take all memory.
+
+Weights are counted while they are registered. Building on torch's meta device first would take no
+memory either, but it would still take minutes for a description of 65,000 layers, and every model
+would be built twice.
+"""
 
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
@@ -20,11 +25,11 @@ class TooLarge(ValueError):
 
 @contextmanager
 def at_most(size: int, tensors: int, what: str) -> Iterator[None]:
-    """Stop a model that is built inside at the first weight beyond `size` bytes or `tensors`.
+    """Stop building a model at the first weight beyond `size` bytes or `tensors` weights.
 
-    A weight is registered before its first number is written, and the system gives memory only to
-    what is written: so nothing is taken that would be too much. Raises TooLarge, which says `what`
-    the bounds are.
+    A weight is registered before it is filled, and the system gives memory only to what is filled,
+    so that the weight that is too much takes none. Raises TooLarge, whose message says `what` the
+    bound is.
     """
     bytes_left, tensors_left = size, tensors
 
@@ -48,10 +53,10 @@ def at_most(size: int, tensors: int, what: str) -> Iterator[None]:
 
 
 def as_large_as(weights: Mapping[str, Tensor], labels: int) -> AbstractContextManager[None]:
-    """Stop a model that is built inside if it outgrows the weights that it is to be given.
+    """Stop building a model that is larger than the weights that it will be given.
 
-    Twice as much is allowed, since models hold more than weights, such as places in windows.
-    Raises TooLarge then, and at once if the matrix of so many labels alone would.
+    Twice their size is allowed, since models hold more than weights, such as tables of positions.
+    Raises TooLarge, and at once if a matrix of labels x labels alone is too large.
     """
     size = sum(tensor.nbytes for tensor in weights.values())
     if labels**2 > max(size, SMALL):
@@ -61,7 +66,7 @@ def as_large_as(weights: Mapping[str, Tensor], labels: int) -> AbstractContextMa
 
 @contextmanager
 def within_memory() -> Iterator[None]:
-    """Stop a model that is built inside at the first weight for which there is no memory."""
+    """Stop building a model at the first weight for which there is no memory left."""
     free = psutil.virtual_memory().available
     with at_most(free, 1_000_000, f"the {free / 1e9:.1f} GB of memory that are free"):
         yield
