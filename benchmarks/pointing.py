@@ -22,6 +22,7 @@ from lcnet.data.dataset import read_image
 from lcnet.data.readers.digits import CANVAS_PX, Place, read_digits
 from lcnet.data.transforms import Normalize, eval_transform
 from lcnet.metrics.calibration import probabilities
+from lcnet.model.heat_maps import heat_maps
 from lcnet.model_folder import load_model, read_info
 from lcnet.predicting.picture_explanation import peak_of
 
@@ -61,7 +62,7 @@ def main() -> None:
         true = [k for k, target in enumerate(sample.targets) if target == 1 and predicted[k]]
         if not true:
             continue
-        for label, heat in zip(true, model.heat(image, true)[0].numpy(), strict=True):
+        for label, heat in zip(true, heat_maps(model, image, true)[0].numpy(), strict=True):
             own = [place for place in places if place.label == info.labels[label]]
             attention = explained.attention[0, label].numpy()
             hits["attention"] += lies_on(peak_of(attention, PICTURE), own)

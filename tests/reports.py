@@ -14,7 +14,7 @@ from lcnet.evaluating.measuring import Measured
 from lcnet.metrics import verify
 from lcnet.metrics.bootstrap import intervals
 from lcnet.model.backbone import BackboneSpec
-from lcnet.model.learned_graph import Graph
+from lcnet.model.graph_matrices import GraphMatrices
 from lcnet.model_folder import ModelInfo
 from lcnet.reporting.run_report import RunReport
 
@@ -66,7 +66,7 @@ def made_report(root: Path, labels: tuple[str, ...] = LABELS, images: int = 40) 
             for n in range(3)
         ],
         config=Config(model=model, data=data),
-        graph=Graph(prior, np.roll(prior, 1, axis=0), is_comparable=True),
+        graph=GraphMatrices(prior, np.roll(prior, 1, axis=0), is_comparable=True),
         cautions=("a caution",),
         notes=(),
         environment={"written": "today"},

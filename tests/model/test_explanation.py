@@ -9,6 +9,7 @@ from lcnet.model.build import build_model
 from lcnet.model.classifier import Classifier
 from lcnet.model.crops import Crops
 from lcnet.model.explanation import recorded, shares, stitch
+from lcnet.model.heat_maps import heat_maps
 from lcnet.model.image_tokens import tokens_of
 
 HEADS = ("lcnet", "gap", "csra", "ml_gcn", "query2label", "ml_decoder")
@@ -28,7 +29,7 @@ def model_with(head: str, **changes: object) -> Classifier:
 @pytest.mark.parametrize("head", HEADS)
 def test_every_head_says_where_it_looked(head, level):
     model = model_with(head, crop_level=level, depth=1).train()
-    found, heat = model.explain(images()), model.heat(images(), [3, 1])
+    found, heat = model.explain(images()), heat_maps(model, images(), [3, 1])
     assert model.training
     torch.testing.assert_close(found.logits, model.eval()(images()), atol=2e-5, rtol=1e-4)
     assert (found.graph is None) == (head not in ("lcnet", "ml_gcn"))
@@ -42,7 +43,7 @@ def test_every_head_says_where_it_looked(head, level):
 @pytest.mark.parametrize("head", HEADS)
 def test_any_backbone_is_explained(head, name):
     model = model_with(head, backbone=name, crop_level=1)
-    heat = model.heat(images(), [0, 4])
+    heat = heat_maps(model, images(), [0, 4])
     torch.testing.assert_close(heat.sum(dim=(2, 3)), torch.ones(2, 2))
     attention = model.explain(images()).attention[:, [0, 4]]
     # A ViT's tokens are all of one size: there is no finer layer to look at.
@@ -52,16 +53,16 @@ def test_any_backbone_is_explained(head, name):
 @pytest.mark.parametrize("head", HEADS)
 def test_heat_does_not_depend_on_the_batch_or_on_chunks(head):
     model = model_with(head)
-    together = model.heat(images(), [2])
+    together = heat_maps(model, images(), [2])
     model.backbone.chunk = 2
-    alone = torch.cat([model.heat(image[None], [2]) for image in images()])
+    alone = torch.cat([heat_maps(model, image[None], [2]) for image in images()])
     torch.testing.assert_close(alone, together, atol=1e-5, rtol=1e-3)
 
 
 def test_heat_leaves_no_gradient_and_no_hook():
     model = model_with("lcnet")
     with torch.inference_mode():
-        model.heat(images(), [0])
+        heat_maps(model, images(), [0])
     assert all(weight.grad is None for weight in model.parameters())
     assert not any(part._forward_hooks or part._forward_pre_hooks for part in model.modules())
 

@@ -3,6 +3,7 @@ import torch
 
 from lcnet.data.dataset import UNKNOWN
 from lcnet.training.losses import asymmetric_loss
+from lcnet.training.parameter_groups import parameter_groups
 
 
 def images(count: int = 3, height: int = 64, width: int = 64) -> torch.Tensor:
@@ -119,7 +120,7 @@ def test_explain_agrees_with_forward_and_gives_distributions(make_model):
 
 def test_the_optimizer_decays_weight_matrices_only(make_model):
     model = make_model()
-    groups = model.parameter_groups(1e-3, backbone_lr_factor=0.1, weight_decay=0.05)
+    groups = parameter_groups(model, 1e-3, backbone_lr_factor=0.1, weight_decay=0.05)
     grouped = [weight for group in groups for weight in group["params"]]
     assert {id(weight) for weight in grouped} == {id(weight) for weight in model.parameters()}
     assert len(grouped) == len(list(model.parameters()))
@@ -136,8 +137,8 @@ def test_the_optimizer_decays_weight_matrices_only(make_model):
 
 def test_the_decoder_learns_at_a_rate_of_its_own_beside_pooling_only(make_model):
     def rates(model):
-        groups = model.parameter_groups(
-            1.0, backbone_lr_factor=0.1, decoder_lr_factor=0.3, weight_decay=0.0
+        groups = parameter_groups(
+            model, 1.0, backbone_lr_factor=0.1, decoder_lr_factor=0.3, weight_decay=0.0
         )
         names = {id(weight): name.split(".")[0] for name, weight in model.named_parameters()}
         return {names[id(weight)]: group["lr"] for group in groups for weight in group["params"]}

@@ -51,7 +51,7 @@ def test_a_share_of_the_decoder_s_gradient_reaches_the_backbone(make_model, shar
     def gradient(logits: torch.Tensor) -> torch.Tensor:
         return torch.autograd.grad(logits.square().sum(), maps)[0]
 
-    decoder, pooling = gradient(model.decode(maps)), gradient(model.pooling(maps))
+    decoder, pooling = gradient(model.ways(maps)[0]), gradient(model.pooling(maps))
     evaluated = torch.stack(model.ways(maps))
     assert torch.autograd.grad(evaluated[0].sum(), maps)[0].any()  # explanations see both ways
     model.train()
@@ -68,7 +68,9 @@ def test_the_model_s_logits_are_the_mean_of_the_decoder_s_and_pooling_s(make_mod
     model = make_model()
     maps = model.maps(torch.randn(2, 3, 64, 64))
     decoded, pooled = model.ways(maps)
-    assert decoded.equal(model.decode(maps)) and pooled.equal(model.pooling(maps))
+    labels, graph = model.label_tokens().expand(2, -1, -1), model.graph().expand(2, -1, -1)
+    assert decoded.equal(model.mapping(model.decoder(labels, model.image_tokens(maps), graph)))
+    assert pooled.equal(model.pooling(maps))
     torch.testing.assert_close(model.score(maps), (decoded + pooled) / 2)
     model.pooling = None
     assert model.score(maps).equal(decoded) and len(model.ways(maps)) == 1

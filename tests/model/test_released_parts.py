@@ -14,6 +14,7 @@ from lcnet.model.released_parts import (
     graph_heads,
 )
 from lcnet.training.losses import asymmetric_loss
+from lcnet.training.parameter_groups import parameter_groups
 
 RELEASED = {
     "graph": "released",
@@ -315,7 +316,7 @@ def test_explain_agrees_with_forward(make_model, labels):
 
 def test_only_what_the_release_trains_is_in_the_optimizer(make_model):
     model = make_model(8, **RELEASED)
-    groups = model.parameter_groups(1e-3, backbone_lr_factor=0.1, weight_decay=0.05)
+    groups = parameter_groups(model, 1e-3, backbone_lr_factor=0.1, weight_decay=0.05)
     grouped = {id(weight) for group in groups for weight in group["params"]}
     assert grouped == {id(weight) for weight in model.parameters()}
     decayed = {id(w) for group in groups if group["weight_decay"] for w in group["params"]}

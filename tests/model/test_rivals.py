@@ -13,16 +13,13 @@ from lcnet.model.attention import Attention
 from lcnet.model.backbone import describe_backbone
 from lcnet.model.build import build_model
 from lcnet.model.classifier import Classifier
-from lcnet.model.rivals import (
-    CSRA,
-    MLGCN,
-    GlobalPooling,
-    MLDecoder,
-    Query2Label,
-    reweighted,
-    sine_code,
-)
+from lcnet.model.heads.csra import CSRA
+from lcnet.model.heads.gap import GlobalPooling
+from lcnet.model.heads.ml_decoder import MLDecoder
+from lcnet.model.heads.ml_gcn import MLGCN, reweighted
+from lcnet.model.heads.query2label import Query2Label, sine_code
 from lcnet.model_folder import ModelFolder, ModelInfo, load_model
+from lcnet.training.parameter_groups import parameter_groups
 
 CHANNELS = 16
 HEADS = ["gap", "csra", "ml_gcn", "query2label", "ml_decoder"]
@@ -395,7 +392,7 @@ def test_every_head_stands_on_a_cnn_and_a_vit_with_its_paper_s_sizes(name, backb
 
 def test_queries_are_not_decayed():
     model = rival("query2label")
-    groups = model.parameter_groups(1e-3, backbone_lr_factor=0.1, weight_decay=0.05)
+    groups = parameter_groups(model, 1e-3, backbone_lr_factor=0.1, weight_decay=0.05)
     decayed = {id(w) for group in groups if group["weight_decay"] for w in group["params"]}
     assert id(model.head.queries.tokens) not in decayed
     assert id(model.head.weight) in decayed

@@ -10,7 +10,7 @@ from lcnet.cli import main
 from lcnet.config import Released
 from lcnet.model.backbone import describe_backbone
 from lcnet.model.build import build_model
-from lcnet.model.learned_graph import Graph
+from lcnet.model.graph_matrices import GraphMatrices
 from lcnet.model_folder import ModelFolder, ModelInfo, load_model
 from lcnet.predicting.heat_pictures import safe_name
 from lcnet.predicting.picture_explanation import explain_picture, hot_box, peak_of
@@ -197,7 +197,9 @@ def test_other_graphs_are_drawn_too(save, changes):
 
 
 def test_edges_run_from_the_label_that_gives():
-    graph = Graph(np.array([[0.5, 0.5], [0.3, 0.7]]), np.array([[0.1, 0.9], [0.2, 0.8]]), True)
+    graph = GraphMatrices(
+        np.array([[0.5, 0.5], [0.3, 0.7]]), np.array([[0.1, 0.9], [0.2, 0.8]]), True
+    )
     rows = edge_table(graph, ["cat", "dog"]).splitlines()
     assert rows[1:] == [
         "dog,cat,0.500000,0.900000,0.400000",
@@ -213,7 +215,7 @@ def test_of_many_labels_those_with_strong_edges_are_drawn_and_no_names_overlap()
     assert len(shown) == len(set(shown)) <= 40
     assert {7, 70} <= set(shown)
     names = [f"a label of some length {n}" for n in range(80)]
-    figure = draw_network(Graph(values, values[::-1].copy(), True), shown, names, 30)
+    figure = draw_network(GraphMatrices(values, values[::-1].copy(), True), shown, names, 30)
     for axes in figure.axes:
         tips = [(text.get_position(), text.get_fontsize()) for text in axes.texts]
         assert len(tips) == len(shown)

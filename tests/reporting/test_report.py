@@ -315,7 +315,7 @@ def test_one_or_two_labels_are_enough(page, tmp_path, labels):
                 found.probabilities[:, one], found.targets[:, one], LABELS[:1]
             ),
         )
-        graph = module.Graph(np.ones((1, 1)), np.ones((1, 1)), is_comparable=True)
+        graph = module.GraphMatrices(np.ones((1, 1)), np.ones((1, 1)), is_comparable=True)
         made = replace(
             made, graph=graph, statistics={"val.csv": count_labels(found.targets[:, one])}
         )

@@ -22,20 +22,20 @@ from lcnet.schema import check_fields, check_mapping, check_numbers, check_optio
 
 @dataclass(frozen=True)
 class BackboneSpec:
-    """What a backbone is and expects: enough to build it again without its source."""
+    """A backbone's architecture and the input it expects: enough to build it again, offline."""
 
     architecture: str
     """Name of the timm model."""
     options: Mapping[str, Any]
-    """What timm is to build it with, such as `{"img_size": 224}`."""
+    """Keyword arguments for timm's builder, such as `{"img_size": 224}`."""
     mean: tuple[float, float, float]
-    """Mean of red, green and blue that inputs are normalised with, for values from 0 to 1."""
+    """Mean of red, green and blue for normalising inputs, whose values are from 0 to 1."""
     std: tuple[float, float, float]
     """Their standard deviation."""
     interpolation: str
     """How pictures are resized: `bilinear` or `bicubic`."""
     leaky_slope: float | None = None
-    """Slope of all leaky ReLUs where the weights were trained with another than timm builds."""
+    """Slope of all leaky ReLUs, if the weights were trained with another slope than timm's."""
 
     def to_dict(self) -> dict[str, Any]:
         """The fields as plain values for JSON."""
@@ -45,8 +45,8 @@ class BackboneSpec:
     def from_dict(cls, fields: Mapping[str, Any]) -> "BackboneSpec":
         """The spec that `to_dict` wrote.
 
-        Raises ValueError for anything else: what it names is built, so it may name no more than a
-        model and its sizes.
+        Raises ValueError for anything else. The file may come from a stranger and the model is
+        built from it, so it may hold no more than a model's name and sizes.
         """
         given = check_fields(cls, fields, "backbone")
         architecture = given["architecture"]
@@ -69,11 +69,11 @@ FOREIGN = (
     "exportable",
     "features_only",
 )
-"""How arguments of timm start that make it fetch or read a file, or build something else."""
+"""Prefixes of timm arguments that fetch or read a file, or build something else."""
 
 
 def check_build_options(options: object) -> dict[str, Any]:
-    """The options as they came. Raises ValueError if they are more than sizes of a model."""
+    """The options, unchanged. Raises ValueError for options that are not sizes or switches."""
     given = check_mapping(options, "backbone.options")
     for name in given:
         if name.startswith(FOREIGN):
@@ -90,17 +90,17 @@ PUBLISHED_NAMES = {
     "swin_L_384_22k": "swin_large_patch4_window12_384.ms_in22k",
     "CvT_w24": "cvt_w24",
 }
-"""What the backbones of the release and of Query2Label are called here; the names that stand for
-the same in timm (resnet101, tresnet_l) are left out."""
+"""Names of backbones in the release and in Query2Label, with their names in timm. Names that are
+the same in both (resnet101, tresnet_l) are left out."""
 RELEASED_SLOPE = 1e-6
-"""Of all leaky ReLUs in the release's TResNet-L V2; elsewhere, and in timm, 1e-2 and 1e-3."""
+"""Slope of all leaky ReLUs in the release's TResNet-L V2; timm's have 1e-2 and 1e-3."""
 
 
 def describe_backbone(name: str, view_size: int) -> BackboneSpec:
-    """The spec of a timm model, given by name, `local-dir:FOLDER` or `hf-hub:USER/NAME`.
+    """The spec of a timm model, given by its name, `local-dir:FOLDER` or `hf-hub:USER/NAME`.
 
-    Published names (`PUBLISHED_NAMES`) are understood too. Models that are built for one image size
-    (ViT, Swin) are built for `view_size`. Raises ConfigError if there is no such model.
+    The names in `PUBLISHED_NAMES` work too. Models for a single image size (ViT, Swin) are built
+    for `view_size`. Raises ConfigError if there is no such model.
     """
     slope = RELEASED_SLOPE if name == "TResnetL_V2" else None
     name = PUBLISHED_NAMES.get(name, name)
@@ -170,23 +170,27 @@ def _local_config(folder: Path) -> tuple[str, dict[str, Any], dict[str, Any]]:
 
 
 class Backbone(nn.Module):
-    """A timm model's last feature map."""
+    """A network's last feature map, in one layout for all networks."""
 
     features: Any
-    """A timm model; timm declares no common type."""
+    """A timm model, or what looks like one; timm declares no common type."""
 
-    def __init__(self, features: Any, *, chunk: int = 0) -> None:
-        """Take a timm model without classifier; `chunk` views pass at a time (0: all)."""
+    def __init__(self, features: Any, *, channels: int | None = None, chunk: int = 0) -> None:
+        """Take a timm model without classifier, or any module that gives feature maps.
+
+        Such a module turns views (N 3 H W) into maps (N C h w) and needs `channels`, its C. `chunk`
+        views pass at a time (0: all of them).
+        """
         super().__init__()
-        self.features = features
-        self.channels: int = features.num_features
+        self.features = features if channels is None else _AsTimm(features, channels)
+        self.channels: int = self.features.num_features
         self.chunk = chunk
 
     def forward(self, views: Tensor) -> Tensor:
         """One feature map per view (N 3 h w): N C h' w'.
 
-        Chunks give equal results in evaluation. In training, batch norm sees a chunk at a time, and
-        what a chunk's layers computed is not kept for its gradients but computed anew, so that
+        In evaluation chunks do not change the results. In training, batch norm sees one chunk at a
+        time. The activations of a chunk are not kept but computed again for the gradients, so that
         memory hardly grows with the number of views (Chen et al. 2016, arXiv 1604.06174).
         """
         if not self.chunk:
@@ -210,13 +214,18 @@ class Backbone(nn.Module):
         )
 
     def as_maps(self, features: Tensor) -> Tensor:
-        """What a layer gives, in the backbone's own layout, as feature maps: N C h w."""
-        if features.ndim == 3:  # ViT: N tokens C, of which the first are no patches
+        """A layer's output, in whatever layout the backbone has, as feature maps: N C h w."""
+        if features.ndim == 3:  # ViT: N tokens C; the first ones are not patches
             patches = features[:, getattr(self.features, "num_prefix_tokens", 0) :]
             features = patches.unflatten(1, self.features.patch_embed.grid_size)
         elif getattr(self.features, "output_fmt", "NCHW") == "NCHW":
             return features
         return features.permute(0, 3, 1, 2)
+
+    def undecayed(self) -> list[Tensor]:
+        """The weights that the timm model itself excludes from weight decay, as most ViTs do."""
+        excluded: set[str] = getattr(self.features, "no_weight_decay", set)()
+        return [weight for name, weight in self.features.named_parameters() if name in excluded]
 
     def early_layer(self) -> nn.Module | None:
         """The first layer whose cells are 4 pixels wide or more, if later ones are wider still.
@@ -228,9 +237,23 @@ class Backbone(nn.Module):
         return self.features.get_submodule(early[0]["module"]) if early else None
 
 
+class _AsTimm(nn.Module):
+    """Any module from views to feature maps, under the names of a timm model that are used here."""
+
+    def __init__(self, network: nn.Module, channels: int) -> None:
+        super().__init__()
+        self.network = network
+        self.num_features = channels
+
+    def forward_features(self, views: Tensor) -> Tensor:
+        """The network's own maps (N 3 H W): N C h w."""
+        maps: Tensor = self.network(views)
+        return maps
+
+
 @contextmanager
 def _statistics_kept(features: nn.Module) -> Iterator[None]:
-    """Batch norms leave their running statistics alone, which a second pass would move again."""
+    """Batch norms keep their running statistics, which the first pass has updated already."""
     norms = [part for part in features.modules() if isinstance(part, _BatchNorm)]
     before = [(norm.momentum, norm.num_batches_tracked) for norm in norms]
     for norm in norms:
@@ -245,9 +268,9 @@ def _statistics_kept(features: nn.Module) -> Iterator[None]:
 
 
 def build_backbone(spec: BackboneSpec, *, pretrained_from: str = "", chunk: int = 0) -> Backbone:
-    """A backbone with random weights, or with those that timm finds under `pretrained_from`.
+    """A backbone with random weights, or with timm's pretrained ones of `pretrained_from`.
 
-    Raises ConfigError if timm cannot build the model or the weights cannot be had.
+    Raises ConfigError if timm cannot build the model or the weights cannot be loaded.
     """
     try:
         features = _build_features(spec, PUBLISHED_NAMES.get(pretrained_from, pretrained_from))

@@ -1,64 +1,179 @@
-"""From settings to a model."""
+"""From settings to a model: LCNet or a rival, on a timm model or on a backbone of one's own."""
 
-from collections.abc import Mapping
+from collections import abc
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from lcnet import config
 from lcnet.model.backbone import Backbone, BackboneSpec, build_backbone, describe_backbone
 from lcnet.model.classifier import Classifier
 from lcnet.model.crops import Crops
-from lcnet.model.lcnet import build_lcnet
-from lcnet.model.rivals import CSRA, MLGCN, GlobalPooling, MLDecoder, Query2Label, RivalNet
+from lcnet.model.decoder import Decoder, Exchange, LLCDLayer, Read
+from lcnet.model.head import Head
+from lcnet.model.heads.csra import CSRA
+from lcnet.model.heads.gap import GlobalPooling
+from lcnet.model.heads.ml_decoder import MLDecoder
+from lcnet.model.heads.ml_gcn import MLGCN
+from lcnet.model.heads.query2label import Query2Label
+from lcnet.model.image_tokens import ImageTokens
+from lcnet.model.initialization import initialize
+from lcnet.model.label_graph import LabelGraph
+from lcnet.model.label_tokens import LabelTokens
+from lcnet.model.lcnet import LCNet
+from lcnet.model.mapping import Mapping
+from lcnet.model.pooling import Pooling
+from lcnet.model.released_parts import (
+    ReleasedExchange,
+    ReleasedGraph,
+    ReleasedRead,
+    band_correlation,
+    graph_heads,
+)
+from lcnet.model.rival import RivalNet
 
 
 def build_model(
     settings: config.Model,
     labels: int,
     *,
+    backbone: Backbone | None = None,
     spec: BackboneSpec | None = None,
     prior: Tensor | None = None,
     vectors: Tensor | None = None,
     shares: Tensor | None = None,
-    head_options: Mapping[str, Any] | None = None,
+    head_options: abc.Mapping[str, Any] | None = None,
 ) -> Classifier:
     """A model for `labels` labels, initialised: an LCNet, or a rival if the settings name one.
 
-    `spec` describes the backbone that the settings name, looked up if not given. `prior` (L L) is
-    P(column | row) from the training labels, even if not given; `vectors` (L E) describe the
-    labels; `shares` (L) are how often each is present, for LCNet; `head_options` are sizes of a
-    rival's head where they are not its paper's. Raises ConfigError if there is no such backbone or
-    its weights cannot be had.
+    `backbone` is used instead of the timm model that the settings name; `spec` describes that timm
+    model and is looked up if not given. `prior` (L L) is P(column | row) from the training labels,
+    by default the same for all. `vectors` (L E) describe the labels. `shares` (L) are how often
+    each label is present, for LCNet. `head_options` are sizes of a rival's head if they are not
+    those of its paper. Raises ConfigError if there is no such timm model or its weights cannot be
+    loaded.
     """
-    spec = spec or describe_backbone(settings.backbone, settings.view_size)
+    if backbone is None:
+        backbone = build_backbone(
+            spec or describe_backbone(settings.backbone, settings.view_size),
+            pretrained_from=settings.backbone if settings.pretrained else "",
+            chunk=settings.view_chunk,
+        )
     prior = torch.ones(labels, labels) if prior is None else prior
-    backbone = build_backbone(
-        spec,
-        pretrained_from=settings.backbone if settings.pretrained else "",
-        chunk=settings.view_chunk,
-    )
     if settings.head == "lcnet":
         return build_lcnet(settings, backbone, prior, vectors=vectors, shares=shares)
     return RivalNet(
-        crops=Crops(settings.crop_level, settings.view_size, antialias=settings.released.antialias),
+        crops=_crops(settings),
         backbone=backbone,
-        head=_head(settings.head, backbone, prior, vectors, dict(head_options or {})),
+        head=_head(settings.head, backbone.channels, prior, vectors, head_options or {}),
     )
+
+
+def _crops(settings: config.Model) -> Crops:
+    return Crops(settings.crop_level, settings.view_size, antialias=settings.released.antialias)
+
+
+# LCNet
+
+
+def build_lcnet(
+    settings: config.Model,
+    backbone: Backbone,
+    prior: Tensor,
+    *,
+    vectors: Tensor | None = None,
+    shares: Tensor | None = None,
+) -> LCNet:
+    """An LCNet as the settings say, initialised; `build_model` explains the arguments."""
+    labels, width = len(prior), settings.width
+    crops = _crops(settings)
+    # The order of the parts is the order of the random numbers that they are made with.
+    model = LCNet(
+        crops=crops,
+        backbone=backbone,
+        image_tokens=ImageTokens(crops.boxes(), backbone.channels, width, encode=settings.position),
+        label_tokens=LabelTokens(labels, width, learn=settings.released.label_tokens == "learned"),
+        graph=_graph(settings, prior, vectors),
+        decoder=_decoder(settings),
+        mapping=Mapping(labels, width, shared_bias=settings.released.shared_bias),
+        pooling=_pooling(settings, labels, backbone.channels),
+        decoder_gradient=settings.decoder_gradient,
+    )
+    initialize(model, shares=shares)
+    return model
+
+
+def _graph(
+    settings: config.Model, prior: Tensor, vectors: Tensor | None
+) -> LabelGraph | ReleasedGraph | None:
+    by_feature = settings.released.graph_tokens == "feature"
+    match settings.graph:
+        case "none":
+            return None
+        case "released":
+            return ReleasedGraph(
+                band_correlation(prior, settings.released.graph_low),
+                settings.width,
+                hidden=settings.released.graph_width,
+                heads=graph_heads(len(prior)),
+                by_feature=by_feature,
+            )
+        case kind:
+            return LabelGraph(
+                prior,
+                settings.width,
+                vectors=vectors,
+                learn=kind == "learned",
+                by_feature=by_feature,
+            )
+
+
+def _decoder(settings: config.Model) -> Decoder:
+    """The stack of layers; one that is never used to exchange has no weights for it."""
+    width, heads, dropout = settings.width, settings.heads, settings.dropout
+    released = settings.released.layer == "released"
+    read_kind = ReleasedRead if released else Read
+    exchange_kind = ReleasedExchange if released else Exchange
+    shared = settings.share_layers and settings.depth > 1
+    layers = [
+        LLCDLayer(
+            read_kind(width, heads, mlp_width=settings.mlp_width, dropout=dropout),
+            exchange_kind(width, heads, dropout=dropout)
+            if settings.graph != "none" and (number > 0 or shared or not released)
+            else None,
+        )
+        for number in range(1 if settings.share_layers else settings.depth)
+    ]
+    return Decoder(layers, depth=settings.depth, read_first=released)
+
+
+def _pooling(settings: config.Model, labels: int, channels: int) -> Pooling | None:
+    if settings.pooling == "none":
+        return None
+    apart = settings.pooling == "two_classifiers" and settings.crop_level > 0
+    return Pooling(labels, channels, apart=apart)
+
+
+# Rivals
 
 
 def _head(
     name: str,
-    backbone: Backbone,
+    channels: int,
     prior: Tensor,
     vectors: Tensor | None,
-    options: dict[str, Any],
-) -> nn.Module:
-    labels, channels = len(prior), backbone.channels
-    if name == "csra":
-        return CSRA(labels, channels, **options)
-    if name == "ml_gcn":
-        return MLGCN(prior, channels, vectors=vectors, **options)
-    kinds = {"gap": GlobalPooling, "query2label": Query2Label, "ml_decoder": MLDecoder}
-    return kinds[name](labels, channels, **options)
+    options: abc.Mapping[str, Any],
+) -> Head:
+    labels = len(prior)
+    match name:
+        case "gap":
+            return GlobalPooling(labels, channels, **options)
+        case "csra":
+            return CSRA(labels, channels, **options)
+        case "ml_gcn":
+            return MLGCN(prior, channels, vectors=vectors, **options)
+        case "query2label":
+            return Query2Label(labels, channels, **options)
+        case _:
+            return MLDecoder(labels, channels, **options)

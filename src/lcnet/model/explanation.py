@@ -1,4 +1,4 @@
-"""Where a model looked: from weights of image tokens to maps over the picture."""
+"""Where a model looked: from attention to image tokens to maps over the image."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -21,8 +21,8 @@ class Explanation:
     attention: Tensor
     """Where each label looked: B L H W, not negative, each map sums to 1."""
     graph: Tensor | None
-    """What each label (row) takes from each other (column): L L; or no graph. Rows sum to 1, but
-    not those of the released graph and of ML-GCN."""
+    """What each label (row) takes from each other (column): L L; None without a graph. Rows sum to
+    1, except in the released graph and in ML-GCN."""
 
 
 @contextmanager
@@ -43,19 +43,14 @@ def recorded(parts: Sequence[Attention]) -> Iterator[list[Tensor]]:
 
 
 @contextmanager
-def differentiable_from(part: nn.Module) -> Iterator[list[Tensor]]:
-    """Collects what `part` gives at each call, with gradients from there on and none before."""
-    outputs: list[Tensor] = []
-
-    def start(part: nn.Module, inputs: object, output: Tensor) -> Tensor:
-        outputs.append(output.detach().requires_grad_())
-        return outputs[-1]
-
-    hook = part.register_forward_hook(start)
+def evaluating(model: nn.Module) -> Iterator[None]:
+    """A model in evaluation mode inside, and in its own mode again afterwards."""
+    was_training = model.training
+    model.eval()
     try:
-        yield outputs
+        yield
     finally:
-        hook.remove()
+        model.train(was_training)
 
 
 def mean_attention(weights: Sequence[Tensor]) -> Tensor:
@@ -70,12 +65,23 @@ def shares(scores: Tensor) -> Tensor:
     return torch.where(total > 0, positive / total.clamp(min=1e-30), 1 / scores.shape[-1])
 
 
-def stitch(views: Tensor, level: int, size: tuple[int, int]) -> Tensor:
-    """What the views' tokens hold (B L V h w, not negative) over the image: B L H W, sums to 1.
+def over_image(looked: Tensor, maps: Tensor, *, level: int, images: Tensor) -> Tensor:
+    """Shares of the tokens (B L T) of feature maps (B V C h w) over their images: B L H W."""
+    views = looked.unflatten(-1, (maps.shape[1], *maps.shape[-2:]))  # B L V h w
+    return stitch(views, level, size_of(images))
 
-    The views are those of `Crops`: level x level tiles row by row, then the whole image. A view's
-    share of the sum stays its share of the map; inside a view values are interpolated between the
-    centres of the patches, bilinear.
+
+def size_of(images: Tensor) -> tuple[int, int]:
+    """Height and width in pixels of images (B 3 H W)."""
+    return images.shape[-2], images.shape[-1]
+
+
+def stitch(views: Tensor, level: int, size: tuple[int, int]) -> Tensor:
+    """Values of the views' cells (B L V h w, not negative) laid over the image: B L H W, sums to 1.
+
+    The views are those of `Crops`: level x level tiles row by row, then the whole image. A view has
+    the same share of the map as of the sum of all values. Inside a view, values are interpolated
+    between the centres of the cells, bilinear.
     """
     whole = views[:, :, -1].float()
     total = _density(whole, size)
@@ -87,5 +93,5 @@ def stitch(views: Tensor, level: int, size: tuple[int, int]) -> Tensor:
 
 
 def _density(grid: Tensor, size: tuple[int, int]) -> Tensor:
-    """Tokens' values per pixel that each covers: dense where many tokens cover the image."""
+    """Values per pixel that a cell covers: larger where more cells cover the image."""
     return F.interpolate(grid, size, mode="bilinear") * grid[0, 0].numel()

@@ -4,17 +4,19 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from lcnet.model.graph_matrices import GraphMatrices, matrix_of
+
 PRIOR_FLOOR = 0.01
-"""Labels never seen together start from this probability; learning can still join them."""
+"""Added to every probability, so that learning can still join labels never seen together."""
 
 
 class LabelGraph(nn.Module):
-    """A graph with one node per label whose edges start at the prior and are learned by attention.
+    """A graph with one node per label. Its edges start at the prior and are learned by attention.
 
     The adjacency is softmax(log prior + scale * cosine(query node, key node)), row by row. Cosines
-    lie in [-1, 1] and the scale is bounded, so it is finite and its rows sum to 1 whatever the
-    weights; the released graph divides by the root of a learned row sum and turns NaN once that is
-    negative. Node features pass two hops, X + A LeakyReLU(A X W1) W2 (Kipf and Welling 2017).
+    lie in [-1, 1] and the scale is bounded, so the adjacency is finite and its rows sum to 1 for
+    any weights. (The released graph divides by the root of a learned row sum, which gives NaN if
+    the sum is negative.) Nodes pass two hops, X + A LeakyReLU(A X W1) W2 (Kipf and Welling 2017).
     """
 
     prior: Tensor
@@ -48,7 +50,7 @@ class LabelGraph(nn.Module):
     def forward(self, *, without: int | None = None) -> Tensor:
         """The graph tokens, one per label (L D) or one per feature (D D).
 
-        `without` a label, its node is not there and the rows of the others sum to 1 again.
+        `without` names a label whose node is left out; the other rows are scaled to sum to 1 again.
         """
         nodes, adjacency = self.features(), self.adjacency()
         if without is not None:
@@ -80,6 +82,11 @@ class LabelGraph(nn.Module):
             )
             logits = logits + 10 * torch.tanh(self.scale) * (query @ key.T)
         return logits.softmax(dim=-1)
+
+    def matrices(self) -> GraphMatrices:
+        """The adjacency before and after learning."""
+        learned = matrix_of(self.adjacency()) if self.learn else None
+        return GraphMatrices(matrix_of(self.start()), learned)
 
     def _log_prior(self) -> Tensor:
         return (self.prior + PRIOR_FLOOR).log()

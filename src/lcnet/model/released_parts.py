@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from lcnet.model.attention import Attention
 from lcnet.model.decoder import Read, Residual
+from lcnet.model.graph_matrices import GraphMatrices, matrix_of
 from lcnet.model.label_graph import cut_node, feature_tokens
 
 
@@ -33,7 +34,7 @@ class ReleasedExchange(nn.Module):
 
 
 class ReleasedRead(Read):
-    """A read that first adds the label tokens to themselves and normalises."""
+    """A read that first adds the label tokens to themselves and normalises the sum."""
 
     def __init__(self, width: int, heads: int, *, mlp_width: int, dropout: float) -> None:
         super().__init__(width, heads, mlp_width=mlp_width, dropout=dropout)
@@ -54,10 +55,10 @@ class ReleasedGraph(nn.Module):
         A = (M D^-1/2)^T D^-1/2
         X = A LeakyReLU(A nodes W1) W2
 
-    The nodes are the frozen label tokens. The release divides by the root of whatever the row sum
-    is, so it turns NaN once one is negative. Here a row sum counts by its absolute value, and as at
-    least 1e-3, which changes nothing for row sums above that. A small positive value in place of
-    negative ones would not do: the graph tokens would then be too large for the norms behind them.
+    The nodes are the frozen label tokens. The release divides by the root of the row sum, which
+    gives NaN if a sum is negative. Here the absolute value of a row sum is used, and at least 1e-3;
+    row sums above that are unchanged. Replacing negative sums by a small positive value would not
+    do: the graph tokens would be too large for the norms that follow.
     """
 
     band: Tensor
@@ -81,7 +82,7 @@ class ReleasedGraph(nn.Module):
     def forward(self, *, without: int | None = None) -> Tensor:
         """The graph tokens, one per label (L D) or one per feature (D D).
 
-        `without` a label, its node is not there; the edges of the others stay as they are.
+        `without` names a label whose node is left out; the edges of the others stay as they are.
         """
         nodes, adjacency = self.nodes, self.adjacency()
         if without is not None:
@@ -97,6 +98,10 @@ class ReleasedGraph(nn.Module):
         mixed = mixed + torch.eye(len(mixed), device=mixed.device)
         scale = mixed.sum(dim=1).abs().clamp(min=1e-3) ** -0.5
         return (mixed * scale).T * scale
+
+    def matrices(self) -> GraphMatrices:
+        """The banded matrix, which learning starts from, and the adjacency after learning."""
+        return GraphMatrices(matrix_of(self.band), matrix_of(self.adjacency()), is_comparable=False)
 
 
 def band_correlation(correlation: Tensor, low: float, high: float = 1.0) -> Tensor:

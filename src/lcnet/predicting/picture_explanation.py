@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from lcnet.model.classifier import Classifier
+from lcnet.model.heat_maps import heat_maps
 
 HOT = 0.5
 """Share of a map's largest value from which a place is hot."""
@@ -94,7 +95,7 @@ def explain_picture(
     if not chosen:
         return (), left_out
     images = image[None]
-    maps = model.heat(images, chosen)[0].cpu().numpy()
+    maps = heat_maps(model, images, chosen)[0].cpu().numpy()
     with torch.inference_mode():
         changes = model.influences(model.maps(images))
     found = [

@@ -1,4 +1,4 @@
-"""The checkpoint layouts of ML-Decoder, ASL and Query2Label, under the names of model/rivals.py."""
+"""The checkpoint layouts of ML-Decoder, ASL and Query2Label, under the names of model/heads/."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

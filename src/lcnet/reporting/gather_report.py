@@ -15,8 +15,7 @@ from lcnet.data.statistics import Statistics, count_labels
 from lcnet.errors import ConfigError, LCNetError
 from lcnet.evaluating.measuring import Measured, measure
 from lcnet.metrics.bootstrap import RESAMPLES
-from lcnet.model.lcnet import LCNet
-from lcnet.model.learned_graph import Graph, graph_of
+from lcnet.model.graph_matrices import GraphMatrices
 from lcnet.model_folder import load_model, local_model
 from lcnet.progress import tell
 from lcnet.reporting.report_page import write_report
@@ -77,7 +76,7 @@ def report_on(run: Path, measured: Measured, file: Path) -> None:
             statistics=statistics,
             history=folder.history() if (folder := RunFolder(run)).history_file.is_file() else (),
             config=config,
-            graph=_graph(run),
+            graph=_graph(run) if measured.info.model.head == "lcnet" else None,
             cautions=tuple(_cautions(measured)),
             notes=tuple(notes),
             environment=_environment(run, measured, config),
@@ -121,10 +120,9 @@ def _statistics(measured: Measured) -> tuple[dict[str, Statistics], list[str]]:
     return found, notes
 
 
-def _graph(run: Path) -> Graph | None:
-    """LCNet's label graph; ML-GCN's is on another scale, and `lcnet graph` draws it."""
-    model = load_model(run)
-    return graph_of(model) if isinstance(model, LCNet) else None
+def _graph(run: Path) -> GraphMatrices | None:
+    """The label graph of an LCNet. ML-GCN's is on another scale, and `lcnet graph` draws it."""
+    return load_model(run).graph_matrices()
 
 
 def _cautions(measured: Measured) -> Iterator[str]:

@@ -10,7 +10,7 @@ import numpy as np
 from lcnet.errors import ConfigError
 from lcnet.files import write_text, written_whole
 from lcnet.metrics import Floats
-from lcnet.model.learned_graph import Graph, graph_of
+from lcnet.model.graph_matrices import GraphMatrices
 from lcnet.model_folder import load_model, local_model, read_info
 from lcnet.progress import tell
 from lcnet.reporting.figures import save_figure
@@ -32,7 +32,7 @@ def draw_graph(model: Path | str, out: Path | None, *, edges: int) -> Path:
     folder = out or model / "graph"
     if folder.exists() and not folder.is_dir():
         raise ConfigError(f"--out {folder}: expected a folder, got a file. Name another.")
-    info, graph = read_info(model), graph_of(load_model(model))
+    info, graph = read_info(model), load_model(model).graph_matrices()
     if graph is None:
         graphless = f"head {info.model.head}"
         if info.model.head == "lcnet":
@@ -41,7 +41,7 @@ def draw_graph(model: Path | str, out: Path | None, *, edges: int) -> Path:
             f"{model}: no label graph in this model ({graphless}). Graphs are learned by "
             "--model.head lcnet."
         )
-    shown = strongest_labels(_final(graph), MOST_LABELS)
+    shown = strongest_labels(graph.final, MOST_LABELS)
     matrices = draw_matrices(graph, shown, info.labels)
     network = draw_network(graph, shown, info.labels, edges)
     for name, figure in (("matrix", matrices), ("network", network)):
@@ -69,7 +69,7 @@ def strongest_labels(values: Floats, most: int) -> list[int]:
     return sorted(found)
 
 
-def edge_table(graph: Graph, labels: Sequence[str]) -> str:
+def edge_table(graph: GraphMatrices, labels: Sequence[str]) -> str:
     """CSV with a row per edge, the strongest first, at most `LISTED`: from, to, prior and learned.
 
     An edge runs from the label that gives (column of the adjacency) to the one that takes (row).
@@ -78,7 +78,7 @@ def edge_table(graph: Graph, labels: Sequence[str]) -> str:
     table = io.StringIO()
     writer = csv.writer(table, lineterminator="\n")
     writer.writerow(["from", "to", "prior", "learned", "change"])
-    for row, column in _strongest(_final(graph))[:LISTED]:
+    for row, column in _strongest(graph.final)[:LISTED]:
         prior = float(graph.prior[row, column])
         learned = change = ""
         if graph.learned is not None:
@@ -86,10 +86,6 @@ def edge_table(graph: Graph, labels: Sequence[str]) -> str:
             change = f"{graph.learned[row, column] - prior:.6f}" if graph.is_comparable else ""
         writer.writerow([labels[column], labels[row], f"{prior:.6f}", learned, change])
     return table.getvalue()
-
-
-def _final(graph: Graph) -> Floats:
-    return graph.prior if graph.learned is None else graph.learned
 
 
 def _strongest(values: Floats) -> list[tuple[int, int]]:

@@ -11,7 +11,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import PathPatch
 from matplotlib.path import Path as Curve
 
-from lcnet.model.learned_graph import Graph
+from lcnet.model.graph_matrices import GraphMatrices
 from lcnet.reporting.figures import INK, QUIET
 from lcnet.reporting.label_names import room_for
 from lcnet.reporting.matrices import Matrix, graph_matrices
@@ -21,7 +21,7 @@ STRONGER, WEAKER = "#1f6feb", "#d1660f"
 CHANGES = LinearSegmentedColormap.from_list("changes", [WEAKER, "#ffffff", STRONGER])
 
 
-def draw_matrices(graph: Graph, shown: Sequence[int], labels: Sequence[str]) -> Figure:
+def draw_matrices(graph: GraphMatrices, shown: Sequence[int], labels: Sequence[str]) -> Figure:
     """The graph as matrices, for the labels that are shown: prior, learned and their difference."""
     matrices = graph_matrices(graph, shown, labels)
     cell = 0.42 if len(shown) <= 12 else 0.3 if len(shown) <= 24 else 0.2
@@ -67,7 +67,9 @@ def _draw_matrix(axes: Axes, matrix: Matrix, font: int, *, with_numbers: bool) -
             axes.text(column, row, number, fontsize=7, color=colour, ha="center", va="center")
 
 
-def draw_network(graph: Graph, shown: Sequence[int], labels: Sequence[str], most: int) -> Figure:
+def draw_network(
+    graph: GraphMatrices, shown: Sequence[int], labels: Sequence[str], most: int
+) -> Figure:
     """The `most` strongest edges of prior and learned graph as curves inside a circle of labels.
 
     Both directions of an edge are joined; labels stand at the same places in both circles.

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lcnet.metrics import Floats
-from lcnet.model.learned_graph import Graph
+from lcnet.model.graph_matrices import GraphMatrices
 from lcnet.reporting.label_names import room_for, short
 
 LEVELS = 12
@@ -127,7 +127,9 @@ class Matrix:
         }
 
 
-def graph_matrices(graph: Graph, shown: Sequence[int], labels: Sequence[str]) -> list[Matrix]:
+def graph_matrices(
+    graph: GraphMatrices, shown: Sequence[int], labels: Sequence[str]
+) -> list[Matrix]:
     """The graph between the labels that are shown: prior, learned and, if comparable, the change.
 
     Comparable ones share the scale of their shades.

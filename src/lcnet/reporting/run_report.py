@@ -11,7 +11,7 @@ from lcnet.data.statistics import Statistics
 from lcnet.evaluating.measuring import Measured
 from lcnet.metrics import Flags, predict_at
 from lcnet.metrics.bootstrap import Interval
-from lcnet.model.learned_graph import Graph
+from lcnet.model.graph_matrices import GraphMatrices
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,7 @@ class RunReport:
     history: Sequence[Mapping[str, float]]
     """A row per epoch; empty if there is none."""
     config: Config
-    graph: Graph | None
+    graph: GraphMatrices | None
     cautions: tuple[str, ...]
     """What a reader must know before believing the numbers."""
     notes: tuple[str, ...]

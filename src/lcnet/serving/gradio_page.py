@@ -12,7 +12,6 @@ import gradio as gr
 from fastapi import FastAPI
 
 from lcnet.errors import DataError
-from lcnet.model.learned_graph import graph_of
 from lcnet.serving.batching import Busy
 from lcnet.serving.results import batch_card, error_card, graph_card, picture_card
 from lcnet.serving.service import Service
@@ -29,7 +28,8 @@ def mount_page(app: FastAPI, service: Service) -> FastAPI:
     limits = service.limits
     bounds = f"up to {limits.megabytes:g} MB and {limits.pixels / 1e6:g} million pixels each"
     info = service.predictor.info
-    graph = graph_of(service.predictor.classifier) if service.predictor.explains else None
+    predictor = service.predictor
+    graph = predictor.classifier.graph_matrices() if predictor.explains else None
 
     def look(uploads: list[str] | None) -> tuple[str, None]:
         """Labels with bars and heat maps of a few pictures, as HTML."""

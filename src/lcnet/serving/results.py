@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from matplotlib.figure import Figure
 from PIL import Image
 
-from lcnet.model.learned_graph import Graph
+from lcnet.model.graph_matrices import GraphMatrices
 from lcnet.model_folder import ModelInfo
 from lcnet.predicting.heat_pictures import draw_label
 from lcnet.predicting.picture_explanation import PictureExplanation
@@ -108,12 +108,11 @@ def csv_table(predictions: Sequence[Prediction], labels: Sequence[str]) -> str:
     return out.getvalue()
 
 
-def graph_card(graph: Graph | None, info: ModelInfo) -> str:
+def graph_card(graph: GraphMatrices | None, info: ModelInfo) -> str:
     """The label graph as matrices and as a network, or that there is none."""
     if graph is None:
         return render("serve_graph.html", figures=[], left_out=0)
-    values = graph.prior if graph.learned is None else graph.learned
-    shown = strongest_labels(values, MOST_LABELS)
+    shown = strongest_labels(graph.final, MOST_LABELS)
     matrices = draw_matrices(graph, shown, info.labels)
     network = draw_network(graph, shown, info.labels, EDGES)
     return render(

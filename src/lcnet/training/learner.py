@@ -15,6 +15,7 @@ from lcnet.data.transforms import Normalize, Preprocessing
 from lcnet.metrics.gathering import VerificationState
 from lcnet.model.classifier import Classifier
 from lcnet.training.losses import asymmetric_loss, known_entries
+from lcnet.training.parameter_groups import parameter_groups
 from lcnet.training.processes import mean_over_processes
 
 Batch = tuple[Tensor, Tensor]
@@ -154,7 +155,8 @@ class Learner(lightning.LightningModule):
 
     def configure_optimizers(self) -> Any:
         """AdamW on the model's own parameter groups, each with its peak rate."""
-        groups = self.model.parameter_groups(
+        groups = parameter_groups(
+            self.model,
             self.recipe.lr,
             backbone_lr_factor=self.recipe.backbone_lr_factor,
             decoder_lr_factor=self.recipe.decoder_lr_factor,

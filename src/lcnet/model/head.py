@@ -1,0 +1,44 @@
+"""What every head answers: feature maps in, logits out, and how the logits came about.
+
+Letters for shapes: B images, V views, T image tokens (of all views together), L labels, C channels
+of a feature map, D width of a token, H and W pixels, h and w cells of a feature map.
+"""
+
+from torch import Tensor, nn
+
+
+class Head(nn.Module):
+    """From the feature maps of all views (B V C h w) to logits (B L).
+
+    A head defines `score` and `looked`. The other methods already answer for a head without a label
+    graph and without label tokens.
+    """
+
+    def forward(self, maps: Tensor) -> Tensor:
+        """The logits (B L) of feature maps (B V C h w)."""
+        return self.score(maps)
+
+    def score(self, maps: Tensor) -> Tensor:
+        """The logits (B L) of feature maps (B V C h w)."""
+        raise NotImplementedError
+
+    def looked(self, maps: Tensor) -> Tensor:
+        """Where each label looked in the feature maps (B V C h w): B L T, rows sum to 1."""
+        raise NotImplementedError
+
+    def label_graph(self) -> Tensor | None:
+        """What each label (row) takes from each other (column), L L; None without a graph."""
+        return None
+
+    def influences(self, maps: Tensor) -> Tensor | None:
+        """What each label's graph node does to each score (maps B V C h w): B L L, or no graph.
+
+        Row k, column j: the logit of label k minus its logit with node j taken out of the graph. It
+        is above 0 if the node raised the score. In evaluation mode. This runs the head once for
+        each label, and never the backbone.
+        """
+        return None
+
+    def undecayed(self) -> list[Tensor]:
+        """Matrices that weight decay would only shrink, such as label tokens."""
+        return []

@@ -1,0 +1,32 @@
+"""Which weights an optimizer trains at which learning rate, and which it decays."""
+
+from torch import nn
+
+from lcnet.model.classifier import Classifier
+
+
+def parameter_groups(
+    model: Classifier,
+    lr: float,
+    *,
+    backbone_lr_factor: float,
+    weight_decay: float,
+    decoder_lr_factor: float = 1.0,
+) -> list[dict[str, object]]:
+    """Groups for an optimizer: backbone and decoder at rates of their own, matrices decayed.
+
+    Biases, norms, label tokens and graph nodes are not decayed, nor what a ViT excludes itself.
+    """
+    undecayed = {id(weight) for weight in (*model.undecayed(), *model.backbone.undecayed())}
+    factors = {id(weight): backbone_lr_factor for weight in model.backbone.parameters()}
+    factors |= {id(weight): decoder_lr_factor for weight in model.decoder_parameters()}
+    groups: dict[tuple[float, float], list[nn.Parameter]] = {}
+    for weight in model.parameters():
+        if weight.requires_grad:
+            rate = lr * factors.get(id(weight), 1.0)
+            decay = weight_decay if weight.ndim > 1 and id(weight) not in undecayed else 0.0
+            groups.setdefault((rate, decay), []).append(weight)
+    return [
+        {"params": weights, "lr": rate, "weight_decay": decay}
+        for (rate, decay), weights in groups.items()
+    ]
