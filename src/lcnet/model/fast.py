@@ -13,13 +13,16 @@ from lcnet.model.folding import fold_norms
 
 
 class FastClassifier:
-    """A copy of a model that gives the same logits sooner.
+    """A copy of a model that gives the same logits faster.
 
-    Norms are folded into convolutions, tensors are channels_last, and at will the arithmetic is
-    bfloat16 and the whole is compiled. In float32 logits are equal but for rounding (about 1e-5);
-    in bfloat16 probabilities of the models measured are within 0.01. docs/log/speed.md has the
+    Norms are folded into convolutions and tensors are channels_last. On request the arithmetic is
+    bfloat16 and the model is compiled. In float32 logits are equal up to rounding (about 1e-5); in
+    bfloat16 the probabilities of all measured models are within 0.01. docs/log/speed.md has the
     figures of each step.
     """
+
+    explains = True
+    """Whether the model that it copies can explain its logits."""
 
     def __init__(
         self, model: Classifier, *, precision: Precision = "fp32", compiled: bool = False
@@ -48,7 +51,7 @@ class FastClassifier:
                 return self.model(images)
 
     def _compiled(self, images: Tensor) -> Tensor:
-        """The logits, smaller batches filled up: compiled code is for one size."""
+        """The logits; smaller batches are padded, since compiled code is for one batch size."""
         self._batch = max(self._batch, len(images))
         missing = self._batch - len(images)
         if missing:
@@ -67,7 +70,7 @@ class FastClassifier:
 def _compiled_for_inference(model: nn.Module) -> Callable[[Tensor], Tensor]:
     """The model compiled with its weights as constants.
 
-    They lie as the kernels want them, and a convolution, its activation and a residual's addition
-    become one kernel.
+    The compiler can then lay them out for its kernels, and joins a convolution, its activation and
+    a residual's addition into one kernel.
     """
     return torch.compile(model, dynamic=False, options={"freezing": True})

@@ -18,7 +18,8 @@ class Pooling(nn.Module):
     the whole image have a classifier each, and the two logits are added.
 
     Pooling has a loss of its own, and its logits and the decoder's are averaged. Two predictors
-    with different errors do better than one sum that is trained as a whole (docs/reference/method.md).
+    with different errors do better than one sum that is trained as a whole. See
+    docs/reference/method.md.
     """
 
     def __init__(self, labels: int, channels: int, *, apart: bool) -> None:

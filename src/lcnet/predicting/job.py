@@ -12,7 +12,6 @@ from lcnet.compute import Precision
 from lcnet.data.dataset import read_image
 from lcnet.errors import ConfigError, DataError
 from lcnet.files import written_whole
-from lcnet.model.fast import FastClassifier
 from lcnet.model_folder import local_model, model_fingerprint
 from lcnet.predicting.output_files import Job, open_shard
 from lcnet.predicting.prediction import Prediction
@@ -178,8 +177,8 @@ def _follow(rows: Iterable[Prediction], predictor: Predictor | RayPredictor, tot
     """How many of the predictions are of pictures that could not be read, after taking them all."""
     _console().print(f"{total:,} pictures on {predictor.device}: {predictor.model}")
     failed = sum(bool(row.error) for row in track(rows, "Predicting", total))
-    if isinstance(predictor.model, FastClassifier) and predictor.model.failure:
-        _console().print(f"warning: not compiled after all ({predictor.model.failure})")
+    if predictor.failure:
+        _console().print(f"warning: not compiled after all ({predictor.failure})")
     return failed
 
 

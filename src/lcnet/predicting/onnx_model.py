@@ -6,6 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from lcnet.compute import Precision
 from lcnet.errors import CheckpointError, ConfigError, reason_of
 from lcnet.predicting.exported import IMAGES, KEY, LOGITS, understand
 
@@ -14,6 +15,11 @@ SUFFIX = ".onnx"
 
 class OnnxModel:
     """Images to logits, without the model's own code; `info` is what the file says of the model."""
+
+    precision: Precision = "fp32"
+    explains = False
+    failure = ""
+    """Why compilation failed: never, since an exported file is not compiled here."""
 
     def __init__(self, file: Path, *, device: str = "cpu") -> None:
         """Open a file; `device` is cpu or cuda, which takes the package onnxruntime-gpu.

@@ -71,7 +71,7 @@ class Predictor:
                 precision=best_precision(self.device) if precision == "auto" else precision,
                 compiled=compiled,
             )
-        self.precision = "fp32" if isinstance(self.model, OnnxModel) else self.model.precision
+        self.precision = self.model.precision
         self.normalize = Normalize(self.info.preprocessing).to(self.device)
         self.batch_size = batch_size
         self.workers = chosen_workers(workers)
@@ -112,7 +112,12 @@ class Predictor:
     @property
     def explains(self) -> bool:
         """Whether it can explain; an ONNX file gives logits and nothing to explain them by."""
-        return not isinstance(self.model, OnnxModel)
+        return self.model.explains
+
+    @property
+    def failure(self) -> str:
+        """Why compilation failed, once pictures were predicted; empty if it did not."""
+        return self.model.failure
 
     @cached_property
     def classifier(self) -> Classifier:
@@ -156,7 +161,7 @@ class Predictor:
             thresholds=self.info.thresholds,
             most=most,
         )
-        has_graph = self.classifier.adjacency() is not None
+        has_graph = self.classifier.label_graph() is not None
         return PictureExplanation(picture.name, size, labels, left_out, has_graph)
 
     def _predicted(self, images: Iterable[Given]) -> "Iterator[tuple[_Sample, Prediction]]":

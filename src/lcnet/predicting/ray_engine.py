@@ -84,6 +84,8 @@ class RayPredictor:
         self.place = place
         self.device = f"Ray at {place.address}" if place.address else "Ray on this machine"
         self.model = {"fp32": "float32", "bf16": "bfloat16"}[self.precision]
+        self.failure = ""
+        """Why compilation failed, as far as this process knows: it happens in the workers."""
 
     def stream(self, pictures: Iterable[Picture]) -> Iterator[Prediction]:
         """A prediction for each picture, in their order, as they are ready.
