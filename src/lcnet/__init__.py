@@ -4,21 +4,85 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from lcnet.checking.check import check
     from lcnet.config import Config
+    from lcnet.data.pack import pack
+    from lcnet.data.split import split
     from lcnet.errors import LCNetError
+    from lcnet.evaluating.calibrate import calibrate
+    from lcnet.evaluating.evaluate import evaluate
+    from lcnet.exporting.export import export
+    from lcnet.metrics import verify
+    from lcnet.model.build import build_model
     from lcnet.model.lcnet import LCNet
-    from lcnet.model_folder import load_model
+    from lcnet.model_folder import ModelFolder, load_model
+    from lcnet.predicting.predict import predict
     from lcnet.predicting.predictor import Predictor
+    from lcnet.published.import_model import import_model
+    from lcnet.reporting.graph import graph
+    from lcnet.reporting.push import push
+    from lcnet.reporting.report import report
+    from lcnet.run_folder import RunFolder
+    from lcnet.serving.serve import serve
+    from lcnet.training.compare import compare
+    from lcnet.training.losses import asymmetric_loss
+    from lcnet.training.train import resume, train
 
-__all__ = ["Config", "LCNet", "LCNetError", "Predictor", "load_model"]
+__all__ = [
+    "Config",
+    "LCNet",
+    "LCNetError",
+    "ModelFolder",
+    "Predictor",
+    "RunFolder",
+    "asymmetric_loss",
+    "build_model",
+    "calibrate",
+    "check",
+    "compare",
+    "evaluate",
+    "export",
+    "graph",
+    "import_model",
+    "load_model",
+    "pack",
+    "predict",
+    "push",
+    "report",
+    "resume",
+    "serve",
+    "split",
+    "train",
+    "verify",
+]
 
 # Found on first use, so that `import lcnet` and `lcnet --help` need not wait for torch.
 _HOMES = {
     "Config": "lcnet.config",
     "LCNet": "lcnet.model.lcnet",
     "LCNetError": "lcnet.errors",
+    "ModelFolder": "lcnet.model_folder",
     "Predictor": "lcnet.predicting.predictor",
+    "RunFolder": "lcnet.run_folder",
+    "asymmetric_loss": "lcnet.training.losses",
+    "build_model": "lcnet.model.build",
+    "calibrate": "lcnet.evaluating.calibrate",
+    "check": "lcnet.checking.check",
+    "compare": "lcnet.training.compare",
+    "evaluate": "lcnet.evaluating.evaluate",
+    "export": "lcnet.exporting.export",
+    "graph": "lcnet.reporting.graph",
+    "import_model": "lcnet.published.import_model",
     "load_model": "lcnet.model_folder",
+    "pack": "lcnet.data.pack",
+    "predict": "lcnet.predicting.predict",
+    "push": "lcnet.reporting.push",
+    "report": "lcnet.reporting.report",
+    "resume": "lcnet.training.train",
+    "serve": "lcnet.serving.serve",
+    "split": "lcnet.data.split",
+    "train": "lcnet.training.train",
+    "verify": "lcnet.metrics",
 }
 
 

@@ -41,7 +41,7 @@ class Config:
         """Write all settings as YAML, so that `load` gives them back."""
         write_text(file, yaml.safe_dump(asdict(self), sort_keys=False))
 
-    def changed(self, changes: Mapping[str, Any], where: str) -> "Config":
+    def changed(self, changes: Mapping[str, Any], where: str = "config") -> "Config":
         """The config with other values for some settings, each named as its flag: `model.depth`.
 
         Raises ConfigError as `parse_config` does, which explains `where`.
