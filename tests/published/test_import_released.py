@@ -16,7 +16,7 @@ from lcnet.config import Data
 from lcnet.errors import CheckpointError, ConfigError, DataError
 from lcnet.model_folder import load_model, read_info
 from lcnet.published.datasets import released_correlation, released_set
-from lcnet.published.importing import Choices, import_checkpoint, read_model
+from lcnet.published.importing import ImportChoices, import_checkpoint, read_model
 
 HEADS = 4
 
@@ -65,7 +65,7 @@ def expected_logits(weights, images, features_of, level, *, heads, graph, depth=
 @pytest.mark.parametrize("labels", [20, 80, 11, 12, 13, 7])
 def test_logits_and_label_tokens_are_those_of_the_release(checkpoint, labels):
     folder, weights = checkpoint(labels)
-    made = read_model(folder, Choices())
+    made = read_model(folder, ImportChoices())
     model, level = made.model, made.info.model.crop_level
     assert level == (3 if labels == 20 else 2)
     data = released_set(labels)
@@ -90,7 +90,7 @@ def test_logits_and_label_tokens_are_those_of_the_release(checkpoint, labels):
 
 def test_the_backbone_is_the_published_one_with_its_leaky_slopes_and_positive_norms(checkpoint):
     folder, weights = checkpoint(12)
-    features = read_model(folder, Choices()).model.backbone.features
+    features = read_model(folder, ImportChoices()).model.backbone.features
     slopes = {
         part.negative_slope for part in features.modules() if isinstance(part, torch.nn.LeakyReLU)
     }
@@ -111,7 +111,7 @@ def test_a_resnet_is_read_too(tmp_path):
     for name, value in features.state_dict().items():
         if "num_batches" not in name:  # the authors' frozen norms count nothing
             weights[f"backbone.0.body.{name}"] = value
-    made = read_model(save(tmp_path / "resnet", weights, CropLevels=0), Choices())
+    made = read_model(save(tmp_path / "resnet", weights, CropLevels=0), ImportChoices())
     graph = plain.released_graph(weights, torch.eye(12), 0.2, 4)
     images = torch.randn(1, 3, 32, 32)
     with torch.inference_mode():
@@ -127,7 +127,7 @@ def test_bare_and_wrapped_state_dicts_give_one_model(tmp_path, prefix, wrapped):
     weights = layouts.by_rule(layouts.released(12))
     named = {f"{prefix}{name}": value for name, value in weights.items()}
     torch.save({"state_dict": named} if wrapped else named, tmp_path / "some.pth")
-    made = read_model(tmp_path / "some.pth", Choices(view_size=32))
+    made = read_model(tmp_path / "some.pth", ImportChoices(view_size=32))
     assert made.model.label_tokens.tokens.equal(weights["query_embed.weight"])
     assert (
         made.model.decoder.layers[0]
@@ -140,7 +140,7 @@ def test_sizes_are_read_from_the_tensors(tmp_path):
     layout = layouts.released(
         12, width=32, mlp_width=56, graph_width=20, depth=5, blocks=(1, 2, 1, 1), planes=16
     )
-    made = read_model(save(tmp_path / "sizes", layouts.by_rule(layout)), Choices())
+    made = read_model(save(tmp_path / "sizes", layouts.by_rule(layout)), ImportChoices())
     settings = made.info.model
     assert (settings.width, settings.mlp_width, settings.released.graph_width, settings.depth) == (
         32, 56, 20, 5,
@@ -154,7 +154,7 @@ def test_layers_with_own_weights_keep_the_released_order(tmp_path):
     for name in list(weights):
         if name.startswith("decoder.layers.1."):
             weights[name] = weights[name] * 1.1
-    made = read_model(save(tmp_path / "own", weights, CropLevels=0), Choices())
+    made = read_model(save(tmp_path / "own", weights, CropLevels=0), ImportChoices())
     assert not made.info.model.share_layers
     graph = plain.released_graph(weights, torch.eye(12), 0.2, 4)
     images = torch.randn(1, 3, 32, 32)
@@ -167,10 +167,10 @@ def test_layers_with_own_weights_keep_the_released_order(tmp_path):
 
 def test_the_file_s_own_command_line_and_the_user_s_choices_count(checkpoint):
     folder, _ = checkpoint(20, CropLevels=1, nheads=2, orid_norm=True)
-    info = read_model(folder, Choices()).info
+    info = read_model(folder, ImportChoices()).info
     assert (info.model.crop_level, info.model.heads, info.model.view_size) == (1, 2, 32)
     assert (info.backbone.mean, info.backbone.std) == ((0, 0, 0), (1, 1, 1))
-    chosen = read_model(folder, Choices(crop_level=2, view_size=64)).info.model
+    chosen = read_model(folder, ImportChoices(crop_level=2, view_size=64)).info.model
     assert (chosen.crop_level, chosen.view_size) == (2, 64)
 
 
@@ -178,10 +178,10 @@ def test_a_correlation_file_makes_the_graph(checkpoint, tmp_path):
     folder, weights = checkpoint(12)
     correlation = np.random.default_rng(0).random((12, 12))
     np.save(tmp_path / "correlation.npy", correlation)
-    made = read_model(folder, Choices(correlation=tmp_path / "correlation.npy"))
+    made = read_model(folder, ImportChoices(correlation=tmp_path / "correlation.npy"))
     wanted = plain.released_graph(weights, torch.from_numpy(correlation).float(), 0.2, 4)
     torch.testing.assert_close(made.model.graph(), wanted, atol=1e-4, rtol=1e-4)
-    assert not torch.allclose(read_model(folder, Choices()).model.graph(), wanted, atol=1e-2)
+    assert not torch.allclose(read_model(folder, ImportChoices()).model.graph(), wanted, atol=1e-2)
 
 
 def test_a_data_set_gives_names_and_correlations(checkpoint, tmp_path):
@@ -190,7 +190,7 @@ def test_a_data_set_gives_names_and_correlations(checkpoint, tmp_path):
     for number in (1, 2, 3):
         Image.new("RGB", (8, 8)).save(tmp_path / f"{number}.png")
     data = Data(format="table", root=str(tmp_path), train="train.csv")
-    made = read_model(folder, Choices(data=data))
+    made = read_model(folder, ImportChoices(data=data))
     assert made.info.labels == ("a", "b", "c")
     # P(column | row), with one more picture counted in which labels have their shares.
     seen = torch.tensor([[1, 4 / 9, 1 / 9], [5 / 6, 1, 1 / 6], [1 / 3, 1 / 6, 1]])
@@ -198,7 +198,7 @@ def test_a_data_set_gives_names_and_correlations(checkpoint, tmp_path):
     torch.testing.assert_close(made.model.graph(), wanted, atol=1e-4, rtol=1e-4)
     other, _ = checkpoint(12)
     with pytest.raises(DataError, match="expected 12 labels"):
-        read_model(other, Choices(data=data))
+        read_model(other, ImportChoices(data=data))
 
 
 def test_coco_comes_with_its_released_correlations_in_their_wrong_order():
@@ -214,7 +214,7 @@ def test_the_import_is_a_model_folder_that_loads_and_says_what_was_done(
     checkpoint, tmp_path, capsys
 ):
     folder, _ = checkpoint(20)
-    made = import_checkpoint(folder, tmp_path / "model", Choices())
+    made = import_checkpoint(folder, tmp_path / "model", ImportChoices())
     said = capsys.readouterr().out
     for part in ("LCNet as released, 20 labels", "dropped:", "optimizer", "assumed: crop level 3"):
         assert part in said
@@ -232,8 +232,8 @@ def test_label_names_come_from_a_file_or_the_command(checkpoint, tmp_path):
     names = [f"damage {number}" for number in range(11)]
     (tmp_path / "names.txt").write_text("\n".join(names) + "\n")
     for labels in (str(tmp_path / "names.txt"), ",".join(names)):
-        assert read_model(folder, Choices(labels=labels)).info.labels == tuple(names)
-    assert read_model(folder, Choices()).info.labels[0] == "label_1"
+        assert read_model(folder, ImportChoices(labels=labels)).info.labels == tuple(names)
+    assert read_model(folder, ImportChoices()).info.labels[0] == "label_1"
 
 
 class Bomb:
@@ -281,7 +281,7 @@ def test_a_bad_file_gives_one_line_and_writes_nothing(tmp_path, name, words):
     write_broken_files(tmp_path)
     file = tmp_path / f"{name}.pth"
     with pytest.raises(CheckpointError) as caught:
-        import_checkpoint(file, tmp_path / "model", Choices())
+        import_checkpoint(file, tmp_path / "model", ImportChoices())
     assert words in str(caught.value)
     assert "\n" not in str(caught.value)
     assert caught.value.exit_code == 1
@@ -294,11 +294,11 @@ def test_wrong_names_and_correlations_are_refused(checkpoint, tmp_path):
     np.save(tmp_path / "small.npy", np.eye(3))
     (tmp_path / "text.npy").write_text("0.1 0.2")
     for choices, words in (
-        (Choices(labels="a,b"), "expected 12 different names"),
-        (Choices(labels=",".join("a" * 12)), "1 different"),
-        (Choices(correlation=tmp_path / "small.npy"), r"shape \(12, 12\), one row per label"),
-        (Choices(correlation=tmp_path / "text.npy"), "in .npy form"),
-        (Choices(correlation=tmp_path / "none.npy"), "in .npy form"),
+        (ImportChoices(labels="a,b"), "expected 12 different names"),
+        (ImportChoices(labels=",".join("a" * 12)), "1 different"),
+        (ImportChoices(correlation=tmp_path / "small.npy"), r"shape \(12, 12\), one row per label"),
+        (ImportChoices(correlation=tmp_path / "text.npy"), "in .npy form"),
+        (ImportChoices(correlation=tmp_path / "none.npy"), "in .npy form"),
     ):
         with pytest.raises(DataError, match=words):
             import_checkpoint(folder, tmp_path / "model", choices)
@@ -310,7 +310,7 @@ def test_a_folder_that_is_there_is_not_written_to(checkpoint, tmp_path):
     (tmp_path / "model").mkdir()
     (tmp_path / "model" / "mine.txt").write_text("keep")
     with pytest.raises(ConfigError, match="already there"):
-        import_checkpoint(folder, tmp_path / "model", Choices())
+        import_checkpoint(folder, tmp_path / "model", ImportChoices())
 
 
 REFERENCE = json.loads((Path(__file__).parent.parent / "reference" / "released.json").read_text())
@@ -323,7 +323,7 @@ def test_the_full_size_layouts_give_the_released_numbers(tmp_path, labels, level
         labels, width=680, mlp_width=680, graph_width=1024, depth=6, blocks=(3, 4, 23, 3), planes=64
     )
     folder = save(tmp_path / "full", layouts.by_rule(layout))
-    made = read_model(folder, Choices(view_size=448))
+    made = read_model(folder, ImportChoices(view_size=448))
     assert made.info.model.crop_level == level
     side = level * 448
     image = np.random.RandomState(0).standard_normal((1, 3, side, side)).astype(np.float32)

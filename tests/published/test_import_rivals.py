@@ -7,7 +7,7 @@ from tests.published import layouts, plain
 
 from lcnet.errors import CheckpointError, ConfigError
 from lcnet.model_folder import load_model, read_info
-from lcnet.published.importing import Choices, import_checkpoint, read_model
+from lcnet.published.importing import ImportChoices, import_checkpoint, read_model
 
 IMAGES = torch.randn(2, 3, 64, 64, generator=torch.Generator().manual_seed(0))
 
@@ -28,7 +28,7 @@ def features_of(weights, prefix: str, *, second: bool, planes: int) -> torch.Ten
 
 def read(tmp_path, weights, **others):
     torch.save({"model": weights, **others}, tmp_path / "checkpoint.pth")
-    return read_model(tmp_path / "checkpoint.pth", Choices(view_size=64))
+    return read_model(tmp_path / "checkpoint.pth", ImportChoices(view_size=64))
 
 
 @torch.inference_mode()
@@ -92,7 +92,7 @@ def test_their_leaky_slopes_are_timm_s(tmp_path):
 )
 def test_an_imported_rival_is_a_model_folder_like_any_other(tmp_path, layout):
     torch.save(layouts.by_rule(layout), tmp_path / "bare.pth")
-    made = import_checkpoint(tmp_path / "bare.pth", tmp_path / "model", Choices(view_size=64))
+    made = import_checkpoint(tmp_path / "bare.pth", tmp_path / "model", ImportChoices(view_size=64))
     loaded = load_model(tmp_path / "model")(IMAGES)
     torch.testing.assert_close(loaded, made.model(IMAGES), atol=1e-5, rtol=0)
     assert read_info(tmp_path / "model").model.head == made.info.model.head != "lcnet"
@@ -112,7 +112,7 @@ def test_a_swin_s_own_names_are_understood(tmp_path):
             name = name.replace(f"layers.{stage}.downsample", f"layers.{stage - 1}.downsample")
         weights[f"backbone.0.{name}"] = value
     torch.save({"state_dict": weights}, tmp_path / "swin.pth")
-    made = read_model(tmp_path / "swin.pth", Choices())
+    made = read_model(tmp_path / "swin.pth", ImportChoices())
     images = torch.randn(1, 3, 224, 224)
     maps = features.forward_features(images).permute(0, 3, 1, 2)
     expected = plain.query2label(weights, maps, encoder=1, decoder=2)
@@ -125,12 +125,12 @@ def test_shapes_and_choices_that_do_not_fit_give_one_line(tmp_path):
     flat["head.decoder.duplicate_pooling"] = torch.ones(24, 1)  # as a zero-shot head has it
     torch.save(flat, tmp_path / "flat.pth")
     with pytest.raises(CheckpointError, match="shape that its layout does not have"):
-        read_model(tmp_path / "flat.pth", Choices())
+        read_model(tmp_path / "flat.pth", ImportChoices())
     torch.save(layouts.by_rule(layouts.ml_decoder(7, groups=7)), tmp_path / "whole.pth")
     with pytest.raises(ConfigError, match="divisor of the width 24"):
-        read_model(tmp_path / "whole.pth", Choices(heads=5))
+        read_model(tmp_path / "whole.pth", ImportChoices(heads=5))
     with pytest.raises(ConfigError, match="no label graph"):
-        read_model(tmp_path / "whole.pth", Choices(correlation=tmp_path / "some.npy"))
+        read_model(tmp_path / "whole.pth", ImportChoices(correlation=tmp_path / "some.npy"))
     torch.save(layouts.by_rule(layouts.asl(5)), tmp_path / "asl.pth")
     with pytest.raises(ConfigError, match="no attention"):
-        read_model(tmp_path / "asl.pth", Choices(heads=4))
+        read_model(tmp_path / "asl.pth", ImportChoices(heads=4))

@@ -17,7 +17,7 @@ from lcnet.evaluating.evaluate import evaluate
 from lcnet.model.classifier import Classifier
 from lcnet.model_folder import load_model, read_info
 from lcnet.predicting.predictor import Predictor
-from lcnet.published.importing import Choices, read_model
+from lcnet.published.importing import ImportChoices, read_model
 from lcnet.run_folder import RunFolder
 from lcnet.training.averaging import AveragedWeights
 from lcnet.training.run import begin
@@ -375,7 +375,7 @@ def test_training_on_can_be_resumed(finished, tiny_config, assert_resumed_is_who
 def test_training_on_from_the_released_layout_keeps_it(tiny_config, tmp_path, capsys):
     weights = layouts.by_rule(layouts.released(3))
     file = published(tmp_path, weights)
-    before = read_model(file, Choices()).model
+    before = read_model(file, ImportChoices()).model
     run = train(with_train(tiny_config, **STILL), tmp_path / "on", init=file).path
     assert "LCNet as released, 3 labels" in capsys.readouterr().out
     info, after = read_info(run), load_model(run)
@@ -395,7 +395,7 @@ def test_training_on_from_the_released_layout_keeps_it(tiny_config, tmp_path, ca
 def test_training_on_from_a_rival_s_layout_keeps_its_sizes(tiny_config, tmp_path):
     weights = layouts.by_rule(layouts.ml_decoder(3, groups=2))
     torch.save({"model": weights}, tmp_path / "it.pth")
-    made = read_model(tmp_path / "it.pth", Choices(view_size=32))
+    made = read_model(tmp_path / "it.pth", ImportChoices(view_size=32))
     before = logits(made.model)
     run = begin(
         with_train(tiny_config, **STILL), RunFolder(tmp_path / "on"), overwrite=False, init=made
@@ -429,7 +429,7 @@ def test_other_labels_than_the_model_s_are_named_in_one_line(
 ):
     names = labels.split(",")
     file = published(tmp_path, layouts.by_rule(layouts.released(len(names))))
-    made = read_model(file, Choices(labels=labels))
+    made = read_model(file, ImportChoices(labels=labels))
     with pytest.raises(DataError, match=message) as error:
         begin(tiny_config, RunFolder(tmp_path / "on"), overwrite=False, init=made)
     assert "\n" not in str(error.value)

@@ -89,13 +89,13 @@ def _verify(arguments: argparse.Namespace) -> None:
 def _start(arguments: argparse.Namespace) -> "Path | Import":
     """What --resume names: a model or run folder of lcnet, or what a released checkpoint holds."""
     from lcnet.model_folder import ModelFolder, read_info
-    from lcnet.published.importing import Choices, read_model
+    from lcnet.published.importing import ImportChoices, read_model
 
     path = Path(arguments.resume)
     if ModelFolder.find(path):
         _require_labels(arguments, len(read_info(path).labels))
         return path
-    choices = Choices(
+    choices = ImportChoices(
         crop_level=arguments.CropLevels,
         view_size=arguments.img_size,
         unnormalised=arguments.orid_norm,

@@ -52,9 +52,9 @@ def export(
         DataError: if pictures that are named cannot be read.
     """
     require_out(model, out, "--out FILE")
-    from lcnet.exporting.proven_file import Choices, export_model
+    from lcnet.exporting.proven_file import ExportChoices, export_model
 
-    choices = Choices(
+    choices = ExportChoices(
         tolerance=tolerance,
         quantize=quantize,
         most_loss=most_loss,

@@ -29,7 +29,7 @@ from lcnet.progress import tell
 
 
 @dataclass(frozen=True)
-class Choices:
+class ExportChoices:
     """How a file is made and checked."""
 
     tolerance: float
@@ -50,7 +50,7 @@ class Choices:
     """The data set; by default the run's."""
 
 
-def export_model(model: Path | str, form: str, out: Path | None, choices: Choices) -> Path:
+def export_model(model: Path | str, form: str, out: Path | None, choices: ExportChoices) -> Path:
     """The file that was written, after it was loaded again and found to be the same model.
 
     `form` is one of `FORMATS`. Without `choices.pictures` it is checked on the validation or test
@@ -91,7 +91,7 @@ def _check(
     other: Scorer,
     pictures: Pictures,
     info: ModelInfo,
-    choices: Choices,
+    choices: ExportChoices,
 ) -> None:
     """Say how near the file comes; raises CheckpointError if that is not near enough."""
     proof = prove(model, other, pictures, info)
@@ -122,7 +122,7 @@ def _make_int8(
     info: ModelInfo,
     pictures: Pictures,
     calibration: Pictures,
-    choices: Choices,
+    choices: ExportChoices,
 ) -> None:
     """Write the int8 file, and check it and the float32 one that it comes from."""
     if pictures.targets is None:
@@ -174,7 +174,7 @@ def _files(run: Path, out: Path | None, chosen: Format, quantize: str) -> list[P
     return [file, *(file.with_suffix(suffix) for suffix in others)]
 
 
-def _pictures(run: Path, info: ModelInfo, choices: Choices) -> Pictures:
+def _pictures(run: Path, info: ModelInfo, choices: ExportChoices) -> Pictures:
     """What to check with: the pictures that are named, the run's own splits, or drawn ones."""
     wanted = choices.pictures
     if wanted and (Path(wanted).exists() or any(sign in wanted for sign in "*?[")):
@@ -201,7 +201,7 @@ def _pictures(run: Path, info: ModelInfo, choices: Choices) -> Pictures:
     return drawn_pictures()
 
 
-def _calibration_pictures(run: Path, info: ModelInfo, choices: Choices) -> Pictures:
+def _calibration_pictures(run: Path, info: ModelInfo, choices: ExportChoices) -> Pictures:
     """Training pictures, spread evenly over the split."""
     data, _ = data_set(run, choices.data, choices.root)
     return pictures_of_split(data, data.train, info, choices.calibration_pictures)

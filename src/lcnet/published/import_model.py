@@ -42,9 +42,9 @@ def import_model(
         CheckpointError: if the checkpoint cannot be used.
         ConfigError: if `out` is taken or a choice does not fit. Nothing is written then.
     """
-    from lcnet.published.importing import Choices, import_checkpoint
+    from lcnet.published.importing import ImportChoices, import_checkpoint
 
-    choices = Choices(
+    choices = ImportChoices(
         labels=labels,
         correlation=correlation,
         crop_level=crop_level,

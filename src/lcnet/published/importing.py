@@ -53,7 +53,7 @@ VIEW_SIZES = {
 
 
 @dataclass(frozen=True)
-class Choices:
+class ImportChoices:
     """What the user says of a checkpoint; None and "" leave it to the file or to the layout."""
 
     labels: str = ""
@@ -83,7 +83,7 @@ class Import:
     """What was read, dropped and assumed, a line each."""
 
 
-def import_checkpoint(file: Path, out: Path, choices: Choices) -> Import:
+def import_checkpoint(file: Path, out: Path, choices: ImportChoices) -> Import:
     """Write a model folder from a published checkpoint and print what was read and assumed.
 
     `file` is the checkpoint, a folder that holds model_best.pth.tar, or hf://user/name, whose model
@@ -105,10 +105,10 @@ def write_import(made: Import, out: Path) -> None:
         tell(line)
 
 
-def _shared(model: Path, choices: Choices) -> Import:
+def _shared(model: Path, choices: ImportChoices) -> Import:
     """A model that lcnet push shared."""
     repository = Repository.parse(str(model))
-    if choices != Choices():
+    if choices != ImportChoices():
         raise ConfigError(
             f"{repository}: knows its labels and settings, so that --data, --labels and the like "
             "say nothing. Leave them out."
@@ -119,7 +119,7 @@ def _shared(model: Path, choices: Choices) -> Import:
     )
 
 
-def read_model(file: Path, choices: Choices) -> Import:
+def read_model(file: Path, choices: ImportChoices) -> Import:
     """The model in a published checkpoint. Raises CheckpointError, ConfigError or DataError."""
     published = read_published(file)
     try:
@@ -145,7 +145,7 @@ def read_model(file: Path, choices: Choices) -> Import:
     )
 
 
-def _released(published: Published, choices: Choices) -> Import:
+def _released(published: Published, choices: ImportChoices) -> Import:
     """A checkpoint of the released LCNet."""
     file, weights, said = published.file, published.tensors, published.settings
     sizes = released_sizes(weights)
@@ -194,7 +194,7 @@ def _released(published: Published, choices: Choices) -> Import:
     )
 
 
-def _rival(published: Published, layout: RivalLayout, choices: Choices) -> Import:
+def _rival(published: Published, layout: RivalLayout, choices: ImportChoices) -> Import:
     """A checkpoint of ML-Decoder, ASL or Query2Label."""
     file, said = published.file, published.settings
     assumed = Assumed(said)
@@ -276,7 +276,7 @@ class Assumed:
         self.add(f"{name} {default}")
         return default
 
-    def unnormalised(self, choices: Choices, *, default: bool) -> bool:
+    def unnormalised(self, choices: ImportChoices, *, default: bool) -> bool:
         """Whether pictures go in from 0 to 1, without ImageNet's mean and std; chosen likewise."""
         if choices.unnormalised:
             return True
@@ -329,7 +329,7 @@ def _listed_names(others: Mapping[str, Any], number: int) -> tuple[str, ...]:
 
 
 def _correlation(
-    choices: Choices,
+    choices: ImportChoices,
     data: ReleasedSet,
     labels: int,
     training: Callable[[], Split],
@@ -366,7 +366,7 @@ def _training(data: config.Data | None, number: int) -> Split:
 
 
 def _labels(
-    choices: Choices,
+    choices: ImportChoices,
     known: tuple[str, ...],
     number: int,
     training: Callable[[], Split],

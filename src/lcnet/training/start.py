@@ -22,7 +22,7 @@ from lcnet.model.size import TooLarge, within_memory
 from lcnet.model_folder import MISFITS, ModelFolder, ModelInfo, load_model, model_of, read_info
 from lcnet.progress import tell
 from lcnet.published.backbone_weights import load_backbone_weights
-from lcnet.published.importing import Choices, Import, read_model
+from lcnet.published.importing import Import, ImportChoices, read_model
 from lcnet.training.checkpoints import Progress
 from lcnet.training.memory import Memory, fitting_batch, training_memory
 from lcnet.training.processes import is_first, pass_turn
@@ -191,7 +191,7 @@ def _read_start(init: Path | Import) -> tuple[Classifier, ModelInfo]:
     """The model to train on, from a model or run folder or a published checkpoint."""
     if isinstance(init, Path) and ModelFolder.find(init):
         return load_model(init).requires_grad_(True).train(), read_info(init)
-    made = read_model(init, Choices()) if isinstance(init, Path) else init
+    made = read_model(init, ImportChoices()) if isinstance(init, Path) else init
     for line in made.report:
         tell(line)
     return made.model.requires_grad_(True).train(), made.info
