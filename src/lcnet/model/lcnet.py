@@ -62,7 +62,7 @@ class LCNet(Classifier):
 
         A model with pooling gives the logits of pooling (B L) as well.
         """
-        count = len(maps)
+        count = maps.shape[0]  # not len(maps), which an export would fix to a number
         image = self.image_tokens(self._read_by_decoder(maps))  # B T D
         graph = None if self.graph is None else self.graph().expand(count, -1, -1)  # B G D
         labels = self.label_tokens().expand(count, -1, -1)  # B L D
