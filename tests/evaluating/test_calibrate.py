@@ -18,7 +18,7 @@ from lcnet.training.train import resume, train
 
 @pytest.fixture
 def run(tiny_config, tmp_path):
-    return train(tiny_config, tmp_path / "run")
+    return train(tiny_config, tmp_path / "run").path
 
 
 def test_evaluation_and_prediction_use_what_was_fitted(run, tmp_path, read_json, capsys):

@@ -17,7 +17,7 @@ from lcnet.training.train import train
 
 @pytest.fixture
 def run(tiny_config, tmp_path):
-    return train(tiny_config, tmp_path / "run")
+    return train(tiny_config, tmp_path / "run").path
 
 
 @pytest.fixture

@@ -16,7 +16,7 @@ from lcnet.training.train import train
 
 @pytest.fixture
 def run(tiny_config, tmp_path):
-    return train(tiny_config, tmp_path / "run")
+    return train(tiny_config, tmp_path / "run").path
 
 
 def test_predictions_are_the_model_s_probabilities_in_the_order_given(run, tmp_path):

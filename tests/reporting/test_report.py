@@ -26,7 +26,7 @@ DASH = "\N{EN DASH}"
 
 @pytest.fixture
 def run(tiny_config, tmp_path):
-    return train(tiny_config, tmp_path / "run")
+    return train(tiny_config, tmp_path / "run").path
 
 
 @pytest.fixture

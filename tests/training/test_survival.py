@@ -55,7 +55,7 @@ def config(tmp_path_factory) -> Config:
 @pytest.fixture(scope="module")
 def whole(config: Config, tmp_path_factory) -> Path:
     """The run that nothing happened to."""
-    return train(config, tmp_path_factory.mktemp("whole"))
+    return train(config, tmp_path_factory.mktemp("whole")).path
 
 
 @pytest.fixture
