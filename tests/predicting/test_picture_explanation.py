@@ -7,7 +7,6 @@ from PIL import Image
 from tests.model.conftest import tiny_settings
 
 from lcnet.cli import main
-from lcnet.config import Released
 from lcnet.model.backbone import describe_backbone
 from lcnet.model.build import build_model
 from lcnet.model.graph_matrices import GraphMatrices
@@ -187,7 +186,7 @@ def test_a_model_without_a_graph_is_said_in_one_line(save, tmp_path, capsys, cha
 
 
 @pytest.mark.parametrize(
-    "changes", [{"graph": "released", "released": Released(layer="released")}, {"head": "ml_gcn"}]
+    "changes", [{"graph": "released", "released": {"layer": "released"}}, {"head": "ml_gcn"}]
 )
 def test_other_graphs_are_drawn_too(save, changes):
     folder = save(**changes)
