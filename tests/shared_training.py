@@ -38,7 +38,7 @@ def arrange(events: list[dict[str, Any]]) -> None:
     import torch
 
     from lcnet.data.transforms import Normalize
-    from lcnet.training import train
+    from lcnet.training import run
     from lcnet.training.learner import Learner
     from lcnet.training.processes import rank
 
@@ -59,7 +59,7 @@ def arrange(events: list[dict[str, Any]]) -> None:
         return normalize(self, images) * (float("nan") if spoiled else 1)
 
     # A report's charts take longer than such a run.
-    train.report_on = lambda run, measured, file: file.write_text("report")  # type: ignore
+    run.report_on = lambda run, measured, file: file.write_text("report")  # type: ignore
     Learner.on_train_batch_start = begun  # type: ignore[method-assign]
     Normalize.forward = normalized  # type: ignore[method-assign]
 

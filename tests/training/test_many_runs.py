@@ -60,11 +60,11 @@ def test_a_run_of_an_lcnet_that_did_not_know_a_setting_is_not_taken_for_done(tin
 
 
 def test_a_run_that_was_stored_with_former_names_is_the_same_run(tiny_config, tmp_path):
-    run = Run("one", tiny_config, tmp_path / "run")
-    run.folder.mkdir()
+    run = Run("one", tiny_config, RunFolder(tmp_path / "run"))
+    run.folder.path.mkdir()
     stored = asdict(tiny_config)
     stored["model"] |= stored["model"].pop("released")
-    file = run.folder / "config.yaml"
+    file = run.folder.config_file
     file.write_text(yaml.safe_dump(stored))
     run.check()
     stored["model"]["layer"] = "released"

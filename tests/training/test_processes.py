@@ -30,7 +30,7 @@ from lcnet.run_folder import RunFolder
 from lcnet.training.checkpoints import read_progress
 from lcnet.training.losses import asymmetric_loss, known_entries
 from lcnet.training.memory import USUAL_BATCH, Memory, fitting_batch
-from lcnet.training.run import _check_processes
+from lcnet.training.run import _check_processes, begin
 from lcnet.training.strategy import with_shared_norms
 from lcnet.training.train import train
 
@@ -118,7 +118,8 @@ def test_shared_norms_keep_weights_and_activations():
 def test_what_needs_an_accelerator_says_so(tiny_config, tmp_path, settings):
     recipe = replace(tiny_config.train, devices=2, **settings)
     with pytest.raises(ConfigError, match="needs accelerators"):
-        train.__wrapped__(replace(tiny_config, train=recipe), tmp_path / "run")  # starts nothing
+        config, run = replace(tiny_config, train=recipe), RunFolder(tmp_path / "run")
+        begin.__wrapped__(config, run, overwrite=False, init=None)  # starts nothing
     assert not (tmp_path / "run").exists()
 
 

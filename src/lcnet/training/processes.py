@@ -191,7 +191,7 @@ class _Meeting:
     def lost(self, reason: str) -> ProcessError:
         """The error for a process that is gone, with what to do."""
         then = (
-            self.run.continuation
+            f"Continue from its last checkpoint with: lcnet train --resume {self.run}"
             if self.run.has_checkpoint
             else f"It has no checkpoint yet; start it anew with --out {self.run} --overwrite."
         )
