@@ -1,4 +1,4 @@
-"""Where models compute, in which arithmetic, and with which versions."""
+"""The device that models compute on, the precision, and the versions of the libraries."""
 
 import platform
 from importlib.metadata import PackageNotFoundError, version
@@ -7,9 +7,9 @@ from typing import Literal
 import torch
 
 Precision = Literal["fp32", "bf16"]
-"""The arithmetic of inference."""
+"""Precision of inference."""
 HALVES = {"fp32": None, "bf16": torch.bfloat16, "fp16": torch.float16}
-"""The half precision that a recipe's `precision` mixes with float32, if any."""
+"""The half-precision type that each `precision` mixes with float32; None for none."""
 
 PACKAGES = (
     "lcnet",
@@ -21,7 +21,7 @@ PACKAGES = (
     "pillow",
     "safetensors",
 )
-"""Those whose code the numbers of a run depend on."""
+"""Packages whose code affects the numbers of a run; their versions are recorded."""
 
 
 def usual_device() -> torch.device:
@@ -31,12 +31,13 @@ def usual_device() -> torch.device:
 
 def autocast(device: torch.device, precision: str) -> torch.autocast:
     """The context in which a model computes in `precision`: fp32, bf16 or fp16."""
-    kind = HALVES[precision]
-    return torch.autocast(device.type, kind, enabled=kind is not None)
+    half = HALVES[precision]
+    return torch.autocast(device.type, half, enabled=half is not None)
 
 
 def best_precision(device: torch.device) -> Precision:
-    """bfloat16 where the device multiplies in it, float32 elsewhere."""
+    """bfloat16 if the device has instructions for it, else float32."""
+    # An emulated bfloat16 is slower than float32: docs/log/speed.md.
     if device.type == "cuda":
         return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp32"
     if device.type == "cpu" and _multiplies_bf16():
@@ -45,10 +46,10 @@ def best_precision(device: torch.device) -> Precision:
 
 
 def _multiplies_bf16() -> bool:
-    """Whether the processor has instructions for bfloat16; torch would emulate them slowly."""
+    """Whether the processor has instructions for bfloat16."""
     if hasattr(torch.cpu, "get_capabilities"):
-        known = torch.cpu.get_capabilities()
-        return bool(known.get("avx512_bf16") or known.get("amx_bf16") or known.get("bf16"))
+        has = torch.cpu.get_capabilities()
+        return bool(has.get("avx512_bf16") or has.get("amx_bf16") or has.get("bf16"))
     return bool(torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported())
 
 
@@ -59,7 +60,7 @@ def surroundings(device: str) -> dict[str, str]:
 
 
 def package_versions() -> dict[str, str]:
-    """The installed version of each of `PACKAGES`; "unknown" for one without."""
+    """The installed version of each of `PACKAGES`; "unknown" if it cannot be read."""
     return {package: _version(package) for package in PACKAGES}
 
 

@@ -1,4 +1,4 @@
-"""The errors a user can cause, and the end of a run that was told to stop.
+"""The errors a user can cause, and the exception that ends a run after a signal.
 
 LCNetError
 ├── ConfigError       the command or the configuration is wrong   exit code 2
@@ -6,26 +6,26 @@ LCNetError
 ├── CheckpointError   a model or run folder is wrong              exit code 1
 └── TrainingError     a run cannot go on as it is                 exit code 1
     └── ProcessError  another process of the run is gone          exit code 1
-Stopped               a signal asked for it                       exit code 128 + signal
+Stopped               a signal stopped the run                    exit code 128 + signal
 
-The message is one line: what was expected, what came, where, and what to do next.
+The message is one line: what was expected, what lcnet got, where, and what to do next.
 """
 
 
 def reason_of(error: Exception) -> str:
-    """The first line of what a library's error says, or its type where it says nothing."""
+    """The first line of a library's error message, or the error's type if it has no message."""
     return (str(error).splitlines() or [type(error).__name__])[0]
 
 
 LONGEST = 1_000
-"""Characters of a message, at most."""
+"""The most characters that a message may have."""
 
 
 def one_line(text: str) -> str:
-    """The text in one line of at most `LONGEST` characters, its start and its end.
+    """The text as one line of about `LONGEST` characters at most; the middle is cut out.
 
-    Names of files and labels stand in messages as they came, and may hold line ends, escape codes
-    or a megabyte.
+    Messages quote names of files and labels, which can contain line ends, escape codes or a
+    megabyte of text.
     """
     shown = "".join(
         sign if sign.isprintable() else sign.encode("unicode_escape").decode() for sign in text
@@ -55,9 +55,9 @@ class ConfigError(LCNetError):
 
     @classmethod
     def missing(cls, package: str, extra: str, *, use: str = "this") -> "ConfigError":
-        """The error for a package that is not installed, and is of one of lcnet's extras."""
+        """The error for a missing package that one of lcnet's extras installs."""
         return cls(
-            f"{package} is not installed, which {use} needs. "
+            f"{package} is not installed, and {use} needs it. "
             f"Install it: pip install 'lcnet[{extra}]'"
         )
 
@@ -71,17 +71,17 @@ class CheckpointError(LCNetError):
 
 
 class TrainingError(LCNetError):
-    """A run that cannot go on: a full disk, a loss that is no number, a process that died."""
+    """A run that cannot go on: a full disk, a loss that is not finite, a process that died."""
 
 
 class ProcessError(TrainingError):
-    """A process that trains together with this one has died or hangs."""
+    """Another process of the same training has died or hangs."""
 
 
 class Stopped(SystemExit):
-    """A run that a signal has stopped; `code` is what shells expect, 143 for SIGTERM.
+    """The end of a run that a signal stopped; `code` is what shells expect, 143 for SIGTERM.
 
-    It is no Exception, so that nothing takes it for a failure of its own and goes on.
+    It is not an Exception, so that no `except Exception` swallows it and the run goes on.
     """
 
     def __init__(self, message: str, signal: int) -> None:

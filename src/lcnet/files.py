@@ -1,4 +1,4 @@
-"""Files that are whole or not there."""
+"""Writing files so that each is either complete or absent."""
 
 import os
 from collections.abc import Iterator
@@ -8,12 +8,10 @@ from pathlib import Path
 
 @contextmanager
 def written_whole(file: Path, *, previous: Path | None = None) -> Iterator[Path]:
-    """A path to write to, which takes the place of `file` once all is written without an error.
+    """A path to write to; it replaces `file` when the block ends without an error.
 
-    The folder is made if it is not there. After an error nothing is left and an older file stays.
-    What was written is on the disk before it takes that place, so that a loss of power leaves the
-    older file or the new one. With `previous` the older file is kept under that name.
-    Others may read it as they may any new file, also where a library keeps its files private.
+    The folder is made if it does not exist. After an error the new file is removed and the older
+    one stays. With `previous` the older file is kept under that name.
     """
     file.parent.mkdir(parents=True, exist_ok=True)
     unfinished = file.with_name(f"{file.name}.part")
@@ -21,8 +19,8 @@ def written_whole(file: Path, *, previous: Path | None = None) -> Iterator[Path]
     usual = unfinished.stat().st_mode
     try:
         yield unfinished
-        unfinished.chmod(usual)
-        _to_disk(unfinished)
+        unfinished.chmod(usual)  # some libraries write files that only their owner can read
+        _to_disk(unfinished)  # before the renaming: a loss of power leaves the old or the new file
         if previous is not None and file.exists():
             file.replace(previous)
         unfinished.replace(file)
@@ -32,9 +30,9 @@ def written_whole(file: Path, *, previous: Path | None = None) -> Iterator[Path]
 
 
 def _to_disk(path: Path) -> None:
-    """Wait until a file's content, or a folder's names, are on the disk."""
+    """Wait until a file's content, or a folder's list of names, is on the disk."""
     if path.is_dir() and os.name == "nt":
-        return  # there a folder cannot be opened
+        return  # Windows cannot open a folder
     handle = os.open(path, os.O_RDONLY if path.is_dir() else os.O_RDWR)
     try:
         os.fsync(handle)
@@ -43,14 +41,14 @@ def _to_disk(path: Path) -> None:
 
 
 def is_free(path: Path) -> bool:
-    """Whether there is nothing at `path`, or an empty folder."""
+    """Whether `path` does not exist or is an empty folder."""
     return not path.exists() or (path.is_dir() and not any(path.iterdir()))
 
 
 def write_text(file: Path, text: str) -> None:
     """Write a text file in UTF-8, whole or not at all.
 
-    What is no Unicode is escaped: a file of the user's may have any bytes for its name.
+    Characters that are not valid Unicode are escaped: a file name may contain any bytes.
     """
     with written_whole(file) as unfinished:
         unfinished.write_text(text, encoding="utf-8", errors="backslashreplace")

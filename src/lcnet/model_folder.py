@@ -1,7 +1,7 @@
-"""The model folder: all that is needed to use a model, and nothing that runs code.
+"""The model folder: everything needed to use a model, and nothing that runs code.
 
 model/
-├── model.safetensors   the weights, the label graph's prior and label vectors among them
+├── model.safetensors   the weights, with the label graph's prior and the label vectors
 └── model.json          labels, architecture, preprocessing, thresholds, calibration, statistics
 """
 
@@ -47,35 +47,35 @@ MISFITS = (
     LCNetError,
     safetensors.SafetensorError,
 )
-"""What building a model may raise whose weights or description are wrong."""
+"""What building a model can raise if its weights or description are wrong."""
 
 
 @dataclass(frozen=True)
 class ModelInfo:
-    """What is known of a model besides its weights."""
+    """Everything about a model except its weights."""
 
     labels: tuple[str, ...]
     """The label names, in the order of the logits."""
     model: config.Model
-    """The settings it was built with."""
+    """The settings that it was built with."""
     backbone: BackboneSpec
-    """Its backbone, and how pictures are normalised and resized for it."""
+    """The backbone, and how pictures are normalised and resized for it."""
     thresholds: tuple[float, ...]
     """Probability above which each label counts as present."""
     statistics: Statistics | None = None
     """Counts of the training labels."""
     head_options: Mapping[str, Any] = field(default_factory=dict)
-    """Sizes of a rival's head, where a checkpoint was published with others than its paper's."""
+    """Sizes of a rival's head, if a published checkpoint has other sizes than its paper."""
     calibration: Calibration | None = None
-    """How logits become probabilities, where `lcnet calibrate` has said so; sigmoid otherwise."""
+    """How logits become probabilities, as `lcnet calibrate` fitted it; None for the sigmoid."""
 
     def uncalibrated(self) -> "ModelInfo":
-        """The same with every threshold at 0.5 and plain sigmoid probabilities."""
+        """A copy with every threshold at 0.5 and plain sigmoid probabilities."""
         return replace(self, thresholds=(0.5,) * len(self.labels), calibration=None)
 
     @property
     def preprocessing(self) -> Preprocessing:
-        """What the model expects of its pictures."""
+        """How pictures must be prepared for the model."""
         spec = self.backbone
         return Preprocessing(self.model.image_size, spec.mean, spec.std, spec.interpolation)
 
@@ -101,15 +101,15 @@ class ModelInfo:
     def from_dict(cls, fields: Mapping[str, Any]) -> "ModelInfo":
         """The info that `to_dict` wrote.
 
-        Every value is held to its type and range before anything is built from it; raises
-        ValueError, KeyError or an LCNetError.
+        The type and range of every value are checked before anything is built from it. Raises one
+        of `UNUSABLE` if a value is wrong or missing.
         """
         labels = check_names(fields["labels"], "labels")
         count = len(labels)
         statistics, calibration = fields.get("statistics"), fields.get("calibration")
         head_options = check_mapping(fields["head_options"], "head_options")
         settings = config.with_new_names({"model": fields["model"]})
-        made = cls(
+        info = cls(
             labels=labels,
             model=config.Model(**check_fields(config.Model, settings["model"], "model")),
             backbone=BackboneSpec.from_dict(fields["backbone"]),
@@ -118,29 +118,29 @@ class ModelInfo:
             head_options=check_options(head_options, "head_options", most=65_536, length=256),
             statistics=Statistics.from_dict(statistics) if statistics else None,
         )
-        if made.calibration and len(made.calibration.slope) != count:
+        if info.calibration and len(info.calibration.slope) != count:
             raise ValueError("calibration: expected a slope per label")
-        if made.statistics and len(made.statistics.positives) != count:
+        if info.statistics and len(info.statistics.positives) != count:
             raise ValueError("statistics: expected counts of every label")
-        return made
+        return info
 
 
 UNUSABLE = (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError, LCNetError)
-"""What reading a description that is none may raise."""
+"""What reading a damaged model description can raise."""
 
 
 def why_unusable(error: Exception) -> str:
-    """What is wrong with a description, in words."""
+    """What is wrong with a model description, in words; `error` is one of `UNUSABLE`."""
     if isinstance(error, KeyError):
         return f"no {error}"
     if isinstance(error, RecursionError):
-        return "values too deep inside each other"
+        return "too deeply nested"
     return str(error) or type(error).__name__
 
 
 @dataclass(frozen=True)
 class ModelFolder:
-    """The folder of one model. Making one touches nothing on the disk."""
+    """The folder of one model. Creating the object does not touch the disk."""
 
     path: Path
 
@@ -154,28 +154,28 @@ class ModelFolder:
 
     @property
     def weights_file(self) -> Path:
-        """The weights, the label graph's prior and label vectors among them."""
+        """The weights, with the label graph's prior and the label vectors."""
         return self.path / WEIGHTS
 
     @property
     def files(self) -> tuple[Path, Path]:
-        """All that a model is made of."""
+        """Both files of the model."""
         return self.description_file, self.weights_file
 
     @property
     def is_complete(self) -> bool:
-        """Whether there is a model here."""
+        """Whether both files exist."""
         return all(file.is_file() for file in self.files)
 
     @classmethod
     def find(cls, path: Path) -> "ModelFolder | None":
-        """The model at `path`, which may be its folder or a run folder; None if there is none."""
+        """The model at `path`, a model or run folder; None if there is no model."""
         candidates = (cls(path), cls(RunFolder(path).model))
         return next((folder for folder in candidates if folder.is_complete), None)
 
     @classmethod
     def at(cls, path: Path) -> "ModelFolder":
-        """The model at `path`, as `find` finds it. Raises CheckpointError if there is none."""
+        """The model at `path`, a model or run folder. Raises CheckpointError if there is none."""
         if folder := cls.find(path):
             return folder
         raise CheckpointError(
@@ -184,16 +184,17 @@ class ModelFolder:
         )
 
     def info(self) -> ModelInfo:
-        """What is known of the model. Raises CheckpointError if it cannot be read."""
+        """The content of model.json. Raises CheckpointError if it cannot be read."""
         file = self.description_file
         try:
-            fields = check_mapping(json.loads(file.read_text(encoding="utf-8")), "all of it")
+            fields = check_mapping(json.loads(file.read_text(encoding="utf-8")), "the file")
             version = fields["format"]
             if version == FORMAT:
                 return ModelInfo.from_dict(fields)
         except UNUSABLE as error:
             raise CheckpointError(
-                f"{file}: not a model description ({why_unusable(error)}). Save the model anew."
+                f"{file}: not a model description ({why_unusable(error)}). Copy the whole folder "
+                "again."
             ) from None
         raise CheckpointError(
             f"{file}: expected format {FORMAT}, got {version!r}. Install the lcnet that wrote it."
@@ -202,9 +203,9 @@ class ModelFolder:
     def save(
         self, model: Classifier, info: ModelInfo, weights: Mapping[str, Tensor] | None = None
     ) -> None:
-        """Write the model. A file is whole before it takes the place of an older one.
+        """Write the model. Each file is complete before it replaces an older one.
 
-        `weights` are the model's own where it does not hold them whole.
+        `weights` are needed only if the model does not hold all its weights itself (FSDP).
         """
         weights = model.state_dict() if weights is None else weights
         weights = {name: tensor.contiguous().cpu() for name, tensor in weights.items()}
@@ -216,7 +217,7 @@ class ModelFolder:
             description.write_text(info.to_json(), encoding="utf-8")
 
     def write_info(self, info: ModelInfo) -> None:
-        """Change what is said of the model, and leave its weights alone."""
+        """Replace model.json and leave the weights alone."""
         write_text(self.description_file, info.to_json())
 
     def load(self) -> Classifier:
@@ -231,7 +232,7 @@ class ModelFolder:
             reason = " ".join(str(error).split())[:200]
             raise CheckpointError(
                 f"{self.weights_file}: the weights cannot be used ({reason}). Copy the whole "
-                "folder again, or save the model anew."
+                "folder again."
             ) from None
         return model.eval().requires_grad_(False).to(memory_format=torch.channels_last)
 
@@ -245,25 +246,25 @@ def load_model(path: Path | str, *, optimize: Literal[True]) -> FastClassifier: 
 def load_model(path: Path | str, *, optimize: bool = False) -> Classifier | FastClassifier:
     """The trained model in a model or run folder, on the CPU and in evaluation mode.
 
-    A model named hf://user/name[@revision] is fetched first, if it is not in the cache.
-    `optimize` gives its fastest form in float32: a callable from images to the same logits, for
-    inference alone. No code from the folder runs; nothing else is fetched. Raises CheckpointError
-    if it cannot be read or its weights do not fit its description.
+    A model named hf://user/name[@revision] is fetched first, unless it is in the cache. With
+    `optimize` it is the model's fastest form in float32: a callable from images to the same logits,
+    for inference only. No code from the folder runs, and nothing else is fetched. Raises
+    CheckpointError if the model cannot be read or its weights do not fit its description.
     """
     model = ModelFolder.at(local_model(path)).load()
     return FastClassifier(model) if optimize else model
 
 
 def read_info(path: Path) -> ModelInfo:
-    """What is known of the model in a model or run folder; raises as `load_model` does."""
+    """The description of the model in a model or run folder; raises as `load_model` does."""
     return ModelFolder.at(path).info()
 
 
 def local_model(model: Path | str) -> Path:
-    """The folder or file of a model; one that is named hf://user/name[@revision] is fetched first.
+    """The folder or file of a model; one named hf://user/name[@revision] is fetched first.
 
-    The commit that was fetched is said on standard error. Raises ConfigError for a wrong name and
-    CheckpointError if there is no such model or it cannot be fetched.
+    The commit that was fetched is printed on standard error. Raises ConfigError for a wrong name
+    and CheckpointError if the model does not exist or cannot be fetched.
     """
     if not is_shared(model):
         return Path(model)
@@ -273,7 +274,7 @@ def local_model(model: Path | str) -> Path:
 
 
 def model_fingerprint(path: Path) -> str:
-    """A text that changes with the model: its weights, labels, thresholds or calibration.
+    """A SHA-256 digest of the model: its weights, labels, thresholds and calibration.
 
     `path` is a run or model folder, or an exported file. Raises CheckpointError if there is none.
     """
@@ -288,7 +289,8 @@ def model_fingerprint(path: Path) -> str:
 def model_of(info: ModelInfo, weights: Mapping[str, Tensor]) -> Classifier:
     """The model that `info` describes, with these weights, ready to be trained.
 
-    Raises one of `MISFITS` if they do not fit, at the latest when it is larger than they are.
+    Raises one of `MISFITS` if the weights do not fit. A description of a model larger than its
+    weights is refused while the model is built, before it can fill the memory.
     """
     with as_large_as(weights, len(info.labels)):
         model = build_model(
@@ -303,7 +305,7 @@ def model_of(info: ModelInfo, weights: Mapping[str, Tensor]) -> Classifier:
 
 
 def _vectors(weights: Mapping[str, Tensor], info: ModelInfo) -> Tensor | None:
-    """The label vectors that a model was trained with; those that it learned are weights."""
+    """The label vectors that a model was built with; None if it learned its own or has none."""
     if info.model.head == "ml_gcn":
         return weights["head.vectors"] if info.model.label_vectors else None
     return weights.get("graph.vectors")

@@ -1,4 +1,4 @@
-"""What a user reads of work: what was done, how far it has come, how many bytes it takes."""
+"""What is printed while work goes on: lines, a progress bar, and sizes in bytes."""
 
 from collections.abc import Iterable, Iterator
 from typing import TypeVar
@@ -12,14 +12,16 @@ Item = TypeVar("Item")
 
 
 def tell(text: str) -> None:
-    """Print a line, above the progress bar where there is one: both use rich's one console."""
+    """Print a line, above the progress bar if one is shown."""
+    # The bar and the line must share rich's global console, or the bar is torn.
     rich.get_console().print(text, markup=False, highlight=False, soft_wrap=True)
 
 
 def track(items: Iterable[Item], what: str, total: int, *, quiet: bool = False) -> Iterator[Item]:
-    """The items, with a bar on standard error meanwhile; one line where it is no terminal.
+    """The items, with a progress bar on standard error while they are taken.
 
-    Nothing is shown if `quiet`, nor where rich's one console is.
+    If standard error is not a terminal, one line is printed instead. Nothing is shown if `quiet`,
+    or if rich's global console is quiet (as in all processes of a training but the first).
     """
     if quiet or rich.get_console().quiet:
         yield from items
@@ -33,10 +35,10 @@ def track(items: Iterable[Item], what: str, total: int, *, quiet: bool = False) 
 
 
 def disk_size(size: float) -> str:
-    """Bytes on a disk as a user reads them, in powers of 1,000: 1.5 GB or 20.0 MB."""
+    """Bytes on a disk in words, in powers of 1,000: 1.5 GB or 20.0 MB."""
     return f"{size / 1e9:,.1f} GB" if size >= 1e8 else f"{size / 1e6:,.1f} MB"
 
 
 def memory_size(size: float) -> str:
-    """Bytes of memory as a user reads them, in powers of 1,024: 1.5 GiB or 20 MiB."""
+    """Bytes of memory in words, in powers of 1,024: 1.5 GiB or 20 MiB."""
     return f"{size / 2**30:.1f} GiB" if size >= 2**30 else f"{size / 2**20:.0f} MiB"

@@ -1,16 +1,16 @@
-"""The run folder: what stands where, and how it is read. No other file knows these names.
+"""The run folder: its files, and how they are read. No other file knows their names.
 
 run/
 ├── config.yaml            every setting, as `lcnet train --config` reads it
-├── run.json               command, seed, versions, device, data; when it went on, when it finished
-├── fingerprints.json.gz   what the data was, so that a change is noticed
+├── run.json               command, seed, versions, device, data; when it was resumed and finished
+├── fingerprints.json.gz   fingerprints of the data, so that a change is noticed
 ├── history.csv            a row per epoch
 ├── checkpoints/           last.ckpt, which a run continues from, and previous.ckpt
 ├── logs/                  TensorBoard
 ├── model/                 the best model by validation mAP
 ├── metrics.json           the last evaluation
-├── calibration.json       what the fitted thresholds are worth
-└── report.html            all of it to look at
+├── calibration.json       metrics with the fitted thresholds
+└── report.html            a page with all results
 """
 
 import csv
@@ -26,17 +26,17 @@ from lcnet.config import Config
 from lcnet.errors import CheckpointError, ConfigError, reason_of
 
 WAIT_S = 3.0
-"""Seconds that a loader process may still hold the lock of a run that was killed."""
+"""Seconds to wait for the lock: loader processes of a killed run can hold it a little longer."""
 
 
 @dataclass(frozen=True)
 class RunFolder:
-    """The folder of one run. Making one touches nothing on the disk."""
+    """The folder of one run. Creating the object does not touch the disk."""
 
     path: Path
 
     def __fspath__(self) -> str:
-        """Its path, so that `Path(run)` and `open` take it."""
+        """Its path, so that `Path(run)` and `open` accept it."""
         return str(self.path)
 
     def __str__(self) -> str:
@@ -46,17 +46,17 @@ class RunFolder:
 
     @property
     def config_file(self) -> Path:
-        """Every setting. A folder with this file is a run."""
+        """Every setting. A folder with this file counts as a run."""
         return self.path / "config.yaml"
 
     @property
     def record_file(self) -> Path:
-        """How the run was made."""
+        """How the run was made: command, seed, versions, device and data."""
         return self.path / "run.json"
 
     @property
     def fingerprints_file(self) -> Path:
-        """What its data was."""
+        """Fingerprints of the data, to notice changes."""
         return self.path / "fingerprints.json.gz"
 
     @property
@@ -71,37 +71,37 @@ class RunFolder:
 
     @property
     def calibration_file(self) -> Path:
-        """What the fitted thresholds are worth."""
+        """Metrics with the fitted thresholds."""
         return self.path / "calibration.json"
 
     @property
     def test_predictions_file(self) -> Path:
-        """What `lcnet compare` keeps of the best model on the test split."""
+        """The best model's predictions on the test split, which `lcnet compare` keeps."""
         return self.path / "test.npz"
 
     @property
     def report_file(self) -> Path:
-        """The page of the run."""
+        """The HTML report."""
         return self.path / "report.html"
 
     @property
     def model(self) -> Path:
-        """The folder of its best model."""
+        """The folder of the best model."""
         return self.path / "model"
 
     @property
     def damaged_model(self) -> Path:
-        """Where a best model that cannot be read is put aside."""
+        """Where a best model that cannot be read is moved to."""
         return self.path / "model.damaged"
 
     @property
     def checkpoints(self) -> Path:
-        """The folder of its checkpoints."""
+        """The folder of the checkpoints."""
         return self.path / "checkpoints"
 
     @property
     def last_checkpoint(self) -> Path:
-        """What the run continues from."""
+        """The checkpoint that the run continues from."""
         return self.checkpoints / "last.ckpt"
 
     @property
@@ -123,20 +123,20 @@ class RunFolder:
 
     @property
     def is_run(self) -> bool:
-        """Whether there is a run here that can be continued or read."""
+        """Whether the folder holds a run that can be continued or read."""
         return self.config_file.is_file()
 
     @property
     def has_checkpoint(self) -> bool:
-        """Whether the run has come to its first checkpoint."""
+        """Whether the run has written a checkpoint."""
         return self.last_checkpoint.is_file()
 
     @property
     def is_finished(self) -> bool:
-        """Whether the run was trained to its end, and measured.
+        """Whether the run was trained to its end and measured.
 
-        run.json says so. A run of an older lcnet, whose run.json has no such entry, is finished if
-        it has both metrics and a report.
+        run.json says so. In an older lcnet's run.json the entry is missing; such a run is finished
+        if it has metrics and a report.
         """
         if not self.metrics_file.is_file():
             return False
@@ -145,19 +145,19 @@ class RunFolder:
 
     @property
     def continuation(self) -> str:
-        """What a user does to continue the run, as a sentence."""
+        """How to continue the run, as a sentence for messages."""
         return f"Continue with: lcnet train --resume {self.path}"
 
     # Content
 
     def config(self) -> Config:
-        """Its settings. Raises ConfigError if they cannot be read."""
+        """The run's settings. Raises ConfigError if they cannot be read."""
         return Config.load(self.config_file)
 
     def history(self) -> list[dict[str, float]]:
         """A row per finished epoch, by column name; nan where a value is missing.
 
-        Raises CheckpointError if the file is missing, damaged or another.
+        Raises CheckpointError if the file is missing, damaged or not the history of a run.
         """
         path = self.history_file
         try:
@@ -176,7 +176,7 @@ class RunFolder:
         return read
 
     def record(self) -> dict[str, Any]:
-        """What run.json says; empty if it is missing or cannot be read."""
+        """The content of run.json; empty if it is missing or cannot be read."""
         try:
             record = json.loads(self.record_file.read_text(encoding="utf-8"))
         except (OSError, ValueError):
@@ -187,21 +187,21 @@ class RunFolder:
 
     @contextmanager
     def locked(self) -> Iterator[None]:
-        """Keep other runs out of the folder, which is made if it is not there.
+        """Keep other runs out of the folder, which is made if it does not exist.
 
-        The system drops the lock when the process ends, however it ends, so no lock is ever stale.
-        Raises ConfigError if another run holds it.
+        Raises ConfigError if another run holds the lock.
         """
-        from filelock import FileLock, Timeout  # `lcnet --help` does without
+        from filelock import FileLock, Timeout  # here, so that `lcnet --help` need not import it
 
+        # The system drops the lock when the process ends, even after a kill, so none is ever stale.
         self.path.mkdir(parents=True, exist_ok=True)
         lock = FileLock(self.lock_file)
         try:
             lock.acquire(timeout=WAIT_S)
         except Timeout:
             raise ConfigError(
-                f"{self.path}: another run writes to this folder. Wait for its end, or choose "
-                "another."
+                f"{self.path}: another run writes to this folder. Wait until it ends, or choose "
+                "another folder."
             ) from None
         try:
             yield
@@ -209,7 +209,7 @@ class RunFolder:
             lock.release()
 
     def check_free(self, *, overwrite: bool) -> None:
-        """Raises ConfigError unless the folder is free, or a run that may be replaced."""
+        """Raises ConfigError unless the folder is free or holds a run that may be replaced."""
         if self._is_unused():
             return
         if not overwrite:
@@ -219,21 +219,22 @@ class RunFolder:
             )
         if not self.is_run:
             raise ConfigError(
-                f"--out {self.path}: --overwrite replaces run folders only, and this one has no "
+                f"--out {self.path}: expected a run folder to overwrite, got a folder without "
                 f"{self.config_file.name}. Choose another folder."
             )
 
     def _is_unused(self) -> bool:
-        """Whether nothing is there, or only what a run leaves that is killed as it begins."""
+        """Whether the folder is missing, or holds only what a run leaves if killed at its start."""
         if not self.path.exists():
             return True
-        first = (self.lock_file, self.record_file, self.fingerprints_file)
+        written_first = (self.lock_file, self.record_file, self.fingerprints_file)
         return self.path.is_dir() and all(
-            path in first or path.suffix == ".part" for path in self.path.iterdir()
+            path in written_first or path.suffix == ".part" for path in self.path.iterdir()
         )
 
     def clear(self) -> None:
-        """Remove all but the lock. What makes the folder a run goes last."""
+        """Remove everything but the lock."""
+        # config.yaml goes last: a clear that is interrupted still leaves a run to overwrite.
         for path in sorted(self.path.iterdir(), key=lambda path: path == self.config_file):
             if path.is_dir() and not path.is_symlink():
                 shutil.rmtree(path)
@@ -241,7 +242,7 @@ class RunFolder:
                 path.unlink()
 
     def remove_unfinished(self) -> None:
-        """Remove what a killed run was writing."""
+        """Remove the unfinished files of a killed run."""
         for folder in (self.path, self.model, self.checkpoints):
             for file in folder.glob("*.part"):
                 file.unlink()

@@ -62,7 +62,7 @@ def test_a_protocol_takes_plain_probabilities_and_says_so(run, capsys):
     before = evaluate(run, protocol="lcnet", quiet=True)
     calibrate(run, quiet=True)
     assert evaluate(run, protocol="lcnet") == before
-    assert "left out, since published work has none" in " ".join(capsys.readouterr().out.split())
+    assert "not applied, since published work has none" in " ".join(capsys.readouterr().out.split())
 
 
 def test_the_report_says_what_to_expect(run, read_json):

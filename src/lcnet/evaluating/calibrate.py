@@ -1,4 +1,4 @@
-"""`lcnet calibrate`: thresholds and probabilities that fit a goal."""
+"""`lcnet calibrate`: fit thresholds and probabilities to a goal."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -18,7 +18,7 @@ def calibrate(
     goal: Literal["f1", "precision", "recall"] = "f1",
     at_least: float | None = None,
     method: Literal["platt", "temperature", "none"] = "platt",
-    # Chosen by cross-fitting on the posters: docs/log/thresholds.md.
+    # 1 was chosen by cross-fitting on the posters: docs/log/thresholds.md.
     shrinkage: Annotated[float, AtLeast(0)] = 1.0,
     split: str = "",
     root: str = "",
@@ -28,31 +28,33 @@ def calibrate(
 ) -> "Fitted":
     """Fit thresholds and probabilities to a goal.
 
-    They are fitted on the validation split, kept in the model folder in place of older ones, and
-    used by every verb. Their cross-fitted estimate says what to expect of new pictures.
+    They are fitted on the validation split. They replace older ones in the model folder, and every
+    verb uses them. The cross-fitted numbers say what to expect of new pictures.
 
     Args:
         model: Run folder, or model folder with --data flags.
-        goal: Of each label: the best F1, the best recall with a precision of at least --at_least,
-            or the best precision with a recall of at least --at_least.
-        at_least: Precision or recall to reach, such as 0.9.
-        method: How probabilities are calibrated: with a slope and a bias per label, with one
-            temperature, or not at all.
-        shrinkage: Present pictures at which a label's own threshold weighs as much as the common
-            one. 0 always takes the label's own.
-        split: Split to fit to; data.val if not given.
-        root: Folder of the data set, if it has moved.
+        goal: What each label's threshold aims at. f1: the best F1. precision: the best recall with
+            a precision of at least --at_least. recall: the best precision with a recall of at
+            least --at_least.
+        at_least: Precision or recall to reach, such as 0.9; not for f1.
+        method: How probabilities are calibrated. platt: with a slope and a bias per label.
+            temperature: with one temperature for all. none: not at all.
+        shrinkage: How strongly the threshold of a rare label is drawn to the threshold of all
+            labels pooled: with this many present pictures both weigh the same. 0 uses only the
+            label's own.
+        split: Split to fit on; data.val if not given.
+        root: Folder of the data set, if it has moved since training.
         data: Data set; the run's if not given.
-        batch_size: Pictures at a time; as in the run if not given.
+        batch_size: Pictures per batch; the run's if not given.
         quiet: Print nothing.
 
     Returns:
-        The calibration and thresholds, with what they are worth.
+        The calibration and thresholds, with their fitted and cross-fitted metrics.
 
     Raises:
         CheckpointError: if the model cannot be read.
         DataError: if the data cannot be read or no label has a positive.
-        ConfigError: for a model folder without data, or a goal that cannot be.
+        ConfigError: for a model folder without data, or a goal without its --at_least.
     """
     require_own(model)
     from lcnet.evaluating.fitting import fit_model
@@ -72,7 +74,7 @@ def calibrate(
 
 
 def reset_calibration(model: Path | str) -> None:
-    """Give a model back its thresholds of 0.5 and its plain probabilities.
+    """Set every threshold of a model back to 0.5, and its probabilities to the plain sigmoid.
 
     Raises CheckpointError if the model cannot be read.
     """

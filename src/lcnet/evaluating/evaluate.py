@@ -1,4 +1,4 @@
-"""`lcnet evaluate`: how good a model is on a split."""
+"""`lcnet evaluate`: the metrics of a model on a split."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -31,14 +31,14 @@ def evaluate(
 
     Args:
         model: Run folder, or model folder or hf://user/name with --data flags.
-        split: Split; the protocol's or data.test if not given.
-        protocol: Measure as published: which pictures count, the threshold and the AP formula. See
-            docs/reference/metrics.md.
+        split: Split to measure on; the protocol's or data.test if not given.
+        protocol: Measure as published work does: the pictures that count, the threshold and the
+            AP formula. See docs/reference/metrics.md.
         threshold: One threshold for all labels; the protocol's or the model's own if not given.
-        intervals: Add 95 % intervals of mAP, CF1 and OF1 over images (1,000 resamples).
-        root: Folder of the data set, if it has moved.
+        intervals: Add 95 % intervals of mAP, CF1 and OF1, from 1,000 resamples of the images.
+        root: Folder of the data set, if it has moved since training.
         data: Data set; the run's if not given.
-        batch_size: Pictures at a time; as in the run if not given.
+        batch_size: Pictures per batch; the run's if not given.
         out: JSON file to write; MODEL/metrics.json if not given.
         quiet: Print nothing.
 
@@ -47,7 +47,7 @@ def evaluate(
 
     Raises:
         CheckpointError, DataError: if the model or the data cannot be read.
-        ConfigError: for a choice that does not exist, or a model folder without data.
+        ConfigError: for an unknown protocol, or a model folder without data.
     """
     require_out(model, out, "--out FILE.json")
     from lcnet.evaluating.measuring import measure

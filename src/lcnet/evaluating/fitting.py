@@ -1,4 +1,4 @@
-"""Thresholds and probabilities of a model, fitted to a goal on a split."""
+"""Fits a model's thresholds and probabilities to a goal on a split, and prints the result."""
 
 import json
 from collections.abc import Iterator
@@ -36,18 +36,18 @@ def fit_model(
     batch_size: int | None,
     quiet: bool,
 ) -> Fitted:
-    """Fit a run's or folder's model and keep the result in its folder, as `calibrate` says.
+    """The calibration and thresholds of a model, fitted and written to its folder.
 
-    What it is worth is printed, and written to calibration.json: CP to mean_label_F1, ECE and Brier
-    at 0.5, as fitted on the very pictures they are measured on, and cross-fitted, which is what to
-    expect of new pictures.
+    Also prints three rows of metrics (CP to mean_label_F1, ECE, Brier) and writes them to
+    calibration.json: at 0.5; fitted, measured on the same pictures and so too good; and
+    cross-fitted, to be expected of new pictures. Arguments and errors are those of `calibrate`.
     """
     info = read_info(run)
     is_own = data is None
     data, batch_size = data_set(run, data, root, batch_size)
     name = split or data.val
     if not name:
-        raise ConfigError("--split: expected a split, and data.val is empty. Set --split.")
+        raise ConfigError("--split: expected a split, got none, as data.val is empty. Set --split.")
     samples = load_split_for(data, name, info.labels)
     if is_own and not quiet:
         tell_changes(RunFolder(run).fingerprints_file, data, samples)
@@ -76,18 +76,18 @@ def fit_model(
     write_text(RunFolder(run).calibration_file, json.dumps(written, indent=1, ensure_ascii=False))
     console.print(source)
     _show(console, worth, fitted.folds)
-    for line in _said(goal, fitted, samples.labels, targets):
+    for line in _outcome(goal, fitted, samples.labels, targets):
         console.print(line, soft_wrap=True)
     return fitted
 
 
 def reset(run: Path) -> None:
-    """Give a model back its thresholds of 0.5 and its plain probabilities.
+    """Set every threshold of a model back to 0.5, and its probabilities to the plain sigmoid.
 
     Raises CheckpointError if the model cannot be read.
     """
     ModelFolder.at(run).write_info(read_info(run).uncalibrated())
-    (RunFolder(run).calibration_file).unlink(missing_ok=True)
+    RunFolder(run).calibration_file.unlink(missing_ok=True)
     tell(f"{run}: every threshold is 0.5 and no calibration is applied")
 
 
@@ -101,13 +101,13 @@ _METHODS = {
 def _warnings(split: str, data: Data) -> Iterator[str]:
     if split == data.test:
         yield (
-            f"warning: {split} is the split that data.test names. What is fitted to it cannot be "
-            "tested on it: take another for --split, or test on other pictures."
+            f"warning: {split} is the test split (data.test). A model that is fitted on it cannot "
+            "be tested on it. Set --split to another split, or test on other pictures."
         )
     if split == data.train:
         yield (
-            f"warning: {split} is the split that was trained on. The model knows its pictures, so "
-            "thresholds will not fit others: take another for --split."
+            f"warning: {split} is the training split (data.train). The model has seen its pictures,"
+            " so the thresholds will not suit new ones. Set --split to another split."
         )
 
 
@@ -115,11 +115,11 @@ def _worth(probabilities: Floats, threshold: Floats, targets: Targets) -> dict[s
     return _numbers(rates(predict_at(probabilities, threshold), targets), probabilities, targets)
 
 
-def _numbers(found: Rates, probabilities: Floats, targets: Targets) -> dict[str, float]:
-    """The rates, ECE and Brier under their names, rounded to 4 and 6 digits."""
+def _numbers(measured: Rates, probabilities: Floats, targets: Targets) -> dict[str, float]:
+    """The rates, ECE and Brier score by name; the rates rounded to 4 digits."""
     calibration = calibration_scores(probabilities, targets)
     return {
-        **{name: round(value, 4) for name, value in asdict(found).items()},
+        **{name: round(value, 4) for name, value in asdict(measured).items()},
         **calibration.headline(),
     }
 
@@ -129,7 +129,8 @@ def _numbers(found: Rates, probabilities: Floats, targets: Targets) -> dict[str,
 
 def _show(console: Console, worth: dict[str, dict[str, float]], folds: int) -> None:
     table = Table("")
-    names = [name for name in worth["fitted"] if name != "mean_label_F1"]  # they fit 80 columns
+    # Without mean_label_F1 the table fits 80 columns.
+    names = [name for name in worth["fitted"] if name != "mean_label_F1"]
     for name in names:
         table.add_column(name, justify="right")
     for title, numbers in worth.items():
@@ -142,8 +143,10 @@ def _show(console: Console, worth: dict[str, dict[str, float]], folds: int) -> N
     )
 
 
-def _said(goal: Goal, fitted: Fitted, labels: tuple[str, ...], targets: Targets) -> Iterator[str]:
-    """Whether the goal is reached, the thresholds, and which labels are special."""
+def _outcome(
+    goal: Goal, fitted: Fitted, labels: tuple[str, ...], targets: Targets
+) -> Iterator[str]:
+    """Whether the goal is reached, the labels that are special, and all thresholds; a line each."""
     if goal.at_least is not None:
         mean = "CP" if goal.name == "precision" else "CR"
         value = getattr(fitted.expected, mean)
@@ -152,17 +155,17 @@ def _said(goal: Goal, fitted: Fitted, labels: tuple[str, ...], targets: Targets)
             yield f"{goal}: reached, {mean} {value:.1f} cross-fitted{margin}"
         else:
             yield (
-                f"warning: {goal}: not reached, {mean} {value:.1f} cross-fitted is the nearest. "
-                "Train a better model, ask for less, or give more validation pictures."
+                f"warning: {goal}: not reached; the nearest is {mean} {value:.1f} cross-fitted. "
+                "Train a better model, ask for less, or use more validation pictures."
             )
-    found = fitted.thresholds
-    for places, what in (
-        (found.unreachable, f"no threshold reaches a {goal}, the nearest is taken"),
-        (found.without_positive, "no positive to fit to, the common threshold is taken"),
+    thresholds = fitted.thresholds
+    for indices, what in (
+        (thresholds.unreachable, f"no threshold reaches a {goal}, the nearest is taken"),
+        (thresholds.without_positive, "no positive to fit to, the common threshold is taken"),
     ):
-        if places:
-            yield f"{what}: {', '.join(labels[place] for place in places)}"
+        if indices:
+            yield f"{what}: {', '.join(labels[index] for index in indices)}"
     counts = (targets == 1).sum(axis=0)
-    rows = zip(labels, found.values, counts, strict=True)
+    rows = zip(labels, thresholds.values, counts, strict=True)
     shown = [f"{label} {value:.2f} ({count:,})" for label, value, count in rows]
-    yield f"thresholds, with positives fitted to: {', '.join(shown)}; common {found.common:.2f}"
+    yield f"thresholds (positives): {', '.join(shown)}; common threshold {thresholds.common:.2f}"

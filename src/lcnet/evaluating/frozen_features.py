@@ -1,4 +1,4 @@
-"""What a frozen backbone makes of a split, kept in the folder that the run names."""
+"""A frozen backbone's feature maps of a split, kept in the folder `train.cache_features`."""
 
 from collections.abc import Iterator
 from functools import partial
@@ -20,16 +20,16 @@ from lcnet.progress import track
 def frozen_features(
     config: Config, model: Classifier, info: ModelInfo, split: Split, *, mirrored: bool = False
 ) -> CachedMaps:
-    """A frozen backbone's features of a split, and of its mirror images, computed if not kept yet.
+    """A frozen backbone's feature maps of a split, read from the cache or computed and kept.
 
-    They are computed in the run's precision, on the accelerator if there is one.
+    With `mirrored` also those of the mirror images. They are computed in the run's precision, on
+    the accelerator if there is one.
     """
     recipe = config.train
     device = usual_device()
     pictures = ImageLabels(split, eval_transform(info.preprocessing))
     loader = eval_loader(pictures, batch_size=recipe.batch, workers=config.data.workers)
     model, normalize = model.to(device).eval(), Normalize(info.preprocessing).to(device)
-
     weights = model.backbone.state_dict()
 
     def images(*, flip: bool) -> Iterator[Tensor]:
@@ -41,11 +41,11 @@ def frozen_features(
         with autocast(device, recipe.precision):
             return model.maps(batch)
 
-    folder, found = Path(recipe.cache_features), []
+    folder, half = Path(recipe.cache_features), HALVES[recipe.precision]
+    cached = []
     for flip in (False, True) if mirrored else (False,):
-        kind = HALVES[recipe.precision]
         key = cache_key(
-            split, weights, info.backbone, info.preprocessing, model.crops.settings, kind, flip
+            split, weights, info.backbone, info.preprocessing, model.crops.settings, half, flip
         )
-        found.append(cached_maps(folder, key, split, partial(images, flip=flip), maps_of))
-    return CachedMaps([maps.versions[0] for maps in found], found[0].targets)
+        cached.append(cached_maps(folder, key, split, partial(images, flip=flip), maps_of))
+    return CachedMaps([maps.versions[0] for maps in cached], cached[0].targets)

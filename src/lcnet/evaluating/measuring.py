@@ -1,4 +1,4 @@
-"""What a model is worth on a split: its logits there, and the metrics of them."""
+"""A model's logits, probabilities and metrics on a split."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
@@ -29,31 +29,31 @@ from lcnet.progress import tell, track
 from lcnet.run_folder import RunFolder
 
 BATCH_SIZE = 8
-"""Images at a time for a model folder, which has no run to say how many."""
+"""Pictures per batch for a model folder; a run has its own number."""
 
 
 @dataclass(frozen=True)
 class Measured:
-    """A split, what a model says of it, and what that is worth; `measure` makes it."""
+    """A model's predictions for a split and their metrics; `measure` makes it."""
 
     info: ModelInfo
     data: Data
-    """The data set as it was measured."""
+    """The data set, with the changes that the protocol asks for."""
     samples: Split
     protocol: str
     """One of `PROTOCOLS`, or empty."""
     calibration: Calibration | None
-    """The one that was applied."""
+    """The calibration that was applied; None for plain sigmoid probabilities."""
     probabilities: Floats
     """N x L, 0 to 1."""
     targets: Targets
     """N x L: 1, 0 and -1 (unknown)."""
     verification: Verification
     fingerprint: str = ""
-    """Of the model that was measured."""
+    """Fingerprint of the model."""
 
     def intervals(self, resamples: int = RESAMPLES) -> dict[str, Interval]:
-        """Those of mAP, CF1 and OF1, see `bootstrap.intervals`."""
+        """The intervals of mAP, CF1 and OF1, see `bootstrap.intervals`."""
         return intervals(
             self.probabilities,
             self.targets,
@@ -64,7 +64,7 @@ class Measured:
 
 
 def how_measured(measured: Measured) -> Iterator[str]:
-    """Protocol, calibration, and what was chosen against the protocol, a line each."""
+    """The protocol, what differs from it, and the calibration; a line each."""
     verification, data, protocol = measured.verification, measured.data, measured.protocol
     threshold = threshold_text(verification)
     of_data = {"coco": f"{data.images} pictures, ", "voc": f"difficult {data.difficult}, "}
@@ -78,18 +78,18 @@ def how_measured(measured: Measured) -> Iterator[str]:
             ("split", measured.samples.name, chosen.splits.get(data.format, measured.samples.name)),
             ("threshold", threshold, f"{chosen.threshold:g}"),
         )
-        unlike = [f"{what} {ours}, not {theirs}" for what, ours, theirs in pairs if ours != theirs]
-        if unlike:
-            yield f"unlike {protocol}: {'; '.join(unlike)}"
+        changed = [f"{what} {ours}, not {theirs}" for what, ours, theirs in pairs if ours != theirs]
+        if changed:
+            yield f"differs from {protocol}: {'; '.join(changed)}"
         if data.format in chosen.training:
             yield f"{protocol} trains on {chosen.training[data.format]}"
     if calibration := measured.info.calibration:
-        ignored = "" if measured.calibration else ", left out, since published work has none"
+        ignored = "" if measured.calibration else ", not applied, since published work has none"
         yield f"calibrated: {calibration.source}{ignored}"
 
 
 def threshold_text(verification: Verification) -> str:
-    """The threshold in words."""
+    """The threshold in words: a number, or that each label has its own."""
     threshold = verification.threshold
     return f"{threshold:g}" if isinstance(threshold, float) else "the labels' own"
 
@@ -106,25 +106,27 @@ def measure(
     use_cache: bool = False,
     quiet: bool = False,
 ) -> Measured:
-    """What `evaluate` measures, with the predictions behind it; nothing is written.
+    """The predictions and metrics of a split; arguments and errors are those of `evaluate`.
 
-    What of the split has changed since the run saw it is told unless `quiet`; at first sight the
-    run folder remembers the split.
-    `use_cache` takes features that the run keeps (`train.cache_features`), as training did.
+    Warns of changes in the split since the run first saw it, unless `quiet`; a split that the run
+    has not seen is added to its fingerprints. `use_cache` uses the features that the run keeps
+    (`train.cache_features`), as training did. No metrics are written.
     """
-    chosen = _protocol(protocol)
+    rules = _protocol(protocol)
     info = read_info(run)
     is_own = data is None
     data, batch_size = data_set(run, data, root, batch_size)
-    data = _as_measured(data, chosen)
-    name = split or (chosen.splits.get(data.format) if chosen else "") or data.test
+    data = _as_measured(data, rules)
+    name = split or (rules.splits.get(data.format) if rules else "") or data.test
     if not name:
-        raise ConfigError("--split: expected a split, and data.test is empty. Set --split.")
+        raise ConfigError(
+            "--split: expected a split, got none, as data.test is empty. Set --split."
+        )
     samples = load_split_for(data, name, info.labels)
     if is_own and not quiet:
         tell_changes(RunFolder(run).fingerprints_file, data, samples)
-    if threshold is None and chosen:
-        threshold = chosen.threshold
+    if threshold is None and rules:
+        threshold = rules.threshold
     logits, targets = score_split(
         run,
         samples,
@@ -134,15 +136,15 @@ def measure(
         quiet=quiet,
         use_cache=use_cache,
     )
-    # Published work takes the plain sigmoid.
-    calibration = None if chosen else info.calibration
-    found = to_probabilities(logits, calibration)
+    # Published work uses the plain sigmoid.
+    calibration = None if rules else info.calibration
+    probabilities = to_probabilities(logits, calibration)
     verification = verify(
-        found,
+        probabilities,
         targets,
         samples.labels,
         threshold=_own_threshold(info) if threshold is None else threshold,
-        formula=chosen.ap_formula if chosen else "step",
+        formula=rules.ap_formula if rules else "step",
     )
     return Measured(
         info=info,
@@ -150,7 +152,7 @@ def measure(
         samples=samples,
         protocol=protocol,
         calibration=calibration,
-        probabilities=found,
+        probabilities=probabilities,
         targets=targets,
         verification=verification,
         fingerprint=model_fingerprint(run),
@@ -166,36 +168,38 @@ def _protocol(name: str) -> Protocol | None:
 def data_set(
     run: Path, data: Data | None, root: str, batch_size: int | None = None
 ) -> tuple[Data, int]:
-    """The data set to measure on and the batch size, the run's where nothing else is said.
+    """The data set to measure on and the batch size: the given ones, else those of the run.
 
-    `root` is where the data set is now, or empty.
+    `root` is the folder where the data set is now; empty if it has not moved. Raises ConfigError
+    if neither a data set nor a run is given.
     """
-    usual, usual_batch_size = data, BATCH_SIZE
+    default_batch_size = BATCH_SIZE
     if (folder := RunFolder(run)).is_run:
         config = folder.config()
-        usual, usual_batch_size = data or config.data, config.train.batch
-    if usual is None:
+        data, default_batch_size = data or config.data, config.train.batch
+    if data is None:
         raise ConfigError(
-            f"{run}: expected a run folder, or --data flags: a model folder does not say "
-            "what to measure on. Add --data.format and --data.root."
+            f"{run}: expected a run folder, or --data flags, got a folder that names no data set. "
+            "Add --data.format and --data.root."
         )
-    return replace(usual, root=root or usual.root), batch_size or usual_batch_size
+    return replace(data, root=root or data.root), batch_size or default_batch_size
 
 
 def _as_measured(data: Data, protocol: Protocol | None) -> Data:
-    """The data set under a protocol, which speaks of COCO and VOC only.
+    """The data set with the protocol's pictures and treatment of difficult objects.
 
-    Of VOC all pictures count: `annotated` would leave out those with difficult objects alone.
+    Only COCO and VOC change; on other data sets a protocol has no say in this.
     """
     if protocol and data.format == "coco":
         return replace(data, images=protocol.images)
     if protocol and data.format == "voc":
+        # Everybody counts all of VOC; `annotated` would drop pictures with only difficult objects.
         return replace(data, images="all", difficult=protocol.difficult)
     return data
 
 
 def _own_threshold(info: ModelInfo) -> float | NDArray[np.float64]:
-    """The model's threshold, as one number if all labels have the same."""
+    """The model's thresholds (L), or one number if all labels have the same."""
     first = info.thresholds[0]
     return first if set(info.thresholds) == {first} else np.array(info.thresholds)
 
@@ -212,7 +216,7 @@ def score_split(
 ) -> tuple[NDArray[np.float32], NDArray[np.int8]]:
     """The logits and targets of all pictures of a split, N x L each.
 
-    `use_cache` takes a frozen backbone's features from where the run keeps them, if it does.
+    `use_cache` reads a frozen backbone's features from the run's cache, if the run has one.
     """
     model = load_model(run)
     pictures: Pictures
@@ -227,7 +231,8 @@ def score_split(
     scores = score_batches(model, batches, None if cached else info.preprocessing)
     broken = pictures.broken() if isinstance(pictures, ImageLabels) else []
     if broken and not quiet:
-        tell(f"warning: {len(broken)} pictures cannot be read and do not count: {broken[0]}, ...")
+        shown = f"{broken[0]}{', ...' * (len(broken) > 1)}"
+        tell(f"warning: {len(broken)} pictures cannot be read and are not counted: {shown}")
     return scores
 
 
@@ -238,22 +243,22 @@ def score_batches(
 ) -> tuple[NDArray[np.float32], NDArray[np.int8]]:
     """The logits and targets (N x L each) of batches of images (uint8 B 3 H W).
 
-    Without `preprocessing` they are batches of cached feature maps. The model goes to the
+    Without `preprocessing` the batches are cached feature maps. The model is moved to the
     accelerator if there is one.
     """
     device = usual_device()
     model.to(device)
     normalize = Normalize(preprocessing).to(device) if preprocessing else None
-    logits, found = [], []
+    all_logits, all_targets = [], []
     with torch.inference_mode():
         for images, targets in batches:
             if normalize is None:
-                scores = model.score(images.to(device).float())
+                logits = model.score(images.to(device).float())
             else:
-                scores = model(normalize(images))
-            logits.append(scores.float().cpu())
-            found.append(targets.to(torch.int8))
-    return torch.cat(logits).numpy(), torch.cat(found).numpy()
+                logits = model(normalize(images))
+            all_logits.append(logits.float().cpu())
+            all_targets.append(targets.to(torch.int8))
+    return torch.cat(all_logits).numpy(), torch.cat(all_targets).numpy()
 
 
 def predict_batches(

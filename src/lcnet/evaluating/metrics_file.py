@@ -1,4 +1,4 @@
-"""metrics.json: what was measured, for programs and later readers."""
+"""metrics.json: the metrics of a split and how they were measured."""
 
 import json
 from collections.abc import Mapping
@@ -12,9 +12,9 @@ from lcnet.metrics.bootstrap import Interval
 def write_metrics(
     file: Path, measured: Measured, ranges: Mapping[str, Interval] | None = None
 ) -> None:
-    """Write the numbers, and their intervals if there are any, as JSON."""
+    """Write the metrics as JSON, with intervals (`ranges`) if given."""
     calibration = measured.calibration
-    said = {
+    content = {
         "split": measured.samples.name,
         "role": _role(measured),
         "root": measured.data.root,
@@ -27,20 +27,22 @@ def write_metrics(
         "positives": _positives(measured),
     }
     if ranges:
-        said["intervals"] = {
-            name: [round(one.low, 4), round(one.high, 4)] for name, one in ranges.items()
+        content["intervals"] = {
+            name: [round(interval.low, 4), round(interval.high, 4)]
+            for name, interval in ranges.items()
         }
-    write_text(file, json.dumps(said, indent=1, ensure_ascii=False))
+    write_text(file, json.dumps(content, indent=1, ensure_ascii=False))
 
 
 def _role(measured: Measured) -> str | None:
-    """What the data set has the split for, what says most first: train, val, test or nothing."""
+    """What the split is used for: train, val or test; None if the data set does not name it."""
+    # A split can be named twice: training on the measured pictures matters most, so it wins.
     data, name = measured.data, measured.samples.name
     roles = {"train": data.train, "val": data.val, "test": data.test}
     return next((role for role, split in roles.items() if split == name), None)
 
 
 def _positives(measured: Measured) -> dict[str, int]:
-    """In how many of the pictures each label is there."""
+    """The number of pictures in which each label is present."""
     counts = (measured.targets == 1).sum(axis=0).tolist()
     return dict(zip(measured.verification.labels, counts, strict=True))

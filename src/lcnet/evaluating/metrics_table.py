@@ -1,4 +1,4 @@
-"""What `lcnet evaluate` prints."""
+"""The tables that `lcnet evaluate` prints."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict
@@ -15,10 +15,10 @@ from lcnet.metrics.bootstrap import LEVEL, Interval
 
 
 def print_metrics(measured: Measured, ranges: Mapping[str, Interval]) -> None:
-    """Print how it was measured, the headline, the rates and the AP of each label."""
+    """Print how the split was measured, the mAP, the rates and the AP of each label."""
     verification, protocol = measured.verification, measured.protocol
     if measured.samples.labels != measured.info.labels:
-        print("label names: the data set's, in its order, since the model knows none")
+        print("label names: those of the data set, in its order, since the model has none")
     console = Console(highlight=False, markup=False)
     left_out = len(verification.without_positive)
     console.print(
@@ -42,8 +42,8 @@ def print_metrics(measured: Measured, ranges: Mapping[str, Interval]) -> None:
         rates.add_row(title, *(f"{value:.1f}" for value in asdict(row).values()))
     console.print(rates)
     if class_f1:
-        console.print(f"* what {protocol} calls CF1")
-    for line in _others(verification):
+        console.print(f"* called CF1 in {protocol}")
+    for line in _other_metrics(verification):
         console.print(line)
     console.print("\nAP of each label")
     values = zip(verification.labels, verification.ap, strict=True)
@@ -58,14 +58,14 @@ def print_metrics(measured: Measured, ranges: Mapping[str, Interval]) -> None:
 
 
 def _intervals(ranges: Mapping[str, Interval]) -> Iterator[str]:
-    """The intervals in a line, if there are any."""
+    """All intervals in one line; no line without intervals."""
     if ranges:
-        shown = [f"{name} {one.low:.1f} to {one.high:.1f}" for name, one in ranges.items()]
+        shown = [f"{name} {value.low:.1f} to {value.high:.1f}" for name, value in ranges.items()]
         yield f"{LEVEL} % intervals over images: {', '.join(shown)}"
 
 
-def _others(verification: Verification) -> Iterator[str]:
-    """What is measured by image, and of calibration, a line each."""
+def _other_metrics(verification: Verification) -> Iterator[str]:
+    """A line of metrics per image, and a line of calibration metrics."""
     by_image, ranking = verification.by_image, verification.ranking
     yield (
         f"example F1 {by_image.example_F1:.1f}, Hamming loss {by_image.hamming_loss:.2f}, "

@@ -1,7 +1,7 @@
-"""How published work measures: which pictures count, and by which formulas.
+"""How published work measures: which pictures count, and with which formulas.
 
 Numbers of two papers can be compared only under one protocol. docs/reference/metrics.md has
-the table, with the sources, and says which values a source does not state.
+the table with the sources, and says which values a source does not state.
 """
 
 from collections.abc import Mapping
@@ -14,22 +14,22 @@ ProtocolName = Literal["", "lcnet", "ml-gcn", "csra", "ml-decoder", "query2label
 
 @dataclass(frozen=True)
 class Protocol:
-    """One way to measure; the names of its values are those of the settings and of the metrics."""
+    """One way to measure; the fields have the names of the settings and of the metrics."""
 
     images: Literal["all", "annotated"]
-    """COCO: all pictures, or only those with an annotation. Of VOC everybody takes all."""
+    """COCO: all pictures, or only those with an annotation. On VOC everybody uses all."""
     difficult: Literal["positive", "negative", "unknown"]
-    """VOC: what a label counts as, when measured, whose every object is marked difficult."""
+    """VOC: how to count a label whose objects are all marked difficult, when measuring."""
     ap_formula: Literal["step", "envelope", "11-point"]
-    """How average precision is taken from precision and recall."""
+    """How average precision is computed from precision and recall."""
     threshold: float
     """Probability above which a label counts as predicted."""
     class_f1: Literal["CF1", "mean_label_F1"]
-    """Which of the two it calls CF1."""
+    """The metric that it calls CF1."""
     splits: Mapping[str, str]
-    """The split that is reported, by data format."""
+    """The split that it reports, by data format."""
     training: Mapping[str, str]
-    """What it trains on, by data format, in words."""
+    """The pictures that it trains on, by data format, in words."""
 
 
 _REPORTED = {"coco": "val2014", "voc": "test"}
