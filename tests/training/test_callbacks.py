@@ -55,7 +55,7 @@ def test_a_user_is_told_once_and_what_to_do(epoch):
     assert said == []
     epoch(waiting, 1.0)
     epoch(waiting, 2.0)
-    assert said == ["25% of the training time is waiting for pictures. Try this."]
+    assert said == ["25% of the training time is spent waiting for pictures. Try this."]
 
 
 def test_a_moment_s_waiting_and_a_run_that_nothing_helps_are_not_told(epoch):

@@ -43,7 +43,10 @@ def test_an_interrupted_run_goes_on_or_starts_anew_if_damaged(
     Trainer(1).train([run])
     assert run.folder.is_finished
     said = capsys.readouterr()
-    assert ("It starts anew" in said.out + said.err, "epoch 1/1" in said.out) == (damaged, damaged)
+    assert ("It is started again" in said.out + said.err, "epoch 1/1" in said.out) == (
+        damaged,
+        damaged,
+    )
 
 
 def test_a_run_of_an_lcnet_that_did_not_know_a_setting_is_not_taken_for_done(tiny_config, tmp_path):

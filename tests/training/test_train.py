@@ -487,7 +487,7 @@ def test_a_label_nowhere_known_to_be_absent_is_said(tiny_config, tmp_path, capsy
     hide(tmp_path / "colours" / "val.csv", "0")
     train(with_train(tiny_config, epochs=1), tmp_path / "run")
     printed = capsys.readouterr().out
-    assert "warning: nowhere known to be absent, so the model will always predict it: green." in (
+    assert "warning: never known to be absent, so the model will always predict it: green." in (
         " ".join(printed.split())
     )
     assert "the validation mAP is 100 whatever the model does" in " ".join(printed.split())

@@ -1,4 +1,4 @@
-"""The checkpoint that a run continues from: when it is written, and that it is whole."""
+"""The checkpoint that a run continues from: when it is written, and how it stays undamaged."""
 
 import signal
 import time
@@ -24,30 +24,30 @@ from lcnet.training.averaging import AveragedWeights
 from lcnet.training.stopping import Stop
 
 INFO = "lcnet_model"
-"""Where in a checkpoint the content of model.json stands."""
+"""Key of the content of model.json in a checkpoint."""
 PROCESSES = "lcnet_processes"
-"""Where the number of processes stands that share the run."""
+"""Key of the number of processes that share the run."""
 
 
 class WholeCheckpoints(TorchCheckpointIO):
-    """Writes checkpoints that are read back and on the disk before they count."""
+    """Writes a checkpoint, reads it back, and only then replaces the older one."""
 
     def save_checkpoint(
         self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any = None
     ) -> None:
-        """Write a checkpoint in place of an older one, which becomes previous.ckpt.
+        """Write a checkpoint; the older one becomes previous.ckpt.
 
         Raises TrainingError if it cannot be written; the older one then stays as it is.
         """
         file, run = Path(path), RunFolder(Path(path).parent.parent)
         try:
             with written_whole(file, previous=run.previous_checkpoint) as unfinished:
-                # By way of Python's own file, since torch's hides that a disk is full.
+                # With Python's own file, since torch's writer hides that the disk is full.
                 with unfinished.open("wb") as stream:
                     torch.save(checkpoint, stream)
                 check_whole(unfinished)
         except (OSError, RuntimeError, CheckpointError) as error:
-            kept = "The one before is whole. " if file.exists() else ""
+            kept = "The checkpoint before it is undamaged. " if file.exists() else ""
             raise TrainingError(
                 f"{file}: could not be written ({_reason(error)}). {kept}Make room on the disk. "
                 f"{_next(run)}"
@@ -55,7 +55,7 @@ class WholeCheckpoints(TorchCheckpointIO):
 
 
 def check_whole(file: Path) -> None:
-    """Raises CheckpointError unless each part of the file has the checksum it was written with."""
+    """Raises CheckpointError unless every part of the file has its right checksum."""
     try:
         with zipfile.ZipFile(file) as parts:
             damaged = parts.testzip()
@@ -67,21 +67,21 @@ def check_whole(file: Path) -> None:
 
 @dataclass(frozen=True)
 class Progress:
-    """A checkpoint, and how far its run had come."""
+    """A checkpoint, and how far the run had got."""
 
     file: Path
     state: dict[str, Any]
-    """As Lightning wrote it."""
+    """The content, as Lightning wrote it."""
 
     @property
     def epoch(self) -> int:
-        """Epochs that are done."""
+        """Number of epochs that are done."""
         done: int = self.state["loops"]["fit_loop"]["epoch_progress"]["current"]["processed"]
         return done
 
     @property
     def batches(self) -> int:
-        """Batches that are done of the next epoch."""
+        """Number of batches that are done in the next epoch."""
         if self._epochs["ready"] == self._epochs["processed"]:
             return 0
         done: int = self.state["loops"]["fit_loop"]["epoch_loop.batch_progress"]["current"]["ready"]
@@ -94,30 +94,30 @@ class Progress:
 
     @property
     def processes(self) -> int:
-        """How many processes share the run; a checkpoint of an older lcnet knows but one."""
+        """Number of processes that share the run; 1 in a checkpoint of an older lcnet."""
         return int(self.state.get(PROCESSES, 1))
 
     @property
     def has_stopped_early(self) -> bool:
-        """Whether the validation mAP no longer improved."""
+        """Whether the run ended early, since the validation mAP no longer improved."""
         return any(callback.get("stopped_epoch") for callback in self.state["callbacks"].values())
 
     @property
     def has_best(self) -> bool:
-        """Whether an epoch has been validated, after which model/ was written."""
+        """Whether an epoch has been validated, and so model/ was written."""
         return any(
             callback.get("best_epoch", -1) >= 0 for callback in self.state["callbacks"].values()
         )
 
     @cached_property
     def info(self) -> ModelInfo | None:
-        """What is known of the model; None in a checkpoint of an older lcnet."""
+        """The model's description; None in a checkpoint of an older lcnet."""
         stored = self.state.get(INFO)
         return ModelInfo.from_dict(stored) if stored else None
 
     @property
     def weights(self) -> dict[str, torch.Tensor]:
-        """The model's weights, averaged if they are."""
+        """The model's weights; their average if the run averages them."""
         return {
             name.removeprefix("model."): tensor
             for name, tensor in self.state["state_dict"].items()
@@ -125,35 +125,35 @@ class Progress:
         }
 
     def describe(self) -> str:
-        """How far it is, in words."""
-        return place(self.epoch, self.batches)
+        """How far the run had got, in words."""
+        return describe_position(self.epoch, self.batches)
 
 
-def place(epoch: int, batches: int) -> str:
-    """How far a run has come, in words."""
+def describe_position(epoch: int, batches: int) -> str:
+    """How far a run has got after `epoch` epochs and `batches` batches, in words."""
     return f"epoch {epoch + 1}, batch {batches}" if batches else f"the end of epoch {epoch}"
 
 
 def read_progress(run: RunFolder, tell: Callable[[str], None]) -> Progress | None:
-    """The last whole checkpoint of a run, or None if it has none yet.
+    """The last undamaged checkpoint of a run; None if the run has none yet.
 
-    A damaged one is told, and the one before takes its place. Raises CheckpointError if that is
-    damaged too, or not there.
+    A damaged last.ckpt is warned of and replaced by previous.ckpt. Raises CheckpointError if that
+    is damaged too, or does not exist.
     """
     last, previous = run.last_checkpoint, run.previous_checkpoint
     if not last.is_file() and previous.is_file():
-        previous.replace(last)  # it was stopped between two renamings
+        previous.replace(last)  # the run was killed between the two renamings
     if not last.is_file():
         return None
     try:
         return _read(last)
     except CheckpointError as error:
         if not previous.is_file():
-            raise CheckpointError(f"{error} Start the run anew.") from None
-        found = _read(previous)
-        tell(f"warning: {error} Continuing from the one before, {found.describe()}.")
+            raise CheckpointError(f"{error} Start the run again with --overwrite.") from None
+        progress = _read(previous)
+        tell(f"warning: {error} Continuing from the one before, {progress.describe()}.")
         previous.replace(last)
-        return Progress(last, found.state)
+        return Progress(last, progress.state)
 
 
 def _read(file: Path) -> Progress:
@@ -170,14 +170,14 @@ def _read(file: Path) -> Progress:
 
 
 class Saving(Checkpoint):
-    """Writes last.ckpt after each epoch, every few minutes between, and when the run is to stop.
+    """Writes last.ckpt after each epoch, every few minutes within one, and when the run must stop.
 
-    Between epochs that is after a step of the optimizer, so that no gradients have to be kept.
+    Within an epoch it saves after a step of the optimizer, so no gradients have to be stored.
     Lightning calls it after all other callbacks.
     """
 
     def __init__(self, file: Path, info: ModelInfo, stop: Stop, *, minutes: float) -> None:
-        """Take the file and what is known of the model; 0 minutes save after epochs only."""
+        """Write to `file`; with 0 `minutes` only after epochs."""
         self.file = file
         self.info = info
         self.stop = stop
@@ -185,8 +185,8 @@ class Saving(Checkpoint):
         self._saved = self._steps = 0.0
 
     def on_train_start(self, trainer: Trainer, learner: LightningModule) -> None:
-        """From now on the run looks for signals itself, which the engine has taken meanwhile."""
-        self.stop.listen()
+        """From now on the run looks for signals itself, at points where it can save."""
+        self.stop.listen()  # again, since Lightning has set handlers of its own
         self.stop.is_patient = True
         self._saved, self._steps = time.monotonic(), trainer.global_step
 
@@ -198,9 +198,9 @@ class Saving(Checkpoint):
         batch: Any,
         batch_idx: int,
     ) -> None:
-        """Save if it is time to, or if the run is to stop, which it then does."""
+        """Save if it is time to or if the run must stop, and then stop it."""
         if trainer.global_step == self._steps:
-            return
+            return  # gradients are still being accumulated
         self._steps = trainer.global_step
         due = self.minutes > 0 and time.monotonic() - self._saved >= 60 * self.minutes
         stops = _anywhere(trainer, self.stop.is_wanted)
@@ -218,7 +218,7 @@ class Saving(Checkpoint):
         batch_idx: int,
         dataloader_idx: int = 0,
     ) -> None:
-        """If the run is to stop, save what was trained; the validation starts anew later."""
+        """If the run must stop, save the training; the resumed run validates from the start."""
         if _anywhere(trainer, self.stop.is_wanted):
             callbacks: list[Callback] = vars(trainer)["callbacks"]
             for callback in callbacks:
@@ -228,13 +228,13 @@ class Saving(Checkpoint):
             self._end(trainer, trainer.fit_loop.batch_idx + 1)
 
     def on_train_epoch_end(self, trainer: Trainer, learner: LightningModule) -> None:
-        """Save, and stop if the run is to."""
+        """Save, and stop if a signal came."""
         self._save(trainer)
         if _anywhere(trainer, self.stop.is_wanted):
             raise self._now(f"after epoch {trainer.current_epoch + 1}")
 
     def on_train_end(self, trainer: Trainer, learner: LightningModule) -> None:
-        """What follows can be stopped anywhere."""
+        """From here on a signal may stop the run anywhere, as everything is saved."""
         self.stop.is_patient = False
         if _anywhere(trainer, self.stop.is_wanted):
             raise self._now("after the last epoch")
@@ -242,7 +242,7 @@ class Saving(Checkpoint):
     def on_save_checkpoint(
         self, trainer: Trainer, learner: LightningModule, checkpoint: dict[str, Any]
     ) -> None:
-        """Add what is known of the model, and make the engine resume where it stands."""
+        """Add the model's description, and correct Lightning's own record of the progress."""
         checkpoint[INFO] = self.info.to_dict()
         checkpoint[PROCESSES] = trainer.world_size
         loops = checkpoint["loops"]["fit_loop"]
@@ -254,19 +254,20 @@ class Saving(Checkpoint):
         self._saved = time.monotonic()
 
     def _end(self, trainer: Trainer, batches: int) -> None:
-        raise self._now(f"in {place(trainer.current_epoch, batches)}, which is saved")
+        where = describe_position(trainer.current_epoch, batches)
+        raise self._now(f"in {where}, which is saved")
 
     def _now(self, where: str) -> Stopped:
-        if self.stop.signal is None:  # another process was told to
+        if self.stop.signal is None:  # the signal went to another process
             self.stop.signal = signal.SIGTERM
         return self.stop.now(where)
 
 
 def resume_with_validation(loops: dict[str, Any]) -> None:
-    """Change the progress of an epoch whose training is done and whose validation is not.
+    """Make a checkpoint, written after an epoch's training, resume with the epoch's validation.
 
-    As the engine writes it between the two, it would count the epoch as validated. The progress of
-    a validation that broke off in its first batch makes it validate.
+    Lightning would count such an epoch as validated. So its progress is changed to that of a
+    validation that stopped in its first batch.
     """
     batches = loops["epoch_loop.batch_progress"]
     if not batches["is_last_batch"]:
@@ -278,7 +279,7 @@ def resume_with_validation(loops: dict[str, Any]) -> None:
 
 
 def _anywhere(trainer: Trainer, wanted: bool) -> bool:
-    """Whether it is so in any of the processes, which must save together."""
+    """Whether `wanted` is true in any process; all must save together."""
     if trainer.world_size == 1:
         return wanted
     return trainer.strategy.reduce_boolean_decision(wanted, all=False)
@@ -290,9 +291,9 @@ def _reason(error: Exception) -> str:
 
 @contextmanager
 def explained(run: RunFolder) -> Iterator[None]:
-    """Errors inside the block end in what a user can do next; those of disk and loaders are lines.
+    """Add what to do next to the errors of a training; the block is the training.
 
-    Raises TrainingError for the latter.
+    Raises TrainingError in place of errors of the disk and of processes that load pictures.
     """
     try:
         yield
@@ -308,8 +309,8 @@ def explained(run: RunFolder) -> Iterator[None]:
         if "DataLoader worker" not in str(error):
             raise
         raise TrainingError(
-            f"a process that loads pictures died ({reason_of(error)}), which is often for want of "
-            f"memory. Set data.workers lower in {run.config_file} if it is. {_next(run)}"
+            f"a process that loads pictures died ({reason_of(error)}), often for lack of memory. "
+            f"If so, lower data.workers in {run.config_file}. {_next(run)}"
         ) from error
 
 

@@ -1,4 +1,4 @@
-"""`lcnet compare`: heads or settings on equal terms."""
+"""`lcnet compare`: train heads or settings on equal terms and compare them."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -24,24 +24,22 @@ def compare(
 ) -> "list[Row]":
     """Compare heads or settings on equal terms.
 
-    Each tries every learning rate with the first seed and keeps the one that is best in validation;
-    the other seeds use it. The test split is used for the results alone. Finished runs are not
-    repeated, and an interrupted one goes on. Results: comparison.md, comparison.json and
-    comparison.png.
+    Each tries every learning rate with the first seed; the other seeds use the rate that is best in
+    validation. The test split is used only for the results. Finished runs are not repeated, and
+    interrupted ones continue. Results: comparison.md, comparison.json and comparison.png.
 
     Args:
-        config: What all have in common.
+        config: Settings that all have in common.
         out: Folder for runs and results.
-        heads: Heads to compare, such as '[lcnet,gap]'. The first is the one that the others are
-            measured against.
-        variants: YAML file of variants and what each changes: 'no graph: {model.graph: none}'.
-            From Python also the same as mappings.
-        seeds: Seeds of each.
-        lr_factors: Learning rates that each tries in validation, as factors of train.lr.
-        jobs: Runs at a time, each on its share of the cores.
+        heads: Heads to compare, such as '[lcnet,gap]'. The others are compared with the first.
+        variants: YAML file of variants and the settings that each changes, such as
+            'no graph: {model.graph: none}'. In Python also a mapping.
+        seeds: Seeds that each is trained with.
+        lr_factors: Learning rates that each tries, as factors of train.lr.
+        jobs: Number of runs at a time, each on its share of the cores.
 
     Returns:
-        The results of each, in the order given.
+        A row of results for each, in the given order.
 
     Raises:
         ConfigError: if there is nothing to compare, a setting does not exist, or a folder holds a

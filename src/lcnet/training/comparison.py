@@ -1,4 +1,4 @@
-"""Several heads or settings, trained on equal terms and compared with intervals."""
+"""Trains heads or settings on equal terms, and compares them with intervals."""
 
 import json
 import statistics
@@ -28,17 +28,17 @@ from lcnet.training.many_runs import Run, Trainer
 from lcnet.training.start import with_precision
 
 Settings = Mapping[str, Any]
-"""What a contestant changes: a flag's name, such as `model.head`, to its value."""
+"""The settings that a contestant changes: from a flag's name, such as `model.head`, to a value."""
 
 
 @dataclass(frozen=True)
 class Row:
-    """One contestant's numbers: means over the seeds on the test split."""
+    """The results of one contestant on the test split: means over the seeds."""
 
     name: str
     settings: Settings
     lr: float
-    """The learning rate that did best in validation."""
+    """The learning rate that was best in validation."""
     mAP: float
     mAP_of_seeds: tuple[float, ...]
     CF1: float
@@ -50,7 +50,7 @@ class Row:
     images_per_second: float
     """From image tensor to logits on this machine, at the config's batch size."""
     difference: Interval | None
-    """The first contestant's mAP minus this one's, with its 95 % interval; none for the first."""
+    """The first contestant's mAP minus this one's, with a 95 % interval; None for the first."""
 
 
 def compare_all(
@@ -62,14 +62,10 @@ def compare_all(
     lr_factors: Sequence[float],
     jobs: int,
 ) -> list[Row]:
-    """Train every contestant alike and write comparison.json, comparison.md and comparison.png.
+    """A row per contestant; writes comparison.json, comparison.md and comparison.png to `out`.
 
-    Each tries every learning rate with the first seed and keeps the one that is best in validation;
-    the other seeds then use it. Finished runs in `out` are not repeated. The test split is looked
-    at only for the rows. `jobs` runs are trained at a time, and then a row's minutes are those
-    of a share of the machine.
-
-    Raises ConfigError if there is nothing to compare or a setting does not exist.
+    Arguments and errors are those of `compare`, with heads and variants in `contestants`. With
+    several `jobs`, a row's minutes are those on a share of the machine.
     """
     configs = _check(config, contestants, seeds, out, jobs)
     trainer = Trainer(len(configs) * (len(lr_factors) + len(seeds) - 1), jobs)
@@ -79,32 +75,32 @@ def compare_all(
     }
     trainer.train([run for runs in tried.values() for run in runs])
     best = {name: max(runs, key=lambda run: run.best) for name, runs in tried.items()}
-    others = {
+    other_seeds = {
         name: [_run(out, name, configs[name], run.config.train.lr, seed) for seed in seeds[1:]]
         for name, run in best.items()
     }
-    trainer.train([run for runs in others.values() for run in runs])
-    chosen = {name: [run.folder for run in (best[name], *others[name])] for name in configs}
+    trainer.train([run for runs in other_seeds.values() for run in runs])
+    chosen = {name: [run.folder for run in (best[name], *other_seeds[name])] for name in configs}
     rows = _rows(configs, contestants, chosen)
     _write(out, config, rows, seeds)
     return rows
 
 
 def read_variants(file: Path) -> dict[str, Settings]:
-    """The contestants that a YAML file names: a name, then flags and values.
+    """The contestants of a YAML file, by name: each a mapping from flags to values.
 
-    Raises ConfigError if it cannot be read or is not of that form.
+    Raises ConfigError if the file cannot be read or has another form.
     """
     try:
         content = read_yaml(file)
     except ConfigError as error:
         raise ConfigError(f"--variants {error}") from None
     if not isinstance(content, Mapping) or not all(
-        isinstance(one, Mapping) and all("." in str(flag) for flag in one)
-        for one in content.values()
+        isinstance(settings, Mapping) and all("." in str(flag) for flag in settings)
+        for settings in content.values()
     ):
         raise ConfigError(
-            f"--variants {file}: expected names with flags below, such as 'no graph: "
+            f"--variants {file}: expected names with settings, such as 'no graph: "
             "{model.graph: none}'. Correct the file."
         )
     return {str(name): dict(settings) for name, settings in content.items()}
@@ -117,13 +113,13 @@ def _check(
     out: Path,
     jobs: int,
 ) -> dict[str, Config]:
-    """Each contestant's config. Raises ConfigError if one cannot be."""
+    """Each contestant's config. Raises ConfigError if one cannot be trained or compared."""
     if jobs < 1:
         raise ConfigError(f"--jobs: expected at least 1, got {jobs}.")
     if config.train.processes > 1:
         raise ConfigError(
             f"train.devices: expected 1, as lcnet compare trains each run on one device, got "
-            f"{config.train.processes} in all. Set --jobs to train several runs at a time."
+            f"{config.train.processes} in all. Set --jobs to train several runs at once."
         )
     if len(contestants) < 2 or not seeds:
         raise ConfigError(
@@ -140,14 +136,14 @@ def _check(
             )
     if not config.data.test:
         raise ConfigError("data.test: expected a split to compare on, got none. Set --data.test.")
-    known = out / "comparison.yaml"
-    if known.is_file() and Config.load(known) != config:
+    common = out / "comparison.yaml"
+    if common.is_file() and Config.load(common) != config:
         raise ConfigError(
-            f"--out {out}: holds runs of other settings. Choose another folder, or the same "
-            "settings to go on."
+            f"--out {out}: holds runs with other settings. Choose another folder, or continue "
+            "with the same settings."
         )
     out.mkdir(parents=True, exist_ok=True)
-    config.save(known)
+    config.save(common)
     return configs
 
 
@@ -165,15 +161,15 @@ def _rows(
     predictions = {name: [_predictions(run) for run in runs] for name, runs in chosen.items()}
     first, rows = next(iter(chosen)), []
     for name, runs in chosen.items():
-        probabilities = [one for one, _ in predictions[name]]
+        of_name = [probabilities for probabilities, _ in predictions[name]]
         targets = predictions[name][0][1]
-        of_seeds = tuple(mean_ap(one, targets) for one in probabilities)
-        at_threshold = [rates(predict_at(one, 0.5), targets) for one in probabilities]
+        of_seeds = tuple(mean_ap(probabilities, targets) for probabilities in of_name)
+        at_threshold = [rates(predict_at(values, 0.5), targets) for values in of_name]
         model = load_model(runs[0].path)
         difference = None
         if name != first:
-            ours = [one for one, _ in predictions[first]]
-            difference = paired_difference(ours, probabilities, targets)
+            of_first = [probabilities for probabilities, _ in predictions[first]]
+            difference = paired_difference(of_first, of_name, targets)
         rows.append(
             Row(
                 name=name,
@@ -181,8 +177,8 @@ def _rows(
                 lr=runs[0].config().train.lr,
                 mAP=statistics.mean(of_seeds),
                 mAP_of_seeds=of_seeds,
-                CF1=statistics.mean(one.CF1 for one in at_threshold),
-                OF1=statistics.mean(one.OF1 for one in at_threshold),
+                CF1=statistics.mean(seed.CF1 for seed in at_threshold),
+                OF1=statistics.mean(seed.OF1 for seed in at_threshold),
                 parameters=sum(
                     weight.numel()
                     for part, weight in model.named_parameters()
@@ -200,9 +196,9 @@ def _rows(
 
 
 def _predictions(run: RunFolder) -> tuple[np.ndarray, np.ndarray]:
-    """Probabilities and targets (N L each) of a run's best model on its test split.
+    """Probabilities and targets (N x L each) of a run's best model on its test split.
 
-    They are kept in the run folder. Where training used cached features, so does this.
+    They are kept in the run folder and read from there the next time.
     """
     file = run.test_predictions_file
     if file.is_file():
@@ -210,17 +206,17 @@ def _predictions(run: RunFolder) -> tuple[np.ndarray, np.ndarray]:
             return kept["probabilities"], kept["targets"]
     config, info = run.config(), read_info(run.path)
     split = load_split(config.data, config.data.test, info.labels)
-    logits, found = score_split(
+    logits, targets = score_split(
         run.path, split, info, config.data, config.train.batch, quiet=True, use_cache=True
     )
     probabilities = to_probabilities(logits)
     with written_whole(file) as unfinished, unfinished.open("wb") as opened:
-        np.savez_compressed(opened, probabilities=probabilities, targets=found)
-    return probabilities, found
+        np.savez_compressed(opened, probabilities=probabilities, targets=targets)
+    return probabilities, targets
 
 
 def _speed(model: torch.nn.Module, config: Config) -> float:
-    """Images per second from tensor to logits, the median of a few batches."""
+    """Images per second from tensor to logits: the median of 3 batches after one to warm up."""
     device = usual_device()
     size = config.train.batch
     images = torch.randn(size, 3, config.model.image_size, config.model.image_size, device=device)
@@ -258,12 +254,12 @@ def _table(rows: Sequence[Row], seeds: Sequence[int]) -> str:
         "|---|---|---|---|---|---|---|---|---|---|",
     ]
     for row in rows:
-        apart = ""
+        difference = ""
         if row.difference:
-            apart = "{:+.2f} ({:+.2f} to {:+.2f})".format(*asdict(row.difference).values())
+            difference = "{:+.2f} ({:+.2f} to {:+.2f})".format(*asdict(row.difference).values())
         lines.append(
             f"| {row.name} | {row.mAP:.2f} | {min(row.mAP_of_seeds):.2f} to "
-            f"{max(row.mAP_of_seeds):.2f} | {apart} | {row.CF1:.1f} | {row.OF1:.1f} | "
+            f"{max(row.mAP_of_seeds):.2f} | {difference} | {row.CF1:.1f} | {row.OF1:.1f} | "
             f"{row.lr:.2g} | {row.parameters / 1e6:.2f} M | {row.minutes:.1f} | "
             f"{row.images_per_second:.1f} |"
         )
@@ -271,7 +267,7 @@ def _table(rows: Sequence[Row], seeds: Sequence[int]) -> str:
 
 
 def _plot(file: Path, rows: Sequence[Row]) -> None:
-    """A dot per seed and a bar at the mean, the best on top."""
+    """Draw a dot per seed and a bar at their mean, the best contestant on top."""
     from matplotlib.figure import Figure
 
     ranked = sorted(rows, key=lambda row: row.mAP)

@@ -1,4 +1,4 @@
-"""The steps: loaders, callbacks and engine around a model that learns."""
+"""Runs the training steps: loaders, callbacks and Lightning's Trainer around a `Learner`."""
 
 import logging
 import warnings
@@ -37,7 +37,7 @@ from lcnet.training.callbacks import DataWait, EarlyStoppingAnew, EpochBar, Keep
 from lcnet.training.checkpoints import Progress, Saving, WholeCheckpoints, explained
 from lcnet.training.history import History
 from lcnet.training.learner import Learner
-from lcnet.training.processes import is_of_group, number, rank
+from lcnet.training.processes import is_connection_error, process_count, rank
 from lcnet.training.skipping import StepWatch
 from lcnet.training.start import Start, memory_of
 from lcnet.training.stopping import Stop
@@ -51,11 +51,11 @@ PRECISIONS: dict[str, Literal["32-true", "bf16-mixed", "16-mixed"]] = {
 
 
 def fit(run: RunFolder, start: Start, stop: Stop, progress: Progress | None = None) -> None:
-    """Train in the run's folder, on from its last checkpoint where there is `progress`.
+    """Train a run to its end; with `progress`, from that checkpoint on.
 
-    Leaves model/, history.csv, checkpoints/ and logs/. Raises Stopped at a signal, DataError for a
-    picture that cannot be read, CheckpointError for a checkpoint that does not fit its run, and
-    TrainingError or ConfigError for what cannot go on.
+    Writes model/, history.csv, checkpoints/ and logs/ in the run folder. Raises Stopped after a
+    signal, DataError for a picture that cannot be read, CheckpointError for a checkpoint that does
+    not fit the run, and TrainingError or ConfigError if the training cannot go on.
     """
     config, model, info = start.config, start.model, start.info
     recipe = config.train
@@ -75,8 +75,8 @@ def fit(run: RunFolder, start: Start, stop: Stop, progress: Progress | None = No
             recipe.nan_limit,
             tell,
             pictures_of=partial(_pictures_of, sampler, start.training, recipe.batch),
-            advice=f"A continued run would meet it again; train on from what it learned at a lower "
-            f"rate: lcnet train --init {run} --train.lr {recipe.lr / 3:.2g} --out ANOTHER",
+            advice="If the run is continued, this happens again. Train its best model on at a "
+            f"lower rate: lcnet train --init {run} --train.lr {recipe.lr / 3:.2g} --out ANOTHER",
         )
         pictures = training.dataset, validation.dataset
         keep_best = KeepBest(run.model, info, anew=start.has_lost_best)
@@ -89,36 +89,36 @@ def _loaders(
     config: Config, model: Classifier, info: ModelInfo, training: Split, validation: Split
 ) -> tuple[Batches, Batches]:
     """The batches to train on and to validate on, of pictures or of cached features."""
-    recipe, shares = config.train, None
+    recipe, factors = config.train, None
     workers = chosen_workers(config.data.workers, recipe.devices)
     if recipe.repeat_rare:
-        shares = repeat_factors(training.targets(), recipe.repeat_rare)
-    seen: Pictures
-    measured: Pictures
+        factors = repeat_factors(training.targets(), recipe.repeat_rare)
+    training_pictures: Pictures
+    validation_pictures: Pictures
     if recipe.cache_features:
-        seen = frozen_features(config, model, info, training, mirrored=recipe.flip)
-        measured = frozen_features(config, model, info, validation)
-        workers = 0
+        training_pictures = frozen_features(config, model, info, training, mirrored=recipe.flip)
+        validation_pictures = frozen_features(config, model, info, validation)
+        workers = 0  # cached features need no decoding
     else:
-        seen = train_pictures(training, config.data, info.preprocessing, recipe)
-        measured = eval_pictures(validation, config.data, info.preprocessing)
+        training_pictures = train_pictures(training, config.data, info.preprocessing, recipe)
+        validation_pictures = eval_pictures(validation, config.data, info.preprocessing)
     return (
         train_loader(
-            seen,
+            training_pictures,
             batch_size=recipe.batch,
             workers=workers,
             seed=recipe.seed,
-            shares=shares,
+            shares=factors,
             window=config.data.shuffle_window,
             rank=rank(),
-            processes=number(),
+            processes=process_count(),
         ),
         eval_loader(
-            measured,
+            validation_pictures,
             batch_size=recipe.batch,
             workers=workers,
             rank=rank(),
-            processes=number(),
+            processes=process_count(),
         ),
     )
 
@@ -126,7 +126,7 @@ def _loaders(
 def _pictures_of(
     sampler: SeededSampler, split: Split, batch_size: int, epoch: int, batch: int
 ) -> list[str]:
-    """The files of this process's batch of the epoch that the sampler is at."""
+    """The files of a batch of this process, in the epoch that the sampler is at."""
     first = batch * batch_size
     return [
         str(split.samples[draw.index].path)
@@ -135,8 +135,8 @@ def _pictures_of(
 
 
 def _broken(*pictures: object) -> list[Path]:
-    """Those that could not be read so far."""
-    return [file for some in pictures if isinstance(some, ImageLabels) for file in some.broken()]
+    """The files that could not be read so far."""
+    return [file for data in pictures if isinstance(data, ImageLabels) for file in data.broken()]
 
 
 def _trainer(
@@ -149,6 +149,7 @@ def _trainer(
 ) -> lightning.Trainer:
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
     recipe = config.train
+    # Lightning calls callbacks in this order. The classes say what must come before what.
     callbacks: list[Callback] = [watch, keep_best]
     if recipe.ema_decay:
         callbacks.append(AveragedWeights(recipe.ema_decay))
@@ -171,28 +172,28 @@ def _trainer(
         devices=recipe.devices,
         num_nodes=recipe.nodes,
         strategy=strategy_for(recipe),
-        use_distributed_sampler=False,  # the loaders have theirs
+        use_distributed_sampler=False,  # the loaders have samplers that share the data already
         accumulate_grad_batches=recipe.accumulate,
         gradient_clip_val=recipe.clip_norm or None,
         callbacks=callbacks,
         plugins=[WholeCheckpoints()],
         logger=TensorBoardLogger(run.path, name="", version=run.logs.name),
         log_every_n_steps=10,
-        num_sanity_val_steps=0,
+        num_sanity_val_steps=0,  # they would be scored and kept as a best model
         enable_progress_bar=interactive,
         enable_model_summary=False,
     )
 
 
 def _hint(config: Config) -> str:
-    """What a user can do about training that waits for its pictures."""
+    """What a user can do if training waits for its pictures; empty if nothing."""
     if config.train.cache_features:
         return ""
     workers, ways = chosen_workers(config.data.workers, config.train.devices), []
     if workers < available_cores():
         ways.append(f"--data.workers above {workers}")
     if not config.data.cache_images:
-        ways.append("--data.cache_images FOLDER, which keeps the pictures shrunk")
+        ways.append("--data.cache_images FOLDER, which keeps shrunken copies of the pictures")
     return f"Try {', or '.join(ways)}." if ways else ""
 
 
@@ -203,7 +204,7 @@ def _fit_quietly(
     validation: object,
     checkpoint: Path | None,
 ) -> None:
-    """Fit without the engine's advice, which is about settings that lcnet chooses itself."""
+    """Fit without Lightning's advice, which is about settings that lcnet chooses itself."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", module=r"lightning\..*")
         warnings.filterwarnings("ignore", message="find_unused_parameters=True was specified")
@@ -212,19 +213,20 @@ def _fit_quietly(
         except Stopped:
             raise
         except (AttributeError, IndexError, KeyError, RuntimeError, TypeError, ValueError) as error:
-            if checkpoint is None or learner.has_begun or is_of_group(error):
+            if checkpoint is None or learner.has_begun or is_connection_error(error):
                 raise
             raise CheckpointError(
                 f"{checkpoint}: does not fit its run ({type(error).__name__}: {reason_of(error)}). "
-                "Start the run anew."
+                "Start the run again with --overwrite."
             ) from error
         except SystemExit:
-            if trainer.interrupted:  # the engine turns Ctrl-C into an exit of its own
+            if trainer.interrupted:  # Lightning turns Ctrl-C into SystemExit
                 raise KeyboardInterrupt from None
             raise
 
 
 def _summary(config: Config, model: Classifier, training: Split, validation: Split) -> str:
+    """Size of the data and of the model, in two lines."""
     weights = sum(weight.numel() for weight in model.parameters())
     views = model.crops.views
     return (
@@ -236,6 +238,7 @@ def _summary(config: Config, model: Classifier, training: Split, validation: Spl
 
 
 def _shared_work(recipe: Train) -> str:
+    """How the devices share a step, in words."""
     machines = f" on each of {recipe.nodes} machines" if recipe.nodes > 1 else ""
     whole = recipe.batch * recipe.processes * recipe.accumulate
     return (

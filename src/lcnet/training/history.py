@@ -12,12 +12,12 @@ from lightning.pytorch.callbacks import Callback
 
 from lcnet.files import write_text
 from lcnet.training.callbacks import DataWait, KeepBest
-from lcnet.training.processes import everyones
+from lcnet.training.processes import from_all_processes
 from lcnet.training.skipping import StepWatch
 
 
 class History(Callback):
-    """Writes a row per epoch to history.csv and tells the user the same in a line."""
+    """Writes a row per epoch to history.csv, and prints the same as a line."""
 
     FIELDS = (
         "epoch",
@@ -40,9 +40,9 @@ class History(Callback):
         broken: Callable[[], Sequence[Path]],
         tell: Callable[[str], None],
     ) -> None:
-        """Take the file, what it is filled from, and who tells the user.
+        """Write to `file` and print with `tell`; the other callbacks provide the values.
 
-        `broken` gives the pictures that could not be read so far.
+        `broken` returns the pictures that could not be read so far.
         """
         self.file = file
         self.keep_best = keep_best
@@ -55,13 +55,15 @@ class History(Callback):
         self._broken: set[str] = set()
 
     def on_train_start(self, trainer: Trainer, learner: LightningModule) -> None:
-        """Begin the file, or drop the rows of epochs that a resumed run does again."""
+        """Begin the file; on resuming, drop the rows of epochs that are trained again."""
         self.start = time.monotonic()
         if not trainer.is_global_zero:
             return
         if self.file.is_file():
             with self.file.open(newline="", encoding="utf-8") as file:
-                self.rows = [dict(row) for row in csv.DictReader(file) if self._done(row, trainer)]
+                self.rows = [
+                    dict(row) for row in csv.DictReader(file) if self._is_done(row, trainer)
+                ]
         self._write()
 
     def on_train_epoch_start(self, trainer: Trainer, learner: LightningModule) -> None:
@@ -69,8 +71,9 @@ class History(Callback):
         self.start, self.before = time.monotonic(), 0.0
 
     def on_train_epoch_end(self, trainer: Trainer, learner: LightningModule) -> None:
-        """Write the row of this epoch."""
+        """Write and print the row of this epoch."""
         metrics, epoch = trainer.callback_metrics, trainer.current_epoch
+        # All processes must ask for these two, since they gather from all.
         mean_loss, broken = self.watch.mean_loss(), self._count_broken()
         if not trainer.is_global_zero:
             return
@@ -94,20 +97,20 @@ class History(Callback):
             f"{row['seconds']:>5} s{best}"
         )
         if self.watch.skipped:
-            self.tell(f"warning: {self.watch.skipped} steps skipped, not finite")
+            self.tell(f"warning: {self.watch.skipped} steps skipped: loss or gradient not finite")
 
     def state_dict(self) -> dict[str, Any]:
         """The seconds of the epoch so far, and the broken pictures."""
         return {"seconds": self._seconds(), "broken": sorted(self._broken)}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Take up what `state_dict` gave."""
+        """Restore what `state_dict` returned."""
         self.before, self._broken = state_dict["seconds"], set(state_dict["broken"])
 
     def _count_broken(self) -> int:
-        """How many pictures no process could read so far; new ones are told."""
-        found = everyones([str(file) for file in self.broken()])
-        new = sorted({file for own in found for file in own} - self._broken)
+        """The number of pictures that some process could not read so far; warns of new ones."""
+        of_all = from_all_processes([str(file) for file in self.broken()])
+        new = sorted({file for files in of_all for file in files} - self._broken)
         self._broken.update(new)
         if new:
             self.tell(
@@ -127,5 +130,5 @@ class History(Callback):
         write_text(self.file, text.getvalue())
 
     @staticmethod
-    def _done(row: dict[str, str], trainer: Trainer) -> bool:
+    def _is_done(row: dict[str, str], trainer: Trainer) -> bool:
         return row["epoch"].isdigit() and int(row["epoch"]) < trainer.current_epoch

@@ -1,4 +1,4 @@
-"""How a model learns: its loss, its optimizer and what is measured on the way."""
+"""A model in training: its loss, its optimizer, and the predictions kept for validation."""
 
 from typing import Any
 
@@ -22,7 +22,7 @@ Batch = tuple[Tensor, Tensor]
 
 
 def compile_parts(model: nn.Module) -> None:
-    """Let torch compile each part of a model at its first call, for `--train.compile`."""
+    """Make torch compile each part of a model at its first call, for `--train.compile`."""
     for part in model.children():
         part.compile()
 
@@ -39,9 +39,9 @@ class Learner(lightning.LightningModule):
         preprocessing: Preprocessing,
         statistics: Statistics | None = None,
     ) -> None:
-        """Take the model, how to train it and what it expects of pictures.
+        """Train `model` with `recipe`; `preprocessing` says how the model wants its pictures.
 
-        `positive_weight` needs the statistics of the training labels.
+        The recipe's `positive_weight` needs the `statistics` of the training labels.
         """
         super().__init__()
         self.model = model.to(memory_format=torch.channels_last)
@@ -49,7 +49,7 @@ class Learner(lightning.LightningModule):
         self.normalize = Normalize(preprocessing)
         self.verification = VerificationState()
         self.has_begun = False
-        """Whether a step was taken: what fails before it fails over a checkpoint."""
+        """Whether a step has begun; an error before that comes from the checkpoint."""
         weights = None
         if recipe.positive_weight and statistics is not None:
             unknown = recipe.weight_of_unknown(len(statistics.positives))
@@ -61,13 +61,13 @@ class Learner(lightning.LightningModule):
         if recipe.compile:
             compile_parts(self.model)
         self.loss = torch.zeros(())
-        """The last batch's."""
+        """The loss of the last batch."""
         self.has_skipped = False
-        """Whether the last step of the optimizer was left out, see `skipping`."""
-        self.train()  # Lightning keeps each module in the mode it comes in
+        """Whether the last step of the optimizer was skipped, see `skipping`."""
+        self.train()  # Lightning leaves each module in the mode that it has
 
     def train(self, mode: bool = True) -> "Learner":
-        """Switch dropout and batch statistics on or off; a frozen backbone keeps them off."""
+        """Switch dropout and batch statistics on or off; in a frozen backbone they stay off."""
         super().train(mode)
         if self.recipe.backbone_lr_factor == 0:
             self.model.backbone.features.eval()
@@ -76,13 +76,13 @@ class Learner(lightning.LightningModule):
     def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
         """Seed the step, so that a resumed run draws the same dropout as an uninterrupted one."""
         self.has_begun = True
-        place = (self.recipe.seed, self.current_epoch, batch_idx, self.global_rank)
-        torch.manual_seed(int(np.random.SeedSequence(place).generate_state(1)[0]))
+        step = (self.recipe.seed, self.current_epoch, batch_idx, self.global_rank)
+        torch.manual_seed(int(np.random.SeedSequence(step).generate_state(1)[0]))
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """The loss of a batch: images B 3 H W in uint8 (or cached maps B V C h w), targets B L.
 
-        It is the sum over the model's ways to its logits, each of which learns by itself. Its mean
+        It is the sum over the model's ways to its logits, each of which has its own loss. Its mean
         over the processes is the loss of all their images as one batch.
         """
         images, targets = batch
@@ -104,18 +104,18 @@ class Learner(lightning.LightningModule):
             ]
         ).sum()
         self.loss = loss.detach()
-        # Each process's own, as a step's loss is not worth a meeting; `StepWatch` has the epoch's.
+        # This process's loss only: gathering costs time. `StepWatch` logs the mean over all.
         self.log("train/loss", loss, on_step=True, on_epoch=False, batch_size=len(images))
         return loss
 
     def on_validation_epoch_start(self) -> None:
-        """Give all processes the first one's norm statistics, so that they measure one model."""
+        """Copy the first process's norm statistics to all, so that all validate the same model."""
         if self.trainer.world_size > 1:
             for values in self.model.buffers():
                 torch.distributed.broadcast(values, 0)
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
-        """Keep a batch's probabilities; the callback `KeepBest` scores them."""
+        """Keep the predictions of a batch; the callback `KeepBest` scores them."""
         images, targets = batch
         loader: Any = self.trainer.val_dataloaders
         places = places_in_split(
@@ -141,7 +141,8 @@ class Learner(lightning.LightningModule):
         gradient_clip_val: float | None = None,
         gradient_clip_algorithm: str | None = None,
     ) -> None:
-        """Clip to the recipe's norm, which the engine refuses in mixed precision if fused."""
+        """Clip the gradients to the recipe's norm."""
+        # Lightning itself refuses to clip for a fused optimizer in mixed precision.
         whole = self.trainer.strategy.model
         if isinstance(whole, FullyShardedDataParallel):
             if gradient_clip_val:
@@ -154,7 +155,7 @@ class Learner(lightning.LightningModule):
             torch.nn.utils.clip_grad_norm_(self.parameters(), gradient_clip_val)
 
     def configure_optimizers(self) -> Any:
-        """AdamW on the model's own parameter groups, each with its peak rate."""
+        """AdamW with a peak rate per parameter group, and the one-cycle schedule."""
         groups = parameter_groups(
             self.model,
             self.recipe.lr,
@@ -162,7 +163,8 @@ class Learner(lightning.LightningModule):
             decoder_lr_factor=self.recipe.decoder_lr_factor,
             weight_decay=self.recipe.weight_decay,
         )
-        # With float16 the engine's loss scaling clips no gradients of a fused optimizer.
+        # Fused AdamW is 8 times faster (docs/log/speed.md), but with float16 the loss scaling of
+        # Lightning cannot clip the gradients of a fused optimizer.
         fused = self.recipe.precision != "fp16"
         optimizer = torch.optim.AdamW(groups, fused=fused)
         steps, warmup = int(self.trainer.estimated_stepping_batches), self.recipe.warmup
@@ -170,7 +172,7 @@ class Learner(lightning.LightningModule):
             optimizer,
             max_lr=[group["lr"] for group in optimizer.param_groups],
             total_steps=steps,
-            # torch divides by the length of the rise, which is 0 for exactly one step.
+            # torch divides by the length of the rise, which would be 0 for exactly one step.
             pct_start=warmup if abs(steps * warmup - 1) > 0.01 else 1.02 * warmup,
         )
         return {

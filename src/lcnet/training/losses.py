@@ -1,4 +1,4 @@
-"""What training minimises: the asymmetric loss, which also takes unknown labels."""
+"""The loss of training: the asymmetric loss, which also handles unknown labels."""
 
 import torch
 import torch.nn.functional as F
@@ -25,30 +25,31 @@ def asymmetric_loss(
         absent    p_m^gamma_neg * -log(1 - p_m)
         unknown   nothing, and it gives no gradient; with unknown_weight what an absent one costs
 
-    An unknown entry counts unknown_weight times, in the cost and in the number of entries that is
-    divided by; a present one positive_weight times, in the cost alone.
+    The mean divides the sum of the costs by the number of known entries. An unknown entry counts
+    unknown_weight times in both. A present entry counts positive_weight times, in the costs only.
 
     With clip 0, both gammas at 0 make it binary cross-entropy and equal gammas the focal loss.
     It is finite, and so is its gradient, for every finite logit. If no entry is known it is 0.
     Half-precision logits are computed in float32, under autocast too.
 
     The released code sums over labels, divides by the images and multiplies by 10000 / labels: with
-    nothing unknown, 10000 times this mean. It also floors both logarithms at log(1e-8), which takes
-    the gradient away from a present label once its logit is under -18.4; here it stays.
+    nothing unknown that is 10000 times this mean. It also limits both logarithms to log(1e-8), so a
+    present label has no gradient once its logit is under -18.4; here it keeps its gradient.
 
     Args:
         logits: images x labels, or any other shape.
         targets: the same shape, of any dtype: 1 present, 0 absent, -1 unknown.
-        gamma_neg: how much easy absent entries count less; at least 0.
-        gamma_pos: how much easy present entries count less; at least 0.
+        gamma_neg: how strongly easy absent entries are weighted down; at least 0.
+        gamma_pos: how strongly easy present entries are weighted down; at least 0.
         clip: absent entries with p up to this cost nothing; in [0, 1).
-        detach_focus: take the powers as plain weights that pass no gradient (as released).
-        unknown_weight: how much an unknown entry counts as an absent one, 0 (left out) to 1
+        detach_focus: treat the powers as constant weights without a gradient (as released).
+        unknown_weight: weight of an unknown entry, which counts as absent: from 0 (left out) to 1
             ("assume negative"; in between "weak assume negative").
-        positive_weight: how much a present entry of each label counts (L, or anything that
-            broadcasts), at least 0; 1 if None. It is pos_weight of torch's BCEWithLogitsLoss.
-        entries: what is divided by, if not these targets' own `known_entries`: of several processes
-            each takes the mean of theirs, so that the mean of their losses is that of all images.
+        positive_weight: weight of a present entry of each label (L, or anything that broadcasts),
+            at least 0; 1 if None. It is pos_weight of torch's BCEWithLogitsLoss.
+        entries: the number to divide by; `known_entries` of these targets if None. Several
+            processes pass the mean of their numbers, so that the mean of their losses is the loss
+            of all their images.
 
     Source: Ridnik et al. 2021, arXiv 2009.14119, equations 4 to 7; for unknown_weight Cole et al.
     2021, arXiv 2106.09708, equations 4 and 5.
@@ -70,7 +71,7 @@ def asymmetric_loss(
     cost = torch.where(targets == 1, present, absent)
     if entries is None:
         entries = known_entries(targets, unknown_weight)
-    # No entry at all makes it 0 / tiny = 0.
+    # Without any known entry the loss is 0 / tiny = 0.
     divisor = entries.clamp(min=torch.finfo(torch.float32).tiny)
     if unknown_weight == 0:
         return cost.where(known, 0.0).sum() / divisor
@@ -78,16 +79,14 @@ def asymmetric_loss(
 
 
 def known_entries(targets: Tensor, unknown_weight: float = 0.0) -> Tensor:
-    """How many entries the loss of such targets is a mean over, unknown ones by their weight."""
+    """The number of entries that the loss is a mean over; an unknown one counts as its weight."""
     return torch.where(targets >= 0, 1.0, unknown_weight).sum()
 
 
 def _focal(logits: Tensor, gamma: float, detach_focus: bool) -> Tensor:
-    """(1 - p)^gamma * -log(p), entry by entry; of -logits it is the same with p and 1 - p swapped.
-
-    Both factors come from logsigmoid: exact where p rounds to 0 or 1, and a fractional gamma's
-    derivative stays finite there.
-    """
+    """(1 - p)^gamma * -log(p), entry by entry; with -logits, p and 1 - p are swapped."""
+    # logsigmoid is exact where p rounds to 0 or 1, and keeps the derivative finite for a fractional
+    # gamma.
     focus = (gamma * F.logsigmoid(-logits)).exp()
     return -(focus.detach() if detach_focus else focus) * F.logsigmoid(logits)
 

@@ -1,4 +1,4 @@
-"""Trains many runs, some at a time and none twice."""
+"""Trains many runs, several at a time if asked for, and skips those that are finished."""
 
 import multiprocessing
 import os
@@ -22,29 +22,29 @@ from lcnet.training.train import resume, train
 
 @dataclass(frozen=True)
 class Run:
-    """A training that is wanted, and its folder."""
+    """A training to do, and its folder."""
 
     title: str
     config: Config
     folder: RunFolder
 
     def check(self) -> None:
-        """Raises ConfigError if the folder has a run with other settings.
+        """Raises ConfigError if the folder holds a run with other settings.
 
-        So has one of an lcnet that did not know a setting yet: what it stood at is not told.
+        A run of an older lcnet that did not know one of the settings counts as such.
         """
         if not self.folder.is_run:
             return
         file = self.folder.config_file
         stored = read_yaml(file) or {}
         parse_config(stored, str(file))
-        known = by_name(with_new_names(stored))
+        stored_values = by_name(with_new_names(stored))
         for name, value in by_name(asdict(self.config)).items():
-            was = known.get(name, "not known")
-            if was != value:
+            stored_value = stored_values.get(name, "not known")
+            if stored_value != value:
                 raise ConfigError(
-                    f"{self.folder}: expected a run with {name} {value}, got one where it is {was}."
-                    " Choose another folder, or delete this one."
+                    f"{self.folder}: expected a run with {name} {value}, got one where it is "
+                    f"{stored_value}. Choose another folder, or delete this one."
                 )
 
     @property
@@ -54,19 +54,19 @@ class Run:
 
 
 class Trainer:
-    """Trains runs, `jobs` at a time, and says how many are done and how long the rest will take.
+    """Trains runs, `jobs` at a time, and prints how many are done and how long the rest will take.
 
-    With several jobs each runs in a process of its own on its share of the cores, and writes what
-    it would print to a log file beside its folder.
+    With several jobs, each is a process with its share of the cores. It writes what it would print
+    to a log file beside its folder.
     """
 
     def __init__(self, total: int, jobs: int = 1) -> None:
-        """Take the number of all runs that will be asked for."""
+        """Expect `total` runs in all calls of `train` together."""
         self.total, self.jobs = total, jobs
         self.done, self.trained, self.started = 0, 0, time.perf_counter()
 
     def train(self, runs: Sequence[Run]) -> None:
-        """Train those of the runs that are not done; an interrupted one goes on.
+        """Train the runs that are not finished; interrupted ones continue.
 
         Raises ConfigError before anything is trained if a folder holds a run with other settings.
         """
@@ -75,13 +75,13 @@ class Trainer:
         for run in runs:
             if run.folder.is_finished:
                 self._tell(run)
-        wanted = [run for run in runs if not run.folder.is_finished]
-        for run in self._trained(wanted):
+        unfinished = [run for run in runs if not run.folder.is_finished]
+        for run in self._trained(unfinished):
             self.trained += 1
             self._tell(run)
 
     def _trained(self, runs: Sequence[Run]) -> Iterator[Run]:
-        """Each run as it is finished."""
+        """The runs, each when it is finished."""
         if self.jobs == 1:
             for run in runs:
                 _train(run)
@@ -122,22 +122,23 @@ def _train_quietly(run: Run) -> None:
 
 
 def _train(run: Run) -> None:
-    """Train a run, from where an earlier attempt came to if there was one."""
+    """Train a run, or continue it if it was begun before."""
     if run.folder.is_run:
         try:
             resume(run.folder.path)
             return
         except CheckpointError as error:
-            tell(f"warning: {error} It starts anew.")
+            tell(f"warning: {error} It is started again now.")
     train(run.config, run.folder.path, overwrite=run.folder.path.exists())
 
 
 def _begin(threads: int) -> None:
-    """Prepare a process that trains; it ends with the one that started it, however that ends."""
+    """Prepare a process that trains: set its threads, and end it when its parent ends."""
     torch.set_num_threads(threads)
     parent = multiprocessing.parent_process()
     assert parent is not None
 
+    # A parent that is killed cannot end its children itself.
     def end_with_parent() -> None:
         wait([parent.sentinel])
         os._exit(1)

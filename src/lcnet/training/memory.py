@@ -1,4 +1,4 @@
-"""How much memory training will take, and the batch that fits."""
+"""An estimate of the memory that training needs, and the largest batch that fits."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -14,35 +14,35 @@ from lcnet.model.classifier import Classifier
 from lcnet.progress import memory_size
 
 USABLE = 0.8
-"""Share of the free memory that a batch may fill; the rest is for what is not counted."""
+"""Share of the free memory that training may fill; the rest is for what the estimate leaves out."""
 USUAL_BATCH = config.Train().batch
-"""Pictures behind a step of the optimizer, which `batch_size: auto` keeps."""
+"""Pictures per step of the optimizer that `batch_size: auto` aims at."""
 
 
 @dataclass(frozen=True)
 class Memory:
-    """An estimate of what training needs, in bytes, and what there is."""
+    """An estimate of the memory that training needs, and the free memory; in bytes."""
 
     weights: int
     """Weights, their gradients, the optimizer's two moments and the averaged copy."""
     picture: int
-    """What is kept for the gradients, per picture of a batch."""
+    """Kept for the gradients, per picture of a batch."""
     chunk: int
-    """What is computed anew for a chunk of views (`model.view_chunk`), whatever the batch."""
+    """Kept while a chunk of views is computed again (`model.view_chunk`), whatever the batch."""
     free: int
-    """Free on the device."""
+    """Free memory of the device."""
 
     def needs(self, batch: int) -> int:
-        """The estimate for a batch of so many pictures."""
+        """The estimate for a batch of this many pictures."""
         return self.weights + batch * self.picture + self.chunk
 
     def largest_batch(self) -> int:
-        """The most pictures that fit; 0 if not even one does."""
+        """The largest number of pictures that fits; 0 if not even one does."""
         left = USABLE * self.free - self.weights - self.chunk
         return max(0, int(left // self.picture))
 
     def describe(self, batch: int) -> str:
-        """One line, and a warning where the estimate is more than there is."""
+        """The estimate in one line, which is a warning if more is needed than is free."""
         line = (
             f"memory: about {memory_size(self.needs(batch))} for batches of {batch} "
             f"({memory_size(self.weights)} of it for weights and optimizer), "
@@ -51,20 +51,20 @@ class Memory:
         if self.needs(batch) <= self.free:
             return line
         return (
-            f"warning: {line}. Set --train.batch_size auto, or --model.view_chunk "
-            "to compute views in chunks."
+            f"warning: {line}. Set --train.batch_size auto, or --model.view_chunk 1 "
+            "to compute the views one by one."
         )
 
 
 def training_memory(model: Classifier, recipe: config.Train, image_size: int) -> Memory:
-    """What training a model on square images of a size will need, measured on two pictures.
+    """The memory for training a model on square images (`image_size` px), measured on two.
 
-    One forward pass says what autograd keeps; nothing is learned from it. `model` is where it will
-    be trained, as is the free memory. Buffers of the layers' own arithmetic are not counted.
+    `model` must be on the device where it will be trained. Measured is what autograd keeps of a
+    forward pass; temporary buffers inside the layers are not counted. The model does not change.
     """
     trainable = [weight for weight in model.parameters() if weight.requires_grad]
     learned = sum(weight.nbytes for weight in trainable)
-    everything = sum(weight.nbytes for weight in model.parameters())
+    all_weights = sum(weight.nbytes for weight in model.parameters())
     backbone = model.backbone
     device = next(model.parameters()).device
     images = torch.zeros(2, 3, image_size, image_size, device=device)
@@ -73,11 +73,11 @@ def training_memory(model: Classifier, recipe: config.Train, image_size: int) ->
         chunk = 0
         if backbone.chunk and recipe.backbone_lr_factor:
             views = model.crops(images).flatten(0, 1)[: backbone.chunk]
-            whole, backbone.chunk = backbone.chunk, 0
-            chunk = _kept(lambda: backbone(views), model) * whole // len(views)
-            backbone.chunk = whole
+            views_per_chunk, backbone.chunk = backbone.chunk, 0  # 0: measured without recomputing
+            chunk = _kept(lambda: backbone(views), model) * views_per_chunk // len(views)
+            backbone.chunk = views_per_chunk
     return Memory(
-        weights=everything * (2 if recipe.ema_decay else 1) + 3 * learned,
+        weights=all_weights * (2 if recipe.ema_decay else 1) + 3 * learned,
         picture=max(1, kept // 2),
         chunk=chunk,
         free=free_memory(device),
@@ -87,9 +87,9 @@ def training_memory(model: Classifier, recipe: config.Train, image_size: int) ->
 def fitting_batch(recipe: config.Train, memory: Memory) -> config.Train:
     """The recipe with `batch_size: auto` replaced by the largest batch that fits.
 
-    The pictures behind a step of the optimizer stay as many as with the usual batch size, spread
-    over all devices and over more steps that are accumulated. Raises ConfigError if not even one
-    picture fits.
+    A step of the optimizer keeps its number of pictures (`USUAL_BATCH` x accumulate), shared by all
+    devices and accumulated over more batches if they are smaller. Raises ConfigError if not even
+    one picture fits.
     """
     wanted = max(1, USUAL_BATCH * recipe.accumulate // recipe.processes)
     fits = memory.largest_batch()
@@ -97,7 +97,7 @@ def fitting_batch(recipe: config.Train, memory: Memory) -> config.Train:
         raise ConfigError(
             "train.batch_size: not even one picture fits "
             f"({memory_size(memory.needs(1))} needed, {memory_size(memory.free)} free). "
-            "Set --model.view_chunk 1, a smaller --model.view_size or --model.crop_level."
+            "Set --model.view_chunk 1, or a smaller --model.view_size or --model.crop_level."
         )
     batch = max(size for size in range(1, wanted + 1) if wanted % size == 0 and size <= fits)
     return replace(recipe, batch_size=batch, accumulate=wanted // batch)
@@ -112,7 +112,7 @@ def free_memory(device: torch.device) -> int:
 
 
 def _kept(forward: Callable[[], Tensor], model: Classifier) -> int:
-    """Bytes that autograd keeps of a forward pass, without the weights themselves."""
+    """Bytes that autograd keeps of a forward pass, not counting the weights."""
     weights = {weight.untyped_storage().data_ptr() for weight in model.parameters()}
     kept: dict[int, int] = {}
 
@@ -123,6 +123,7 @@ def _kept(forward: Callable[[], Tensor], model: Classifier) -> int:
         return tensor
 
     was_training = model.training
+    # The measurement must not change the result of the training: random state and buffers go back.
     state = torch.get_rng_state()
     before = {name: value.clone() for name, value in model.named_buffers()}
     model.train()
@@ -132,6 +133,6 @@ def _kept(forward: Callable[[], Tensor], model: Classifier) -> int:
     del result
     model.train(was_training)
     for name, value in model.named_buffers():
-        value.copy_(before[name])  # batch norms count what they see
+        value.copy_(before[name])  # batch norms have averaged in the pass
     torch.set_rng_state(state)
     return total

@@ -1,4 +1,4 @@
-"""Which weights an optimizer trains at which learning rate, and which it decays."""
+"""The parameter groups of the optimizer: the learning rate and weight decay of each weight."""
 
 from torch import nn
 
@@ -13,9 +13,10 @@ def parameter_groups(
     weight_decay: float,
     decoder_lr_factor: float = 1.0,
 ) -> list[dict[str, object]]:
-    """Groups for an optimizer: backbone and decoder at rates of their own, matrices decayed.
+    """Groups for an optimizer: backbone and decoder at their own rates, weight decay on matrices.
 
-    Biases, norms, label tokens and graph nodes are not decayed, nor what a ViT excludes itself.
+    Biases, norms, label tokens and graph nodes are not decayed, nor the weights that a ViT excludes
+    from it. Frozen weights are in no group.
     """
     undecayed = {id(weight) for weight in (*model.undecayed(), *model.backbone.undecayed())}
     factors = {id(weight): backbone_lr_factor for weight in model.backbone.parameters()}

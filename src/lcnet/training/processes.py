@@ -1,7 +1,7 @@
-"""The processes of one training: how they start and meet, and what happens when one of them dies.
+"""The processes of one training: how they start and connect, and what happens if one of them dies.
 
-Every process runs the whole command on a device of its own. Lightning trains in all of them; the
-first alone writes and speaks.
+Every process runs the whole command, each on its own device. Lightning trains in all of them; only
+the first writes and prints.
 """
 
 import functools
@@ -37,44 +37,44 @@ Arguments = ParamSpec("Arguments")
 Result = TypeVar("Result")
 
 MANAGED = (TorchElasticEnvironment, SLURMEnvironment, LSFEnvironment, MPIEnvironment)
-"""What may have started the processes, in the order in which Lightning looks."""
+"""Launchers that may have started the processes, in the order in which Lightning looks."""
 SILENT_SECONDS = 30.0
-"""A process that gives no sign of life for so long counts as dead."""
+"""A process without a sign of life for this long counts as dead."""
 GRACE_SECONDS = 5.0
-"""What a process has, once the training has ended, to end by itself."""
+"""Seconds in which a process must end by itself once the training has ended."""
 
 
 def rank() -> int:
-    """This process's number, 0 for the first and where there is but one."""
+    """The number of this process, from 0."""
     if _meeting is not None:
         return _meeting.rank
     return dist.get_rank() if dist.is_initialized() else 0
 
 
-def number() -> int:
-    """How many processes train together."""
+def process_count() -> int:
+    """The number of processes that train together."""
     return dist.get_world_size() if dist.is_initialized() else 1
 
 
 def is_first() -> bool:
-    """Whether this is the process that writes and speaks."""
+    """Whether this is the process that writes and prints."""
     return rank() == 0
 
 
 def mean_over_processes(value: Tensor) -> Tensor:
-    """The mean of a tensor over all processes, which each have one of its shape."""
-    if number() == 1:
+    """The mean of a tensor over all processes; all must call this, with tensors of one shape."""
+    if process_count() == 1:
         return value
     total = value.clone()
     dist.all_reduce(total)
-    return total / number()
+    return total / process_count()
 
 
-def everyones(value: Result) -> list[Result]:
-    """What each process gives, by rank; all have to give something."""
-    if number() == 1:
+def from_all_processes(value: Result) -> list[Result]:
+    """The values of all processes, by rank; all must call this."""
+    if process_count() == 1:
         return [value]
-    values: list[Any] = [None] * number()
+    values: list[Any] = [None] * process_count()
     dist.all_gather_object(values, value)
     return values
 
@@ -82,12 +82,12 @@ def everyones(value: Result) -> list[Result]:
 def together(
     plan: Callable[..., tuple[Train, RunFolder]],
 ) -> Callable[[Callable[Arguments, Result]], Callable[Arguments, Result]]:
-    """Make a training run in as many processes as its recipe says.
+    """A decorator: the training runs in the number of processes that its recipe asks for.
 
-    `plan` gives the recipe and the run folder from the training's own arguments. On one machine the
-    other processes are started here, as copies of this process's command; under torchrun, SLURM,
-    LSF and MPI they are there already. The training ends in all of them or in none: an error of one
-    is told once, and a process that dies or hangs ends the others with a ProcessError.
+    `plan` returns the recipe and the run folder for the training's arguments. On one machine this
+    process starts the others with its own command; torchrun, SLURM, LSF and MPI have started them
+    already. If one process fails, all end, and one of them reports the error. If one dies or hangs,
+    the others end with a ProcessError.
     """
 
     def wrap(training: Callable[Arguments, Result]) -> Callable[Arguments, Result]:
@@ -102,14 +102,14 @@ def together(
     return wrap
 
 
-# What the processes say to each other, over a store of small texts that the first one holds.
+# Messages between the processes, in a key-value store that the first process holds
 
 
 _meeting: "_Meeting | None" = None
 
 
 def wait_turn() -> None:
-    """Let the first process prepare everything by itself; the others wait here until it has."""
+    """Wait here, in all processes but the first, until the first has called `pass_turn`."""
     if _meeting is not None and not is_first():
         while not _meeting.store.check(["turn"]):
             if _meeting.watch.reason:
@@ -118,7 +118,7 @@ def wait_turn() -> None:
 
 
 def pass_turn(text: str = "") -> str:
-    """Let the others prepare what the first has prepared; gives all of them its text."""
+    """The text of the first process, in all of them; it ends the waiting of `wait_turn`."""
     if _meeting is None:
         return text
     if is_first():
@@ -126,40 +126,40 @@ def pass_turn(text: str = "") -> str:
     return str(_meeting.store.get("turn").decode())
 
 
-def part() -> None:
-    """Wait for all processes and leave each to itself: nothing is done together any more."""
+def disband() -> None:
+    """Wait for all processes, then end the group: from here on each goes on alone."""
     if _meeting is not None:
         dist.barrier()
         _meeting.end()
 
 
 class _Meeting:
-    """The store, and a watch over those who share it."""
+    """The store that the processes share, and the thread that watches over them."""
 
     def __init__(self, rank: int, number: int, run: RunFolder, limit: timedelta) -> None:
         self.rank, self.number, self.run = rank, number, run
-        # Each thread has a connection of its own: a wait on one would keep the other from it.
+        # A connection per thread: while one thread waits on a connection, no other can use it.
         self.store = _connect(rank, number, limit)
         self.watch = _Watch(self, _connect_again())
         self.has_ended = False
         self.children: list[subprocess.Popen[bytes]] = []
-        """Those that this process has started, if they are all the others."""
+        """The processes that this one has started, if those are all the others."""
 
     def claim(self, code: int) -> bool:
-        """Whether this process is the first to say that and why the training has ended.
+        """Whether this process is the first to report the end of the training.
 
-        Those that are stuck then end with its exit code.
+        Its `code` is then the exit code of all others, also of those that are stuck.
         """
         try:
             if int(self.store.add("ended", 1)) > 1:
                 return False
             self.store.set("code", str(code))
             return True
-        except RuntimeError:  # whoever held the store is gone, and with it what was said
+        except RuntimeError:  # the store is gone with its process, so nobody has reported
             return True
 
     def code_of_end(self) -> int:
-        """The exit code of the process that said why the training has ended."""
+        """The exit code of the process that reported the end of the training."""
         try:
             self.store.wait(["code"], timedelta(seconds=1))
             return int(self.store.get("code"))
@@ -167,13 +167,13 @@ class _Meeting:
             return ProcessError.exit_code
 
     def end(self, *, failed: bool = False) -> None:
-        """Leave; whoever holds the store stays until all others have left, or for a while."""
+        """Leave the group; the process with the store first waits a while for the others."""
         if self.has_ended:
             return
         self.has_ended = True
         if failed:
             self.watch.stop()
-        # NCCL would wait for what is still on its way, which after an error never comes.
+        # After an error NCCL would wait for messages that never come.
         if dist.is_initialized() and not (failed and dist.get_backend() == "nccl"):
             dist.destroy_process_group()
         try:
@@ -181,7 +181,7 @@ class _Meeting:
             until = time.monotonic() + 2 * GRACE_SECONDS
             while self.rank == 0 and left < self.number and time.monotonic() < until:
                 if self.children and all(child.poll() is not None for child in self.children):
-                    break  # not all have left, but all are gone
+                    break  # some ended without leaving, but none is left
                 time.sleep(0.05)
                 left = self.store.add("left", 0)
         except RuntimeError:
@@ -189,23 +189,24 @@ class _Meeting:
         self.watch.stop()
 
     def lost(self, reason: str) -> ProcessError:
-        """The error for a process that is gone, with what to do."""
+        """The error for a process that is gone, with the next step for the user."""
         then = (
             f"Continue from its last checkpoint with: lcnet train --resume {self.run}"
             if self.run.has_checkpoint
-            else f"It has no checkpoint yet; start it anew with --out {self.run} --overwrite."
+            else f"There is no checkpoint yet: start again with --out {self.run} --overwrite."
         )
         return ProcessError(
-            f"{self.run}: a process of this training has died or hangs ({reason}), so that all of "
-            f"them end. {then}"
+            f"{self.run}: a process of this training has died or hangs ({reason}), so all of them "
+            f"end. {then}"
         )
 
 
 class _Watch(threading.Thread):
-    """Ends this process if another is gone, also while this one waits for it inside a library.
+    """A thread that ends this process if another one is gone.
 
-    Each process gives a sign of life every second. The first looks after all others, and they after
-    the first; whoever misses one says so, and all end.
+    Each process gives a sign of life every second. The first watches all others, and they watch the
+    first. A thread is needed, since the training itself may be stuck in a library, waiting for the
+    process that is gone.
     """
 
     def __init__(self, meeting: _Meeting, store: Store) -> None:
@@ -222,46 +223,48 @@ class _Watch(threading.Thread):
     def run(self) -> None:
         """Watch until it is over."""
         self.answered = time.monotonic()
-        # A process that hangs leaves those who ask it without an answer, hence a thread to ask.
+        # If the first process hangs, requests to its store never return; so another thread asks.
         threading.Thread(target=self._ask, daemon=True).start()
-        mute = False
+        first_is_silent = False
         while not self.over.wait(1.0) and not self.reason:
             if time.monotonic() - self.answered > SILENT_SECONDS:
-                mute, self.reason = True, "the first one is silent"
-        # If the training's own thread is not stuck, it ends by itself and says why.
+                first_is_silent, self.reason = True, "the first process is silent"
+        # A training that is not stuck ends by itself and reports why; a stuck one is ended here.
         if self.reason and not self.over.wait(GRACE_SECONDS):
-            if mute or self.meeting.claim(self.code):
+            if first_is_silent or self.meeting.claim(self.code):
                 print(f"lcnet: {self.meeting.lost(self.reason)}", file=sys.stderr, flush=True)
             os._exit(self.code)
 
     def _ask(self) -> None:
-        """Give signs of life and take those of others, until one is missing."""
+        """Give signs of life and look for those of the others, until one is missing."""
         others = range(1, self.meeting.number) if self.meeting.rank == 0 else (0,)
-        heard = {other: (0, time.monotonic()) for other in others}
+        last_signs = {other: (0, time.monotonic()) for other in others}
         while not self.over.wait(1.0) and not self.reason:
             try:
                 self.store.add(f"alive/{self.meeting.rank}", 1)
                 code = self.store.get("code") if self.store.check(["code"]) else b""
                 signs = {other: int(self.store.add(f"alive/{other}", 0)) for other in others}
             except RuntimeError as error:
-                self.reason = f"the first one cannot be reached: {str(error).splitlines()[0][:80]}"
+                self.reason = (
+                    f"the first process cannot be reached: {str(error).splitlines()[0][:80]}"
+                )
                 return
             now = self.answered = time.monotonic()
             for other, sign in signs.items():
-                if sign != heard[other][0]:
-                    heard[other] = sign, now
-                elif now - heard[other][1] > SILENT_SECONDS:
+                if sign != last_signs[other][0]:
+                    last_signs[other] = sign, now
+                elif now - last_signs[other][1] > SILENT_SECONDS:
                     self.reason = f"process {other + 1} of {self.meeting.number} is silent"
             if code:
-                self.reason, self.code = "another one has ended it", int(code)
+                self.reason, self.code = "another process has ended it", int(code)
 
 
-# How they start
+# How the processes start
 
 
 @contextmanager
 def _joined(recipe: Train, run: RunFolder) -> Iterator[None]:
-    """A process group around a training, if there is to be more than one process."""
+    """A process group around a training, if it has more than one process."""
     global _meeting
     wanted = recipe.processes
     if wanted == 1:
@@ -315,15 +318,15 @@ def _joined(recipe: Train, run: RunFolder) -> Iterator[None]:
 
 
 def _end_all(meeting: _Meeting, error: BaseException) -> None:
-    """Raise what one process is to say of the end of the training; the others leave in silence."""
+    """End this process after an error; only the first to report it raises, the others exit."""
     code = error.exit_code if isinstance(error, LCNetError) else 1
     if isinstance(error, KeyboardInterrupt):
         code = 130
     elif isinstance(error, SystemExit) and isinstance(error.code, int):
         code = error.code
-    gone = is_of_group(error)
+    gone = is_connection_error(error)
     if gone:
-        time.sleep(1.0)  # whose connection broke may have had something to say first
+        time.sleep(1.0)  # the process at the other end may be about to report the real error
     if not meeting.claim(code):
         sys.exit(meeting.code_of_end() if gone else code)
     if gone:
@@ -331,40 +334,40 @@ def _end_all(meeting: _Meeting, error: BaseException) -> None:
     raise error
 
 
-def is_of_group(error: BaseException) -> bool:
-    """Whether an error comes of processes that cannot reach each other."""
+def is_connection_error(error: BaseException) -> bool:
+    """Whether an error says that the processes cannot reach each other."""
     if isinstance(error, dist.DistError):
         return True
     return isinstance(error, RuntimeError) and "gloo" in str(error).lower()
 
 
 def _check_alone() -> None:
-    """Raises ConfigError where torchrun has started several processes for a training in one."""
+    """Raises ConfigError if torchrun has started several processes for a training in one."""
     started = int(os.environ.get("WORLD_SIZE", "1"))
     if TorchElasticEnvironment.detect() and started > 1:
         raise ConfigError(
-            f"train.devices: torchrun has started {started} processes, and this training wants one."
-            " Set --train.devices to those of a machine and --train.nodes to the machines."
+            f"train.devices: expected {started} processes, which torchrun has started, got 1. Set "
+            "--train.devices to the devices of a machine and --train.nodes to the machines."
         )
 
 
 def _check(recipe: Train, environment: ClusterEnvironment) -> None:
-    """Raises ConfigError if what is there is not what the recipe wants."""
-    there = torch.cuda.device_count()
-    if there and there < recipe.devices:
+    """Raises ConfigError if devices, machines or started processes are not those of the recipe."""
+    available = torch.cuda.device_count()
+    if available and available < recipe.devices:
         raise ConfigError(
-            f"train.devices: expected at most {there}, which this machine has, got "
-            f"{recipe.devices}. Set --train.devices {there}."
+            f"train.devices: expected at most {available}, which this machine has, got "
+            f"{recipe.devices}. Set --train.devices {available}."
         )
     wanted = recipe.processes
-    outside = environment.creates_processes_externally
+    has_launcher = environment.creates_processes_externally
     started = environment.world_size() if isinstance(environment, MANAGED) else wanted
-    if outside and started != wanted:
+    if has_launcher and started != wanted:
         raise ConfigError(
             f"train.devices: expected {started} processes in all, as were started, got "
-            f"{recipe.devices} x {recipe.nodes} (train.nodes). Set both alike."
+            f"{recipe.devices} x {recipe.nodes} (train.nodes). Make them agree."
         )
-    if recipe.nodes > 1 and not outside and "NODE_RANK" not in os.environ:
+    if recipe.nodes > 1 and not has_launcher and "NODE_RANK" not in os.environ:
         raise ConfigError(
             f"train.nodes: expected torchrun or srun to start a training on {recipe.nodes} machines"
             ", got neither. docs/guide/scaling.md has the commands."
@@ -376,7 +379,7 @@ def _check(recipe: Train, environment: ClusterEnvironment) -> None:
 
 
 def _start_others(environment: ClusterEnvironment, devices: int) -> list[subprocess.Popen[bytes]]:
-    """Start the other processes of this machine, as copies of this one's command."""
+    """Start the other processes of this machine, with the command of this one."""
     os.environ["MASTER_ADDR"] = environment.main_address
     os.environ["MASTER_PORT"] = str(environment.main_port)
     os.environ["NODE_RANK"] = str(environment.node_rank())
@@ -393,7 +396,7 @@ def _start_others(environment: ClusterEnvironment, devices: int) -> list[subproc
 
 
 def _wait_for(children: list[subprocess.Popen[bytes]]) -> None:
-    """Let the processes that were started here end, or end them."""
+    """Wait until the processes that were started here have ended; kill those that do not."""
     until = time.monotonic() + 3 * GRACE_SECONDS
     for child in children:
         try:
@@ -403,7 +406,7 @@ def _wait_for(children: list[subprocess.Popen[bytes]]) -> None:
 
 
 def _connect(rank: int, number: int, limit: timedelta) -> Store:
-    """The store, which the first process (or torchrun) holds at the address in the environment."""
+    """The store; the first process (or torchrun) holds it at the address in the environment."""
     store, _, _ = next(rendezvous("env://", rank, number, timeout=limit))
     return _of_this_start(store)
 
@@ -414,5 +417,5 @@ def _connect_again() -> Store:
 
 
 def _of_this_start(store: Store) -> Store:
-    # torchrun may start the processes again, with what the last ones said still in its store.
+    # After a restart torchrun's store still has the keys of the processes before.
     return PrefixStore(f"lcnet/{os.environ.get('TORCHELASTIC_RESTART_COUNT', 0)}", store)

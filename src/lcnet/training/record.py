@@ -1,4 +1,4 @@
-"""run.json: how a run was made, so that it can be made again, and when it went on and finished."""
+"""run.json: how a run was made, so that it can be repeated, and when it resumed and finished."""
 
 import json
 import sys
@@ -20,13 +20,13 @@ from lcnet.run_folder import RunFolder
 from lcnet.training.checkpoints import Progress
 
 IN_MEMORY = "a model in memory"
-"""What run.json says of a start that was not read from a path."""
+"""The entry for an `init` that was not read from a path."""
 
 
 def record_start(
     run: RunFolder, config: Config, training: Split, validation: Split, *, init: object
 ) -> None:
-    """Write run.json and the fingerprints of the data; `init` is a path or a model, if any."""
+    """Write run.json and the fingerprints of the data; `init` is a path, a model or None."""
     record = {
         "command": sys.argv,
         "started": _now(),
@@ -41,13 +41,13 @@ def record_start(
 
 
 def record_resumption(run: RunFolder, progress: Progress | None) -> None:
-    """Note in run.json that a run goes on. Prints from where, and what differs from its start."""
-    at = progress.describe() if progress else "the beginning, as there is no checkpoint yet"
-    tell(f"continuing from {at}")
+    """Note in run.json that a run is resumed; print from where, and what differs from its start."""
+    position = progress.describe() if progress else "the beginning, as there is no checkpoint yet"
+    tell(f"continuing from {position}")
     record, now = run.record(), surroundings(_device())
     before = record.get("surroundings", {})
     if record:
-        entry = {"started": _now(), "from": at, "surroundings": now}
+        entry = {"started": _now(), "from": position, "surroundings": now}
         record["resumed"] = [*record.get("resumed", []), entry]
         record["finished"] = None
         _write(run, record)
@@ -58,8 +58,8 @@ def record_resumption(run: RunFolder, progress: Progress | None) -> None:
     ]
     if differences:
         tell(
-            f"warning: not as the run was started: {'; '.join(differences)}. "
-            "It may not end with exactly the same weights."
+            f"warning: changed since the start of the run: {'; '.join(differences)}. "
+            "The weights may not be exactly the same in the end."
         )
 
 
@@ -70,12 +70,15 @@ def record_finish(run: RunFolder) -> None:
 
 
 def init_of(run: RunFolder) -> Path | None:
-    """What a run trains on from. Raises CheckpointError if that is gone."""
+    """The model that a run started from; None if it started from its seed.
+
+    Raises CheckpointError if that model was in memory only.
+    """
     init = run.record().get("init", "")
     if init == IN_MEMORY:
         raise CheckpointError(
-            f"{run}: stopped before its first checkpoint, and the model that it trains on from was "
-            "in memory only. Start it anew."
+            f"{run}: stopped before its first checkpoint, and the model that it started from was "
+            "in memory only. Start the run again with --overwrite."
         )
     return Path(init) if init else None
 

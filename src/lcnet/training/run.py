@@ -1,4 +1,4 @@
-"""A training run: begun, continued, and finished with a measurement and a report."""
+"""A training run from begin to end: it starts or continues, then measures and reports."""
 
 import shutil
 from collections.abc import Iterator
@@ -19,7 +19,7 @@ from lcnet.reporting.gather_report import report_on
 from lcnet.run_folder import RunFolder
 from lcnet.training.checkpoints import Progress, explained, read_progress
 from lcnet.training.fit import fit
-from lcnet.training.processes import is_first, part, pass_turn, together, wait_turn
+from lcnet.training.processes import disband, is_first, pass_turn, together, wait_turn
 from lcnet.training.record import init_of, record_finish, record_resumption, record_start
 from lcnet.training.start import Start, load_splits, prepare, restored
 from lcnet.training.stopping import stopping
@@ -30,17 +30,16 @@ from lcnet.training.strategy import check_strategy
 def begin(
     config: Config, run: RunFolder, *, overwrite: bool, init: Path | str | Import | None
 ) -> RunFolder:
-    """Train a model in a folder that is free, or whose older run may be replaced.
+    """The folder of a run that was trained; arguments and errors are those of `train.train`.
 
-    `init` names a model or a published checkpoint that is trained on, or is what was read from one;
-    its architecture takes the place of `config.model`. A run that fails before its first checkpoint
-    leaves nothing. Raises as `train.train` says.
+    `init` can also be a model that was read before; its architecture replaces `config.model`. A run
+    that fails before its first checkpoint leaves nothing.
     """
     init = local_model(init) if isinstance(init, str | Path) else init
     _check_machine(config)
     wait_turn()
     if is_first():
-        run.check_free(overwrite=overwrite)
+        run.check_free(overwrite=overwrite)  # here too, before minutes go into reading the data
     with stopping("Start it again.") as stop:
         start = prepare(config, init)
         config = start.config
@@ -61,7 +60,7 @@ def begin(
 
 
 def recipe_of(run: RunFolder) -> Train:
-    """How a run is to be trained, or the defaults if it does not say."""
+    """The recipe of a run; the defaults if the folder holds no run."""
     return run.config().train if run.is_run else Train()
 
 
@@ -70,14 +69,14 @@ def go_on(run: RunFolder) -> RunFolder:
     """Continue a run at its last checkpoint, as `train.resume` says."""
     if not run.is_run:
         raise CheckpointError(
-            f"{run.config_file}: not there (expected the folder of a run). "
-            f"Start it anew with: lcnet train --out {run}"
+            f"{run.config_file}: expected the folder of a run, got none. "
+            f"Start a run with: lcnet train --out {run}"
         )
     with stopping(run.continuation) as stop, _locked(run):
         wait_turn()
         if is_first():
             if run.history_file.is_file():
-                run.history()  # says so if it is damaged, before anything is written
+                run.history()  # raises if it is damaged, before anything is written
             run.remove_unfinished()
         config, progress = run.config(), read_progress(run, tell)
         if progress and (progress.has_stopped_early or progress.epoch >= config.train.epochs):
@@ -99,13 +98,13 @@ def go_on(run: RunFolder) -> RunFolder:
 
 @contextmanager
 def _locked(run: RunFolder) -> Iterator[None]:
-    """The run's lock, which its first process holds for all."""
+    """Hold the run's lock in its first process, for all of them."""
     with run.locked() if is_first() else nullcontext():
         yield
 
 
 def _start_again(run: RunFolder, config: Config, progress: Progress) -> Start:
-    """What a run goes on with, at its last checkpoint."""
+    """Data and model of a run, as they were at its last checkpoint."""
     _check_processes(progress, config.train)
     info = progress.info or read_info(run.path)
     splits = load_splits(config, info.labels)
@@ -115,14 +114,14 @@ def _start_again(run: RunFolder, config: Config, progress: Progress) -> Start:
             tell_changes(run.fingerprints_file, config.data, split)
         lost = "lost" if progress.has_best and _put_aside_if_damaged(run) else ""
     has_lost_best = bool(pass_turn(lost))
-    # A better model than the one that was calibrated starts uncalibrated.
+    # The calibration belongs to the best model so far; a better one must be calibrated again.
     return Start(
         config, restored(progress, info), info.uncalibrated(), *splits, has_lost_best=has_lost_best
     )
 
 
 def _put_aside_if_damaged(run: RunFolder) -> bool:
-    """Whether the best model so far cannot be loaded. What there is of it is moved aside."""
+    """Whether the best model so far cannot be loaded; if so, its folder is moved aside."""
     try:
         load_model(run.model)
     except CheckpointError as error:
@@ -144,25 +143,25 @@ def _check_machine(config: Config) -> None:
     check_strategy(config.train)
     if config.train.precision == "fp16" and not torch.cuda.is_available():
         raise ConfigError(
-            "train.precision: fp16 needs an accelerator and there is none. "
+            "train.precision: fp16 needs an accelerator, and this machine has none. "
             "Set --train.precision bf16 or fp32."
         )
 
 
 def _check_processes(progress: Progress, recipe: Train) -> None:
-    """Raises ConfigError if a broken-off epoch was shared by another number of processes."""
+    """Raises ConfigError if an unfinished epoch was begun with another number of processes."""
+    # Its pictures were shared among that number; after a whole epoch the number may change.
     if progress.batches and progress.processes != recipe.processes:
         raise ConfigError(
             f"train.devices: expected {progress.processes} processes in all, as when the run "
-            f"stopped in {progress.describe()}, got {recipe.processes}. Set it as it was."
+            f"stopped in {progress.describe()}, got {recipe.processes}. Set that number again."
         )
 
 
 def _finish(config: Config, run: RunFolder) -> RunFolder:
     """Measure a trained model and write its report, in the first process alone."""
-    others = not is_first()
-    part()
-    if others:
+    disband()
+    if not is_first():
         return run
     tell(_best_of(run))
     tell(f"run folder: {run}")
@@ -175,11 +174,11 @@ def _finish(config: Config, run: RunFolder) -> RunFolder:
 
 
 def _best_of(run: RunFolder) -> str:
-    """The best validation mAP and its epoch, as far as the run's history knows it."""
+    """The best validation mAP in words, with its epoch if the history has it."""
     rows = run.history()
     if not rows:
         raise CheckpointError(
-            f"{run.history_file}: expected a row per epoch, got none. Put it back."
+            f"{run.history_file}: expected a row per epoch, got none. Restore the file from a copy."
         )
     best = rows[-1]["best_mAP"]
     epochs = [int(row["epoch"]) + 1 for row in rows if row["val_mAP"] == best]
@@ -187,7 +186,7 @@ def _best_of(run: RunFolder) -> str:
 
 
 def _report(run: RunFolder, measured: Measured) -> None:
-    """Write the report. A run that is trained and measured does not fail if that fails."""
+    """Write the report; if that fails, warn only, since the run is trained and measured."""
     try:
         report_on(run.path, measured, run.report_file)
         tell(f"report: {run.report_file}")

@@ -1,4 +1,4 @@
-"""Steps whose loss or gradient is not finite are skipped, counted and, if many, end the run."""
+"""Skips and counts steps whose loss or gradient is not finite; too many in a row end the run."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -11,22 +11,22 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from lcnet.errors import TrainingError
 from lcnet.training.learner import Learner
-from lcnet.training.processes import everyones, rank
+from lcnet.training.processes import from_all_processes, rank
 
 NAMED = 3
-"""So many pictures of a bad batch are named."""
+"""Pictures of a bad batch that a message names, at most."""
 
 
 class StepWatch(Callback):
     """Skips steps that would spoil the weights, and keeps the epoch's mean loss.
 
     A skipped step leaves weights, averages, optimizer and the running statistics of batch norm as
-    they were; the learning rate's schedule goes on. With float16 a finite loss whose gradient is
-    not is left to the loss scaling, which skips it too and takes it into account.
+    they were; the schedule of the learning rate goes on. With float16, gradients that are not
+    finite are left to the loss scaling, which skips such a step too and lowers its scale.
 
-    Of several processes all skip a step or none, and the mean is over the images of all.
+    All processes skip a step or none does, and the mean is over the images of all.
 
-    It must stand before callbacks that use a step's weights.
+    It must come before callbacks that use a step's weights.
     """
 
     def __init__(
@@ -36,16 +36,16 @@ class StepWatch(Callback):
         pictures_of: Callable[[int, int], Sequence[str]],
         advice: str,
     ) -> None:
-        """Take how many skipped steps in a row end the run, and what the user then hears.
+        """Raise after `limit` skipped steps in a row, with `advice` at the end of the message.
 
-        `pictures_of` names the pictures of an epoch's batch.
+        `pictures_of(epoch, batch)` returns the files of a batch.
         """
         self.limit = limit
         self.tell = tell
         self.pictures_of = pictures_of
         self.advice = advice
         self.skipped = 0
-        """Steps of this epoch."""
+        """Number of skipped steps in this epoch."""
         self.in_a_row = 0
         self._sum: Tensor | float = 0.0
         self._images: Tensor | float = 0.0
@@ -53,22 +53,24 @@ class StepWatch(Callback):
         self._kept: list[Tensor] = []
 
     def mean_loss(self) -> float:
-        """The mean of the epoch's finite losses over images; nan if there is none.
+        """The mean of the epoch's finite losses, over images; nan if there is none.
 
-        All processes have to ask for it.
+        All processes must call this.
         """
-        sums, counts = zip(*everyones((float(self._sum), float(self._images))), strict=True)
+        sums, counts = zip(
+            *from_all_processes((float(self._sum), float(self._images))), strict=True
+        )
         return sum(sums) / sum(counts) if sum(counts) else float("nan")
 
     def on_train_epoch_start(self, trainer: Trainer, learner: LightningModule) -> None:
-        """Count anew."""
+        """Start the counts at 0."""
         self.skipped = 0
         self._sum = self._images = 0.0
 
     def on_train_batch_start(
         self, trainer: Trainer, learner: LightningModule, batch: Any, batch_idx: int
     ) -> None:
-        """Keep what a forward pass changes, for a step of one batch or several."""
+        """Keep a copy of the running statistics before the first batch of a step."""
         if batch_idx % trainer.accumulate_grad_batches == 0:
             assert isinstance(learner, Learner)
             learner.has_skipped = False
@@ -92,7 +94,7 @@ class StepWatch(Callback):
             norm = torch.nn.utils.get_total_norm(gradients)
             self._is_finite = has_finite_loss & norm.isfinite()
         is_finite = bool(self._is_finite)
-        if trainer.world_size > 1:  # all processes skip it, or none
+        if trainer.world_size > 1:  # all processes must decide alike
             is_finite = trainer.strategy.reduce_boolean_decision(is_finite, all=True)
         if is_finite:
             self.in_a_row = 0
@@ -103,7 +105,7 @@ class StepWatch(Callback):
         learner.has_skipped = True
         self.skipped += 1
         self.in_a_row += 1
-        self._say(trainer, bool(has_finite_loss))
+        self._report(trainer, bool(has_finite_loss))
 
     def on_train_batch_end(
         self,
@@ -116,7 +118,7 @@ class StepWatch(Callback):
         """Add the batch's loss to the mean, if it is finite."""
         assert isinstance(learner, Learner)
         self._see(learner.loss)
-        # float64, so that the sum does not depend on where a run was resumed; MPS has none.
+        # float64, so that the sum does not depend on where a run was resumed; MPS lacks it.
         kind = torch.float32 if learner.device.type == "mps" else torch.float64
         counted = learner.loss.isfinite().to(kind) * len(batch[0])
         self._sum = self._sum + learner.loss.nan_to_num(0, 0, 0).to(kind) * counted
@@ -130,14 +132,14 @@ class StepWatch(Callback):
         finite = loss.isfinite()
         self._is_finite = finite if self._is_finite is None else self._is_finite & finite
 
-    def _say(self, trainer: Trainer, has_finite_loss: bool) -> None:
+    def _report(self, trainer: Trainer, has_finite_loss: bool) -> None:
         epoch, batch = trainer.current_epoch, trainer.fit_loop.batch_idx
         rate = max(group["lr"] for group in trainer.optimizers[0].param_groups)
         where = f"epoch {epoch + 1}, batch {batch + 1}, learning rate {rate:.3g}"
-        # Of several processes, those whose own loss is not finite name their pictures, or all do.
-        own = everyones((has_finite_loss, list(self.pictures_of(epoch, batch))))
-        to_blame = [shown for is_finite, shown in own if not is_finite]
-        names = [name for shown in to_blame or [shown for _, shown in own] for name in shown]
+        # Processes with a loss that is not finite name their pictures; if there are none, all do.
+        of_all = from_all_processes((has_finite_loss, list(self.pictures_of(epoch, batch))))
+        to_blame = [files for is_finite, files in of_all if not is_finite]
+        names = [name for files in to_blame or [files for _, files in of_all] for name in files]
         shown = f"{', '.join(names[:NAMED])}{', ...' * (len(names) > NAMED)}"
         if self.in_a_row >= self.limit:
             raise TrainingError(
@@ -151,22 +153,23 @@ class StepWatch(Callback):
             )
 
     def state_dict(self) -> dict[str, Any]:
-        """What a resumed epoch needs to know; all processes have to ask for it."""
+        """Counts and sums, for a resumed epoch; all processes must call this."""
         return {
             "skipped": self.skipped,
             "in_a_row": self.in_a_row,
-            "sums": everyones((float(self._sum), float(self._images))),
+            "sums": from_all_processes((float(self._sum), float(self._images))),
         }
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Take up what `state_dict` gave."""
+        """Restore what `state_dict` returned."""
         self.skipped, self.in_a_row = state_dict["skipped"], state_dict["in_a_row"]
-        sums = state_dict["sums"]  # of an epoch that is done, also by more processes or fewer
+        # After a whole epoch a run may be resumed with another number of processes.
+        sums = state_dict["sums"]
         self._sum, self._images = sums[rank()] if rank() < len(sums) else (0.0, 0.0)
 
 
 def _statistics(learner: Learner) -> list[Tensor]:
-    """The running statistics that a forward pass in training changes."""
+    """The running statistics of the batch norms that a forward pass in training changes."""
     return [
         buffer
         for module in learner.modules()

@@ -1,4 +1,4 @@
-"""What a run begins with: its data, its model and what is known of both."""
+"""The data, the model and the settled config that a run begins with."""
 
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -30,7 +30,7 @@ from lcnet.training.processes import is_first, pass_turn
 
 @dataclass(frozen=True)
 class Start:
-    """What a run begins with."""
+    """Data, model and config of a run that begins or continues."""
 
     config: Config
     model: Classifier
@@ -38,11 +38,11 @@ class Start:
     training: Split
     validation: Split
     has_lost_best: bool = False
-    """Whether the best model so far is gone, so that a worse one takes its place."""
+    """Whether the best model so far is lost, so that even a worse one replaces it."""
 
 
 def prepare(config: Config, init: Path | Import | None) -> Start:
-    """Data and model of a run that begins, from its seed or from `init`."""
+    """Data and model of a new run, which starts from its seed or from `init`."""
     lightning.seed_everything(config.train.seed, verbose=False)
     if init is None:
         splits = load_splits(config)
@@ -68,14 +68,14 @@ def restored(progress: Progress, info: ModelInfo) -> Classifier:
     except MISFITS as error:
         raise CheckpointError(
             f"{progress.file}: its weights do not fit the run's model ({reason_of(error)}). "
-            "Start the run anew."
+            "Start the run again with --overwrite."
         ) from None
 
 
 def load_splits(config: Config, labels: tuple[str, ...] | None = None) -> tuple[Split, Split]:
     """The training and the validation split, with the training split's labels or with `labels`.
 
-    Raises DataError if they cannot be read or nothing can be learned or measured on them.
+    Raises DataError if they cannot be read, or if nothing can be learned or measured with them.
     """
     if labels is None:
         training = load_split(config.data, config.data.train)
@@ -92,47 +92,45 @@ def load_splits(config: Config, labels: tuple[str, ...] | None = None) -> tuple[
 
 
 def _check_absent(config: Config, training: Split, validation: Split) -> None:
-    """Says which labels are nowhere known to be absent; raises DataError if all of them are not."""
+    """Warn of labels that are never known to be absent; raise DataError if no label ever is."""
+    # Without absent entries a model that always says yes has the smallest loss.
     targets = training.targets()
     never = labels_without_absent(targets)
     names = ", ".join(training.labels[label] for label in never[:5]) + ", ..." * (len(never) > 5)
     if never.size and config.train.unknown == "ignore":
         if not (targets == NEGATIVE).any():
             raise DataError(
-                f"{config.data.train}: no label is known to be absent in any picture, so that a "
-                "model which always says yes has no loss. Set --train.unknown weighted (for one "
-                "known label a picture) or negative, or mark absent labels with 0."
+                f"{config.data.train}: expected absent labels (0), got only present and unknown "
+                "ones, so a model that always says yes has no loss. Set --train.unknown weighted "
+                "(if each picture has one known label) or negative, or mark absent labels with 0."
             )
         tell(
-            f"warning: nowhere known to be absent, so the model will always predict it: {names}. "
-            "Mark some pictures with 0, or set --train.unknown weighted."
+            f"warning: never known to be absent, so the model will always predict it: {names}. "
+            "Mark it with 0 in some pictures, or set --train.unknown weighted."
         )
     if not (validation.targets() == NEGATIVE).any():
         tell(
-            f"warning: {config.data.val}: no label is known to be absent in any picture, so that "
-            "the validation mAP is 100 whatever the model does. Mark a validation split fully."
+            f"warning: {config.data.val}: no label is known to be absent in any picture, so the "
+            "validation mAP is always 100. Mark absent labels with 0 in the validation split."
         )
 
 
 def with_precision(config: Config) -> Config:
-    """The config with what a `precision` of auto is on this machine."""
+    """The config with a `precision` of auto replaced by the best one of this machine."""
     if config.train.precision != "auto":
         return config
     return replace(config, train=replace(config.train, precision=best_precision(usual_device())))
 
 
 def _settled(config: Config, model: Classifier) -> Config:
-    """The config with a number for a `batch_size` of auto, and what a `precision` of auto is here.
-
-    All processes take what the first one finds.
-    """
+    """The config with `batch_size` and `precision` of auto replaced; the first process decides."""
     if config.train.precision == "auto" and is_first():
         config = with_precision(config)
         tell(f"precision {config.train.precision}")
     recipe = config.train
     if recipe.batch_size == "auto" and is_first():
         recipe = fitting_batch(recipe, memory_of(config, model))
-        steps = f", {recipe.accumulate} of them a step" if recipe.accumulate > 1 else ""
+        steps = f", {recipe.accumulate} batches per step" if recipe.accumulate > 1 else ""
         tell(f"batch size {recipe.batch}{steps}")
     batch, accumulate, precision = pass_turn(
         f"{recipe.batch_size} {recipe.accumulate} {recipe.precision}"
@@ -146,14 +144,14 @@ def _settled(config: Config, model: Classifier) -> Config:
 
 
 def memory_of(config: Config, model: Classifier) -> Memory:
-    """The estimate, with the model on the device where it will be trained."""
+    """The memory that training needs; moves the model to the device where it will be trained."""
     if config.train.backbone_lr_factor == 0:
         model.backbone.features.requires_grad_(False)
     return training_memory(model.to(usual_device()), config.train, config.model.image_size)
 
 
 def _build(config: Config, training: Split) -> tuple[Classifier, ModelInfo]:
-    """The model to train and what its folder will say of it."""
+    """The model to train, and its description for model.json."""
     targets = training.targets()
     assumed = count_labels(assume_absent(targets, everywhere=config.train.unknown == "negative"))
     vectors = None
@@ -188,24 +186,24 @@ def _build(config: Config, training: Split) -> tuple[Classifier, ModelInfo]:
 
 
 def _read_start(init: Path | Import) -> tuple[Classifier, ModelInfo]:
-    """The model to train on, from a model or run folder or a published checkpoint."""
+    """The model to start from: that of a model or run folder, or of a published checkpoint."""
     if isinstance(init, Path) and ModelFolder.find(init):
         return load_model(init).requires_grad_(True).train(), read_info(init)
-    made = read_model(init, ImportChoices()) if isinstance(init, Path) else init
-    for line in made.report:
+    imported = read_model(init, ImportChoices()) if isinstance(init, Path) else init
+    for line in imported.report:
         tell(line)
-    return made.model.requires_grad_(True).train(), made.info
+    return imported.model.requires_grad_(True).train(), imported.info
 
 
 def _check_forward(config: Config, model: Classifier) -> None:
-    """Raises ConfigError if a picture does not go through, as with a backbone without a map."""
+    """Raises ConfigError if the model fails on a picture, as the backbone has no feature map."""
     size = config.model.view_size
     try:
         with torch.inference_mode():
             model.eval()(torch.zeros(1, 3, size, size))
     except (RuntimeError, AssertionError, AttributeError, ValueError) as error:
         raise ConfigError(
-            f"model.backbone: {config.model.backbone!r} gives no map for views of {size} px "
-            f"({reason_of(error)}). Choose another backbone or --model.view_size."
+            f"model.backbone: {config.model.backbone!r} gives no feature map for views of {size} "
+            f"px ({reason_of(error)}). Choose another --model.backbone or --model.view_size."
         ) from error
     model.train()

@@ -1,4 +1,4 @@
-"""Signals: SIGTERM and Ctrl-C end a run where it can be continued."""
+"""Signals: SIGTERM and Ctrl-C stop a run at a point from which it can be continued."""
 
 import signal
 import threading
@@ -12,14 +12,14 @@ SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
 class Stop:
-    """Whether a signal has asked to stop, and how.
+    """Whether a signal has asked the run to stop.
 
-    Where a run says that it looks for itself (`is_patient`), a first signal only asks; elsewhere,
-    and from the second signal on, it raises `Stopped` at once.
+    While `is_patient` is true, a first signal is only remembered, and the run looks for it itself.
+    Otherwise, and from the second signal on, a signal raises `Stopped` at once.
     """
 
     def __init__(self, advice: str) -> None:
-        """Take what a user can do next, which ends each message."""
+        """End every message with `advice`, the next step for the user."""
         self.advice = advice
         self.is_patient = False
         self.signal: signal.Signals | None = None
@@ -30,36 +30,36 @@ class Stop:
         return self.signal is not None
 
     def now(self, where: str = "") -> Stopped:
-        """The exception that ends the run; `where` says how far it came."""
+        """The exception that ends the run; `where` says how far it got."""
         assert self.signal is not None
-        said = f"stopped by {self.signal.name} {where}".strip()
-        return Stopped(f"{said}. {self.advice}", self.signal)
+        what = f"stopped by {self.signal.name} {where}".strip()
+        return Stopped(f"{what}. {self.advice}", self.signal)
 
     def listen(self) -> None:
-        """Take the signals, also those that a library took meanwhile."""
+        """Handle the signals, in place of any handlers that a library has set since."""
         if threading.current_thread() is threading.main_thread():
             for number in SIGNALS:
-                signal.signal(number, self._take)
+                signal.signal(number, self._handle)
 
-    def _take(self, number: int, frame: FrameType | None) -> None:
-        again = self.is_wanted
+    def _handle(self, number: int, frame: FrameType | None) -> None:
+        is_second = self.is_wanted
         self.signal = signal.Signals(number)
-        if again or not self.is_patient:
+        if is_second or not self.is_patient:
             raise self.now()
 
 
 @contextmanager
 def stopping(advice: str) -> Iterator[Stop]:
-    """A `Stop` that listens inside the block; signals are as they were afterwards.
+    """A `Stop` that listens inside the block; afterwards the former handlers are back.
 
-    In another thread than the main one, which gets no signals, it never stops.
+    Outside the main thread, which alone gets signals, it never stops.
     """
     stop = Stop(advice)
-    usual = {number: signal.getsignal(number) for number in SIGNALS}
+    former = {number: signal.getsignal(number) for number in SIGNALS}
     try:
         stop.listen()
         yield stop
     finally:
         if threading.current_thread() is threading.main_thread():
-            for number, handler in usual.items():
+            for number, handler in former.items():
                 signal.signal(number, handler)

@@ -1,4 +1,4 @@
-"""How the devices of a training share its work: Lightning's strategies, and shared norms."""
+"""How several devices share a training: Lightning's strategies, and shared batch norms."""
 
 from datetime import timedelta
 
@@ -13,43 +13,45 @@ from lcnet.errors import ConfigError
 from lcnet.model.classifier import Classifier
 
 
-def lies_in_parts(trainer: Trainer) -> bool:
-    """Whether no process holds all weights."""
+def has_sharded_weights(trainer: Trainer) -> bool:
+    """Whether each process holds only a part of the weights."""
     return isinstance(trainer.strategy, FSDPStrategy)
 
 
 def whole_weights(trainer: Trainer) -> dict[str, Tensor]:
-    """The model's weights put together, in the first process; all have to ask for them."""
+    """All weights of the model, in the first process; all processes must call this."""
     state = trainer.strategy.lightning_module_state_dict()
-    own = "model."
-    return {name.removeprefix(own): value for name, value in state.items() if name.startswith(own)}
+    prefix = "model."
+    return {
+        name.removeprefix(prefix): value for name, value in state.items() if name.startswith(prefix)
+    }
 
 
 def strategy_for(recipe: Train) -> Strategy | str:
-    """What Lightning's Trainer takes as its strategy."""
+    """The strategy to give to Lightning's Trainer."""
     if recipe.processes == 1:
         return "auto"
     limit = timedelta(seconds=recipe.timeout_s)
     if recipe.strategy == "fsdp":
         return FSDPStrategy(timeout=limit)
-    # Some of timm's backbones keep a norm of the head that they are used without.
+    # Some of timm's backbones keep a norm of their unused head, which gets no gradients.
     return DDPStrategy(timeout=limit, gradient_as_bucket_view=True, find_unused_parameters=True)
 
 
 def with_shared_norms(model: Classifier, recipe: Train) -> Classifier:
     """The model with batch norms over the images of all devices, if the recipe asks for them.
 
-    Names and values of its weights stay the same. timm's conversion keeps the activation that some
-    of its norms contain, which torch's own loses.
+    Names and values of its weights stay the same.
     """
     if not recipe.sync_batchnorm or recipe.processes == 1:
         return model
+    # Not torch's own conversion: it loses the activation that some of timm's norms contain.
     shared: Classifier = convert_sync_batchnorm(model)
     return shared
 
 
 def check_strategy(recipe: Train) -> None:
-    """Raises ConfigError for what needs accelerators where there are none."""
+    """Raises ConfigError for settings that need accelerators, if there are none."""
     if torch.cuda.is_available():
         return
     for name, chosen in (
@@ -57,4 +59,6 @@ def check_strategy(recipe: Train) -> None:
         ("sync_batchnorm", recipe.sync_batchnorm),
     ):
         if chosen and recipe.processes > 1:
-            raise ConfigError(f"train.{name}: needs accelerators and there are none. Leave it out.")
+            raise ConfigError(
+                f"train.{name}: needs accelerators, and this machine has none. Leave it out."
+            )

@@ -16,21 +16,21 @@ def train(
 ) -> RunFolder:
     """Train a model, or continue a run.
 
-    The run folder is made when data and model are known to be usable. A run that fails before its
-    first checkpoint leaves nothing.
+    The run folder is made once the data and the model have been checked. A run that fails before
+    its first checkpoint leaves nothing.
 
     Args:
         config: Model, data and recipe.
         out: Run folder to make.
         overwrite: Replace the run in --out.
-        init: Model or run folder, hf://user/name or published checkpoint to train on from. The
-            model keeps its architecture.
+        init: Model to start from: a model or run folder, hf://user/name, or a published
+            checkpoint. It keeps its architecture.
 
     Returns:
         The run folder, with the best model by validation mAP in it.
 
     Raises:
-        ConfigError: if `out` may not be written or a setting cannot work here.
+        ConfigError: if `out` must not be overwritten or a setting cannot work here.
         DataError: if the data cannot be used.
         CheckpointError: if `init` cannot be read.
         TrainingError: if the run cannot go on.
@@ -42,22 +42,22 @@ def train(
 
 
 def resume(run: Path | str) -> RunFolder:
-    """Continue an interrupted run where its last checkpoint was written, as if never stopped.
+    """Continue an interrupted run at its last checkpoint, as if it had not been stopped.
 
     A run that was stopped before its first checkpoint starts from the beginning, with the same
-    result. One that was stopped after its last epoch is measured. A finished one is left as it is.
-    Versions and data that differ from the run's start are printed. A damaged best model is put
-    aside, and the best of the epochs to come takes its place.
+    result. A run that was stopped after its last epoch is measured. A finished run is left as it
+    is. Versions and data that have changed since the run's start are printed. A damaged best model
+    is moved aside, and the best of the epochs to come replaces it.
 
     Args:
-        run: Run folder to continue, as it was set up.
+        run: Run folder to continue.
 
     Returns:
         The run folder.
 
     Raises:
-        CheckpointError: if the folder is no run or its checkpoints are damaged.
-        ConfigError: if another process still trains the run.
+        CheckpointError: if the folder holds no run, or its checkpoints are damaged.
+        ConfigError: if another process is still training the run.
     """
     _quiet_torch()
     from lcnet.training.run import go_on
@@ -66,8 +66,6 @@ def resume(run: Path | str) -> RunFolder:
 
 
 def _quiet_torch() -> None:
-    """Keep torch from printing pages when another process dies: lcnet says it in one line.
-
-    torch looks at this when it is imported.
-    """
+    """Keep torch from printing pages when another process dies; lcnet prints one line."""
+    # torch reads the variable when it is imported, so this runs before the import.
     os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
