@@ -114,7 +114,7 @@ def test_a_copied_file_is_named(tmp_path):
     (tmp_path / "part-1of1-00007.jsonl").write_text(first.read_text())
     with (
         open_shard(tmp_path, job(), Shard(), rows_per_file=3) as files,
-        pytest.raises(DataError, match=r"00007.*0\.png has a row here and in an earlier"),
+        pytest.raises(DataError, match=r"00007.*0\.png has a second row here"),
     ):
         files.finished()
 
@@ -215,7 +215,7 @@ def test_what_is_done_is_not_done_again(model, colour_table, tmp_path, capsys, m
         Predictor, "_describe", lambda *given: (described.append(given[1]), describe(*given))[1]
     )
     assert run(model, out, str(images)) == 1
-    assert "31 of 36 pictures have their row" in capsys.readouterr().err
+    assert "31 of 36 pictures already have a row" in capsys.readouterr().err
     assert len(described) == 5
     assert parts(out)[-1] == "part-1of1-00008.jsonl"
     assert sorted(rows(out)) == sorted(file.name for file in images.iterdir())
@@ -250,8 +250,8 @@ def test_pictures_in_tar_files_get_the_rows_of_their_files(model, colour_table, 
 @pytest.mark.parametrize(
     ("flags", "message"),
     [
-        ({"out": None}, "--format: expected --out with it"),
-        ({"explain": Path("heat")}, "--explain: goes without --format"),
+        ({"out": None}, "--format: needs --out"),
+        ({"explain": Path("heat")}, "--explain: does not work with --format"),
         ({"rows_per_file": 0}, "--rows_per_file: expected at least 1, got 0"),
     ],
 )

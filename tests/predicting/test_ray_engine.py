@@ -18,7 +18,15 @@ from lcnet.model_folder import model_fingerprint
 from lcnet.predicting.predict import predict
 from lcnet.predicting.prediction import Prediction
 from lcnet.predicting.predictor import Predictor
-from lcnet.predicting.ray_engine import Place, RayPredictor, _cause, _Job, _once, _share, _Worker
+from lcnet.predicting.ray_engine import (
+    RayCluster,
+    RayPredictor,
+    _cause,
+    _Job,
+    _once,
+    _share,
+    _Worker,
+)
 from lcnet.predicting.sources import Picture, PictureSources
 
 needs_ray = pytest.mark.skipif(
@@ -75,7 +83,9 @@ def test_pictures_in_a_parquet_file_are_read_where_they_are_needed(model, pictur
 
 
 def test_a_worker_with_another_model_stops_the_job(model, tmp_path):
-    with pytest.raises(CheckpointError, match="another model on"):
+    with pytest.raises(
+        CheckpointError, match="expected the same model on every machine, got another on"
+    ):
         _Worker(replace(job(model), fingerprint="other"))
     with pytest.raises(CheckpointError, match="not there on"):
         _Worker(replace(job(model), model=tmp_path / "none"))
@@ -89,9 +99,9 @@ def rows(*names: str) -> list[Prediction]:
     ("given", "message"),
     [
         (("a", "b"), "1 pictures got no row"),
-        (("a", "a", "b", "c"), "a: a row that nobody asked for"),
-        (("a", "b", "c", "d"), "d: a row that nobody asked for"),
-        (("a", "c", "b"), "c: a row that nobody asked for"),
+        (("a", "a", "b", "c"), "expected the row of b, got that of a"),
+        (("a", "b", "c", "d"), "expected the row of no other picture, got that of d"),
+        (("a", "c", "b"), "expected the row of b, got that of c"),
     ],
 )
 def test_rows_that_are_lost_or_doubled_are_noticed(given, message):
@@ -130,7 +140,7 @@ def test_what_a_worker_raised_is_found_beneath_what_ray_says():
 
 def test_what_does_not_go_with_ray_is_said(model, pictures, tmp_path, monkeypatch):
     given = {"batch_size": 2, "workers": 0, "engine": "ray"}
-    with pytest.raises(ConfigError, match="--explain: goes without --engine ray"):
+    with pytest.raises(ConfigError, match="--explain: does not work with --engine ray"):
         predict(model, [str(pictures)], tmp_path / "out", explain=tmp_path / "heat", **given)
     for name in ("ray", "ray.data"):
         monkeypatch.setitem(sys.modules, name, None)
@@ -143,8 +153,8 @@ def test_what_does_not_go_with_ray_is_said(model, pictures, tmp_path, monkeypatc
 def test_wrong_numbers_are_said_before_ray_starts(model):
     given = {"workers": 0, "precision": "fp32", "compiled": False}
     with pytest.raises(ConfigError, match=r"--ray_workers: expected at least 1, -1 and 0"):
-        RayPredictor(model, batch_size=2, place=Place(workers=-1), **given)
-    assert list(RayPredictor(model, batch_size=2, place=Place(), **given).stream([])) == []
+        RayPredictor(model, batch_size=2, cluster=RayCluster(workers=-1), **given)
+    assert list(RayPredictor(model, batch_size=2, cluster=RayCluster(), **given).stream([])) == []
 
 
 @needs_ray

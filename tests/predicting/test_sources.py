@@ -64,7 +64,7 @@ def test_pictures_in_a_parquet_file_are_its_rows(tmp_path, form):
     assert names(tmp_path / "a.parquet") == [f"{tmp_path}/a.parquet/{row}" for row in range(3)]
     contents = [picture.content for picture in PictureSources([str(tmp_path / "a.parquet")])]
     assert contents == [encoded(), b"broken", b""]
-    with pytest.raises(DataError, match="expected pictures in files of their own"):
+    with pytest.raises(DataError, match="expected separate picture files"):
         find_images([str(tmp_path / "a.parquet")])
 
 

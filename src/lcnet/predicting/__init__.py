@@ -1,1 +1,1 @@
-"""What `lcnet predict` is made of."""
+"""`lcnet predict` and `Predictor`: pictures to labels, rows in files, and explanations."""

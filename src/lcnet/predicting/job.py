@@ -1,4 +1,4 @@
-"""Labels for pictures, from paths to rows in a file or a folder of files."""
+"""A whole `predict`: from paths of pictures to rows in a file or a folder of files."""
 
 from collections.abc import Iterable, Iterator, Sequence, Set
 from contextlib import contextmanager
@@ -16,25 +16,25 @@ from lcnet.model_folder import local_model, model_fingerprint
 from lcnet.predicting.output_files import Job, open_shard
 from lcnet.predicting.prediction import Prediction
 from lcnet.predicting.predictor import Predictor
-from lcnet.predicting.ray_engine import Place, RayPredictor
+from lcnet.predicting.ray_engine import RayCluster, RayPredictor
 from lcnet.predicting.row_formats import to_json_line
 from lcnet.predicting.sources import Picture, PictureSources, Shard
 from lcnet.progress import track
 
 COMPILE_FROM = 5_000
-"""Pictures from which the minutes that compilation takes come back (docs/guide/speed.md)."""
+"""From this many pictures on, compiling saves more time than it takes (docs/guide/speed.md)."""
 
 
 @dataclass(frozen=True)
 class Predicted:
-    """What came of a job."""
+    """The outcome of `predict`."""
 
     pictures: int
     """How many pictures there were."""
     failed: int
     """How many of them could not be read."""
     predictions: tuple[Prediction, ...] = ()
-    """One per picture, in order, where they were written nowhere else."""
+    """One per picture, in order, if they were not written anywhere."""
 
 
 def predict_all(
@@ -49,40 +49,30 @@ def predict_all(
     workers: int,
     precision: Precision | Literal["auto"],
     compiled: bool | None,
-    ray: Place | None,
+    ray: RayCluster | None,
     explain: Path | None,
     explain_labels: int,
 ) -> Predicted:
-    """Write a row for each picture, as `predict` says.
+    """Write a row for each picture; the arguments are those of `predict`.
 
-    JSON lines go to the file `out`, which appears when all are written, or to an open one. With
-    `format` (jsonl, csv, parquet) `out` is a folder of files, as `output_files` has it: pictures
-    with a row there are not done again. What precision and compilation were chosen is said on
-    standard error. With `ray`, processes of Ray do the work; rows, files and resuming are the same.
+    Without `format`, JSON lines go to the file `out`, which appears once it is complete, or to an
+    open file. With `format` (jsonl, csv, parquet), `out` is a folder of files (`output_files`), and
+    pictures that have a row there are skipped. Device, precision and form of the model are printed
+    on standard error. With `ray`, Ray's processes do the work; rows and files stay the same.
     """
     model = local_model(model)
     sources = PictureSources(paths)
     _refuse(sources, out, explain, format, ray)
     total = sum(1 for _ in shard.of(sources.names()))
     compiled = total >= COMPILE_FROM if compiled is None else compiled
-    predictor: Predictor | RayPredictor
-    if ray is None:
-        predictor = Predictor(
-            model,
-            batch_size=batch_size,
-            workers=workers,
-            precision=precision,
-            compiled=compiled,
-        )
-    else:
-        predictor = RayPredictor(
-            model,
-            batch_size=batch_size,
-            workers=workers,
-            precision=precision,
-            compiled=compiled,
-            place=ray,
-        )
+    predictor = _predictor(
+        model,
+        ray,
+        batch_size=batch_size,
+        workers=workers,
+        precision=precision,
+        compiled=compiled,
+    )
     pictures = shard.of(sources if ray is None else sources.light())
     predictions: list[Prediction] = []
     if format and isinstance(out, Path):
@@ -104,6 +94,33 @@ def predict_all(
     return Predicted(total, failed, tuple(predictions))
 
 
+def _predictor(
+    model: Path,
+    ray: RayCluster | None,
+    *,
+    batch_size: int,
+    workers: int,
+    precision: Precision | Literal["auto"],
+    compiled: bool,
+) -> Predictor | RayPredictor:
+    if ray is None:
+        return Predictor(
+            model,
+            batch_size=batch_size,
+            workers=workers,
+            precision=precision,
+            compiled=compiled,
+        )
+    return RayPredictor(
+        model,
+        batch_size=batch_size,
+        workers=workers,
+        precision=precision,
+        compiled=compiled,
+        cluster=ray,
+    )
+
+
 def _into_folder(
     out: Path,
     predictor: Predictor | RayPredictor,
@@ -115,14 +132,14 @@ def _into_folder(
     shard: Shard,
     rows_per_file: int,
 ) -> int:
-    """How many pictures could not be read, after the folder has a row of every one."""
+    """Write a row of every picture into the folder; return how many could not be read."""
     info = predictor.info
     fingerprint = model_fingerprint(predictor.path)
     job = Job(fingerprint, format, info.labels, predictor.precision, shard.count)
     with open_shard(out, job, shard, rows_per_file=rows_per_file) as files:
         done = files.finished()
         ready = _count_finished(shard.of(sources.names()), done.images, out, shard)
-        _console().print(f"{ready:,} of {total:,} pictures have their row in {out}")
+        _console().print(f"{ready:,} of {total:,} pictures already have a row in {out}")
         unfinished = (picture for picture in pictures if picture.name not in done.images)
         rows = files.write(predictor.stream(unfinished))
         return done.failed + _follow(rows, predictor, total - ready)
@@ -133,52 +150,54 @@ def _refuse(
     out: Path | TextIO | None,
     explain: Path | None,
     format: str,
-    ray: Place | None,
+    ray: RayCluster | None,
 ) -> None:
-    """Raise ConfigError for flags that do not go together."""
+    """Raise ConfigError for flags that do not work together."""
     if format and not isinstance(out, Path):
-        raise ConfigError("--format: expected --out with it, a folder for the files. Add it.")
+        raise ConfigError("--format: needs --out, a folder for the files. Add it.")
     if format and explain is not None:
-        raise ConfigError("--explain: goes without --format. Leave one of them out.")
+        raise ConfigError("--explain: does not work with --format. Leave one of them out.")
     if not format and isinstance(out, Path) and out.is_dir():
         raise ConfigError(
             f"--out {out}: expected a file to write, got a folder. Name a file in it, or add "
             "--format for a folder of files."
         )
     if ray is not None and explain is not None:
-        raise ConfigError("--explain: goes without --engine ray. Leave one of them out.")
+        raise ConfigError("--explain: does not work with --engine ray. Leave one of them out.")
     if explain is not None and explain.exists() and not explain.is_dir():
         raise ConfigError(f"--explain {explain}: expected a folder, got a file. Name another.")
     if explain is not None and not sources.are_files:
         raise ConfigError(
-            "--explain: expected pictures in files of their own, got a tar or Parquet file. "
-            "Unpack it."
+            "--explain: expected separate picture files, got a tar or Parquet file. Unpack it."
         )
 
 
 def _count_finished(names: Iterable[str], finished: Set[str], out: Path, shard: Shard) -> int:
     """How many of the shard's pictures are finished.
 
-    Raises DataError if others are too: then the shards no longer have every picture between them.
+    Raises DataError if finished pictures lie outside the shard: the input has changed since, so
+    some pictures would be in no shard.
     """
     if not finished:
         return 0
-    found = sum(name in finished for name in names)
-    if shard.count > 1 and found < len(finished):
+    known = sum(name in finished for name in names)
+    if shard.count > 1 and known < len(finished):
         raise DataError(
-            f"{out}: {len(finished) - found:,} of shard {shard}'s finished pictures are not in it "
-            "now, so the input has changed and other pictures would be left out. Give the same "
-            "input in the same order, or start all shards anew in another folder."
+            f"{out}: {len(finished) - known:,} finished pictures left shard {shard}. So "
+            "the input has changed and other pictures would be missed. Give the same input in the "
+            "same order, or start all shards again in another folder."
         )
-    return found
+    return known
 
 
 def _follow(rows: Iterable[Prediction], predictor: Predictor | RayPredictor, total: int) -> int:
-    """How many of the predictions are of pictures that could not be read, after taking them all."""
+    """Take all predictions, showing progress; return how many pictures could not be read."""
     _console().print(f"{total:,} pictures on {predictor.device}: {predictor.model}")
     failed = sum(bool(row.error) for row in track(rows, "Predicting", total))
     if predictor.failure:
-        _console().print(f"warning: not compiled after all ({predictor.failure})")
+        _console().print(
+            f"warning: predicted without compilation, which failed ({predictor.failure})"
+        )
     return failed
 
 
@@ -189,7 +208,7 @@ def _console() -> Console:
 def _explained(
     predictor: Predictor, pictures: Iterable[Picture], folder: Path, labels: int
 ) -> Iterator[Prediction]:
-    """The predictions, each after its explanation is written."""
+    """Write the explanation of each picture and pass its prediction on."""
     from lcnet.predicting.heat_pictures import write_explanation
 
     for prediction, explanation in predictor.stream_explained(pictures, labels=labels):
@@ -199,14 +218,14 @@ def _explained(
 
 
 def _written(predictions: Iterable[Prediction], file: TextIO) -> Iterator[Prediction]:
-    """The predictions, each after its line is written."""
+    """Write a line for each prediction and pass it on."""
     for prediction in predictions:
         file.write(to_json_line(prediction))
         yield prediction
 
 
 def _kept(predictions: Iterable[Prediction], kept: list[Prediction]) -> Iterator[Prediction]:
-    """The predictions, each after it is added to a list."""
+    """Add each prediction to a list and pass it on."""
     for prediction in predictions:
         kept.append(prediction)
         yield prediction
@@ -214,7 +233,7 @@ def _kept(predictions: Iterable[Prediction], kept: list[Prediction]) -> Iterator
 
 @contextmanager
 def _lines(out: Path | TextIO | None) -> Iterator[TextIO | None]:
-    """An open file as it is, or a file that takes its name only once it is whole; none for None."""
+    """The file to write to; one named by a path appears once it is complete. None for None."""
     if not isinstance(out, Path):
         yield out
         return

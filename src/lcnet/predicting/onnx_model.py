@@ -14,7 +14,7 @@ SUFFIX = ".onnx"
 
 
 class OnnxModel:
-    """Images to logits, without the model's own code; `info` is what the file says of the model."""
+    """An exported model: images to logits. `info` is the description in the file."""
 
     precision: Precision = "fp32"
     explains = False
@@ -22,10 +22,11 @@ class OnnxModel:
     """Why compilation failed: never, since an exported file is not compiled here."""
 
     def __init__(self, file: Path, *, device: str = "cpu") -> None:
-        """Open a file; `device` is cpu or cuda, which takes the package onnxruntime-gpu.
+        """Open a file; `device` is cpu, or cuda with the package onnxruntime-gpu.
 
-        As many threads as torch takes. Raises CheckpointError if the file is missing, no ONNX or
-        not from `lcnet export`, ConfigError if onnxruntime is not installed or lacks the device.
+        It computes with as many threads as torch. Raises CheckpointError if the file is missing, is
+        no ONNX file or is not from `lcnet export`, and ConfigError if onnxruntime is not installed
+        or lacks the device.
         """
         try:
             import onnxruntime
@@ -41,7 +42,7 @@ class OnnxModel:
             raise CheckpointError(f"{file}: no such file. Make one with: lcnet export RUN")
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = torch.get_num_threads()
-        options.log_severity_level = 3  # its own warnings are not the user's to mend
+        options.log_severity_level = 3  # a user can do nothing about its warnings
         try:
             # As bytes, so that the file may have any name.
             self.session: Any = onnxruntime.InferenceSession(
@@ -50,7 +51,7 @@ class OnnxModel:
         except Exception as error:  # onnxruntime has a dozen types that share nothing
             raise CheckpointError(
                 f"{file}: not an ONNX file that onnxruntime can run ({reason_of(error)[:200]}). "
-                "Export it anew with: lcnet export RUN"
+                "Export it again with: lcnet export RUN"
             ) from None
         self.info = understand(self.session.get_modelmeta().custom_metadata_map.get(KEY), file)
 

@@ -1,8 +1,8 @@
-"""A folder of predictions for big jobs: whole files of rows, and what is done stays done.
+"""A folder of predictions for big jobs: complete files of rows, so a stopped job can continue.
 
 DIR/
 ├── manifest.json              model, format, labels, precision and number of shards
-├── part-1of1-00000.jsonl      so many rows; the next has 00001
+├── part-1of1-00000.jsonl      --rows_per_file rows; the next has 00001
 └── .1of1.lock                 held by the process that writes the shard
 """
 
@@ -28,7 +28,7 @@ MANIFEST = "manifest.json"
 
 @dataclass(frozen=True)
 class Job:
-    """What all files of a folder have in common; a folder takes no other job than its own."""
+    """What all files of a folder have in common; a folder accepts no other job."""
 
     model: str
     """The model's fingerprint."""
@@ -37,9 +37,9 @@ class Job:
     labels: Sequence[str]
     """The model's label names, in their order."""
     precision: str
-    """The arithmetic that the model computes in."""
+    """The arithmetic that the model computes in: fp32 or bf16."""
     shards: int
-    """Into how many shards the pictures are dealt."""
+    """How many shards the pictures are split into."""
 
     def to_dict(self) -> dict[str, Any]:
         """The content of manifest.json."""
@@ -54,10 +54,10 @@ class Job:
 
 @dataclass
 class Finished:
-    """What the files of a shard hold already."""
+    """What the files of a shard already hold."""
 
     images: set[str] = field(default_factory=set)
-    """The names of the pictures that have their row."""
+    """The names of the pictures that have a row."""
     failed: int = 0
     """How many of them could not be read."""
 
@@ -70,23 +70,24 @@ class PredictionFiles:
         self.stem = f"part-{shard.number}of{shard.count}"
 
     def finished(self) -> Finished:
-        """The pictures that have their row; raises DataError if a file is damaged."""
-        found = Finished()
+        """The pictures that have a row; raises DataError if a file is damaged."""
+        finished = Finished()
         for file in self._files():
             for image, was_read in read_rows(file):
-                if image in found.images:
+                if image in finished.images:
                     raise DataError(
-                        f"{file}: {image} has a row here and in an earlier row or file, so that a "
-                        "file was copied or changed. Delete it, and its pictures are done again."
+                        f"{file}: {image} has a second row here, so a file was copied or changed. "
+                        "Delete this file; its pictures are predicted again."
                     )
-                found.images.add(image)
-                found.failed += not was_read
-        return found
+                finished.images.add(image)
+                finished.failed += not was_read
+        return finished
 
     def write(self, predictions: Iterable[Prediction]) -> Iterator[Prediction]:
-        """The predictions, each after it was written; a file appears once it has all its rows.
+        """Write each prediction and pass it on; a file appears once it has all its rows.
 
-        When the user stops the job, or an input turns out damaged, the rows so far become a file.
+        When the user stops the job, or an input turns out to be damaged, the rows so far become a
+        file.
         """
         waiting = iter(predictions)
         numbers = [int(file.stem.rpartition("-")[2]) for file in self._files()]
@@ -130,9 +131,9 @@ class PredictionFiles:
 def open_shard(
     folder: Path, job: Job, shard: Shard, *, rows_per_file: int
 ) -> Iterator[PredictionFiles]:
-    """The files of a shard, which are this process's alone until the end.
+    """The files of a shard, which no other process can write until the end.
 
-    Makes the folder and its manifest if they are not there. Raises ConfigError if the folder has
+    Makes the folder and its manifest if they are missing. Raises ConfigError if the folder has
     another job, or another process writes this shard.
     """
     if rows_per_file < 1:
@@ -141,7 +142,7 @@ def open_shard(
         raise ConfigError(
             f"--out {folder}: expected a folder with --format, got a file. Name another."
         )
-    # In this order: of two shards that start together, the other may just write the manifest.
+    # Look for files first: a shard that starts at the same time may write the manifest meanwhile.
     if folder.is_dir() and _has_files(folder) and not (folder / MANIFEST).is_file():
         raise ConfigError(
             f"--out {folder}: expected a new folder or one of an earlier lcnet predict --format, "
@@ -173,26 +174,26 @@ def _agree(folder: Path, job: Job) -> None:
         write_text(file, json.dumps(wanted, indent=1, ensure_ascii=False) + "\n")
         return
     try:
-        found = json.loads(file.read_text(encoding="utf-8"))
-        old = {name: found[name] for name in wanted}
+        stored = json.loads(file.read_text(encoding="utf-8"))
+        old = {name: stored[name] for name in wanted}
     except (ValueError, KeyError, TypeError):
         raise DataError(
-            f"{file}: damaged, so that nobody knows which model the rows are of. Name a new folder."
+            f"{file}: damaged, so the model of the rows is unknown. Name a new folder."
         ) from None
     for name, value in wanted.items():
         if old[name] != value:
             raise ConfigError(
                 f"--out {folder}: holds a job with {name} {_short(old[name])}, got "
-                f"{_short(value)}. Give the same as before, or name a new folder."
+                f"{_short(value)}. Use the same as before, or name a new folder."
             )
 
 
 def _short(value: object) -> str:
-    """A manifest's value in a message; of a fingerprint its start, as everyone writes them."""
+    """A manifest's value for a message; of a long one, such as a fingerprint, the start."""
     text = str(value)
     return text if len(text) <= 40 else f"{text[:12]}..."
 
 
 def _has_files(folder: Path) -> bool:
-    """Whether there is more than locks and a manifest, whole or not."""
+    """Whether there is more than locks and a manifest, complete or not."""
     return any(not entry.name.startswith((".", MANIFEST)) for entry in folder.iterdir())

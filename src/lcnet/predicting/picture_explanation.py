@@ -13,11 +13,11 @@ from lcnet.model.classifier import Classifier
 from lcnet.model.heat_maps import heat_maps
 
 HOT = 0.5
-"""Share of a map's largest value from which a place is hot."""
+"""Share of a map's largest value from which on a pixel is hot."""
 MOVERS = 5
-"""So many labels are named that moved a score the most."""
+"""Labels named as having moved a score, at most."""
 LEAST_CHANGE = 0.01
-"""Logits that a label must have moved a score by to be named."""
+"""Smallest change of a score, in logits, for which a label is named."""
 
 Heat = NDArray[np.float32]
 
@@ -35,10 +35,10 @@ class LabelExplanation:
     """Where the evidence lies, stretched over the whole picture: H W of the model's input, not
     negative, sums to 1."""
     peak: tuple[int, int]
-    """Its largest value's place in the picture: pixels from the left and from the top."""
+    """Where the map is largest: pixels from the left and from the top of the picture."""
     box: tuple[int, int, int, int]
-    """Left, top, right and bottom in pixels (right and bottom just outside) of the hot area around
-    the peak: where the map, unbroken, is at least half as high."""
+    """Left, top, right and bottom in pixels (right and bottom just outside) of the hot area: the
+    connected pixels around the peak where the map is at least half as high."""
     moved_by: tuple[tuple[str, float], ...]
     """Other labels and what their graph node added to this label's logit, the strongest first, at
     most `MOVERS`; empty without a graph."""
@@ -61,7 +61,7 @@ class PictureExplanation:
     """Why a picture got its labels."""
 
     image: str
-    """The picture's path, or its place in the input where it came as a picture."""
+    """The picture's path, or its position in the input if it came as a PIL image."""
     size: tuple[int, int]
     """Its width and height in pixels; 0 and 0 if it could not be read."""
     labels: tuple[LabelExplanation, ...] = ()
@@ -84,10 +84,11 @@ def explain_picture(
     thresholds: Sequence[float],
     most: int,
 ) -> tuple[tuple[LabelExplanation, ...], int]:
-    """The explanations of one picture's labels, at most `most`, and how many labels are left out.
+    """Explanations of a picture's `most` most probable labels, and how many labels are left out.
 
-    `image` (3 H W) is the picture as the model takes it, `size` its own width and height in pixels;
-    names, probabilities and thresholds are those of all labels.
+    Only labels above their thresholds count. `image` (3 H W) is the picture as the model takes it,
+    `size` its original width and height in pixels; names, probabilities and thresholds are those of
+    all labels.
     """
     shown = [k for k, value in enumerate(probabilities) if value > thresholds[k]]
     shown.sort(key=lambda k: -probabilities[k])
@@ -98,7 +99,7 @@ def explain_picture(
     maps = heat_maps(model, images, chosen)[0].cpu().numpy()
     with torch.inference_mode():
         changes = model.influences(model.maps(images))
-    found = [
+    explanations = [
         LabelExplanation(
             label=names[k],
             probability=probabilities[k],
@@ -110,11 +111,11 @@ def explain_picture(
         )
         for k, heat in zip(chosen, maps, strict=True)
     ]
-    return tuple(found), left_out
+    return tuple(explanations), left_out
 
 
 def peak_of(heat: Heat, size: tuple[int, int]) -> tuple[int, int]:
-    """Where in a picture of `size` (width, height) its map (H W) is largest: x and y in pixels."""
+    """Where a map (H W) is largest in its picture of `size` (width, height): x and y in pixels."""
     row, column = np.unravel_index(np.argmax(heat), heat.shape)
     x = (float(column) + 0.5) * size[0] / heat.shape[1]
     y = (float(row) + 0.5) * size[1] / heat.shape[0]
@@ -122,13 +123,14 @@ def peak_of(heat: Heat, size: tuple[int, int]) -> tuple[int, int]:
 
 
 def hot_box(heat: Heat, size: tuple[int, int]) -> tuple[int, int, int, int]:
-    """The box around the peak's hot area (`LabelExplanation.box`)."""
+    """The box around the hot area of a map (`LabelExplanation.box`)."""
     from scipy import ndimage
 
     areas, _ = ndimage.label(heat >= HOT * heat.max())
     rows, columns = np.nonzero(areas == areas[np.unravel_index(np.argmax(heat), heat.shape)])
     across, down = size[0] / heat.shape[1], size[1] / heat.shape[0]
     left, top = int(columns.min() * across), int(rows.min() * down)
+    # Rounded up, so that the box covers the whole area.
     right, bottom = -int(-(columns.max() + 1) * across // 1), -int(-(rows.max() + 1) * down // 1)
     return left, top, right, bottom
 

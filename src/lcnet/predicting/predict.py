@@ -33,44 +33,47 @@ def predict(
 ) -> "Predicted":
     """Label pictures, one JSON line each.
 
-    A picture that cannot be read gets a row with the error, and the rest go on.
+    A picture that cannot be read gets a row with the error; the others are labelled.
 
     Args:
         model: Run or model folder, hf://user/name, or an ONNX file of lcnet export.
         paths: Pictures, folders of pictures, globs, lists (.txt, a path per line), or tar and
             Parquet files with pictures inside.
         out: File to write, or with --format a folder of files; standard output if not given.
-        format: For big jobs: --out becomes a folder of such files, and the same command goes on
-            where it was stopped.
+        format: Format for big jobs: --out becomes a folder of such files, and the same command
+            continues a stopped job.
         rows_per_file: Pictures in each file of --format.
-        shard: i/n such as 2/8: every n-th picture, from the i-th on. Each process takes its own.
+        shard: i/n such as 2/8: only every n-th picture, starting with the i-th. Give each process
+            its own i.
         batch_size: Pictures at a time.
-        workers: Loader processes; -1 chooses by the cores.
-        precision: Arithmetic. auto is bf16 where the device multiplies in it, with probabilities
-            within 0.01.
-        compile: Compile the model first, which takes minutes; from 5,000 pictures on if not given.
-        engine: What runs it: this process, or workers of Ray (lcnet[ray]), which may die.
-        ray_address: Cluster of --engine ray, such as auto or HOST:6379; this machine alone if not
-            given.
-        ray_workers: Workers of --engine ray; 0 takes one for each accelerator, or else for each
-            core.
-        explain: Folder for heat maps: a folder in it for each picture, a PNG for each label.
-        explain_labels: Labels that are explained per picture, at most.
+        workers: Loader processes; -1 chooses by the number of cores.
+        precision: Arithmetic; auto is bf16 where the device computes in it, with probabilities
+            within 0.01 of fp32, else fp32.
+        compile: Compile the model first, which takes minutes; if not given, only for 5,000 pictures
+            or more.
+        engine: What does the work: this process, or workers of Ray (lcnet[ray]); a worker that dies
+            is replaced.
+        ray_address: Cluster of --engine ray, such as auto or HOST:6379; Ray on this machine alone
+            if not given.
+        ray_workers: Workers of --engine ray; 0 is one per accelerator, or one per core if there is
+            none.
+        explain: Folder for heat maps; each picture gets a folder in it, with a PNG for each label.
+        explain_labels: Labels to explain per picture, at most.
 
     Returns:
-        How many pictures there were and could not be read. From Python, without `out`, also the
-        predictions themselves.
+        How many pictures there were, and how many could not be read. From Python, without `out`,
+        also the predictions.
 
     Raises:
         DataError: if a path gives no picture.
         CheckpointError: if the model cannot be read.
-        ConfigError: for choices that do not go together, and if the folder has the rows of another
-            job or another process writes them.
+        ConfigError: if options do not work together, if the folder holds the rows of another job,
+            or if another process writes them.
     """
     if engine == "local" and (ray_address or ray_workers):
-        raise ConfigError("--ray_address, --ray_workers: go with --engine ray. Add it.")
+        raise ConfigError("--ray_address, --ray_workers: need --engine ray. Add it.")
     from lcnet.predicting.job import predict_all
-    from lcnet.predicting.ray_engine import Place
+    from lcnet.predicting.ray_engine import RayCluster
     from lcnet.predicting.sources import Shard
 
     return predict_all(
@@ -84,7 +87,7 @@ def predict(
         workers=workers,
         precision=precision,
         compiled=compile,
-        ray=Place(ray_address, ray_workers) if engine == "ray" else None,
+        ray=RayCluster(ray_address, ray_workers) if engine == "ray" else None,
         explain=explain,
         explain_labels=explain_labels,
     )

@@ -1,4 +1,4 @@
-"""What a model says of one picture."""
+"""The labels and probabilities that a model gives one picture."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -6,14 +6,14 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Prediction:
-    """What a model says of one picture."""
+    """The labels and probabilities that a model gives one picture."""
 
     image: str
-    """The picture's name (`sources.Picture`), or its place where it came as a picture."""
+    """The picture's name (`sources.Picture`); of a PIL image its position in the input."""
     labels: tuple[str, ...] = ()
     """The labels above their thresholds, the most probable first."""
     probabilities: dict[str, float] | None = None
-    """The probability of every label, 0 to 1; none if the picture could not be read."""
+    """The probability of every label, 0 to 1; None if the picture could not be read."""
     error: str = ""
     """Why the picture could not be read; empty if it could."""
 
@@ -24,6 +24,6 @@ class Prediction:
         return {"image": self.image, "labels": list(self.labels), "probabilities": self.rounded()}
 
     def rounded(self) -> dict[str, float]:
-        """The probabilities as files have them, to six places; none of a picture not read."""
+        """The probabilities to six places, as files have them; empty if there are none."""
         known = self.probabilities or {}
         return {label: round(value, 6) for label, value in known.items()}

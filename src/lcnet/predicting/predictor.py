@@ -1,4 +1,4 @@
-"""A trained model that takes pictures and gives labels, for Python and all that predicts."""
+"""A trained model from pictures to labels, for Python and for all verbs that predict."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -28,11 +28,11 @@ from lcnet.predicting.prediction import Prediction
 from lcnet.predicting.sources import Picture, writable
 
 Given = Path | str | Image.Image | Picture
-"""A picture as `Predictor` takes it: its path, itself, or what a source found."""
+"""A picture as `Predictor` takes it: a path, a PIL image, or a source's `Picture`."""
 
 
 class Predictor:
-    """A trained model that takes pictures and gives labels."""
+    """A trained model that takes pictures and returns their labels."""
 
     def __init__(
         self,
@@ -46,10 +46,10 @@ class Predictor:
     ) -> None:
         """Load a run or model folder, hf://user/name, or an ONNX file that `lcnet export` wrote.
 
-        `device` is cuda if there is one, else cpu, unless given; an ONNX file runs on the cpu
-        unless it is given. -1 `workers` suit the machine. A folder's model runs in its fastest
-        form, in float32 with equal results, in bf16, or as `auto` in bf16 where the device
-        multiplies in it; `compiled` takes minutes at first. Raises CheckpointError if the folder or
+        `device` is by default cuda if there is one, else cpu; for an ONNX file it is cpu. `workers`
+        are loader processes; -1 chooses by the number of cores. A folder's model runs in its
+        fastest form: in fp32 with equal results, in bf16, or with `auto` in bf16 where the device
+        computes in it. `compiled` takes minutes at first. Raises CheckpointError if the folder or
         file cannot be read.
         """
         if batch_size < 1 or not -1 <= workers <= MOST_WORKERS:
@@ -84,44 +84,44 @@ class Predictor:
         return list(self.stream(images))
 
     def stream(self, images: Iterable[Given]) -> Iterator[Prediction]:
-        """The same, one at a time as they are ready."""
+        """The same predictions, one at a time as they are ready."""
         for _, prediction in self._predicted(images):
             yield prediction
 
     def explain(self, images: Iterable[Given], *, labels: int = 5) -> list[PictureExplanation]:
         """Why each picture got its labels: heat maps and the labels that moved the scores.
 
-        At most `labels` labels a picture, the most probable. A picture that cannot be read gives an
-        explanation with `error`. One backward pass of the model for each label.
+        At most `labels` labels per picture, the most probable. A picture that cannot be read gives
+        an explanation with `error`. Each label takes one backward pass of the model.
         """
-        return [found for _, found in self.stream_explained(images, labels=labels)]
+        return [explanation for _, explanation in self.stream_explained(images, labels=labels)]
 
     def stream_explained(
         self, images: Iterable[Given], *, labels: int = 5
     ) -> Iterator[tuple[Prediction, PictureExplanation]]:
         """Predictions and their explanations, one picture at a time as they are ready.
 
-        Raises ConfigError for an ONNX file, which gives logits and nothing to explain them by.
+        Raises ConfigError for an ONNX file, which gives logits alone.
         """
         if labels < 1:
             raise ConfigError(f"--explain_labels: expected at least 1, got {labels}.")
-        self.classifier  # noqa: B018 -- said before the first picture is read
+        self.classifier  # noqa: B018 -- fails before the first picture is read
         for picture, prediction in self._predicted(images):
             yield prediction, self._explain(picture, prediction, labels)
 
     @property
     def explains(self) -> bool:
-        """Whether it can explain; an ONNX file gives logits and nothing to explain them by."""
+        """Whether it can explain; an ONNX file cannot, since it gives logits alone."""
         return self.model.explains
 
     @property
     def failure(self) -> str:
-        """Why compilation failed, once pictures were predicted; empty if it did not."""
+        """Why compilation failed; empty if it did not, or before the first prediction."""
         return self.model.failure
 
     @cached_property
     def classifier(self) -> Classifier:
-        """The model in the form that explains, read when it is first asked for.
+        """The model in the form that can explain; loaded on first use.
 
         Raises ConfigError for an ONNX file.
         """
@@ -133,17 +133,17 @@ class Predictor:
         return load_model(self.path).to(self.device)
 
     def predict_pixels(self, names: Sequence[str], pixels: Sequence[Tensor]) -> list[Prediction]:
-        """One prediction per picture that `eval_transform` has made (3 H W, uint8), in order.
+        """One prediction per picture that `eval_transform` returned (3 H W, uint8), in order.
 
         They go through the model together, whatever the batch size.
         """
-        pictures = [_Sample(*known) for known in zip(names, pixels, strict=True)]
+        pictures = [_Sample(name, tensor) for name, tensor in zip(names, pixels, strict=True)]
         return list(self._predict(pictures))
 
     def explain_predicted(
         self, image: Image.Image, prediction: Prediction, labels: int
     ) -> PictureExplanation:
-        """Why an RGB picture, upright, got a prediction that is known; as `explain` otherwise."""
+        """The explanation of a known prediction for an upright RGB picture; else as `explain`."""
         pixels = eval_transform(self.info.preprocessing)(image)
         picture = _Sample(prediction.image, pixels, size=image.size)
         return self._explain(picture, prediction, labels)
@@ -165,7 +165,7 @@ class Predictor:
         return PictureExplanation(picture.name, size, labels, left_out, has_graph)
 
     def _predicted(self, images: Iterable[Given]) -> "Iterator[tuple[_Sample, Prediction]]":
-        # The pictures are drawn as the loader's sampler, so that only those at work are in memory.
+        # The pictures are the loader's sampler, so only those being worked on are in memory.
         loader = DataLoader(
             _Decoded(eval_transform(self.info.preprocessing)),
             self.batch_size,
@@ -203,11 +203,11 @@ class _Sample:
     tensor: Tensor | None
     error: str = ""
     size: tuple[int, int] | None = None
-    """Width and height of one that came as a picture; a file may be decoded smaller than it is."""
+    """Width and height of a PIL image; None for a file, which may be decoded smaller."""
 
 
 class _Decoded(Dataset[_Sample]):
-    """Pictures to tensors; one that cannot be read is an item too, so that the rest go on."""
+    """Pictures to tensors; one that cannot be read is an item too, so that it stops no other."""
 
     def __init__(self, transform: Transform) -> None:
         self.transform = transform
@@ -229,10 +229,10 @@ class _Decoded(Dataset[_Sample]):
 
 
 def _named(images: Iterable[Given]) -> Iterator[Picture]:
-    for place, image in enumerate(images):
+    for position, image in enumerate(images):
         if isinstance(image, Picture):
             yield image
         elif isinstance(image, Image.Image):
-            yield Picture(str(place), image)
+            yield Picture(str(position), image)
         else:
             yield Picture(writable(str(image)), Path(image))

@@ -1,8 +1,8 @@
-"""Predicting on Ray Data: the same Predictor in many processes, of one machine or a cluster.
+"""Predicting on Ray Data: the same Predictor in many processes, on one machine or a cluster.
 
-Workers get lists of pictures and give their rows back; only the process that was started writes
-files. So a worker that dies takes nothing with it: its list goes to another, and since Ray hands on
-each list's rows once, no row is lost or doubled.
+Workers get lists of pictures and return their rows; only the process that the user started writes
+files. So a worker that dies loses nothing: its list goes to another worker, and since Ray passes on
+the rows of each list once, no row is lost or doubled.
 """
 
 import logging
@@ -28,24 +28,25 @@ from lcnet.predicting.predictor import Predictor
 from lcnet.predicting.sources import Picture
 
 OBJECT_STORE = 200 * 2**20
-"""Bytes that Ray may keep on its way between processes of this machine: lists of names and rows."""
+"""Bytes of shared memory for Ray on this machine. Only lists of names and rows go through it."""
 RETRIES = 5
-"""So often a list of pictures is tried again whose worker died; then they are what kills it."""
+"""Retries for a list whose worker died; after that the pictures are blamed."""
 RESTARTS = 1_000
-"""So often a worker is started anew."""
+"""How often a worker that died is started again."""
 BATCHES = 4
-"""Batches in a list of pictures; with loader processes, which start anew for each, many more."""
+"""Batches in a list of pictures for a worker without loader processes."""
 BATCHES_WITH_LOADERS = 64
+"""Many more with them, since loader processes start again for each list."""
 
 
 @dataclass(frozen=True)
-class Place:
+class RayCluster:
     """Where Ray runs, and how many workers it gets there."""
 
     address: str = ""
-    """Of a cluster, or auto for the one this machine belongs to; empty starts Ray here alone."""
+    """Address of a cluster; auto is the one this machine is in; empty starts Ray here alone."""
     workers: int = 0
-    """Processes with a model each; 0 takes one for each accelerator, or else for each core."""
+    """Processes with a model each; 0 is one per accelerator, or one per core if there is none."""
 
 
 class RayPredictor:
@@ -59,17 +60,17 @@ class RayPredictor:
         workers: int,
         precision: Precision | Literal["auto"],
         compiled: bool,
-        place: Place,
+        cluster: RayCluster,
     ) -> None:
-        """Read what the model says of itself; nothing runs before pictures come.
+        """Read the model's description; Ray starts with the first picture.
 
-        `workers` are loader processes of each Ray worker. `auto` precision is that of this machine.
-        Raises ConfigError if Ray is not installed or a number is wrong.
+        `workers` are loader processes of each Ray worker. This machine decides what `auto`
+        precision is. Raises ConfigError if Ray is not installed or a number is wrong.
         """
-        if batch_size < 1 or workers < -1 or place.workers < 0:
+        if batch_size < 1 or workers < -1 or cluster.workers < 0:
             raise ConfigError(
                 "--batch_size, --workers, --ray_workers: expected at least 1, -1 and 0, "
-                f"got {batch_size}, {workers} and {place.workers}."
+                f"got {batch_size}, {workers} and {cluster.workers}."
             )
         _ray()
         self.path = local_model(model).absolute()
@@ -81,32 +82,33 @@ class RayPredictor:
             self.info = read_info(self.path)
             self.precision = best_precision(usual_device()) if precision == "auto" else precision
         self.batch_size, self.workers, self.compiled = batch_size, workers, compiled
-        self.place = place
-        self.device = f"Ray at {place.address}" if place.address else "Ray on this machine"
+        self.cluster = cluster
+        self.device = f"Ray at {cluster.address}" if cluster.address else "Ray on this machine"
         self.model = {"fp32": "float32", "bf16": "bfloat16"}[self.precision]
         self.failure = ""
-        """Why compilation failed, as far as this process knows: it happens in the workers."""
+        """Always empty: compilation happens in the workers, which do not report it."""
 
     def stream(self, pictures: Iterable[Picture]) -> Iterator[Prediction]:
         """A prediction for each picture, in their order, as they are ready.
 
         Pictures are files, or parts of files, that every machine sees under the same paths. Raises
-        DataError if workers keep dying of the same pictures.
+        DataError if workers keep dying on the same pictures.
         """
         ray = _ray()
         waiting = iter(pictures)
         first = next(waiting, None)
-        if first is None:  # for which Ray need not start
+        if first is None:  # no need to start Ray
             return
-        with _running(self.place.address):
-            share = _share(ray.cluster_resources(), self.workers, self.place.workers)
+        with _running(self.cluster.address):
+            share = _share(ray.cluster_resources(), self.workers, self.cluster.workers)
             batches = BATCHES_WITH_LOADERS if share.loaders else BATCHES
             size = self.batch_size * batches
             lists = list(_lists(chain([first], waiting), size))
             expected = [picture.name for group in lists for picture in group]
             items = [{"pictures": pickle.dumps(group)} for group in lists]
             with warnings.catch_warnings():
-                # Ray has no other way yet to end the retries of pictures that kill their worker.
+                # Ray calls these options deprecated, but has no other limit yet to the retries of a
+                # list that kills its worker.
                 warnings.simplefilter("ignore", DeprecationWarning)
                 rows = ray.data.from_items(items, override_num_blocks=len(items)).map(
                     _Worker,
@@ -134,8 +136,8 @@ class RayPredictor:
 
 def _lists(pictures: Iterable[Picture], size: int) -> Iterator[list[Picture]]:
     waiting = iter(pictures)
-    while found := list(islice(waiting, size)):
-        yield found
+    while group := list(islice(waiting, size)):
+        yield group
 
 
 @dataclass(frozen=True)
@@ -152,7 +154,7 @@ class _Share:
 
 
 def _share(resources: dict[str, float], loaders: int, wanted: int) -> _Share:
-    """One worker for each accelerator, or else for each core, unless so many are wanted."""
+    """`wanted` workers, or if 0 one per accelerator, or one per core if there is none."""
     cores = max(1, int(resources.get("CPU", 1)))
     accelerators = int(resources.get("GPU", 0))
     count = wanted or accelerators or cores
@@ -178,7 +180,7 @@ class _Job:
 
 
 class _Worker:
-    """A Predictor in a process of Ray's: lists of pictures to their rows."""
+    """A Predictor in one of Ray's processes: lists of pictures to their rows."""
 
     def __init__(self, job: _Job) -> None:
         if job.folder.is_dir():
@@ -191,7 +193,8 @@ class _Worker:
             )
         if model_fingerprint(job.model) != job.fingerprint:
             raise CheckpointError(
-                f"{job.model}: another model on {machine}. Put the same one on every machine."
+                f"{job.model}: expected the same model on every machine, got another on {machine}. "
+                "Copy it there."
             )
         torch.set_num_threads(job.threads)
         self.predictor = Predictor(
@@ -204,16 +207,19 @@ class _Worker:
 
     def __call__(self, row: dict[str, Any]) -> dict[str, Any]:
         pictures: Sequence[Picture] = pickle.loads(row["pictures"])
-        # Before decoding: a damaged file of many pictures stops the job, as it does without Ray.
-        found = [
-            Picture(one.name, one.content.read()) if isinstance(one.content, ParquetRow) else one
-            for one in pictures
+        # Outside the Predictor, which turns errors into rows: a damaged Parquet file stops the job,
+        # as it does without Ray.
+        loaded = [
+            Picture(picture.name, picture.content.read())
+            if isinstance(picture.content, ParquetRow)
+            else picture
+            for picture in pictures
         ]
-        return {"predictions": pickle.dumps(list(self.predictor.stream(found)))}
+        return {"predictions": pickle.dumps(list(self.predictor.stream(loaded)))}
 
 
 def _predictions(rows: Any) -> Iterator[Prediction]:
-    """The predictions of a data set of lists; what went wrong in a worker as an LCNetError."""
+    """The predictions in Ray's rows; raises what went wrong in a worker as an LCNetError."""
     from ray.exceptions import RayError
 
     try:
@@ -224,42 +230,46 @@ def _predictions(rows: Any) -> Iterator[Prediction]:
         if isinstance(cause, LCNetError):
             raise cause from None
         raise DataError(
-            f"Ray: a worker failed for good ({type(cause).__name__}: {reason_of(cause)}). What is "
-            "done already stays: the same command goes on. If it fails at once, take less with "
-            "--batch_size or --ray_workers: memory may be short."
+            f"Ray: a worker failed for good ({type(cause).__name__}: {reason_of(cause)}). Finished "
+            "rows stay; give the same command to continue. If it fails at once, memory may be "
+            "short: lower --batch_size or --ray_workers."
         ) from None
 
 
 def _cause(error: BaseException) -> Exception:
-    """What the user's part raised, beneath what Ray says of it."""
-    found: BaseException | None = error
-    while found is not None and not isinstance(found, LCNetError):
-        inner = getattr(found, "cause", None) or found.__cause__
-        if not isinstance(inner, BaseException):
+    """The error that a worker's code raised, taken out of the errors that Ray puts around it."""
+    inner = error
+    while not isinstance(inner, LCNetError):
+        deeper = getattr(inner, "cause", None) or inner.__cause__
+        if not isinstance(deeper, BaseException):
             break
-        found = inner
-    return found if isinstance(found, Exception) else RuntimeError(str(error))
+        inner = deeper
+    return inner if isinstance(inner, Exception) else RuntimeError(str(error))
 
 
 def _once(predictions: Iterable[Prediction], expected: Sequence[str]) -> Iterator[Prediction]:
     """The predictions; raises DataError unless they are of the expected pictures, in order.
 
-    Ray promises that. Rows that are lost or doubled would be noticed by nobody.
+    Ray promises that, but without this check nobody would notice a lost or doubled row.
     """
     waiting = iter(expected)
     for prediction in predictions:
-        if prediction.image != next(waiting, None):
-            raise DataError(f"Ray: {prediction.image}: a row that nobody asked for. Start again.")
+        wanted = next(waiting, None)
+        if prediction.image != wanted:
+            raise DataError(
+                f"Ray: expected the row of {wanted or 'no other picture'}, got that of "
+                f"{prediction.image}. Give the same command again."
+            )
         yield prediction
     left = sum(1 for _ in waiting)
     if left:
-        raise DataError(f"Ray: {left:,} pictures got no row. The same command does them again.")
+        raise DataError(f"Ray: {left:,} pictures got no row. Give the same command again.")
 
 
 @contextmanager
 def _running(address: str) -> Iterator[None]:
-    """Ray, connected to a cluster or started here; it tells nobody and shows no page."""
-    # Read by Ray when it starts.
+    """Connect to a cluster or start Ray here, without usage statistics or dashboard."""
+    # Ray reads these when it starts.
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
     os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
@@ -278,7 +288,7 @@ def _running(address: str) -> Iterator[None]:
     except (ConnectionError, ValueError, RuntimeError, TimeoutError) as error:
         raise ConfigError(
             f"--ray_address {address or 'none'}: Ray does not start or answer "
-            f"({reason_of(error)}). Correct the address, or look whether the cluster runs."
+            f"({reason_of(error)}). Correct the address, or check that the cluster runs."
         ) from None
     logging.getLogger("ray.data").setLevel(logging.ERROR)
     context = ray.data.DataContext.get_current()

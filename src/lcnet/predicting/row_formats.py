@@ -11,11 +11,11 @@ from lcnet.errors import ConfigError, DataError, reason_of
 from lcnet.predicting.prediction import Prediction
 
 SEPARATOR = "|"
-"""Stands between the predicted labels in a CSV cell, as in the tables that lcnet reads."""
+"""Separates the predicted labels in a CSV cell, as in the tables that lcnet reads."""
 CSV_COLUMNS = ("image", "error", "labels")
-"""The columns before those of the labels' probabilities."""
+"""The columns before the probabilities, which have a column per label."""
 VALUES_AT_ONCE = 1_000_000
-"""Probabilities that are in memory before a Parquet file gets them as a row group."""
+"""Probabilities kept in memory until they are written to a Parquet file as a row group."""
 
 
 class Rows(Protocol):
@@ -40,7 +40,7 @@ class Rows(Protocol):
 
 
 class JsonLines:
-    """A JSON object a line, as `Prediction.to_dict` has it."""
+    """One JSON object per line, from `Prediction.to_dict`."""
 
     def __init__(self, file: Path, labels: Sequence[str]) -> None:
         self.opened: TextIO = file.open("w", encoding="utf-8")
@@ -93,7 +93,9 @@ class CsvTable:
             header = next(table)
             for row in table:
                 if len(row) != len(header):
-                    raise ValueError(f"line {table.line_num} has not {len(header)} cells")
+                    raise ValueError(
+                        f"line {table.line_num}: expected {len(header)} cells, got {len(row)}"
+                    )
                 yield row[0], not row[1]
 
     def write(self, prediction: Prediction) -> None:
@@ -106,7 +108,7 @@ class CsvTable:
 
 
 class ParquetTable:
-    """Typed columns: image, error, labels (list), probabilities (struct with a field a label)."""
+    """Typed columns: image, error, labels (list), probabilities (struct, a field per label)."""
 
     def __init__(self, file: Path, labels: Sequence[str]) -> None:
         parquet = pyarrow_parquet()
@@ -121,7 +123,7 @@ class ParquetTable:
                 ("probabilities", numbers),
             ]
         )
-        self.at_once = max(1, VALUES_AT_ONCE // len(labels))
+        self.rows_at_once = max(1, VALUES_AT_ONCE // len(labels))
         self.rows: list[dict[str, Any]] = []
         self.writer = parquet.ParquetWriter(file, self.schema)
 
@@ -149,11 +151,11 @@ class ParquetTable:
                 "probabilities": prediction.probabilities,
             }
         )
-        if len(self.rows) == self.at_once:
+        if len(self.rows) == self.rows_at_once:
             self._flush()
 
     def close(self) -> None:
-        """Write what is left, and the table of contents at the end."""
+        """Write what is left, and the footer."""
         self._flush()
         self.writer.close()
 
@@ -166,11 +168,11 @@ class ParquetTable:
 
 
 FORMATS: dict[str, type[Rows]] = {"jsonl": JsonLines, "csv": CsvTable, "parquet": ParquetTable}
-"""What writes and reads the files of a format, which end in its name."""
+"""The class that writes and reads each format; a format's files end in its name."""
 
 
 def csv_row(prediction: Prediction, labels: Sequence[str]) -> list[object]:
-    """The cells below `CSV_COLUMNS` and `labels`; no probabilities of a picture not read."""
+    """The cells under `CSV_COLUMNS` and `labels`; no probabilities for an unreadable picture."""
     values = prediction.rounded()
     chosen = SEPARATOR.join(prediction.labels)
     return [
@@ -187,7 +189,7 @@ def to_json_line(prediction: Prediction) -> str:
 
 
 def read_rows(file: Path) -> Iterator[tuple[str, bool]]:
-    """Each row's picture and whether it was read, from a file that ends in its format's name.
+    """Each row's picture, and whether it was read; the file's suffix says its format.
 
     Raises DataError if the file is damaged.
     """
@@ -195,14 +197,14 @@ def read_rows(file: Path) -> Iterator[tuple[str, bool]]:
         yield from FORMATS[file.suffix.removeprefix(".")].read(file)
     except ConfigError:
         raise
-    except Exception as error:  # json, csv and pyarrow have a dozen types that share nothing
+    except Exception as error:  # json, csv and pyarrow raise a dozen unrelated types
         raise DataError(
-            f"{file}: damaged ({reason_of(error)}). Delete it, and its pictures are done again."
+            f"{file}: damaged ({reason_of(error)}). Delete it; its pictures are predicted again."
         ) from None
 
 
 def _whole_lines(lines: TextIO) -> Iterator[str]:
-    """The lines; raises ValueError if the last has no end, and so was perhaps cut in a cell."""
+    """The lines; raises ValueError if the last has no line end: its last cell may be cut off."""
     for line in lines:
         if not line.endswith("\n"):
             raise ValueError("it was cut short")

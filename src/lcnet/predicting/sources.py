@@ -26,18 +26,18 @@ from lcnet.errors import ConfigError, DataError, reason_of
 
 LIST = ".txt"
 ROWS_AT_ONCE = 64
-"""Rows of a Parquet file whose pictures are in memory together."""
+"""Rows of a Parquet file that are in memory at a time."""
 
 Item = TypeVar("Item")
 
 
 @dataclass(frozen=True)
 class Picture:
-    """A picture by a name that no other of the job has, and where its pixels are."""
+    """A picture: its name, unique in the job, and where its pixels are."""
 
     name: str
-    """Its path, as `writable` has it; `SHARD.tar/MEMBER` in a tar file and `FILE.parquet/ROW`, from
-    row 0, in a Parquet file."""
+    """Its path, made `writable`; `SHARD.tar/MEMBER` inside a tar file; `FILE.parquet/ROW`, counted
+    from 0, inside a Parquet file."""
     content: Path | Slice | ParquetRow | bytes | Image.Image
 
 
@@ -57,7 +57,7 @@ class Shard:
         raise ConfigError(f"--shard: expected i/n such as 2/8, with i from 1 to n, got {text!r}.")
 
     def of(self, items: Iterable[Item]) -> Iterator[Item]:
-        """Its own items, in their order."""
+        """The items of this shard, in order."""
         return islice(items, self.number - 1, None, self.count)
 
     def __str__(self) -> str:
@@ -65,11 +65,11 @@ class Shard:
 
 
 class PictureSources:
-    """The pictures that paths name, each once and in the order given, found anew at each pass.
+    """The pictures that paths name, each once, in the order given; every pass looks again.
 
     A path is a picture, a folder (searched through for pictures), a glob, a text file (`.txt`) with
-    a picture's path a line, a tar file (`.tar`) with pictures as webdataset writes it, or a Parquet
-    file (`.parquet`) with encoded pictures in a column. No more than their names is kept.
+    one path per line, a tar file (`.tar`) with pictures as webdataset writes it, or a Parquet file
+    (`.parquet`) with encoded pictures in a column. Only names are kept in memory.
     """
 
     def __init__(self, paths: Sequence[str]) -> None:
@@ -81,30 +81,30 @@ class PictureSources:
         return not any(path.lower().endswith((TAR, PARQUET)) for path in self.paths)
 
     def __iter__(self) -> Iterator[Picture]:
-        """The pictures; raises DataError if a path gives none, or a file of many is damaged."""
-        return self._found(light=False)
+        """The pictures; raises DataError if a path has none or a tar or Parquet file is damaged."""
+        return self._pictures(light=False)
 
     def names(self) -> Iterator[str]:
-        """Their names alone, for which no picture is read; raises as the pictures do."""
+        """The names alone, without reading any picture; raises the same errors."""
         return (picture.name for picture in self.light())
 
     def light(self) -> Iterator[Picture]:
-        """The same pictures, for which none is read: those in Parquet files are `ParquetRow`s."""
-        return self._found(light=True)
+        """The same pictures without reading any: those in Parquet files are `ParquetRow`s."""
+        return self._pictures(light=True)
 
-    def _found(self, *, light: bool) -> Iterator[Picture]:
+    def _pictures(self, *, light: bool) -> Iterator[Picture]:
         seen: set[str] = set()
         for path in self.paths:
-            found = False
+            is_empty = True
             for picture in _pictures_of(path, light=light):
-                found = True
+                is_empty = False
                 if picture.name not in seen:
                     seen.add(picture.name)
                     yield picture
-            if not found:
+            if is_empty:
                 raise DataError(
-                    f"{path}: no picture (expected a picture, a folder that holds some, a glob, "
-                    f"or a {LIST}, {TAR} or {PARQUET} file of them; "
+                    f"{path}: no picture there (expected a picture, a folder or glob of pictures, "
+                    f"or a {LIST}, {TAR} or {PARQUET} file of them; picture files end in "
                     f"{', '.join(sorted(PICTURE_SUFFIXES))}). Correct the path."
                 )
 
@@ -112,38 +112,38 @@ class PictureSources:
 def find_images(paths: Iterable[str]) -> list[Path]:
     """The picture files that paths name, as `PictureSources` finds them.
 
-    Raises DataError if a path gives none or its pictures are not files of their own.
+    Raises DataError if a path has none, or they are inside a tar or Parquet file.
     """
     sources = PictureSources(list(paths))
     images = []
     for picture in sources:
         if not isinstance(picture.content, Path):
             raise DataError(
-                f"{picture.name}: expected pictures in files of their own, got one inside another "
-                "file. Unpack it."
+                f"{picture.name}: expected separate picture files, got one inside another file. "
+                "Unpack it."
             )
         images.append(picture.content)
     return images
 
 
 def writable(text: str) -> str:
-    """The text with what is no Unicode escaped: a file may have any bytes for its name."""
+    """The text with invalid Unicode escaped, since a file name may be any bytes."""
     return text.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 def _pictures_of(path: str, *, light: bool) -> Iterator[Picture]:
-    place = Path(path)
-    if place.is_dir():
-        yield from _in_folder(place)
-    elif place.is_file() and place.suffix.lower() == LIST:
-        yield from _in_list(place)
-    elif place.is_file():
-        yield from _in_file(place, light=light)
+    named = Path(path)
+    if named.is_dir():
+        yield from _in_folder(named)
+    elif named.is_file() and named.suffix.lower() == LIST:
+        yield from _in_list(named)
+    elif named.is_file():
+        yield from _in_file(named, light=light)
     else:
         # Path.glob takes no absolute patterns.
-        for name in sorted(map(Path, glob.glob(path, recursive=True))):  # noqa: PTH207
-            if name.is_file():
-                yield from _in_file(name, light=light)
+        for file in sorted(map(Path, glob.glob(path, recursive=True))):  # noqa: PTH207
+            if file.is_file():
+                yield from _in_file(file, light=light)
 
 
 def _in_file(file: Path, *, light: bool) -> Iterator[Picture]:
@@ -156,7 +156,7 @@ def _in_file(file: Path, *, light: bool) -> Iterator[Picture]:
 
 
 def _in_folder(folder: Path) -> Iterator[Picture]:
-    """The pictures in a folder and below, in the order of their paths; one folder is listed."""
+    """The pictures in a folder and below, sorted by name; lists one folder at a time."""
     with os.scandir(folder) as opened:
         entries = sorted(opened, key=lambda entry: entry.name)
     for entry in entries:
@@ -168,9 +168,9 @@ def _in_folder(folder: Path) -> Iterator[Picture]:
 
 
 def _may_be_read(entry: os.DirEntry[str]) -> bool:
-    """Whether it is a file, or a link that leads nowhere, which is told of: no pipe and no folder.
+    """True for files and dangling links (reported later); false for pipes and folders.
 
-    One would wait for ever for somebody to write into a pipe.
+    Opening a pipe would wait for ever until somebody writes into it.
     """
     try:
         return entry.is_file() or not Path(entry).exists()
@@ -187,25 +187,25 @@ def _in_list(file: Path) -> Iterator[Picture]:
                     yield Picture(str(file_name), file_name)
     except UnicodeDecodeError as error:
         raise DataError(
-            f"{file}: expected a text file in UTF-8 with a picture's path a line ({error.reason}). "
-            "Write it anew."
+            f"{file}: expected a text file in UTF-8 with one path per line, got other bytes "
+            f"({error.reason}). Save it as UTF-8."
         ) from None
 
 
 def _in_tar(file: Path) -> Iterator[Picture]:
-    """The pictures in an uncompressed tar file; only headers are read, so that any may be left."""
+    """The pictures in an uncompressed tar file. Only headers are read, so skipping is cheap."""
     try:
         with tarfile.open(file, "r:") as tar:
             while (member := tar.next()) is not None:
                 tar.members = []  # type: ignore[attr-defined] # it keeps every header otherwise
                 if member.isreg() and Path(member.name).suffix.lower() in PICTURE_SUFFIXES:
-                    place = Slice(file, member.offset_data, member.size)
-                    yield Picture(writable(f"{file}/{member.name}"), place)
-    # Sizes that no file has, and headers of headers, fail in tarfile as they will.
+                    content = Slice(file, member.offset_data, member.size)
+                    yield Picture(writable(f"{file}/{member.name}"), content)
+    # tarfile raises all of these for headers with impossible sizes or nested headers.
     except (tarfile.TarError, ValueError, OverflowError, MemoryError, RecursionError) as error:
         raise DataError(
             f"{file}: not a whole, uncompressed tar file ({reason_of(error)}). Copy or pack it "
-            "anew; what is done already stays."
+            "again; finished rows stay."
         ) from None
 
 
@@ -230,9 +230,9 @@ def _in_parquet(file: Path, *, light: bool) -> Iterator[Picture]:
 
 
 def _rows(file: Path, table: Any) -> Iterator[Picture]:
-    """The pictures in a table, of which only the table of contents is read."""
+    """The pictures in a table, without reading any: only the footer is read."""
     row = 0
     for group in range(table.metadata.num_row_groups):
-        for place in range(table.metadata.row_group(group).num_rows):
-            yield Picture(writable(f"{file}/{row}"), ParquetRow(file, group, place))
+        for row_in_group in range(table.metadata.row_group(group).num_rows):
+            yield Picture(writable(f"{file}/{row}"), ParquetRow(file, group, row_in_group))
             row += 1
