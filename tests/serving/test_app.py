@@ -60,7 +60,7 @@ def test_a_picture_is_answered_as_predictor_answers(client, service, tmp_path):
 @pytest.mark.parametrize(
     ("stored", "status", "outcome", "message"),
     [
-        (b"none", 422, "not_a_picture", "it.png: not a readable picture: no format that is known"),
+        (b"none", 422, "not_a_picture", "it.png: not a readable picture: unknown format"),
         (picture_bytes(size=(101, 100)), 413, "too_large", "at most 10,000 pixels, got 101 x 100"),
         (b"x" * 110_000, 413, "too_large", "expected at most 0.1 MB"),
         (b"x" * 200_000, 413, "too_large", "expected at most 0.1 MB"),

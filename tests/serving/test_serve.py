@@ -27,9 +27,9 @@ def test_a_missing_extra_is_said_with_the_command_that_installs_it(monkeypatch, 
 def test_an_address_that_is_taken_is_said(tmp_path):
     with socket.create_server(("127.0.0.1", 0)) as other:
         port = other.getsockname()[1]
-        with pytest.raises(ConfigError, match=f"--host 127.0.0.1 --port {port}: cannot be listen"):
+        with pytest.raises(ConfigError, match=f"--host 127.0.0.1 --port {port}: cannot listen"):
             serve(tmp_path, port=port)
-    with pytest.raises(ConfigError, match="--port: expected 0 to 65535, got 70000"):
+    with pytest.raises(ConfigError, match="--port: expected 0 to 65,535, got 70000"):
         serve(tmp_path, port=70_000)
 
 

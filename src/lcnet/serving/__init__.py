@@ -1,1 +1,1 @@
-"""What `lcnet serve` is made of."""
+"""`lcnet serve`: the page and the API."""

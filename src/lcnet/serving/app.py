@@ -17,16 +17,16 @@ from lcnet.serving.service import BadRequest, Service, refusal_of
 from lcnet.serving.uploads import UploadTooLarge, shown_name
 
 ENVELOPE = 16_384
-"""Bytes that a request may have around its picture."""
+"""Bytes that a request may have besides its picture."""
 SLOWEST = 60.0
-"""Seconds in which a picture must have come; its sender holds a place meanwhile."""
+"""Seconds in which a picture must arrive, since its sender occupies a place meanwhile."""
 
 
 def build_app(service: Service) -> FastAPI:
     """The routes, documented in /openapi.json."""
     app = FastAPI(
         title="lcnet", version=version("lcnet"), docs_url=None, redoc_url=None
-    )  # their pages fetch scripts from others' servers
+    )  # those pages load scripts from other servers
 
     @app.post("/predict", openapi_extra=_BODY, responses=_ANSWERS)
     async def predict(request: Request) -> JSONResponse:
@@ -38,12 +38,12 @@ def build_app(service: Service) -> FastAPI:
                 future = await run_in_threadpool(service.submit, stored, name)
                 prediction = await asyncio.wrap_future(future)
             return JSONResponse(prediction.to_dict())
-        except Exception as error:  # the server goes on, and the client is told
+        except Exception as error:  # the server keeps running; the client gets the reason
             return _refusal(error, name)
 
     @app.get("/ready")
     async def ready() -> JSONResponse:
-        """200 while pictures are taken, 503 once the server stops."""
+        """200 while pictures are accepted, 503 once the server is stopping."""
         is_open = service.batcher.is_open
         return JSONResponse({"ready": is_open}, 200 if is_open else 503)
 
@@ -56,7 +56,7 @@ def build_app(service: Service) -> FastAPI:
 
 
 async def _picture(request: Request, service: Service) -> tuple[str, bytes]:
-    """The name and the bytes of the one file in a form; the form's field may have any name."""
+    """The name and the bytes of the one file in a form, whose field may have any name."""
     most = service.limits.file_bytes + ENVELOPE
     message = (
         f"picture: expected at most {service.limits.megabytes:g} MB, got more. Send a smaller file."
@@ -78,7 +78,7 @@ async def _picture(request: Request, service: Service) -> tuple[str, bytes]:
 
 
 def _refusal(error: Exception, name: str) -> JSONResponse:
-    """The answer in place of labels."""
+    """The answer to a request that gets no labels."""
     refused = refusal_of(error)
     if refused is None:
         message = f"the model failed ({type(error).__name__}). Ask whoever runs the server."
@@ -122,5 +122,5 @@ _ANSWERS: dict[int | str, dict[str, Any]] = {
     413: _json("Too many bytes or pixels.", _ERROR),
     422: _json("Not a readable picture.", _ERROR),
     500: _json("The model failed.", _ERROR),
-    503: _json("Too much in work, or the server stops.", _ERROR),
+    503: _json("Too many requests in work, or the server is stopping.", _ERROR),
 }

@@ -1,4 +1,4 @@
-"""Requests that come one by one, answered together by one worker thread."""
+"""Batches: requests that come one by one, answered together by one worker thread."""
 
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -14,7 +14,7 @@ Answer = TypeVar("Answer")
 
 
 class Busy(Exception):
-    """No place is free, or the server stops; the message says which and what to do."""
+    """No place is free, or the server is stopping; the message says which and what to do."""
 
 
 @dataclass(frozen=True)
@@ -24,10 +24,10 @@ class _Job(Generic[Item, Answer]):
 
 
 class Batcher(Generic[Item, Answer]):
-    """Collects items for a moment and has them answered by one call, in order.
+    """Collects items for a moment and answers them in order with one call of `work`.
 
-    All calls of `work` come from one thread. Places bound how much is in work at a time: whoever
-    asks takes one before anything of his is read, and holds it until he is answered.
+    All calls of `work` come from one thread. Places limit how much is in work at a time: a request
+    takes one before its picture is read, and keeps it until it is answered.
     """
 
     def __init__(
@@ -40,7 +40,7 @@ class Batcher(Generic[Item, Answer]):
     ) -> None:
         """Start the thread.
 
-        `work` gives an answer per item. A batch has at most `batch_size` items and waits at most
+        `work` returns an answer per item. A batch has at most `batch_size` items and waits at most
         `seconds` for them after its first; `max_waiting` is the number of places.
         """
         self._work = work
@@ -61,7 +61,7 @@ class Batcher(Generic[Item, Answer]):
 
     @property
     def is_open(self) -> bool:
-        """Whether places are given."""
+        """Whether new requests still get places."""
         return self._is_open
 
     @contextmanager
@@ -86,11 +86,11 @@ class Batcher(Generic[Item, Answer]):
         return job.answer
 
     def refuse(self) -> None:
-        """Give no more places; those that are taken are served."""
+        """Give no more places; requests that have one are still answered."""
         self._is_open = False
 
     def close(self) -> None:
-        """Give no more places, answer all that was submitted, and end the thread."""
+        """Give no more places, answer everything submitted, and end the thread."""
         self.refuse()
         self._jobs.put(None)
         self._thread.join()
@@ -113,10 +113,10 @@ class Batcher(Generic[Item, Answer]):
                 break
 
     def _answer(self, batch: "list[_Job[Item, Answer]]") -> None:
-        """Answer a batch; if that fails, each alone, so that one does not spoil the others."""
+        """Answer a batch; if that fails, each item alone, so that one does not spoil the others."""
         try:
             answers = self._work([job.item for job in batch]) if batch else ()
-        except Exception as error:  # whatever a model raises belongs to whoever asked
+        except Exception as error:  # any error of the model belongs to its request
             if len(batch) == 1:
                 batch[0].answer.set_exception(error)
                 return

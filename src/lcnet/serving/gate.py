@@ -1,8 +1,8 @@
-"""The door of the server: which addresses there are, and what a page may ask for.
+"""The gate of the server: which addresses are open, and what a call from the page may contain.
 
-gradio brings addresses that serve files by their path, fetch from others' servers or change the
-page; of its addresses only those stand open that this page needs. So no path of the server is ever
-served, and none is accepted but those of files that were uploaded.
+gradio brings addresses that serve files by path, fetch from other servers or change the page. Only
+those that this page needs are open. So no file of the server is ever served, and a call may name no
+path but that of an uploaded file.
 """
 
 import json
@@ -26,40 +26,40 @@ PAGE = re.compile(
     r"|queue/data|cancel|reset|heartbeat/\w+|call/\w+|call/\w+/\w+)"
 )
 MOST_JSON = 1_000_000
-"""Bytes of a page's call."""
+"""Bytes of a call from the page, at most."""
 DRAINED = 4
-"""So many times what is allowed is read and forgotten, so that a client gets to hear why not."""
+"""Up to this many times the limit is read and thrown away, so that the client gets the reason."""
 
 
 def bounded(receive: Receive, most: int, error: Exception) -> Receive:
-    """`receive` that raises the error once a body has more than `most` bytes."""
+    """A `receive` that raises the error once a body has more than `most` bytes."""
     total = 0
 
     async def counted() -> Message:
         nonlocal total
-        got = await receive()
-        total += len(got.get("body", b""))
+        message = await receive()
+        total += len(message.get("body", b""))
         if total <= most:
-            return got
-        while got.get("more_body") and total <= DRAINED * most:
-            got = await receive()
-            total += len(got.get("body", b""))
+            return message
+        while message.get("more_body") and total <= DRAINED * most:
+            message = await receive()
+            total += len(message.get("body", b""))
         raise error
 
     return counted
 
 
 class Gate:
-    """Lets through what the page and the API need, within their bounds."""
+    """Lets through what the page and the API need, within their limits."""
 
     def __init__(self, app: ASGIApp, *, uploads: Path, stored_bytes: int) -> None:
-        """`uploads` is where gradio keeps what was uploaded, at most `stored_bytes` of it."""
+        """`uploads` is gradio's folder of uploaded files, which may hold `stored_bytes` in all."""
         self.app = app
         self.uploads = uploads
         self.stored_bytes = stored_bytes
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer, or pass the request on."""
+        """Refuse the request, or pass it on."""
         if scope["type"] == "lifespan":
             await self.app(scope, receive, send)
             return
@@ -73,8 +73,8 @@ class Gate:
             return
         if scope["method"] == "POST" and path.startswith("/gradio_api/upload"):
             free = max(0, self.stored_bytes - _size(self.uploads))
-            # An error that gradio's framework answers, since it comes while that is at work.
-            full = HTTPException(413, "more is uploaded than there is room for. Try it later.")
+            # Raised while gradio's framework reads the body, so it must be one that it answers.
+            full = HTTPException(413, "no room for more uploads now. Try again later.")
             receive = bounded(receive, free, full)
         elif scope["method"] == "POST":
             try:
@@ -86,7 +86,7 @@ class Gate:
         await self.app(scope, receive, send)
 
     async def _checked(self, receive: Receive) -> Receive:
-        """The same body, once it is known to name no file but those that were uploaded."""
+        """A `receive` that repeats the body, after checking that it names only uploaded files."""
         limited = bounded(
             receive,
             MOST_JSON,
@@ -118,7 +118,7 @@ class Gate:
 
 
 def _paths(value: Any) -> Iterator[Any]:
-    """What stands as `path` anywhere in a JSON value."""
+    """The values of all `path` keys, at any depth of a JSON value."""
     if isinstance(value, dict):
         if "path" in value:
             yield value["path"]
@@ -136,9 +136,9 @@ def _is_inside(path: str, root: Path) -> bool:
 
 
 def sweep(folder: Path, seconds: float) -> None:
-    """Delete what lies in a folder of uploads for longer than that.
+    """Delete the files that have been in a folder of uploads for longer than `seconds`.
 
-    gradio leaves some of its own temporary files too, which would fill the folder.
+    gradio never deletes some of its own temporary files, which would fill the folder.
     """
     oldest = time.time() - seconds
     for path in folder.rglob("*"):
@@ -148,7 +148,7 @@ def sweep(folder: Path, seconds: float) -> None:
 
 
 def _size(folder: Path) -> int:
-    """Bytes in a folder, of which files may vanish meanwhile."""
+    """Bytes in a folder, from which files may vanish meanwhile."""
     total = 0
     for path in folder.rglob("*"):
         with suppress(OSError):

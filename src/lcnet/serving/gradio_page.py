@@ -1,8 +1,8 @@
 """The page: pictures dropped, labels shown; many pictures into a table; the label graph.
 
-gradio carries files and answers, and nothing else of it is used: what is shown is HTML with its
-pictures inside, so that no address of the server serves a file. An upload lies in gradio's folder,
-the caller's `GRADIO_TEMP_DIR`, until the caller sweeps it.
+gradio transports files and answers; nothing else of it is used. What is shown is HTML with its
+pictures inside, so no address of the server needs to serve a file. An upload stays in gradio's
+folder, the caller's `GRADIO_TEMP_DIR`, until the caller deletes it.
 """
 
 from importlib.resources import files
@@ -18,13 +18,39 @@ from lcnet.serving.service import Service
 from lcnet.serving.uploads import UploadTooLarge, shown_name
 
 MOST_LOOKED_AT = 8
-"""Pictures shown with heat maps at a time."""
+"""Pictures shown with heat maps at a time, at most."""
 MOST_IN_BATCH = 500
 HEAT_LABELS = 5
 
 
 def mount_page(app: FastAPI, service: Service) -> FastAPI:
     """The app with the page at its root."""
+    page = _page(service)
+    page.queue(max_size=service.limits.waiting)
+    css = files("lcnet.reporting").joinpath("templates/serve.css").read_text(encoding="utf-8")
+    return gr.mount_gradio_app(
+        app,
+        page,
+        path="/",
+        theme=gr.themes.Base(
+            font=["system-ui", "sans-serif"], font_mono=["ui-monospace", "monospace"]
+        ),  # the default theme loads its fonts from another server
+        css=css,
+        allowed_paths=[],
+        blocked_paths=["/"],
+        max_file_size=service.limits.file_bytes,
+        footer_links=[],
+        run_history=False,
+        ssr_mode=False,
+        enable_monitoring=False,
+        mcp_server=False,
+        pwa=False,
+        show_error=False,
+    )
+
+
+def _page(service: Service) -> gr.Blocks:
+    """The three tabs and what happens in them."""
     limits = service.limits
     bounds = f"up to {limits.megabytes:g} MB and {limits.pixels / 1e6:g} million pixels each"
     info = service.predictor.info
@@ -32,30 +58,32 @@ def mount_page(app: FastAPI, service: Service) -> FastAPI:
     graph = predictor.classifier.graph_matrices() if predictor.explains else None
 
     def look(uploads: list[str] | None) -> tuple[str, None]:
-        """Labels with bars and heat maps of a few pictures, as HTML."""
+        """Bars and heat maps for a few pictures, as HTML; None empties the drop area."""
         cards = [_look(service, Path(path)) for path in (uploads or [])[:MOST_LOOKED_AT]]
         more = len(uploads or []) - len(cards)
         if more > 0:
             cards.append(
                 error_card(
-                    f"{more} more were dropped: at most {MOST_LOOKED_AT} are shown at a time. "
-                    "Use the other tab for many."
+                    f"{more} more pictures are left out: at most {MOST_LOOKED_AT} are shown at a "
+                    "time. For more, use the tab Many, as a table."
                 )
             )
         return "".join(cards), None
 
     def label_many(uploads: list[str] | None) -> tuple[str, None]:
-        """A table of labels and probabilities of many pictures, as HTML with a link to it."""
+        """How often each label occurs in many pictures, as HTML with the table as a link."""
         paths = [Path(path) for path in uploads or []]
         if len(paths) > MOST_IN_BATCH:
             message = f"expected at most {MOST_IN_BATCH} pictures, got {len(paths)}."
             return error_card(f"{message} Drop fewer, or use lcnet predict."), None
         try:
             with service.counted():
-                found = list(service.label_all([(path, shown_name(path.name)) for path in paths]))
+                predictions = list(
+                    service.label_all([(path, shown_name(path.name)) for path in paths])
+                )
         except Busy as error:
             return error_card(str(error)), None
-        return batch_card(found, info), None
+        return batch_card(predictions, info), None
 
     with gr.Blocks(
         title="lcnet",
@@ -70,7 +98,7 @@ def mount_page(app: FastAPI, service: Service) -> FastAPI:
         with gr.Tab("Pictures"):
             dropped = _drop_area("Drop pictures here", "dropped")
             shown = gr.HTML(elem_id="shown")
-            # One at a time: explaining takes the most of all.
+            # One at a time, since explaining is the most work.
             dropped.upload(look, dropped, [shown, dropped], api_name="look", concurrency_limit=1)
         with gr.Tab("Many, as a table"):
             many = _drop_area(f"Drop up to {MOST_IN_BATCH} pictures here", "many")
@@ -78,31 +106,11 @@ def mount_page(app: FastAPI, service: Service) -> FastAPI:
             many.upload(label_many, many, [table, many], api_name="table", concurrency_limit=2)
         with gr.Tab("Label graph"):
             gr.HTML(graph_card(graph, info), elem_id="graph")
-    page.queue(max_size=limits.waiting)
-    css = files("lcnet.reporting").joinpath("templates/serve.css").read_text(encoding="utf-8")
-    return gr.mount_gradio_app(
-        app,
-        page,
-        path="/",
-        theme=gr.themes.Base(
-            font=["system-ui", "sans-serif"], font_mono=["ui-monospace", "monospace"]
-        ),  # the usual one fetches its letters from another server
-        css=css,
-        allowed_paths=[],
-        blocked_paths=["/"],
-        max_file_size=limits.file_bytes,
-        footer_links=[],
-        run_history=False,
-        ssr_mode=False,
-        enable_monitoring=False,
-        mcp_server=False,
-        pwa=False,
-        show_error=False,
-    )
+    return page
 
 
 def _drop_area(words: str, name: str) -> gr.File:
-    """Where pictures are dropped; `name` is the element's, for style and tests."""
+    """Where pictures are dropped; `name` is the element's id, for style and tests."""
     return gr.File(
         label=words, file_count="multiple", file_types=["image"], height=160, elem_id=name
     )
@@ -113,8 +121,8 @@ def _look(service: Service, path: Path) -> str:
     name = shown_name(path.name)
     try:
         with service.counted():
-            found = service.explain(path, name, labels=HEAT_LABELS)
+            explained = service.explain(path, name, labels=HEAT_LABELS)
     except (Busy, UploadTooLarge, DataError) as error:
         return error_card(str(error))
-    prediction, explanation, picture = found
+    prediction, explanation, picture = explained
     return picture_card(prediction, service.predictor.info, explanation, picture)

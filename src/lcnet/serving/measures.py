@@ -22,15 +22,17 @@ class Measures:
     """The counters of one server, in a registry of their own."""
 
     def __init__(self, waiting: Callable[[], int]) -> None:
-        """`waiting` says how many requests are in work."""
+        """`waiting` returns how many requests are in work."""
         self._registry = CollectorRegistry()
         self._requests = Counter(
             "lcnet_requests", "Requests for labels.", ["outcome"], registry=self._registry
         )
         for outcome in OUTCOMES:
-            self._requests.labels(outcome)  # so that a rate can be read before the first
+            self._requests.labels(
+                outcome
+            )  # exported as 0, so that a rate exists before the first request
         self._pictures = Counter(
-            "lcnet_pictures", "Pictures that were given labels.", registry=self._registry
+            "lcnet_pictures", "Pictures that got labels.", registry=self._registry
         )
         self._seconds = Histogram(
             "lcnet_request_seconds",
@@ -40,7 +42,7 @@ class Measures:
         )
         self._batches = Histogram(
             "lcnet_batch_pictures",
-            "Pictures that the model was given at a time.",
+            "Pictures that went through the model together.",
             buckets=SIZES,
             registry=self._registry,
         )
@@ -58,5 +60,5 @@ class Measures:
         self._pictures.inc(pictures)
 
     def text(self) -> bytes:
-        """All of it in Prometheus' text format."""
+        """All counters in Prometheus' text format."""
         return generate_latest(self._registry)

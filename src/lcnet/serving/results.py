@@ -1,4 +1,4 @@
-"""What the page shows of pictures, as HTML that needs nothing else."""
+"""What the page shows, as HTML with all pictures inside."""
 
 import csv
 import io
@@ -21,14 +21,14 @@ from lcnet.reporting.graph_pictures import draw_matrices, draw_network
 from lcnet.reporting.html_page import data_uri, render, small_picture
 
 FEWEST_BARS = 10
-"""So many labels are shown at least; the others are there to be opened."""
+"""Labels shown at first, at least; a click opens the others."""
 SIDE_PX = 420
 EDGES = 30
 
 
 @dataclass(frozen=True)
 class Bar:
-    """One label's line: all in percent."""
+    """One label's line; all numbers in percent."""
 
     label: str
     percent: float
@@ -37,14 +37,14 @@ class Bar:
 
 
 def bars(prediction: Prediction, info: ModelInfo) -> list[Bar]:
-    """A line per label: those above their thresholds first, each kind by probability."""
+    """A line per label: first those above their thresholds, then the others, by probability."""
     assert prediction.probabilities is not None
     thresholds = dict(zip(info.labels, info.thresholds, strict=True))
-    found = [
+    lines = [
         Bar(label, 100 * value, 100 * thresholds[label], label in prediction.labels)
         for label, value in prediction.probabilities.items()
     ]
-    return sorted(found, key=lambda bar: (not bar.is_present, -bar.percent))
+    return sorted(lines, key=lambda bar: (not bar.is_present, -bar.percent))
 
 
 def picture_card(
@@ -60,10 +60,10 @@ def picture_card(
     if explanation is not None:
         heats = [
             (
-                found.label,
-                figure_uri(draw_label(picture, found, has_graph=explanation.has_graph)),
+                label.label,
+                figure_uri(draw_label(picture, label, has_graph=explanation.has_graph)),
             )
-            for found in explanation.labels
+            for label in explanation.labels
         ]
     return render(
         "serve_picture.html",
@@ -84,9 +84,9 @@ def error_card(message: str) -> str:
 
 
 def batch_card(predictions: Sequence[Prediction], info: ModelInfo) -> str:
-    """How often each label was found, what could not be read, and the table to download."""
-    counts = Counter(label for found in predictions for label in found.labels)
-    failed = [found for found in predictions if found.error]
+    """How often each label was predicted, unreadable pictures, and the table to download."""
+    counts = Counter(label for prediction in predictions for label in prediction.labels)
+    failed = [prediction for prediction in predictions if prediction.error]
     table = csv_table(predictions, info.labels)
     return render(
         "serve_batch.html",
@@ -94,22 +94,22 @@ def batch_card(predictions: Sequence[Prediction], info: ModelInfo) -> str:
         read=len(predictions) - len(failed),
         counts=sorted(counts.items(), key=lambda pair: (-pair[1], pair[0])),
         failed=failed,
-        # Excel takes a table for UTF-8 only if it says so.
+        # Excel reads a table as UTF-8 only if it starts with this mark.
         table=data_uri(b"\xef\xbb\xbf" + table.encode(), "text/csv"),
     )
 
 
 def csv_table(predictions: Sequence[Prediction], labels: Sequence[str]) -> str:
-    """A row per picture: image, error, the labels found with | between, then each probability."""
+    """A row per picture: image, error, predicted labels joined by |, then each probability."""
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow([*CSV_COLUMNS, *labels])
-    writer.writerows(csv_row(found, labels) for found in predictions)
+    writer.writerows(csv_row(prediction, labels) for prediction in predictions)
     return out.getvalue()
 
 
 def graph_card(graph: GraphMatrices | None, info: ModelInfo) -> str:
-    """The label graph as matrices and as a network, or that there is none."""
+    """The label graph as matrices and as a network, or a note that there is none."""
     if graph is None:
         return render("serve_graph.html", figures=[], left_out=0)
     shown = strongest_labels(graph.final, MOST_LABELS)

@@ -1,4 +1,4 @@
-"""`lcnet serve`: a model as a page and an API."""
+"""`lcnet serve`: a model as a web page and an HTTP API."""
 
 import os
 import shutil
@@ -26,22 +26,22 @@ def serve(
     max_pixels: Annotated[int, Above(0)] = 40_000_000,
     max_waiting: Annotated[int, Above(0)] = 64,
 ) -> None:
-    """Label pictures on a page and by HTTP.
+    """Label pictures on a web page and over HTTP.
 
-    Runs until SIGINT or SIGTERM. Requests that are being answered then are finished.
+    Runs until SIGINT or SIGTERM, then finishes the requests in work.
 
     Args:
         model: Run or model folder, hf://user/name, or an ONNX file of lcnet export.
-        host: Address to listen at; by default only this machine is answered.
+        host: Address to listen on; the default answers only this machine.
         port: Port; 0 takes a free one.
         batch_size: Pictures that go through the model together, at most.
-        batch_ms: Milliseconds that a batch waits to fill up.
+        batch_ms: Milliseconds to wait for a batch to fill up, at most.
         max_megabytes: Size of a picture's file, at most.
-        max_pixels: Width times height, at most.
-        max_waiting: Requests that are being answered at a time; more are turned away.
+        max_pixels: Width times height of a picture, at most.
+        max_waiting: Requests in work at a time; further ones are refused.
 
     Raises:
-        ConfigError: if a package is missing or the address cannot be had.
+        ConfigError: if a package is missing or the address cannot be used.
         CheckpointError: if the model cannot be read.
     """
     for package in ("gradio", "prometheus_client"):
@@ -55,7 +55,7 @@ def serve(
     limits = Limits(max_megabytes, max_pixels, max_waiting)
     with _listening(host, port) as listening, _uploads() as uploads:
         predictor = Predictor(model, batch_size=batch_size, precision="auto")
-        from lcnet.serving.server import run  # gradio reads the environment that stands now
+        from lcnet.serving.server import run  # gradio reads the environment on import
 
         shown = f"[{host}]" if ":" in host else host
         address = f"http://{shown}:{listening.getsockname()[1]}"
@@ -71,14 +71,14 @@ def serve(
 
 @contextmanager
 def _listening(host: str, port: int) -> Iterator[socket.socket]:
-    """A socket at the address, taken before the model is loaded."""
+    """A socket that listens on the address, opened before the model is loaded."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
         listening = socket.create_server((host, port), family=family, backlog=256)
     except OSError as error:
         raise ConfigError(
-            f"--host {host} --port {port}: cannot be listened at ({error.strerror}). "
-            "Choose another; port 0 takes a free one."
+            f"--host {host} --port {port}: cannot listen there ({error.strerror}). "
+            "Choose another address; --port 0 takes a free port."
         ) from None
     with listening:
         yield listening
@@ -86,9 +86,9 @@ def _listening(host: str, port: int) -> Iterator[socket.socket]:
 
 @contextmanager
 def _uploads() -> Iterator[Path]:
-    """A folder for what is uploaded, which is gone afterwards, and gradio told to use it.
+    """A folder for uploads, deleted afterwards; sets the environment so that gradio uses it.
 
-    gradio is told not to call home either, before it is imported.
+    The environment also stops gradio from calling home. It must be set before gradio is imported.
     """
     folder = Path(mkdtemp(prefix="lcnet-serve-"))
     os.environ |= {

@@ -1,4 +1,4 @@
-"""The process: page and API behind the gate, until a signal comes."""
+"""The server process: page and API behind the gate, until a signal comes."""
 
 import asyncio
 import signal
@@ -18,17 +18,17 @@ from lcnet.serving.gradio_page import mount_page
 from lcnet.serving.service import Service
 
 FINISHING = 60.0
-"""Seconds in which what is in work when the signal comes must be done."""
+"""Seconds that requests in work may still take after the signal."""
 KEPT = 300.0
-"""Seconds that an upload to the page lies on disk."""
+"""Seconds that an upload to the page stays on disk, at least."""
 SWEPT = 60.0
-"""Seconds between two looks at them."""
+"""Seconds between two clean-ups of the uploads."""
 CLOSING = 1
-"""Seconds in which answers must have gone out; open pages would keep their connections."""
+"""Seconds until open connections are cut; open pages would keep theirs for ever."""
 
 
 def whole_app(service: Service, uploads: Path) -> ASGIApp:
-    """Page and API behind the gate; `uploads` is where gradio keeps what is uploaded."""
+    """Page and API behind the gate; `uploads` is gradio's folder of uploaded files."""
     app = mount_page(build_app(service), service)
     return Gate(app, uploads=uploads, stored_bytes=service.limits.stored_bytes)
 
@@ -36,11 +36,11 @@ def whole_app(service: Service, uploads: Path) -> ASGIApp:
 def run(
     service: Service, listening: socket.socket, uploads: Path, started: Callable[[], None]
 ) -> None:
-    """Serve at the socket until SIGINT or SIGTERM, and return when all in work is answered.
+    """Serve at the socket until SIGINT or SIGTERM; return when all requests in work are answered.
 
-    `started` is called once requests are taken.
+    `started` is called once requests are accepted.
     """
-    Image.MAX_IMAGE_PIXELS = None  # read_upload's bound is asked before anything is decoded
+    Image.MAX_IMAGE_PIXELS = None  # read_upload checks the size before anything is decoded
     config = uvicorn.Config(
         whole_app(service, uploads),
         log_level="critical",
@@ -49,7 +49,7 @@ def run(
         limit_concurrency=8 * service.limits.waiting + 256,
         timeout_graceful_shutdown=CLOSING,
     )
-    # uvicorn raises the signal again when it is done; by then there is nothing left to stop.
+    # uvicorn raises the signal again at its end, which would kill the process before it cleans up.
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: None)
     try:
@@ -59,7 +59,7 @@ def run(
 
 
 class _Server(uvicorn.Server):
-    """uvicorn's server, which on a signal first finishes what is in work."""
+    """uvicorn's server, which finishes the requests in work before it stops."""
 
     def __init__(
         self,

@@ -1,4 +1,4 @@
-"""From a stranger's file to labels, for the API and the page alike."""
+"""From an uploaded file to labels, for the API and the page alike."""
 
 import os
 import time
@@ -22,11 +22,11 @@ from lcnet.serving.measures import Measures, Outcome
 from lcnet.serving.uploads import Limits, UploadTooLarge, read_upload
 
 Read = tuple[str, Tensor]
-"""A picture's name and its pixels as the model takes them, 3 H W in uint8."""
+"""A picture's name, and its pixels at the model's size: 3 H W in uint8."""
 
 
 class BadRequest(Exception):
-    """A request that carries no picture where one belongs."""
+    """A request without a picture that can be read from its form."""
 
 
 @dataclass(frozen=True)
@@ -43,16 +43,16 @@ REFUSALS: dict[type[Exception], Refusal] = {
     DataError: Refusal("not_a_picture", 422),
     BadRequest: Refusal("bad_request", 400),
 }
-"""What a request is refused with; of a kind and its subclass the subclass comes first."""
+"""How each error is answered. The first that matches counts, so a subclass comes first."""
 
 
 def refusal_of(error: Exception) -> Refusal | None:
-    """What the error means to its sender; none where it is the server's own fault."""
-    return next((found for kind, found in REFUSALS.items() if isinstance(error, kind)), None)
+    """How the error is counted and answered; None if it is the server's own fault."""
+    return next((refusal for kind, refusal in REFUSALS.items() if isinstance(error, kind)), None)
 
 
 class Service:
-    """A model at work for many at a time."""
+    """A model that answers many requests at a time."""
 
     def __init__(self, predictor: Predictor, limits: Limits, *, seconds: float = 0.005) -> None:
         """A batch waits at most `seconds` to fill up to the predictor's batch size."""
@@ -66,20 +66,20 @@ class Service:
             max_waiting=limits.waiting,
         )
         self.measures = Measures(lambda: self.batcher.taken)
-        # A decoded picture is many times its file: so many are held at once, and no more.
+        # A decoded picture is many times as large as its file, so only a few are held at a time.
         self._decoding = BoundedSemaphore(min(4, os.cpu_count() or 1))
 
     def submit(self, stored: bytes | Path, name: str) -> "Future[Prediction]":
-        """The prediction to come, after the picture was decoded here.
+        """Decode the picture in this thread, and return the prediction to come.
 
-        Raises UploadTooLarge or DataError if it cannot be.
+        Raises UploadTooLarge or DataError if the picture cannot be decoded.
         """
         with self._decoding:
             pixels = self.transform(self._read(stored, name))
         return self.batcher.submit((name, pixels))
 
     def label_all(self, files: Sequence[tuple[Path, str]]) -> Iterator[Prediction]:
-        """A prediction per file and name, in order, a batch at a time; errors are in them."""
+        """A prediction per file and name, in order, a batch at a time; it has the error, if any."""
         for start in range(0, len(files), self.predictor.batch_size):
             chunk: list[Future[Prediction] | Prediction] = []
             for path, name in files[start : start + self.predictor.batch_size]:
@@ -87,15 +87,16 @@ class Service:
                     chunk.append(self.submit(path, name))
                 except DataError as error:
                     chunk.append(Prediction(name, error=str(error)))
-            for found in chunk:
-                yield found.result() if isinstance(found, Future) else found
+            for answer in chunk:
+                yield answer.result() if isinstance(answer, Future) else answer
 
     def explain(
         self, path: Path, name: str, *, labels: int
     ) -> tuple[Prediction, PictureExplanation | None, Image.Image]:
         """A picture's prediction and explanation (None for an ONNX file), and the picture.
 
-        To be called by one thread at a time. Raises UploadTooLarge or DataError if it is none.
+        Only one thread may call this at a time. Raises UploadTooLarge or DataError if the picture
+        cannot be decoded.
         """
         with self._decoding:
             picture = self._read(path, name)
@@ -106,7 +107,7 @@ class Service:
 
     @contextmanager
     def counted(self) -> Iterator[None]:
-        """Take a place for the block, and count its outcome and how long it took."""
+        """Hold a place while the block runs; count its outcome and its seconds."""
         started = time.perf_counter()
         outcome: Outcome = "failed"
         try:

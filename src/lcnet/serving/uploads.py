@@ -1,4 +1,4 @@
-"""Pictures that strangers send, and the bounds they are held to."""
+"""Uploaded pictures, and the limits that they must keep."""
 
 import io
 from dataclasses import dataclass
@@ -13,12 +13,12 @@ LONGEST_NAME = 200
 
 
 class UploadTooLarge(DataError):
-    """An upload of more bytes or pixels than are taken."""
+    """An upload with more bytes or pixels than the limits."""
 
 
 @dataclass(frozen=True)
 class Limits:
-    """How much is taken."""
+    """How much the server accepts."""
 
     megabytes: float
     """Size of one picture's file."""
@@ -34,12 +34,12 @@ class Limits:
 
     @property
     def stored_bytes(self) -> int:
-        """How much of the page's uploads lies on disk at most: a file of full size per place."""
+        """Bytes of the page's uploads on disk, at most: a file of full size per place."""
         return self.file_bytes * self.waiting
 
 
 def shown_name(name: str | None) -> str:
-    """The name that a sender gives his file, without folders, controls and most of its length."""
+    """A sender's file name without folders and control characters: its last letters."""
     last = (name or "").replace("\\", "/").rpartition("/")[2]
     return "".join(sign for sign in last if sign.isprintable())[-LONGEST_NAME:] or "picture"
 
@@ -48,7 +48,7 @@ def read_upload(stored: bytes | Path, name: str, limits: Limits, *, size: int) -
     """The picture, upright, in RGB, decoded no larger than `size` needs (as `read_image` does).
 
     Raises UploadTooLarge for too many bytes or pixels, before anything is decoded, and DataError
-    for what is no picture; messages name it by `name`.
+    if it is no picture. Messages call the picture `name`.
     """
     length = len(stored) if isinstance(stored, bytes) else stored.stat().st_size
     if length > limits.file_bytes:
@@ -74,7 +74,7 @@ def read_upload(stored: bytes | Path, name: str, limits: Limits, *, size: int) -
         ) from None
     except Exception as error:  # Pillow's decoders raise a dozen types on a broken file
         is_unknown = isinstance(error, UnidentifiedImageError)
-        reason = "no format that is known" if is_unknown else reason_of(error)
+        reason = "unknown format" if is_unknown else reason_of(error)
         raise DataError(
             f"{name}: not a readable picture: {reason}. Send a JPEG, PNG, WebP, BMP, GIF or TIFF."
         ) from None
