@@ -301,7 +301,7 @@ def test_neither_of_two_files_is_left(run, traced, tmp_path, monkeypatch, logit)
         ("--tolerance=-1", 2, "--tolerance: expected 0 or more, got -1"),
         ("--limit 0", 2, "--limit: expected 1 or more, got 0"),
         ("--quantize int4", 2, "--quantize: expected int8 or nothing, got 'int4'"),
-        ("--quantize int8 --format torch", 2, "expected --format onnx with it, got torch"),
+        ("--quantize int8 --format torch", 2, "needs --format onnx, got torch"),
         ("--pictures nothing.csv", 1, "nothing.csv"),
         ("--root nowhere", 1, "nowhere"),
     ],

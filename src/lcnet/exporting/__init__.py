@@ -1,1 +1,1 @@
-"""What `lcnet export` is made of."""
+"""`lcnet export`: the files, and the proof that each equals its model."""

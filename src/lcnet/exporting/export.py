@@ -25,20 +25,20 @@ def export(
 ) -> Path:
     """Write a model for another runtime, and check the file.
 
-    The file is loaded again and compared with the model on real pictures. One that differs is not
+    The file is loaded again and compared with the model on real pictures. If it differs, no file is
     left.
 
     Args:
         model: Run or model folder, or hf://user/name.
-        format: What runs the file: onnxruntime, torch.export or OpenVINO.
+        format: Runtime of the file: onnxruntime, torch.export or OpenVINO.
         out: File to write; model.onnx, model.pt2 or model.xml in the folder if not given.
-        tolerance: Largest difference from the model's logits; above it no file is left.
-        pictures: Split, or pictures, folder or glob, to check with; the validation or test split if
-            not given.
+        tolerance: Largest allowed difference from the model's logits.
+        pictures: What to check with: a split, a picture, a folder or a glob; the validation or test
+            split if not given.
         limit: Pictures to check with, at most.
-        quantize: int8: 8 bits for weights and activations, from training pictures (onnx only).
-        calibration_pictures: Training pictures that --quantize takes its scales from.
-        most_loss: Points of mAP that --quantize may cost; above that no file is left.
+        quantize: int8 computes in 8 bits, with scales from training pictures (onnx only).
+        calibration_pictures: Training pictures that give --quantize its scales.
+        most_loss: Points of mAP that --quantize may cost.
         root: Folder of the data set, if it has moved.
         data: Data set; the run's if not given.
 
@@ -46,10 +46,10 @@ def export(
         The file.
 
     Raises:
-        CheckpointError: if the model cannot be read, or the file differs from it by more than the
-            tolerance.
-        ConfigError: if a package is missing or a choice is wrong.
-        DataError: if pictures that are named cannot be read.
+        CheckpointError: if the model cannot be read, or the file differs from it by more than
+            allowed.
+        ConfigError: if a package is missing or an option is wrong.
+        DataError: if the named pictures cannot be read.
     """
     require_out(model, out, "--out FILE")
     from lcnet.exporting.proven_file import ExportChoices, export_model

@@ -1,4 +1,4 @@
-"""The files that a model is exported to: how each is written, and how its runtime loads it."""
+"""The formats of an exported model: how each is written, and how its runtime loads it."""
 
 import importlib.util
 import logging
@@ -23,26 +23,26 @@ from lcnet.predicting.onnx_model import SUFFIX, OnnxModel
 Scorer = Callable[[Tensor], Tensor]
 """Images (B 3 size size, normalised, float32) to logits (B L)."""
 MOST_BYTES = 2**31 - 2**20
-"""Of weights in one ONNX file, which holds no more than 2 GiB in all."""
+"""Weights in one ONNX file, at most: a whole file holds no more than 2 GiB."""
 
 
 @dataclass(frozen=True)
 class Format:
-    """A kind of file."""
+    """One format."""
 
     runtime: str
     """The package that runs it."""
     suffixes: tuple[str, ...]
-    """Of its files, the one to name first."""
+    """The suffixes of its files; the user names the first."""
     packages: tuple[tuple[str, str], ...]
-    """What writing and loading needs beside torch, and which extra brings it."""
+    """Packages that writing and loading need besides torch, each with the extra that brings it."""
     write: Callable[..., None]
     """Writes a program and its description (`exported.describe`) to the files."""
     load: Callable[..., tuple[Scorer, ModelInfo]]
-    """The model in the files, and what they say of it."""
+    """Loads the model from the files, and the description in them."""
 
     def check(self) -> None:
-        """Raises ConfigError if a package is not installed."""
+        """Raise ConfigError if a package is not installed."""
         for package, extra in self.packages:
             if importlib.util.find_spec(package) is None:
                 raise ConfigError.missing(package, extra)
@@ -54,7 +54,7 @@ class Format:
 
 
 def trace(model: Classifier, image_size: int) -> ExportedProgram:
-    """The model as a program for any number of images of one size; the model is changed.
+    """The model as a program for any number of images of one size; changes the model.
 
     Raises CheckpointError if torch.export cannot follow it.
     """
@@ -68,7 +68,7 @@ def trace(model: Classifier, image_size: int) -> ExportedProgram:
         reason = " ".join(str(error).split())[:300]
         raise CheckpointError(
             f"export: torch.export cannot follow this model ({type(error).__name__}: {reason}). "
-            "Its backbone does what a fixed graph cannot; train with another."
+            "Its backbone's code does not fit into a fixed graph; train with another backbone."
         ) from error
 
 
@@ -76,17 +76,17 @@ def trace(model: Classifier, image_size: int) -> ExportedProgram:
 
 
 def write_onnx(program: ExportedProgram, description: str, file: Path) -> None:
-    """Write an ONNX file that holds its weights.
+    """Write one ONNX file with the weights inside.
 
-    Raises ConfigError if they are more than such a file can hold.
+    Raises ConfigError if the weights are larger than such a file can hold.
     """
     size = sum(tensor.nbytes for tensor in program.state_dict.values())
     if size > MOST_BYTES:
         raise ConfigError(
-            f"--format onnx: expected at most 2 GiB of weights, which is all that one file can "
-            f"hold, got {size / 2**30:.1f} GiB. Use --format torch."
+            f"--format onnx: expected at most 2 GiB of weights, the most that one file can hold, "
+            f"got {size / 2**30:.1f} GiB. Use --format torch."
         )
-    for library in ("onnxscript", "onnx_ir"):  # they warn of what they leave as it is
+    for library in ("onnxscript", "onnx_ir"):  # they warn about what they leave unchanged
         logging.getLogger(library).setLevel(logging.ERROR)
     made = torch.onnx.export(
         program, (), dynamo=True, verbose=False, input_names=[IMAGES], output_names=[LOGITS]
@@ -108,16 +108,16 @@ def load_onnx(file: Path) -> tuple[Scorer, ModelInfo]:
 
 def write_torch(program: ExportedProgram, description: str, file: Path) -> None:
     """Write a file of torch.export."""
-    with file.open("wb") as opened:  # by a path torch would want a name that ends in .pt2
+    with file.open("wb") as opened:  # given a path, torch requires a name that ends in .pt2
         torch.export.save(program, opened, extra_files={KEY: description})
 
 
 def load_torch(file: Path) -> tuple[Scorer, ModelInfo]:
     """The model in a file of torch.export."""
-    said: dict[str, Any] = {KEY: ""}
+    texts: dict[str, Any] = {KEY: ""}
     with file.open("rb") as opened:
-        program = torch.export.load(opened, extra_files=said)
-    return program.module(), understand(said[KEY], file)
+        program = torch.export.load(opened, extra_files=texts)
+    return program.module(), understand(texts[KEY], file)
 
 
 # OpenVINO
@@ -128,31 +128,31 @@ def write_openvino(program: ExportedProgram, description: str, file: Path, weigh
     import openvino
 
     with tempfile.TemporaryDirectory(dir=file.parent) as folder:
-        source, made = Path(folder) / "model.onnx", Path(folder) / "model.xml"
+        source, graph = Path(folder) / "model.onnx", Path(folder) / "model.xml"
         write_onnx(program, description, source)
         model = openvino.Core().read_model(source)
-        _keep_sums_alone(model)
+        _keep_sums_unfused(model)
         model.set_rt_info(description, KEY)
-        openvino.save_model(made, model, compress_to_fp16=False)
-        made.replace(file)
-        made.with_suffix(".bin").replace(weights)
+        openvino.save_model(graph, model, compress_to_fp16=False)
+        graph.replace(file)
+        graph.with_suffix(".bin").replace(weights)
 
 
-def _keep_sums_alone(model: Any) -> None:
-    """Put a squeeze behind each sum, which changes nothing but what OpenVINO joins with it.
+def _keep_sums_unfused(model: Any) -> None:
+    """Put a squeeze behind each sum: the result is the same, but OpenVINO fuses nothing with it.
 
-    OpenVINO 2026.4 computes a sum over tokens or features and the product or sum after it in one,
-    and then wrong for all but one image: (x * w).sum(-1) + b for x (5 7 24) was off by 2.
+    OpenVINO 2026.4 fuses a sum over tokens or features with the product or sum that follows, and
+    then only one image of a batch is right: (x * w).sum(-1) + b for x (5 7 24) was off by 2.
     """
     import openvino
-    from openvino import opset13 as operations
+    from openvino import opset13
 
-    sums = {"ReduceSum": operations.reduce_sum, "ReduceMean": operations.reduce_mean}
-    for one in model.get_ordered_ops():
-        if one.get_type_name() in sums and not one.get_attributes()["keep_dims"]:
-            values, axes = (source.get_source_output() for source in one.inputs())
-            kept = sums[one.get_type_name()](values, axes, keep_dims=True)
-            openvino.utils.replace_node(one, operations.squeeze(kept, axes))
+    sums = {"ReduceSum": opset13.reduce_sum, "ReduceMean": opset13.reduce_mean}
+    for node in model.get_ordered_ops():
+        if node.get_type_name() in sums and not node.get_attributes()["keep_dims"]:
+            values, axes = (source.get_source_output() for source in node.inputs())
+            unsqueezed = sums[node.get_type_name()](values, axes, keep_dims=True)
+            openvino.utils.replace_node(node, opset13.squeeze(unsqueezed, axes))
 
 
 def load_openvino(file: Path, weights: Path) -> tuple[Scorer, ModelInfo]:
@@ -161,7 +161,7 @@ def load_openvino(file: Path, weights: Path) -> tuple[Scorer, ModelInfo]:
 
     core = openvino.Core()
     model = core.read_model(file, weights)
-    # Some processors would calculate in bfloat16 without being asked.
+    # On some processors OpenVINO chooses bfloat16 by itself.
     options = {
         "INFERENCE_PRECISION_HINT": "f32",
         "INFERENCE_NUM_THREADS": torch.get_num_threads(),

@@ -1,4 +1,4 @@
-"""How near an exported file comes to the model it was made from, on real pictures."""
+"""How close an exported file comes to its model, measured on real pictures."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -25,20 +25,20 @@ from lcnet.model_folder import ModelInfo
 from lcnet.progress import track
 
 BATCH_SIZES = (1, 5)
-"""Images at a time, in turn: a file for one fixed number, or that mixes images, would show."""
+"""Images at a time, in turn: two sizes expose a file for one fixed size, or that mixes images."""
 DRAWN = 12
-"""Pictures that are drawn where none are at hand."""
+"""Pictures to draw if there are no others to check with."""
 ROUNDS, SECONDS = 30, 20.0
-"""A measurement of speed takes so many rounds, or as many as fit into these seconds."""
+"""A measurement of speed takes this many rounds, or as many as fit into these seconds."""
 
 
 @dataclass(frozen=True)
 class Pictures:
-    """What a file is checked with."""
+    """The pictures that a file is checked with."""
 
     images: Sequence[Path | Image.Image]
     targets: NDArray[np.int8] | None
-    """N x L: 1, 0 and -1 (unknown); None where nothing is known of the labels."""
+    """N x L: 1, 0 and -1 (unknown); None if the labels are unknown."""
     source: str
     """Where they come from, in words."""
 
@@ -50,37 +50,37 @@ class Pictures:
         Raises DataError if a picture cannot be read.
         """
         transform, normalize = eval_transform(expected), Normalize(expected)
-        place = 0
+        start = 0
         for size in cycle(sizes):
-            if place >= len(self.images):
+            if start >= len(self.images):
                 return
-            chosen = self.images[place : place + size]
+            chosen = self.images[start : start + size]
             opened = [
-                read_image(one, size=expected.size) if isinstance(one, Path) else one
-                for one in chosen
+                read_image(image, size=expected.size) if isinstance(image, Path) else image
+                for image in chosen
             ]
-            # Contiguous, as whoever runs the file will give them.
-            yield normalize(stack_images([transform(one) for one in opened])).contiguous()
-            place += size
+            # Contiguous, as users of the file will pass them.
+            yield normalize(stack_images([transform(image) for image in opened])).contiguous()
+            start += size
 
 
 def pictures_of_split(data: Data, name: str, info: ModelInfo, most: int) -> Pictures:
-    """At most so many pictures of a split, spread evenly over it.
+    """At most `most` pictures of a split, spread evenly over it.
 
     Raises DataError if the split cannot be read.
     """
     samples = load_split_for(data, name, info.labels)
-    places = np.linspace(0, len(samples) - 1, min(most, len(samples))).round().astype(int)
-    chosen = [samples.samples[place] for place in places]
+    indices = np.linspace(0, len(samples) - 1, min(most, len(samples))).round().astype(int)
+    chosen = [samples.samples[index] for index in indices]
     return Pictures(
         [sample.path if sample.inside is None else sample.read() for sample in chosen],
-        samples.targets()[places],
-        f"{len(places):,} pictures of {name}",
+        samples.targets()[indices],
+        f"{len(indices):,} pictures of {name}",
     )
 
 
 def drawn_pictures() -> Pictures:
-    """Some scenes of handwriting, which no model but that of the demo was trained on."""
+    """Some drawn scenes of handwritten digits, which need no data set."""
     images, digits = handwriting("val")
     scenes = [
         compose(np.random.default_rng(seed), images, digits)[0].convert("RGB")
@@ -91,18 +91,18 @@ def drawn_pictures() -> Pictures:
 
 @dataclass(frozen=True)
 class Proof:
-    """What two models say of the same pictures."""
+    """How the outputs of two models compare on the same pictures."""
 
     largest: float
-    """The largest difference between their logits; NaN if one of them is."""
+    """The largest difference between their logits; NaN if a logit is NaN."""
     mAP: float | None
-    """Of the first, 0 to 100; None where no label has a positive picture."""
+    """The first model's, 0 to 100; None without known positives or with logits not finite."""
     other_mAP: float | None
-    """Of the second."""
+    """The second model's."""
 
     @property
     def gained(self) -> float | None:
-        """By how much the second's mAP is higher, in points."""
+        """How much higher the second's mAP is, in points; None if unknown."""
         if self.mAP is None or self.other_mAP is None:
             return None
         return self.other_mAP - self.mAP
@@ -111,19 +111,19 @@ class Proof:
 def prove(
     model: Scorer, other: Scorer, pictures: Pictures, info: ModelInfo, *, quiet: bool = False
 ) -> Proof:
-    """The models compared on all pictures, `BATCH_SIZES` at a time."""
-    pairs = len(pictures.images) // sum(BATCH_SIZES) * len(BATCH_SIZES) + 1
-    batches = track(pictures.batches(info.preprocessing), "Checking, batches", pairs, quiet=quiet)
-    ours, theirs = [], []
+    """Compare two models on all pictures, `BATCH_SIZES` at a time."""
+    total = len(pictures.images) // sum(BATCH_SIZES) * len(BATCH_SIZES) + 1
+    batches = track(pictures.batches(info.preprocessing), "Checking, batches", total, quiet=quiet)
+    first, second = [], []
     with torch.inference_mode():
         for images in batches:
-            ours.append(model(images).numpy())
-            theirs.append(other(images).numpy())
-    first, second = np.concatenate(ours), np.concatenate(theirs)
+            first.append(model(images).numpy())
+            second.append(other(images).numpy())
+    ours, theirs = np.concatenate(first), np.concatenate(second)
     return Proof(
-        largest=float(np.abs(first - second).max()),
-        mAP=_mean_ap(first, pictures.targets, info),
-        other_mAP=_mean_ap(second, pictures.targets, info),
+        largest=float(np.abs(ours - theirs).max()),
+        mAP=_mean_ap(ours, pictures.targets, info),
+        other_mAP=_mean_ap(theirs, pictures.targets, info),
     )
 
 
@@ -132,13 +132,12 @@ def _mean_ap(
 ) -> float | None:
     if targets is None or not (targets == POSITIVE).any() or not np.isfinite(logits).all():
         return None
-    found = to_probabilities(logits, info.calibration)
-    return mean_ap(found, targets)
+    return mean_ap(to_probabilities(logits, info.calibration), targets)
 
 
 @dataclass(frozen=True)
 class Speed:
-    """Milliseconds a picture, in the fastest of the rounds in which two models took turns."""
+    """Milliseconds per picture of two models that took turns, each in its fastest round."""
 
     batch_size: int
     first: float
@@ -146,21 +145,21 @@ class Speed:
 
 
 def race(first: Scorer, second: Scorer, images: Tensor) -> Speed:
-    """How long each takes for the same images (B 3 size size); one round before goes unmeasured.
+    """How long each takes for the same images (B 3 size size), after one round to warm up.
 
-    Taking turns, both meet the same load of the machine; the fastest round is the one that other
-    work disturbed least.
+    They take turns, so that both meet the same load of the machine. The fastest round counts, since
+    other work disturbed it least.
     """
     times: dict[Scorer, list[float]] = {first: [], second: []}
     begun = perf_counter()
     with torch.inference_mode():
         for number in range(ROUNDS + 1):
-            for scorer, taken in times.items():
+            for scorer, seconds in times.items():
                 started = perf_counter()
                 scorer(images)
                 if number:
-                    taken.append(perf_counter() - started)
+                    seconds.append(perf_counter() - started)
             if number and perf_counter() - begun > SECONDS:
                 break
-    each = [1000 * min(taken) / len(images) for taken in times.values()]
+    each = [1000 * min(seconds) / len(images) for seconds in times.values()]
     return Speed(len(images), *each)

@@ -1,4 +1,4 @@
-"""A model as one file for another runtime, which is left only if it proves to be the same."""
+"""A model as a file for another runtime, which is kept only if it proves to be the same."""
 
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -33,33 +33,33 @@ class ExportChoices:
     """How a file is made and checked."""
 
     tolerance: float
-    """Largest difference of logits, of the float32 file."""
+    """Largest allowed difference of the float32 file's logits from the model's."""
     quantize: str
     """`int8`, or empty for float32."""
     most_loss: float
     """Points of mAP that int8 may cost."""
     calibration_pictures: int
-    """Training pictures that int8's scales follow from."""
+    """Training pictures that give the scales of int8."""
     pictures: str
-    """A split, or pictures, folder or glob, to check with; see `export`."""
+    """What to check with: a split, a picture, a folder or a glob; empty as `export` says."""
     limit: int
     """Pictures to check with, at most."""
     root: str
-    """Where the data set is now."""
+    """Folder of the data set, if it has moved."""
     data: Data | None
-    """The data set; by default the run's."""
+    """The data set; None is the run's."""
 
 
 def export_model(model: Path | str, form: str, out: Path | None, choices: ExportChoices) -> Path:
-    """The file that was written, after it was loaded again and found to be the same model.
+    """Write the file, check that it is the same model, and return its path.
 
-    `form` is one of `FORMATS`. Without `choices.pictures` it is checked on the validation or test
-    split of the run, or on drawn pictures where neither can be read. Raises as `export` says.
+    `form` is one of `FORMATS`. Without `choices.pictures`, the check uses the validation or test
+    split of the run, or drawn pictures if neither can be read. Raises the errors of `export`.
     """
     run = local_model(model)
     if choices.quantize and form != "onnx":
         raise ConfigError(
-            f"--quantize {choices.quantize}: expected --format onnx with it, got {form}."
+            f"--quantize {choices.quantize}: needs --format onnx, got {form}. Leave one out."
         )
     chosen = FORMATS[form]
     chosen.check()
@@ -86,17 +86,17 @@ def export_model(model: Path | str, form: str, out: Path | None, choices: Export
 
 
 def _check(
-    what: str,
+    runtime: str,
     model: Scorer,
     other: Scorer,
     pictures: Pictures,
     info: ModelInfo,
     choices: ExportChoices,
 ) -> None:
-    """Say how near the file comes; raises CheckpointError if that is not near enough."""
+    """Print how close the file comes; raise CheckpointError if it is not close enough."""
     proof = prove(model, other, pictures, info)
-    ones, others = BATCH_SIZES
-    tell(f"checked with {what}: {pictures.source}, {ones} and {others} at a time")
+    small, large = BATCH_SIZES
+    tell(f"checked with {runtime}: {pictures.source}, {small} and {large} at a time")
     tell(f"largest logit difference {proof.largest:.2g}, tolerance {choices.tolerance:g}")
     tell(_mean_ap(proof))
     if not proof.largest <= choices.tolerance:  # also NaN
@@ -108,7 +108,7 @@ def _check(
 
 def _mean_ap(proof: Proof) -> str:
     if proof.gained is None:
-        return "mAP: unknown, since there are no labels for these pictures"
+        return "mAP: unknown, since these pictures have no labels"
     return f"mAP {proof.mAP:.2f}, of the file {proof.other_mAP:.2f} ({proof.gained:+.4f})"
 
 
@@ -124,18 +124,19 @@ def _make_int8(
     calibration: Pictures,
     choices: ExportChoices,
 ) -> None:
-    """Write the int8 file, and check it and the float32 one that it comes from."""
+    """Write the int8 file; check it and the float32 file that it is made from."""
     if pictures.targets is None:
         raise ConfigError(
-            "--quantize int8: expected a split to check with, since what 8 bits cost is measured "
-            f"as mAP, got {pictures.source}. Set --root, --pictures SPLIT or the --data flags."
+            "--quantize int8: expected a split with labels to check with, since the loss is "
+            f"measured as mAP, got {pictures.source}. Set --root, --pictures SPLIT or the --data "
+            "flags."
         )
     with TemporaryDirectory(dir=target.parent) as folder:
         source = Path(folder) / "float32.onnx"
         write_onnx(program, describe(info), source)
         exact, info = load_onnx(source)
-        what = FORMATS["onnx"].runs_with
-        _check(f"{what}, float32", model, exact, pictures, info, choices)
+        runtime = FORMATS["onnx"].runs_with
+        _check(f"{runtime}, float32", model, exact, pictures, info, choices)
         quantize_onnx(source, target, calibration.batches(info.preprocessing, (1,)))
         small, info = load_onnx(target)
         megabytes = [path.stat().st_size / 1e6 for path in (source, target)]
@@ -165,17 +166,17 @@ def _make_int8(
 
 
 def _files(run: Path, out: Path | None, chosen: Format, quantize: str) -> list[Path]:
-    """The files to write, the one to name first."""
+    """The files to write, the one that the user names first."""
     first, *others = chosen.suffixes
     name = f"model.{quantize}{first}" if quantize else f"model{first}"
     file = run / name if out is None else out
     if file.suffix != first or file.is_dir():
-        raise ConfigError(f"--out {file}: expected a file name that ends in {first}.")
+        raise ConfigError(f"--out {file}: expected a file name that ends in {first}. Correct it.")
     return [file, *(file.with_suffix(suffix) for suffix in others)]
 
 
 def _pictures(run: Path, info: ModelInfo, choices: ExportChoices) -> Pictures:
-    """What to check with: the pictures that are named, the run's own splits, or drawn ones."""
+    """What to check with: the named pictures, the run's splits, or drawn pictures."""
     wanted = choices.pictures
     if wanted and (Path(wanted).exists() or any(sign in wanted for sign in "*?[")):
         images = find_images([wanted])[: choices.limit]
@@ -185,7 +186,7 @@ def _pictures(run: Path, info: ModelInfo, choices: ExportChoices) -> Pictures:
     except ConfigError:
         if wanted or choices.root:
             raise
-        tell("no run with a data set to check with, and no --pictures: drawn pictures")
+        tell("no --pictures and no run with a data set to check with: drawn pictures are used")
         return drawn_pictures()
     if wanted:
         return pictures_of_split(data, wanted, info, choices.limit)
@@ -197,7 +198,7 @@ def _pictures(run: Path, info: ModelInfo, choices: ExportChoices) -> Pictures:
             reason = str(error)
     if choices.data is not None or choices.root:
         raise DataError(reason)
-    tell(f"the run's pictures cannot be read, so drawn ones: {reason}")
+    tell(f"the run's pictures cannot be read, so drawn ones are used: {reason}")
     return drawn_pictures()
 
 

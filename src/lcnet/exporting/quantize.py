@@ -1,4 +1,4 @@
-"""From a float32 ONNX file to one that calculates with 8-bit integers."""
+"""From a float32 ONNX file to one that computes with 8-bit integers."""
 
 import tempfile
 from collections.abc import Iterator
@@ -10,14 +10,14 @@ from torch import Tensor
 from lcnet.predicting.exported import IMAGES
 
 QUANTIZED = ("Conv", "MatMul", "Gemm")
-"""The operations that take 8 bits: nearly all of the time, and the rest stays exact."""
+"""Operations done in 8 bits: they take nearly all of the time. The rest stays exact."""
 
 
 def quantize(source: Path, target: Path, batches: Iterator[Tensor]) -> None:
     """Write the ONNX file with weights and activations in 8 bits (static, QDQ).
 
-    A weight's scale is its output channel's; an activation's follows from the least and the largest
-    value that calibration images give (Jacob et al. 2018, arXiv 1712.05877, sections 2 and 3).
+    Weights have a scale per output channel. An activation's scale follows from its smallest and its
+    largest value on the calibration images (Jacob et al. 2018, arXiv 1712.05877, sections 2 and 3).
 
     Args:
         source: the float32 file.
