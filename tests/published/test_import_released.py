@@ -15,8 +15,9 @@ from tests.published import layouts, plain
 from lcnet.config import Data
 from lcnet.errors import CheckpointError, ConfigError, DataError
 from lcnet.model_folder import load_model, read_info
+from lcnet.published.choices import ImportChoices
 from lcnet.published.datasets import released_correlation, released_set
-from lcnet.published.importing import ImportChoices, import_checkpoint, read_model
+from lcnet.published.importing import import_checkpoint, read_model
 
 HEADS = 4
 

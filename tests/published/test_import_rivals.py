@@ -7,7 +7,8 @@ from tests.published import layouts, plain
 
 from lcnet.errors import CheckpointError, ConfigError
 from lcnet.model_folder import load_model, read_info
-from lcnet.published.importing import ImportChoices, import_checkpoint, read_model
+from lcnet.published.choices import ImportChoices
+from lcnet.published.importing import import_checkpoint, read_model
 
 IMAGES = torch.randn(2, 3, 64, 64, generator=torch.Generator().manual_seed(0))
 

@@ -17,7 +17,8 @@ from lcnet.evaluating.evaluate import evaluate
 from lcnet.model.classifier import Classifier
 from lcnet.model_folder import load_model, read_info
 from lcnet.predicting.predictor import Predictor
-from lcnet.published.importing import ImportChoices, read_model
+from lcnet.published.choices import ImportChoices
+from lcnet.published.importing import read_model
 from lcnet.run_folder import RunFolder
 from lcnet.training.averaging import AveragedWeights
 from lcnet.training.run import begin

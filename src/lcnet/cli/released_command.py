@@ -13,7 +13,7 @@ from lcnet.published.settings import VIEW_SIZE, released_model
 from lcnet.run_folder import RunFolder
 
 if TYPE_CHECKING:
-    from lcnet.published.importing import Import
+    from lcnet.published.imported import Import
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -89,7 +89,8 @@ def _verify(arguments: argparse.Namespace) -> None:
 def _start(arguments: argparse.Namespace) -> "Path | Import":
     """What --resume names: a model or run folder of lcnet, or what a released checkpoint holds."""
     from lcnet.model_folder import ModelFolder, read_info
-    from lcnet.published.importing import ImportChoices, read_model
+    from lcnet.published.choices import ImportChoices
+    from lcnet.published.importing import read_model
 
     path = Path(arguments.resume)
     if ModelFolder.find(path):

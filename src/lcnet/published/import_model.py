@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from lcnet.config import Data
 
 if TYPE_CHECKING:
-    from lcnet.published.importing import Import
+    from lcnet.published.imported import Import
 
 
 def import_model(
@@ -22,27 +22,28 @@ def import_model(
 ) -> "Import":
     """Turn a published checkpoint into a model folder.
 
-    Nothing in the checkpoint runs as code. What is read, dropped and assumed is printed.
+    No code in the checkpoint is run. What was read, dropped and assumed is printed.
 
     Args:
         checkpoint: Published checkpoint of LCNet, ML-Decoder, ASL or Query2Label, the folder of
             LCNet's model_best.pth.tar, or hf://user/name.
         out: Model folder to make.
-        labels: Text file with a label name per line, or names with commas.
-        correlation: LCNet: .npy with the L x L label correlations that its graph starts from.
+        labels: Text file with one label name per line, or names separated by commas.
+        correlation: .npy file with the L x L label correlations that LCNet's graph starts from.
         crop_level: Crop-Forwarding level.
         view_size: Side of a view in pixels.
         heads: Attention heads of the decoder.
-        data: Data set that the model was trained on: gives label names and label correlations.
+        data: Data set that the model was trained on; gives label names and label correlations.
 
     Returns:
-        The model, what is known of it, and the printed lines.
+        The model, its description, and the printed lines.
 
     Raises:
         CheckpointError: if the checkpoint cannot be used.
-        ConfigError: if `out` is taken or a choice does not fit. Nothing is written then.
+        ConfigError: if `out` is taken or an option does not fit. Nothing is written then.
     """
-    from lcnet.published.importing import ImportChoices, import_checkpoint
+    from lcnet.published.choices import ImportChoices
+    from lcnet.published.importing import import_checkpoint
 
     choices = ImportChoices(
         labels=labels,

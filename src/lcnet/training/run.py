@@ -14,7 +14,7 @@ from lcnet.evaluating.measuring import Measured, measure
 from lcnet.evaluating.metrics_file import write_metrics
 from lcnet.model_folder import load_model, local_model, read_info
 from lcnet.progress import tell
-from lcnet.published.importing import Import
+from lcnet.published.imported import Import
 from lcnet.reporting.gather_report import report_on
 from lcnet.run_folder import RunFolder
 from lcnet.training.checkpoints import Progress, explained, read_progress

@@ -22,7 +22,9 @@ from lcnet.model.size import TooLarge, within_memory
 from lcnet.model_folder import MISFITS, ModelFolder, ModelInfo, load_model, model_of, read_info
 from lcnet.progress import tell
 from lcnet.published.backbone_weights import load_backbone_weights
-from lcnet.published.importing import Import, ImportChoices, read_model
+from lcnet.published.choices import ImportChoices
+from lcnet.published.imported import Import
+from lcnet.published.importing import read_model
 from lcnet.training.checkpoints import Progress
 from lcnet.training.memory import Memory, fitting_batch, training_memory
 from lcnet.training.processes import is_first, pass_turn

@@ -1,0 +1,56 @@
+"""A model made from a published checkpoint, and the steps that all layouts share."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from timm.data import IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD
+from torch import Tensor
+
+from lcnet.model.backbone import BackboneSpec, describe_backbone
+from lcnet.model.classifier import Classifier
+from lcnet.model_folder import ModelInfo
+from lcnet.published.backbone_weights import load_exactly, to_timm
+from lcnet.published.reading import Published
+
+
+@dataclass(frozen=True)
+class Import:
+    """A model made from a published checkpoint."""
+
+    model: Classifier
+    info: ModelInfo
+    report: tuple[str, ...]
+    """What was read, dropped and assumed, a line each."""
+
+
+def dropped_line(names: Sequence[str], why: str, published: Published) -> str:
+    """The report's line about what was not used: these weights and the file's other entries."""
+    parts = [f"{len(names)} weights {why}"] if names else []
+    others = [name for name in published.others if name not in ("idx_to_class", "num_classes")]
+    return f"dropped: {'; '.join([*parts, *others]) or 'nothing'}"
+
+
+def published_spec(
+    backbone: str, options: Mapping[str, Any], view_size: int, *, normalised: bool
+) -> BackboneSpec:
+    """The backbone's spec, with the preprocessing of its publisher instead of timm's."""
+    spec = describe_backbone(backbone, view_size)
+    return replace(
+        spec,
+        options={**spec.options, **options},
+        mean=IMAGENET_DEFAULT_MEAN if normalised else (0.0, 0.0, 0.0),
+        std=IMAGENET_DEFAULT_STD if normalised else (1.0, 1.0, 1.0),
+        interpolation="bilinear",
+    )
+
+
+def fill(
+    model: Classifier, features: Mapping[str, Tensor], others: Mapping[str, Tensor], file: Path
+) -> None:
+    """Give a model its published weights. Raises CheckpointError if they do not fit exactly."""
+    load_exactly(model.backbone.features, to_timm(features, model.backbone.features), file)
+    whole = model.state_dict()
+    kept = {name: whole[name] for name in whole if name.startswith("backbone.features.")}
+    load_exactly(model, {**kept, **others}, file)
