@@ -1,7 +1,7 @@
-"""Models that others share: hf://user/name as a local folder, and files as one commit there.
+"""Shared models: fetch hf://user/name into a local folder, and upload files as one commit.
 
-Only this file knows huggingface_hub. HF_TOKEN, HF_HOME, HF_HUB_OFFLINE and HF_ENDPOINT mean what
-they mean there.
+Only this file talks to the hub. HF_TOKEN, HF_HOME, HF_HUB_OFFLINE and HF_ENDPOINT work as
+huggingface_hub documents them.
 """
 
 import re
@@ -21,7 +21,7 @@ _REVISION = re.compile(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)*", re.ASCII)
 
 @dataclass(frozen=True)
 class Repository:
-    """A repository of models, and a branch, tag or commit of it where one was named."""
+    """A repository of a model, with a branch, tag or commit if one was named."""
 
     name: str
     """user/name"""
@@ -29,9 +29,9 @@ class Repository:
 
     @classmethod
     def parse(cls, given: str) -> "Repository":
-        """The repository that user/name, user/name@revision or either behind hf:// names.
+        """The repository named by user/name or user/name@revision, with or without hf://.
 
-        Raises ConfigError for any other text, such as one that would lead out of a cache's folder.
+        Raises ConfigError for any other text, such as one that would lead out of the cache folder.
         """
         name, at, revision = re.sub("^hf:/{1,2}", "", given).partition("@")
         parts_fit = _NAME.fullmatch(name) and (not at or _REVISION.fullmatch(revision))
@@ -47,16 +47,16 @@ class Repository:
 
 
 def is_shared(model: Path | str) -> bool:
-    """Whether it names a model that others share; a Path has lost one slash of hf://."""
+    """Whether it names a shared model. A Path has only one slash left of hf://."""
     return str(model).startswith("hf:/")
 
 
 def fetch(model: Path | str, files: Sequence[str]) -> Path:
-    """The local folder with these files of a model that is named hf://user/name[@revision].
+    """Fetch these files of the model hf://user/name[@revision], and return their local folder.
 
-    Nothing else of the repository is fetched. The folder is in huggingface_hub's cache and called
-    like the commit; what is there is not fetched twice. Raises ConfigError for a wrong name and
-    CheckpointError if there is no such model or it cannot be fetched.
+    The folder is in huggingface_hub's cache and named after the commit; files already there are not
+    fetched again. Raises ConfigError for a wrong name, and CheckpointError if there is no such
+    model or it cannot be fetched.
     """
     repository = Repository.parse(str(model))
     with _explained(repository):
@@ -79,28 +79,29 @@ def fetch(model: Path | str, files: Sequence[str]) -> Path:
 
 
 def require_own(model: Path | str) -> None:
-    """Raise ConfigError for a model that others share, where a folder is to be changed or sent."""
+    """Raise ConfigError for a shared model, where a local folder is to be changed or uploaded."""
     if is_shared(model):
+        repository = Repository.parse(str(model))
         raise ConfigError(
-            f"{Repository.parse(str(model))}: expected a folder of your own, got a shared model. "
-            "Bring it first with: lcnet import hf://user/name --out FOLDER"
+            f"{repository}: expected a local folder, got a shared model. "
+            f"Fetch it first with: lcnet import {repository} --out FOLDER"
         )
 
 
 def require_out(model: Path | str, out: object, flag: str) -> None:
-    """Raise ConfigError for a shared model, which has no folder to write to, unless `out` is given.
+    """Raise ConfigError for a shared model without `out`, since there is no folder to write to.
 
-    `flag` is what to add, such as `--out FILE`.
+    `flag` is what the user must add, such as `--out FILE`.
     """
     if out is None and is_shared(model):
         raise ConfigError(
-            "--out: expected it with a model that is fetched, which has no folder of its own. Add "
-            f"{flag}."
+            f"--out: needed with the shared model {Repository.parse(str(model))}, which has no "
+            f"local folder. Add {flag}."
         )
 
 
 def require_token(repository: Repository) -> None:
-    """Raise ConfigError if nobody is logged in, as uploading needs."""
+    """Raise ConfigError if there is no token, which uploading needs."""
     from huggingface_hub import get_token
 
     if not get_token():
@@ -113,11 +114,10 @@ def require_token(repository: Repository) -> None:
 def upload(
     repository: Repository, files: Mapping[str, Path | bytes], *, private: bool, message: str
 ) -> str:
-    """The address of one commit that puts files, by their names, into a repository.
+    """Put files, by their names there, into a repository as one commit; return its address.
 
-    The repository is made if it is not there, private if so wished, and so is the branch that
-    `revision` names. Other files of the repository stay. Raises CheckpointError if that fails;
-    nothing of the files is to be seen there then.
+    A missing repository is created, and a missing branch that `revision` names. Other files of the
+    repository stay. Raises CheckpointError if it fails; then none of the files is there.
     """
     with _explained(repository):
         from huggingface_hub import CommitOperationAdd, HfApi
@@ -137,7 +137,7 @@ def upload(
 
 @contextmanager
 def _explained(repository: Repository) -> Iterator[None]:
-    """Turn what goes wrong at the hub into one line; progress is shown on a terminal only."""
+    """Turn errors of the hub into one line each; show progress on a terminal only."""
     from huggingface_hub import errors
     from huggingface_hub.utils.tqdm import (
         are_progress_bars_disabled,
@@ -159,7 +159,7 @@ def _explained(repository: Repository) -> Iterator[None]:
         ) from None
     except errors.RevisionNotFoundError:
         raise CheckpointError(
-            f"{repository}: no such branch, tag or commit there. Correct what stands after the @."
+            f"{repository}: no such branch, tag or commit there. Correct the part after the @."
         ) from None
     except errors.RepositoryNotFoundError:
         raise CheckpointError(
@@ -170,21 +170,21 @@ def _explained(repository: Repository) -> Iterator[None]:
         raise ConfigError(f"{repository}: {reason_of(error)} Correct the name.") from None
     except errors.OfflineModeIsEnabled:
         raise CheckpointError(
-            f"{repository}: HF_HUB_OFFLINE is set, so nothing is asked. Unset it."
+            f"{repository}: HF_HUB_OFFLINE is set, so the hub is not asked. Unset it."
         ) from None
     except errors.LocalEntryNotFoundError:
         raise CheckpointError(
-            f"{repository}: the hub does not answer or HF_HUB_OFFLINE is set, and no whole copy is "
-            "in the cache. Connect once, or give a folder."
+            f"{repository}: the hub does not answer or HF_HUB_OFFLINE is set, and the cache "
+            "has no complete copy. Connect once, or give a local folder."
         ) from None
     except errors.HfHubHTTPError as error:
         raise CheckpointError(_refused(repository, error)) from None
     except Exception as error:
-        # The HTTP library beneath has other types in each version, which share nothing.
+        # The HTTP library underneath raises other, unrelated types in each version.
         cause = error.__cause__ if isinstance(error.__cause__, Exception) else error
         raise CheckpointError(
             f"{repository}: the hub cannot be asked ({type(cause).__name__}: {reason_of(cause)}). "
-            "Look at the network, HF_ENDPOINT and the space on the disk, and try again."
+            "Check the network, HF_ENDPOINT and the free disk space, and try again."
         ) from None
     finally:
         if shown:
@@ -195,7 +195,7 @@ def _refused(repository: Repository, error: Exception) -> str:
     status = getattr(getattr(error, "response", None), "status_code", 0)
     if status in (401, 403):
         return (
-            f"{repository}: refused ({status}): the token may not do that. Give HF_TOKEN one that "
-            "may write there, or another name."
+            f"{repository}: refused ({status}): the token may not do that. Set HF_TOKEN to one "
+            "that may, or give another name."
         )
     return f"{repository}: the hub answered {status or reason_of(error)}. Try again later."

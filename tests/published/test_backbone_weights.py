@@ -131,7 +131,7 @@ def one_missing() -> dict[str, Tensor]:
     [
         (other_network, "has no weights 'body.conv1"),
         (other_version, "has no weights 'body.layer1.0.conv3"),
-        (other_width, r"misshapes weights 'body.*expected \(.*\), got \("),
+        (other_width, r"has misshapen weights 'body.*expected \(.*\), got \("),
         (deeper, "has unknown weights 'body.layer2.1"),
         (one_missing, "has no weights 'body.layer3.0.conv2"),
     ],

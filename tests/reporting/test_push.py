@@ -113,15 +113,15 @@ def test_what_is_fetched_is_used_by_every_verb_and_changed_by_none(run, hub, tmp
     assert code == 0, error
     for verb in (f"evaluate hf://{NAME} {data}", f"export hf://{NAME}", f"graph hf://{NAME}"):
         code, _, error = command(capsys, verb)
-        assert (code, error.count("\n"), "--out: expected it" in error) == (2, 1, True), error
+        assert (code, error.count("\n"), "--out: needed with" in error) == (2, 1, True), error
     for verb in (f"calibrate hf://{NAME}", f"push hf://{NAME} a/b"):
         code, _, error = command(capsys, verb)
-        assert (code, "lcnet import hf://user/name --out" in error) == (2, True), error
+        assert (code, f"lcnet import hf://{NAME} --out" in error) == (2, True), error
     code, _, error = command(capsys, f"import hf://{NAME} --out {tmp_path}/mine")
     assert code == 0, error
     assert read_info(tmp_path / "mine") == read_info(run)
     code, _, error = command(capsys, f"import hf://{NAME} --labels a,b,c --out {tmp_path}/other")
-    assert (code, "knows its labels" in error) == (2, True), error
+    assert (code, "brings its own labels" in error) == (2, True), error
 
 
 def test_the_card_says_what_was_measured(run, hub, tmp_path):

@@ -1,4 +1,4 @@
-"""Backbone weights as others published them, brought to timm's names."""
+"""Published backbone weights under timm's names."""
 
 import sys
 from collections.abc import Mapping
@@ -16,54 +16,58 @@ from lcnet.published.reading import read_published
 def to_timm(weights: Mapping[str, Tensor], features: Any) -> dict[str, Tensor]:
     """Published weights under the names of a timm model, without its classifier's.
 
-    timm's own filters do the renaming. TResNets were published with InPlaceABN, whose batch norms
-    multiply by |weight| + 1e-5; they become plain batch norms with that weight.
+    timm's own filters rename them. TResNets were published with InPlaceABN, whose batch norms
+    multiply by |weight| + 1e-5; the filters turn them into plain batch norms with that weight.
     """
     renamed = getattr(sys.modules[type(features).__module__], "checkpoint_filter_fn", None)
     converted = dict(renamed(dict(weights), features) if renamed else weights)
     classifier = getattr(features, "default_cfg", {}).get("classifier") or ()
-    parts = (classifier,) if isinstance(classifier, str) else classifier  # some have two
+    parts = (classifier,) if isinstance(classifier, str) else classifier  # some models have two
     heads = tuple(f"{part}." for part in parts)
     return {name: weight for name, weight in converted.items() if not name.startswith(heads)}
 
 
 def load_backbone_weights(features: Any, file: Path) -> None:
-    """Give a timm model without classifier the weights of a file in timm's or a published format.
+    """Load weights in timm's or a published format into a timm model without classifier.
 
     Raises CheckpointError if the file cannot be read or its weights do not fit the model.
     """
     published = read_published(file).tensors
     try:
         weights = to_timm(published, features)
-    except Exception as error:  # timm's filters fail in a dozen types where names mislead them
+    except Exception as error:  # timm's filters raise a dozen types on unexpected names
         raise CheckpointError(
-            f"{file}: weights that are not this backbone's ({type(error).__name__}: "
+            f"{file}: the weights are not this backbone's ({type(error).__name__}: "
             f"{reason_of(error)}). Give the backbone that they were trained with."
         ) from error
     load_exactly(features, weights, file)
 
 
 def load_exactly(module: Any, weights: Mapping[str, Tensor], file: Path) -> None:
-    """Load weights that must be those of the module, none missing, none over, all of its shapes.
+    """Load weights into a module; names and shapes must match exactly.
 
-    Counters of batch norms may be missing. Raises CheckpointError otherwise.
+    Only the counters of batch norms may be missing. Raises CheckpointError otherwise.
     """
     expected = module.state_dict()
     counters = {name for name in expected if name.endswith("num_batches_tracked")}
     missing = sorted(expected.keys() - weights.keys() - counters)
-    over = sorted(weights.keys() - expected.keys())
-    unlike = sorted(
+    unknown = sorted(weights.keys() - expected.keys())
+    misshapen = sorted(
         name
         for name in expected.keys() & weights.keys()
         if expected[name].shape != weights[name].shape
     )
-    for names, what in ((missing, "has no"), (over, "has unknown"), (unlike, "misshapes")):
+    for names, what in (
+        (missing, "has no"),
+        (unknown, "has unknown"),
+        (misshapen, "has misshapen"),
+    ):
         if names:
             more = f" and {len(names) - 1:,} more" if len(names) > 1 else ""
             shapes = (
                 f" (expected {tuple(expected[names[0]].shape)}, "
                 f"got {tuple(weights[names[0]].shape)})"
-                if names is unlike
+                if names is misshapen
                 else ""
             )
             raise CheckpointError(
@@ -76,9 +80,9 @@ def load_exactly(module: Any, weights: Mapping[str, Tensor], file: Path) -> None
 def describe_weights(weights: Mapping[str, Tensor], file: Path) -> tuple[str, dict[str, Any]]:
     """The backbone that published weights belong to, and the options to build it with.
 
-    The name is one of timm's. Depths and width are read from names and shapes, and are options only
-    where they differ from those of the published models.
-    Raises CheckpointError if they are of no backbone that the release or the rivals have.
+    The name is one of timm's. Depths and width are read from names and shapes; they are options
+    only if no published model has them. Raises CheckpointError for a backbone that neither the
+    release nor the rivals have.
     """
     if "body.conv1.0.weight" in weights:
         second = "body.layer1.0.conv3.0.weight" in weights  # only V2 starts with bottlenecks
@@ -94,10 +98,10 @@ def describe_weights(weights: Mapping[str, Tensor], file: Path) -> tuple[str, di
         if depths in RESNETS:
             return RESNETS[depths], {}
     if "layers.0.blocks.0.attn.relative_position_bias_table" in weights:
-        places = len(weights["layers.0.blocks.0.attn.relative_position_bias_table"])
+        bias_rows = len(weights["layers.0.blocks.0.attn.relative_position_bias_table"])
         planes = weights["patch_embed.proj.weight"].shape[0]
-        if (planes, places) in SWINS:
-            return SWINS[planes, places], {}
+        if (planes, bias_rows) in SWINS:
+            return SWINS[planes, bias_rows], {}
     if "stage0.patch_embed.proj.weight" in weights:
         return CVT, {}
     raise CheckpointError(
@@ -112,17 +116,17 @@ TRESNETS: dict[tuple[bool, tuple[int, ...], int], str] = {
     (False, (4, 5, 24, 3), 83): "tresnet_xl",
     (True, (3, 4, 23, 3), 64): "tresnet_v2_l",
 }
-"""By whether it is V2, its blocks in each stage and its first width."""
+"""By whether it is V2, its number of blocks in each stage, and its first width."""
 RESNETS: dict[tuple[int, ...], str] = {
     (3, 4, 6, 3): "resnet50",
     (3, 4, 23, 3): "resnet101",
     (3, 8, 36, 3): "resnet152",
 }
-"""By its blocks in each stage."""
+"""By its number of blocks in each stage."""
 SWINS = {
     (128, 13**2): "swin_base_patch4_window7_224",
     (128, 23**2): "swin_base_patch4_window12_384",
     (192, 13**2): "swin_large_patch4_window7_224",
     (192, 23**2): "swin_large_patch4_window12_384",
 }
-"""By its first width and the places that its first window's bias table has."""
+"""By its first width and the rows of its first window's bias table."""

@@ -13,15 +13,15 @@ from lcnet.data.readers.voc import LABELS as VOC_LABELS
 
 @dataclass(frozen=True)
 class ReleasedSet:
-    """What the release fixes for a data set."""
+    """What the release fixes for one data set."""
 
     name: str
-    """As its command line calls it: coco14, voc or rope."""
+    """Its name on the release's command line: coco14, voc or rope."""
     labels: tuple[str, ...]
-    """In the order of the logits; empty where any number of columns may be labels."""
+    """In the order of the logits; empty if the data set may have any labels."""
     crop_level: int
     graph_low: float
-    """Correlation from which it joins two labels."""
+    """Correlation from which on the graph joins two labels."""
 
 
 RELEASED_SETS = {
@@ -32,13 +32,13 @@ RELEASED_SETS = {
 
 
 def released_set(labels: int, name: str = "") -> ReleasedSet:
-    """The data set a checkpoint belongs to, by its name if it has one, else by its labels' number.
+    """The data set of a checkpoint, by its name if it has one, else by its number of labels.
 
-    Any number but COCO's 80 and VOC's 20 is taken for rope's.
+    Any number but COCO's 80 and VOC's 20 counts as rope's.
     """
-    found = RELEASED_SETS.get(name)
-    if found and len(found.labels) in (0, labels):
-        return found
+    named = RELEASED_SETS.get(name)
+    if named and len(named.labels) in (0, labels):
+        return named
     by_number = {len(known.labels): known for known in RELEASED_SETS.values()}
     return by_number.get(labels, RELEASED_SETS["rope"])
 
@@ -46,7 +46,7 @@ def released_set(labels: int, name: str = "") -> ReleasedSet:
 def released_correlation(data: ReleasedSet, labels: int) -> Tensor:
     """The label correlation (L L) that the release's graph starts from.
 
-    These are cosines of GloVe vectors of the label names. **COCO's rows and columns are in
+    They are cosines of GloVe vectors of the label names. **COCO's rows and columns are in
     alphabetical order while its labels are in the order of COCO's ids**: a fault of the release,
     kept because its checkpoint was trained with it. Rope's is the identity: its graph has no edges.
     """

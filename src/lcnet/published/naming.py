@@ -1,4 +1,4 @@
-"""How published state_dicts are cut into parts and renamed."""
+"""Cutting published state_dicts into parts, and renaming them."""
 
 from collections.abc import Mapping
 
@@ -8,14 +8,14 @@ SIDES = ("weight", "bias")
 
 
 def under(weights: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
-    """The weights below a prefix, without it."""
+    """The weights whose names start with a prefix, under the rest of their names."""
     return {
         name[len(prefix) :]: value for name, value in weights.items() if name.startswith(prefix)
     }
 
 
 def count(weights: Mapping[str, Tensor], prefix: str) -> int:
-    """How many numbered parts there are below a prefix."""
+    """How many numbered parts follow a prefix."""
     return len({name.split(".")[0] for name in under(weights, prefix)})
 
 
@@ -29,7 +29,7 @@ def renamed(weights: Mapping[str, Tensor], names: Mapping[str, str]) -> dict[str
 
 
 def unpacked_attention(weights: Mapping[str, Tensor], theirs: str, ours: str) -> dict[str, Tensor]:
-    """A torch.nn.MultiheadAttention's weights as those of an `Attention`.
+    """The weights of a torch.nn.MultiheadAttention under the names of our `Attention`.
 
     Raises KeyError if one is missing.
     """

@@ -1,4 +1,4 @@
-"""Reads checkpoint files of others: tensors and plain values, and never code."""
+"""Reads published checkpoint files: tensors and plain values, never code."""
 
 import argparse
 import pickle
@@ -19,11 +19,11 @@ from lcnet.errors import CheckpointError, reason_of
 
 RELEASED_FILE = "model_best.pth.tar"
 STATE_KEYS = ("state_dict", "model_state", "state_dict_ema", "model")
-"""Under which key published checkpoints keep their weights, the first one present."""
+"""Keys under which published checkpoints keep their weights; the first one present counts."""
 SETTINGS_KEYS = ("arch", "args")
-"""Under which key they keep the command line they were trained with."""
+"""Keys under which they keep the command line they were trained with."""
 LFS_POINTER = b"version https://git-lfs"
-"""How the file starts that Git leaves in place of a large one."""
+"""Start of the small file that Git LFS leaves in place of a large one."""
 WHOLE = (torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64, torch.bool)
 _HARMLESS = [
     argparse.Namespace,
@@ -33,12 +33,12 @@ _HARMLESS = [
     np._core.multiarray.scalar,  # type: ignore[attr-defined]
     *{type(np.dtype(kind)) for kind in "?bBhHiIlLqQefd"},
 ]
-"""What a checkpoint may hold besides tensors and plain values: none of them runs code."""
+"""What a checkpoint may hold besides tensors and plain values; none of it runs code."""
 
 
 @dataclass(frozen=True)
 class Published:
-    """A checkpoint as it was found."""
+    """The content of a checkpoint file."""
 
     file: Path
     tensors: dict[str, Tensor]
@@ -46,14 +46,13 @@ class Published:
     settings: dict[str, Any]
     """The command line it was trained with (`arch` or `args`); empty if the file has none."""
     others: dict[str, Any]
-    """The other entries beside the weights, such as `epoch`; an optimizer's are not looked into."""
+    """The other entries beside the weights, such as `epoch`; an optimizer's is not looked into."""
 
 
 def read_published(path: Path) -> Published:
     """The checkpoint at `path`: .pth, .tar, .safetensors, or a folder with `RELEASED_FILE`.
 
-    Code in the file is refused, not run. Raises CheckpointError if it cannot be read, wants to run
-    code, or holds no weights.
+    Raises CheckpointError if it cannot be read, holds code (which is never run), or has no weights.
     """
     file = path / RELEASED_FILE if path.is_dir() else path
     if not file.is_file():
@@ -89,7 +88,7 @@ def read_published(path: Path) -> Published:
 
 
 def _unfit(tensor: Tensor, file: Path) -> str:
-    """Why a tensor is no weight, or empty: numbers that are not in the file, whatever it says."""
+    """Why a tensor cannot be a weight, such as a shape larger than the file; else empty."""
     if tensor.layout is not torch.strided or tensor.device.type != "cpu" or tensor.is_quantized:
         return f"expected plain numbers, got {tensor.layout} on {tensor.device}"
     if max(tensor.nbytes, tensor.untyped_storage().nbytes()) > file.stat().st_size:
@@ -100,13 +99,14 @@ def _unfit(tensor: Tensor, file: Path) -> str:
 
 
 def _settings(others: dict[str, Any]) -> dict[str, Any]:
-    """Takes the command line out of the other entries; empty if there is none."""
+    """Take the command line out of the other entries; empty if there is none."""
     for name in SETTINGS_KEYS:
-        found = others.get(name)
-        found = vars(found) if isinstance(found, argparse.Namespace) else found
-        if isinstance(found, Mapping):
+        arguments = others.get(name)
+        if isinstance(arguments, argparse.Namespace):
+            arguments = vars(arguments)
+        if isinstance(arguments, Mapping):
             del others[name]
-            return dict(found)
+            return dict(arguments)
     return {}
 
 
@@ -121,7 +121,7 @@ def _load(file: Path) -> Any:
         if file.suffix == ".safetensors":
             return load_file(file)
         with torch.serialization.safe_globals(_HARMLESS), warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # about pickle protocols that it may not understand
+            warnings.simplefilter("ignore")  # about pickle protocols it may not know
             return torch.load(
                 file, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(file)
             )
@@ -132,13 +132,13 @@ def _load(file: Path) -> Any:
         if wanted:
             raise CheckpointError(
                 f"{file}: refused, it holds {wanted[1]!r}, which could run code (expected tensors "
-                "and plain values). Save its state_dict alone, where you trust it."
+                "and plain values). If you trust it, save its state_dict alone and give that."
             ) from None
         raise CheckpointError(
             f"{file}: not a checkpoint of tensors and plain values; nothing in it was run. "
-            "Fetch the file again, or save its state_dict alone, where you trust it."
+            "Fetch the file again; or, if you trust it, save its state_dict alone and give that."
         ) from None
-    except Exception as error:  # torch and safetensors fail in a dozen types
+    except Exception as error:  # torch and safetensors raise a dozen types
         raise CheckpointError(
             f"{file}: not a whole checkpoint ({reason_of(error).partition('. ')[0]}). "
             "Fetch the file again."

@@ -1,4 +1,4 @@
-"""The flags of the released `train.py`, by name, with what became of those that do nothing."""
+"""The flags of the released `train.py`, and what holds instead of those without effect here."""
 
 import argparse
 from typing import Any
@@ -6,16 +6,16 @@ from typing import Any
 from lcnet.evaluating.protocols import PROTOCOLS
 
 WITHOUT_MEANING = {
-    "print_freq_val": "progress is shown as it goes",
-    "print_freq": "progress is shown as it goes",
+    "print_freq_val": "progress is always shown",
+    "print_freq": "progress is always shown",
     "optim": "the optimizer is AdamW",
     "eps": "the loss needs no eps",
     "dtgfl": "the focal weight is always detached",
     "loss_dev": "the loss has one scale",
     "val_interval": "every epoch is validated",
     "start_epoch": "lcnet train --resume RUN continues a run",
-    "resume_omit": "the unused copies are dropped by themselves",
-    "evaluate": "--isTrain False verifies",
+    "resume_omit": "unused copies of weights are always dropped",
+    "evaluate": "--isTrain False verifies a checkpoint",
     "ema_epoch": "averaging starts at once",
     "world_size": "one device is used",
     "rank": "one device is used",
@@ -24,13 +24,13 @@ WITHOUT_MEANING = {
     "n_holes": "one hole is cut",
     "length": "the hole's side is --cut_fact",
     "enc_layers": "there is no encoder",
-    "pre_norm": "norms come after",
+    "pre_norm": "norms come after each part",
     "position_embedding": "the release never adds it",
     "keep_other_self_attn_dec": "labels have no self-attention",
     "keep_first_self_attn_dec": "labels have no self-attention",
     "keep_input_proj": "there is always a projection",
     "remove_aa_jit": "nothing is compiled",
-    "kill_stop": "no other process is touched",
+    "kill_stop": "no other process is stopped",
     "data": "--dataset_dir names the folder",
     "model_path": "--resume names the checkpoint",
     "num_classes": "--num_class is the number of labels",
@@ -40,11 +40,11 @@ WITHOUT_MEANING = {
     "decoder_embedding": "lcnet train --model.head ml_decoder trains one",
     "zsl": "there is no zero-shot head",
 }
-"""Flags that mean nothing here, and what holds instead. Most meant nothing there either."""
+"""Flags without effect here, and what holds instead. Most have none in the release."""
 
 
 def command_parser() -> argparse.ArgumentParser:
-    """A parser of every flag of the release. A flag that was not given is None or False."""
+    """A parser for all flags of the release; one without effect is None or False unless given."""
     parser = argparse.ArgumentParser(
         prog="train.py",
         description="The released LCNet's command line. lcnet train --help has this project's own.",
@@ -61,19 +61,27 @@ def command_parser() -> argparse.ArgumentParser:
         const=True,
         default=False,
         metavar="True|False",
-        help="Train; else the test set is verified.",
+        help="Train; otherwise verify on the test set.",
     )
     add(
         "--resume",
         default="",
         metavar="PATH",
-        help="Checkpoint, or folder with model_best.pth.tar.",
+        help="Checkpoint, or a folder with model_best.pth.tar.",
     )
     add("--backbone", default="TResnetL_V2", help="Backbone, by its published or timm's name.")
     add("--pretrained", action="store_true", help="Start the backbone from pretrained weights.")
-    add("--CropLevels", type=int, help="Crop-Forwarding level; the checkpoint's, else 0.")
-    add("--img_size", type=int, help="Side of a view in pixels; the checkpoint's, else 448.")
-    add("--imgInpsize", type=int, help="Side of the whole picture: CropLevels x img_size.")
+    add(
+        "--CropLevels",
+        type=int,
+        help="Crop-Forwarding level; if not given, the checkpoint's, else 0.",
+    )
+    add(
+        "--img_size",
+        type=int,
+        help="Side of a view in pixels; if not given, the checkpoint's, else 448.",
+    )
+    add("--imgInpsize", type=int, help="Side of the whole picture; always CropLevels x img_size.")
     add("--hidden_dim", type=int, default=680, help="Width of all tokens.")
     add("--dim_feedforward", type=int, default=680, help="Width of the decoder's MLP.")
     add("--dec_layers", type=int, default=6, help="Decoder (LLCD) layers.")
@@ -133,7 +141,7 @@ def _add_without_meaning(parser: argparse.ArgumentParser) -> None:
 
 
 def without_meaning(arguments: argparse.Namespace) -> list[str]:
-    """A line for each given flag that means nothing here."""
+    """A line for each given flag that has no effect here."""
     return [
         f"--{name}: has no effect here; {instead}"
         for name, instead in WITHOUT_MEANING.items()

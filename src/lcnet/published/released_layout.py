@@ -1,4 +1,4 @@
-"""The released LCNet's checkpoint layout: what each of its names is here.
+"""The released LCNet's checkpoint layout: its names, and our names for the same parts.
 
 | released name                                   | here                                        |
 |-------------------------------------------------|---------------------------------------------|
@@ -38,7 +38,7 @@ READ = {
     "mlp_img_to_img.0": "read.mlp.0",
     "mlp_img_to_img.3": "read.mlp.3",
 }
-"""The parts of their layer that are our `Read`."""
+"""Parts of a released decoder layer that form our `Read`."""
 EXCHANGE = {
     "multihead_attn_image": "exchange.image_reads_graph",
     "multihead_attn_graph": "exchange.graph_reads_image",
@@ -47,12 +47,12 @@ EXCHANGE = {
     "norm5": "exchange.graph_residual.norm",
     "norm6": "exchange.new_image_residual.norm",
 }
-"""And those that are our `Exchange`."""
+"""Parts of a released decoder layer that form our `Exchange`."""
 
 
 @dataclass(frozen=True)
 class ReleasedSizes:
-    """What the shapes of a released checkpoint say."""
+    """The sizes of a released model, read from its checkpoint's shapes."""
 
     labels: int
     width: int
@@ -60,7 +60,7 @@ class ReleasedSizes:
     mlp_width: int
     depth: int
     shared: bool
-    """Whether all decoder layers are one."""
+    """Whether all decoder layers have the same weights."""
 
 
 def is_released(weights: Mapping[str, Tensor]) -> bool:
@@ -90,7 +90,7 @@ def released_sizes(weights: Mapping[str, Tensor]) -> ReleasedSizes:
 
 
 def convert_released(weights: Mapping[str, Tensor], sizes: ReleasedSizes) -> dict[str, Tensor]:
-    """The weights outside the backbone under this project's names; the banded graph is not in them.
+    """The weights outside the backbone under this project's names, but for `graph.band`.
 
     Raises KeyError if one is missing.
     """
@@ -122,7 +122,7 @@ def convert_released(weights: Mapping[str, Tensor], sizes: ReleasedSizes) -> dic
     for number in range(1 if sizes.shared else sizes.depth):
         theirs = f"decoder.layers.{number}."
         converted |= _convert_layer(weights, theirs, f"decoder.layers.{number}.", READ)
-        # Their layer exchanges after reading, ours before: their exchange N is ours of layer N + 1.
+        # Their layer exchanges after reading, ours before: their exchange N is our exchange N + 1.
         if sizes.shared:
             converted |= _convert_layer(weights, theirs, "decoder.layers.0.", EXCHANGE)
         elif number + 1 < sizes.depth:

@@ -1,4 +1,4 @@
-"""The checkpoint layouts of ML-Decoder, ASL and Query2Label, under the names of model/heads/."""
+"""The checkpoint layouts of ML-Decoder, ASL and Query2Label, renamed for model/heads/."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -11,14 +11,14 @@ from lcnet.published.naming import SIDES, count, renamed, under, unpacked_attent
 
 @dataclass(frozen=True)
 class RivalLayout:
-    """What a rival's checkpoint holds."""
+    """The content of a rival's checkpoint."""
 
     title: str
-    """Whose layout it is."""
+    """The method's name, for messages."""
     head: Literal["gap", "ml_decoder", "query2label"]
     """The head's name in the settings."""
     options: dict[str, Any]
-    """Its sizes, as the shapes say."""
+    """The head's sizes, read from the shapes."""
     labels: int
     weights: dict[str, Tensor]
     """The head's weights, under this project's names."""
@@ -27,17 +27,17 @@ class RivalLayout:
     threshold: float
     """Probability above which its authors count a label as predicted."""
     width: int = 0
-    """Of its attention; 0 if it has none."""
+    """Width of the attention; 0 if the head has none."""
     heads: int = 0
-    """Its attention heads, which no shape says; 0 if it has none."""
+    """Attention heads as published, since no shape shows them; 0 if the head has none."""
     dropped: tuple[str, ...] = ()
-    """The weights that are constants, and made here."""
+    """Names of weights that are constants, and are computed here instead."""
 
 
 def rival_layout(weights: Mapping[str, Tensor]) -> RivalLayout | None:
-    """The layout of a rival's checkpoint, or None if it is none of those known.
+    """The layout of a rival's checkpoint, or None if it is not known.
 
-    Raises KeyError if it is one, but a part is missing.
+    Raises KeyError if a part of a known layout is missing.
     """
     for prefix in ("head.decoder.", "fc.decoder."):
         if f"{prefix}duplicate_pooling" in weights:
@@ -124,7 +124,9 @@ def _query2label(weights: Mapping[str, Tensor]) -> RivalLayout:
             converted |= renamed(weights, {f"{theirs}norm1": f"{ours}self_norm"})
     width = weights["query_embed.weight"].shape[1]
     first = weights[f"{decoder}0.linear1.weight"]
-    body = "backbone.0.body." if any(n.startswith("backbone.0.body.") for n in weights) else ""
+    body = (
+        "backbone.0.body." if any(name.startswith("backbone.0.body.") for name in weights) else ""
+    )
     return RivalLayout(
         title="Query2Label",
         head="query2label",
@@ -148,7 +150,7 @@ def _query2label(weights: Mapping[str, Tensor]) -> RivalLayout:
 def _read(
     weights: Mapping[str, Tensor], theirs: str, ours: str, attention: str, norms: tuple[str, str]
 ) -> dict[str, Tensor]:
-    """A transformer layer's attention and MLP as a `Read`."""
+    """A transformer layer's attention and MLP under the names of our `Read`."""
     return {
         **unpacked_attention(weights, f"{theirs}{attention}", f"{ours}labels_read_image"),
         **renamed(

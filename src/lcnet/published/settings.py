@@ -5,11 +5,11 @@ from typing import Any
 from lcnet.config import Model, Released
 
 VIEW_SIZE = 448
-"""Side of a view in pixels where --img_size does not say it."""
+"""Side of a view in pixels if --img_size is not given."""
 
 
 def released_model(*, graph_width: int = 1024, graph_low: float = 0.2, **sizes: Any) -> Model:
-    """The released configuration of LCNet with the given other settings of `Model`."""
+    """The settings of the released LCNet; `sizes` are further settings of `Model`."""
     return Model(
         **sizes,
         graph="released",
