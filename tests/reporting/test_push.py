@@ -178,12 +178,13 @@ def test_a_label_without_a_positive_is_a_limit(run, hub, tmp_path):
     assert "No picture of val.csv shows blue: nothing was measured" in page
     assert table(page, "Thresholds")["blue"][0] == "none"
     assert "Not stated by who shared this model" in page
-    assert "another threshold than the model's own" not in page
+    assert "not measured at the model's own thresholds" not in page
     measured = measure(run, threshold=0.3, quiet=True)
     write_metrics(run / "metrics.json", measured, measured.intervals(20))
     push(run, NAME, dry_run=tmp_path / "other")
     assert (
-        "another threshold than the model's own" in (tmp_path / "other" / "README.md").read_text()
+        "not measured at the model's own thresholds"
+        in (tmp_path / "other" / "README.md").read_text()
     )
 
 
@@ -207,10 +208,10 @@ def test_a_dry_run_sends_nothing_and_extra_files_are_asked_for(run, hub, tmp_pat
 
 def test_only_what_was_measured_of_this_very_model_is_shared(run, hub, tmp_path):
     ModelFolder.at(run).write_info(replace(read_info(run), thresholds=(0.4, 0.4, 0.4)))
-    with pytest.raises(DataError, match="of another model, or of this one before"):
+    with pytest.raises(DataError, match="measured on another model, or before this model's"):
         push(run, NAME)
     evaluate(run, quiet=True)
-    with pytest.raises(DataError, match="expected intervals too"):
+    with pytest.raises(DataError, match="expected metrics with intervals"):
         push(run, NAME)
     (run / "metrics.json").write_text("[")
     with pytest.raises(DataError, match=r"metrics\.json: damaged"):

@@ -10,8 +10,8 @@ from lcnet.metrics.array_checks import Floats, Targets, check_probabilities, che
 ApFormula = Literal["step", "envelope", "11-point"]
 """How average precision is taken from precision and recall; `average_precision` has the formulas.
 
-step: as scikit-learn, ML-GCN, CSRA, ASL, ML-Decoder and LCNet have it. envelope: as the VOC
-challenge from 2010 on and Query2Label. 11-point: as the VOC challenge up to 2009.
+step: used by scikit-learn, ML-GCN, CSRA, ASL, ML-Decoder and LCNet. envelope: used by the VOC
+challenge from 2010 on and by Query2Label. 11-point: used by the VOC challenge up to 2009.
 """
 
 
@@ -21,14 +21,14 @@ def average_precision(
     """The average precision of each label, L values in [0, 1]; NaN where a label has no positive.
 
     At a positive, precision is the share of positives among all images scored at least as high, and
-    recall the share of all positives that are scored at least as high. AP is
+    recall is the share of all positives that are scored at least as high. AP is
 
     - step: the mean over positives of the precision at each;
-    - envelope: the same, with the largest precision at each one's recall or any higher;
+    - envelope: the same, but with the largest precision at that recall or any higher one;
     - 11-point: the mean over r = 0, 0.1, ..., 1 of the largest precision at recall r or higher.
 
-    Images of equal probability thus count together, and their order does not matter: the ranking
-    alone decides. step equals sklearn.metrics.average_precision_score; envelope is never below it.
+    So images of equal probability count together, and only the ranking matters. step equals
+    sklearn.metrics.average_precision_score; envelope is never below it.
 
     Raises DataError if a probability is not finite.
     """
@@ -67,20 +67,23 @@ def _precision_at_positives(
 ) -> tuple[NDArray[np.float64], NDArray[np.intp]]:
     """The precision at each positive, and how many positives each label has (L).
 
-    Label by label; of each label from the positive with the lowest probability to the highest.
+    Positives are listed label by label, and within a label from the lowest probability to the
+    highest.
     """
     ranked, known = _ranked(probabilities, targets)
-    places = np.flatnonzero(ranked & 1 == 0)
-    label = places // len(targets)
+    positions = np.flatnonzero(ranked & 1 == 0)
+    label = positions // len(targets)
     positives = np.bincount(label, minlength=len(known))
-    values, number = ranked.ravel()[places], np.arange(len(places))
-    # Positives of one label and probability count together, from the first of them on.
-    is_first = np.ones(len(places), dtype=np.bool_)
+    values, numbers = ranked.ravel()[positions], np.arange(len(positions))
+    # Equally probable positives of a label count together, from the first of them on.
+    is_first = np.ones(len(positions), dtype=np.bool_)
     is_first[1:] = (values[1:] != values[:-1]) | (label[1:] != label[:-1])
-    number, places = (np.maximum.accumulate(np.where(is_first, n, 0)) for n in (number, places))
+    numbers, positions = (
+        np.maximum.accumulate(np.where(is_first, counted, 0)) for counted in (numbers, positions)
+    )
     last_positive = positives.cumsum()
     last_known = known + np.arange(len(known)) * len(targets)
-    return (last_positive[label] - number) / (last_known[label] - places), positives
+    return (last_positive[label] - numbers) / (last_known[label] - positions), positives
 
 
 def _ranked(
@@ -88,8 +91,9 @@ def _ranked(
 ) -> tuple[NDArray[np.unsignedinteger], NDArray[np.intp]]:
     """The probabilities of each label in rising order (L N) as integers, and how many are known.
 
-    An integer is even for a positive; unknown labels are last. The bits of floats from +0 up are
-    ordered as the floats are, so one sort of integers ranks all, and positives before their equals.
+    An integer is even for a positive; unknown labels come last. The bits of floats from +0 up have
+    the order of the floats, so a single sort of integers ranks them, with positives first among
+    equal probabilities.
     """
     # Labels as rows, since a column of a large array is slow to walk; + 0 makes +0 of -0.
     rows, marks = np.add(probabilities.T, 0, order="C"), targets.T.copy()

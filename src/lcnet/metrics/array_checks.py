@@ -1,4 +1,4 @@
-"""The arrays that metrics take, and what is checked of them."""
+"""The types of the arrays that metrics take, and checks of their shapes and values."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,7 +11,7 @@ Flags = NDArray[np.bool_]
 
 
 def check_shapes(predictions: NDArray[np.generic], targets: Targets) -> None:
-    """Raises ValueError unless both are images x labels, of one shape."""
+    """Raises ValueError unless both arrays are images x labels and have the same shape."""
     if predictions.ndim != 2 or predictions.shape != targets.shape:
         raise ValueError(
             "metrics: expected predictions and targets of one shape, images x labels, "
@@ -22,14 +22,15 @@ def check_shapes(predictions: NDArray[np.generic], targets: Targets) -> None:
 def check_probabilities(probabilities: Floats) -> None:
     """Raises DataError unless all are finite, and ValueError unless all are in [0, 1]."""
     if not probabilities.size or (probabilities.min() >= 0 and probabilities.max() <= 1):
-        return  # NaN would be the minimum, and fail the comparison
+        return  # A NaN would be the minimum and fail the comparison.
     finite = np.isfinite(probabilities)
     if not finite.all():
         row, column = np.argwhere(~finite)[0]
         raise DataError(
             f"probabilities: expected finite numbers, got {probabilities[row, column]} for image "
-            f"{row}, label {column} (from 0), the first of {int((~finite).sum())}. The model has "
-            "diverged: go back to an earlier checkpoint or train with a lower learning rate."
+            f"{row}, label {column} (from 0), the first of {int((~finite).sum())} such values. "
+            "The model has diverged: go back to an earlier checkpoint or train with a lower "
+            "learning rate."
         )
     raise ValueError(
         "probabilities: expected values in [0, 1], "

@@ -1,4 +1,4 @@
-"""Intervals by resampling images: how far a number depends on which images were tested."""
+"""Intervals by resampling images: how much a number depends on which images were tested."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -17,14 +17,14 @@ from lcnet.metrics import (
 )
 
 LEVEL = 95
-"""Of all intervals, in percent."""
+"""The confidence level of every interval, in percent."""
 RESAMPLES = 1000
-"""So many times images are drawn anew."""
+"""How many test sets are drawn."""
 
 
 @dataclass(frozen=True)
 class Interval:
-    """A number and the range that 95 % of resampled test sets give."""
+    """A number, and the range in which it lies for 95 % of the resampled test sets."""
 
     value: float
     low: float
@@ -47,18 +47,18 @@ def intervals(
 ) -> dict[str, Interval]:
     """The mAP, CF1 and OF1 of one model, 0 to 100, each with its 95 % interval.
 
-    Every resample draws as many images with replacement; the interval is that of its percentiles
-    (Efron and Tibshirani 1993, chapter 13). It says how far the tested images decide, not the seed
-    of training. Resamples in which no label has a positive are left out. Raises DataError if no
-    label of all images has one.
+    Every resample draws as many images as there are, with replacement. The interval runs from the
+    2.5th to the 97.5th percentile (Efron and Tibshirani 1993, chapter 13). It shows how much
+    depends on the tested images, and nothing about the seed of training. Resamples in which no
+    label has a positive are left out. Raises DataError if no label has a positive in all images.
     """
     rng = np.random.default_rng(seed)
     predicted = predict_at(probabilities, threshold)
 
     def measure(rows: NDArray[np.intp]) -> tuple[float, float, float]:
-        found = rates(predicted[rows], targets[rows])
+        at_threshold = rates(predicted[rows], targets[rows])
         ap = average_precision(probabilities[rows], targets[rows], formula=formula)
-        return float(100 * np.nanmean(ap)), found.CF1, found.OF1
+        return float(100 * np.nanmean(ap)), at_threshold.CF1, at_threshold.OF1
 
     count = len(targets)
     whole, drawn = measure(np.arange(count)), []
@@ -86,18 +86,19 @@ def paired_difference(
 ) -> Interval:
     """The difference of two models' mean statistic (ours minus theirs), on the same images.
 
-    Each model is a sequence of predictions, N x L, one per seed; a statistic is averaged over them.
-    Every resample draws N images with replacement, the same for both models and all seeds, and the
-    interval is that of its percentiles (Efron and Tibshirani 1993, chapter 13). It says how far the
-    test images decide, not the seeds. Resamples in which no label has a positive are left out.
+    Each model is a sequence of predictions (N x L), one per seed, and its statistic is the mean
+    over the seeds. Every resample draws N images with replacement, the same for both models and all
+    seeds. The interval runs from the 2.5th to the 97.5th percentile (Efron and Tibshirani 1993,
+    chapter 13). It shows how much depends on the test images, and nothing about the seeds.
+    Resamples in which no label has a positive are left out.
     """
     rng = np.random.default_rng(seed)
 
     def difference(rows: NDArray[np.intp]) -> float:
         chosen = targets[rows]
-        own = [statistic(one[rows], chosen) for one in ours]
-        other = [statistic(one[rows], chosen) for one in theirs]
-        return float(np.mean(own) - np.mean(other))
+        our_values = [statistic(predictions[rows], chosen) for predictions in ours]
+        their_values = [statistic(predictions[rows], chosen) for predictions in theirs]
+        return float(np.mean(our_values) - np.mean(their_values))
 
     count = len(targets)
     drawn = [difference(rng.integers(count, size=count)) for _ in range(resamples)]

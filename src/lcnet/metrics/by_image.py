@@ -1,4 +1,4 @@
-"""What is measured image by image: example F1, Hamming loss, ranking loss and coverage error."""
+"""Metrics that are computed image by image: example F1, Hamming and ranking loss, coverage."""
 
 from dataclasses import dataclass
 
@@ -21,9 +21,9 @@ class ImageScores:
 def image_scores(predicted: Flags, targets: Targets) -> ImageScores:
     """Example F1 and Hamming loss of the predicted labels (N x L); NaN if nothing is known.
 
-    An image with present labels Y and predicted labels Z, of those known, has
+    Of an image's known labels let Y be the present and Z the predicted ones. Then
     F1 = 2 |Y and Z| / (|Y| + |Z|), and 1 if both are empty (scikit-learn: zero_division=1). Images
-    of which nothing is known are left out.
+    without a known label are left out.
 
     Source: Godbole and Sarawagi 2004; Zhang and Zhou 2014, equations 5 to 8 (a review).
     """
@@ -57,9 +57,9 @@ class RankingScores:
 def ranking_scores(probabilities: Floats, targets: Targets) -> RankingScores:
     """Ranking loss and coverage error of each image's known labels, averaged over images.
 
-    Labels of equal probability count as in the wrong order, as in scikit-learn's
-    label_ranking_loss and coverage_error. Those count an image without a pair, or without a present
-    label, as 0; here it is left out of the mean.
+    Labels of equal probability count as wrongly ordered, as in scikit-learn's label_ranking_loss
+    and coverage_error. Unlike there, an image without a pair, or without a present label, is left
+    out of the mean and does not count as 0.
 
     Source: Schapire and Singer 2000; Tsoumakas et al. 2010, section 34.3.2 (a review).
     Raises DataError if a probability is not finite.
@@ -67,14 +67,14 @@ def ranking_scores(probabilities: Floats, targets: Targets) -> RankingScores:
     check_shapes(probabilities, targets)
     check_probabilities(probabilities)
     present, absent = targets == 1, targets == 0
-    # Down the ranking; of equal ones the absent first, so that they count as above the present.
+    # Down the ranking, and among equals the absent first, so that they count as above the present.
     order = np.lexsort((present, -probabilities), axis=1)
     present_ranked = np.take_along_axis(present, order, axis=1)
     absent_above = np.take_along_axis(absent, order, axis=1).cumsum(axis=1)
     wrong = (absent_above * present_ranked).sum(axis=1)
     positives = present.sum(axis=1)
     pairs = positives * absent.sum(axis=1)
-    # The lowest present label has all others of them above it, and the absent ones before it.
+    # Above the lowest present label are all other present ones and the absent ones before it.
     depth = positives + (absent_above * present_ranked).max(axis=1, initial=0)
     loss = _mean(wrong[pairs > 0] / pairs[pairs > 0])
     return RankingScores(

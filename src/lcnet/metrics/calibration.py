@@ -1,4 +1,4 @@
-"""From logits to probabilities, with a slope and a bias per label that a validation split gave."""
+"""Turns logits into probabilities, with a slope and a bias per label fitted to a split."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -12,11 +12,12 @@ from torch import Tensor
 from lcnet.schema import check_fields, check_numbers
 
 Method = Literal["platt", "temperature", "none"]
-"""How logits become probabilities: a slope and a bias per label, one slope for all, or neither."""
+"""platt: a slope and a bias per label. temperature: one slope for all labels. none: neither."""
 STEEPEST = 5.0
-"""Largest size of the logarithm of a slope: separable labels would have it grow without end."""
+"""Bound on the logarithm of a slope, up and down. Without it the slope would grow without end where
+the logits separate present and absent entries."""
 PRIOR_STRENGTH = 10.0
-"""How strongly a label's own slope and bias are drawn to the common ones, in `fit_calibration`."""
+"""How strongly `fit_calibration` pulls a label's own slope and bias towards the common ones."""
 
 
 @dataclass(frozen=True)
@@ -27,7 +28,7 @@ class Calibration:
     """Above 0, so that the order of images, and so the AP, stays as it is."""
     bias: tuple[float, ...]
     source: str = ""
-    """Where it and the model's thresholds come from, in words."""
+    """In words, what this calibration and the model's thresholds were fitted to."""
 
     def to_dict(self) -> dict[str, Any]:
         """Plain numbers and lists, for JSON."""
@@ -35,7 +36,7 @@ class Calibration:
 
     @classmethod
     def from_dict(cls, stored: Mapping[str, Any]) -> "Calibration":
-        """What `to_dict` stored. Raises ValueError for anything else."""
+        """The calibration that `to_dict` stored. Raises ValueError for anything else."""
         given = check_fields(cls, stored, "calibration")
         count = len(given["slope"])
         slope = check_numbers(given["slope"], "calibration.slope", count=count, least=0)
@@ -48,8 +49,8 @@ class Calibration:
 def probabilities(logits: Tensor, calibration: Calibration | None = None) -> Tensor:
     """The probabilities (B L, float32, 0 to 1) of logits (B L, any float type).
 
-    In float32 also where the model runs in half precision: bfloat16 has 3 significant digits, and
-    the ties it makes would change the average precision.
+    They are computed in float32 even if the model runs in half precision: bfloat16 has 3
+    significant digits, so that some probabilities would become equal and change the AP.
     """
     logits = logits.float()
     if calibration is not None:
@@ -61,7 +62,7 @@ def probabilities(logits: Tensor, calibration: Calibration | None = None) -> Ten
 def to_probabilities(
     logits: NDArray[np.floating], calibration: Calibration | None = None
 ) -> NDArray[np.float32]:
-    """What `probabilities` makes of logits (N x L) in NumPy: N x L, float32, 0 to 1."""
+    """The same as `probabilities` for NumPy: logits (N x L) become N x L, float32, 0 to 1."""
     return probabilities(torch.from_numpy(logits), calibration).numpy()
 
 
@@ -71,8 +72,8 @@ def fit_calibration(
     """The slopes and biases under which the known entries (N x L) are most likely.
 
     - temperature: one slope 1 / T for all labels and no bias (Guo et al. 2017, section 4.2).
-    - platt: a slope a and a bias b per label (Platt 1999), drawn to the common a_0 and b_0 of all
-      entries together, since rare labels say little of their own: each label minimises
+    - platt: a slope a and a bias b per label (Platt 1999). They are pulled towards the common a_0
+      and b_0 of all entries together, since a rare label has few entries: each label minimises
 
       sum of its cross-entropies + S / 2 * ((log a - log a_0)^2 + (b - b_0)^2)
 
@@ -108,7 +109,7 @@ def _fit(
     with_bias: bool = True,
     prior: NDArray[np.float64] | None = None,
 ) -> NDArray[np.float64]:
-    """Log slope and bias of least cross-entropy, plus the distance from `prior` if there is one."""
+    """The log slope and bias of least cross-entropy, and least distance from `prior` if given."""
     from scipy.optimize import minimize
     from scipy.special import expit
 
@@ -122,11 +123,11 @@ def _fit(
         gradient = np.array([slope * (error @ values), error.sum() * with_bias])
         if prior is None:
             return total / values.size, gradient / values.size
-        away = point - prior
-        total += PRIOR_STRENGTH / 2 * (away @ away)
-        return total / values.size, (gradient + PRIOR_STRENGTH * away) / values.size
+        offset = point - prior
+        total += PRIOR_STRENGTH / 2 * (offset @ offset)
+        return total / values.size, (gradient + PRIOR_STRENGTH * offset) / values.size
 
     bounds = [(-STEEPEST, STEEPEST), (-100.0, 100.0)]
     start = np.zeros(2) if prior is None else prior
-    found = minimize(cost, start, jac=True, method="L-BFGS-B", bounds=bounds, tol=1e-10)
-    return np.asarray(found.x, dtype=np.float64)
+    solution = minimize(cost, start, jac=True, method="L-BFGS-B", bounds=bounds, tol=1e-10)
+    return np.asarray(solution.x, dtype=np.float64)

@@ -1,4 +1,4 @@
-"""Whether probabilities are what they say: calibration error, Brier score, reliability curve."""
+"""How well probabilities match what is present: ECE, Brier score and reliability curve."""
 
 from dataclasses import dataclass
 
@@ -7,23 +7,23 @@ import numpy as np
 from lcnet.metrics.array_checks import Floats, Targets, check_probabilities, check_shapes
 
 BINS = 15
-"""Of equal width, as in Guo et al. 2017."""
+"""The number of bins, of equal width, as in Guo et al. 2017."""
 
 
 @dataclass(frozen=True)
 class Reliability:
-    """What became of the entries whose probability fell into one bin."""
+    """The entries with a probability in one bin."""
 
     probability: float
     """Their mean probability, 0 to 1."""
     present: float
-    """The share of them that is present, 0 to 1; equal to `probability` if calibrated."""
+    """The share of them that is present, 0 to 1; about `probability` if well calibrated."""
     entries: int
 
 
 @dataclass(frozen=True)
 class CalibrationScores:
-    """How far probabilities are from the shares that they announce; lower is better."""
+    """How far probabilities are from the shares of present entries; lower is better."""
 
     ECE: float
     """Expected calibration error, in percent (0 to 100)."""
@@ -33,7 +33,7 @@ class CalibrationScores:
     """The bins that hold an entry, from low probabilities to high."""
 
     def headline(self) -> dict[str, float]:
-        """ECE and Brier under their names, rounded to 4 and 6 digits as they are written."""
+        """ECE and Brier by name, rounded to 4 and 6 digits for JSON files."""
         return {"ECE": round(self.ECE, 4), "Brier": round(self.Brier, 6)}
 
 
@@ -55,12 +55,12 @@ def calibration_scores(
     values, present = probabilities[known].astype(np.float64), targets[known].astype(np.float64)
     if not values.size:
         return CalibrationScores(float("nan"), float("nan"), ())
-    place = np.searchsorted(np.linspace(0, 1, bins + 1)[1:-1], values)
-    entries = np.bincount(place, minlength=bins)
+    bin_of = np.searchsorted(np.linspace(0, 1, bins + 1)[1:-1], values)
+    entries = np.bincount(bin_of, minlength=bins)
     filled = entries > 0
     entries = entries[filled]
-    mean = np.bincount(place, values, bins)[filled] / entries
-    share = np.bincount(place, present, bins)[filled] / entries
+    mean = np.bincount(bin_of, values, bins)[filled] / entries
+    share = np.bincount(bin_of, present, bins)[filled] / entries
     return CalibrationScores(
         ECE=100 * float((entries * np.abs(mean - share)).sum() / values.size),
         Brier=float(np.square(values - present).mean()),

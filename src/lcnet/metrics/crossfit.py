@@ -1,4 +1,4 @@
-"""Fits calibration and thresholds to a split, and says honestly what they are worth."""
+"""Fits calibration and thresholds to a split, and estimates their rates on other images."""
 
 from dataclasses import dataclass, replace
 
@@ -11,12 +11,12 @@ from lcnet.metrics.calibration import Calibration, Method, fit_calibration, to_p
 from lcnet.metrics.thresholds import Goal, Thresholds, fit_thresholds
 
 FEWEST_FOLDS, MOST_FOLDS = 5, 20
-"""Parts that the images are divided into, each predicted with what the others gave."""
+"""Bounds on the number of folds. Each fold is predicted with what was fitted to the others."""
 FITTED_IMAGES = 20_000
-"""As many are fitted in all folds together: of few images there are more folds, since what a fold
-leaves out is missed there most, and with rare labels makes the estimate too low."""
+"""About how many images are fitted over all folds together. Few images get more folds: there the
+images that a fold leaves out are missed most, and with rare labels the estimate gets too low."""
 MARGINS = tuple(tenths / 10 for tenths in range(10))
-"""How much stricter than the goal thresholds are fitted: shares of the way from it to 1."""
+"""How much stricter than the goal thresholds are fitted, as shares of the way from it to 1."""
 
 
 @dataclass(frozen=True)
@@ -26,17 +26,17 @@ class Fitted:
     calibration: Calibration
     thresholds: Thresholds
     aim: Goal
-    """What the thresholds were fitted to: the goal, or a stricter one so that it holds."""
+    """What the thresholds were fitted to: the goal, or a stricter one so that the goal holds."""
     reached: bool
     """Whether the goal holds for images that were not fitted to: mean precision CP, or recall CR,
     of `expected`. Always true for the best F1."""
     expected: Rates
-    """The cross-fitted estimate: each image is predicted with what the other folds gave. It tends
-    to be a little low, since those have fewer images."""
+    """The cross-fitted estimate: each image is predicted with what was fitted to the other folds.
+    It tends to be a little low, since they have fewer images."""
     expected_probabilities: NDArray[np.float32]
-    """The probabilities behind it, N x L."""
+    """The probabilities behind `expected`, N x L."""
     folds: int
-    """Parts that the images were divided into for it."""
+    """How many folds `expected` was made with."""
 
 
 def fit(
@@ -49,46 +49,49 @@ def fit(
     folds: int | None = None,
     seed: int = 0,
 ) -> Fitted:
-    """What `fit_calibration` and `fit_thresholds` give for logits and targets (N x L each).
+    """Calibration and thresholds for logits and targets (N x L each), and what to expect of them.
 
-    A threshold at which the fitted images have just a precision of p gives new images less. So with
-    a goal of precision or recall p, thresholds are fitted to p + m (1 - p) with the smallest m of
-    `MARGINS` at which the cross-fitted mean over labels is p or more, or with the one that comes
-    nearest. The images are divided into `folds`, by default `usual_folds`, by chance, from `seed`.
-    Raises DataError for fewer than two images, or if no label has a positive.
+    A threshold that just reaches a precision of p on the fitted images gives less on new ones. So
+    with a goal of precision or recall p, thresholds are fitted to p + m (1 - p). Here m is the
+    smallest of `MARGINS` at which the cross-fitted mean over labels is p or more, or else the one
+    that comes nearest. Images are divided into `folds` (default: `usual_folds`) at random, from
+    `seed`. Raises DataError for fewer than two images, or if no label has a positive.
     """
     if len(logits) < 2:
         raise DataError(f"calibrate: expected two pictures or more, got {len(logits)}. Add some.")
     aims = _aims(goal)
     folds = min(folds or usual_folds(len(logits)), len(logits))
-    part = np.random.default_rng(seed).permutation(len(logits)) % folds
+    fold_of = np.random.default_rng(seed).permutation(len(logits)) % folds
     values = np.empty(logits.shape, dtype=np.float32)
     predicted: list[Flags] = [np.empty(logits.shape, dtype=np.bool_) for _ in aims]
-    for number in range(folds):
-        out = part == number
-        calibration = fit_calibration(logits[~out], targets[~out], method)
-        found = to_probabilities(logits, calibration)
-        values[out] = found[out]
+    for fold in range(folds):
+        held_out = fold_of == fold
+        calibration = fit_calibration(logits[~held_out], targets[~held_out], method)
+        calibrated = to_probabilities(logits, calibration)
+        values[held_out] = calibrated[held_out]
         for flags, aim in zip(predicted, aims, strict=True):
-            fitted = fit_thresholds(found[~out], targets[~out], aim, shrinkage=shrinkage)
-            flags[out] = predict_at(values[out], np.array(fitted.values))
-    place, reached = _choose(goal, expected := [rates(flags, targets) for flags in predicted])
+            fitted = fit_thresholds(
+                calibrated[~held_out], targets[~held_out], aim, shrinkage=shrinkage
+            )
+            flags[held_out] = predict_at(values[held_out], np.array(fitted.values))
+    expected = [rates(flags, targets) for flags in predicted]
+    chosen, reached = _choose(goal, expected)
     calibration = fit_calibration(logits, targets, method)
     return Fitted(
         calibration=calibration,
         thresholds=fit_thresholds(
-            to_probabilities(logits, calibration), targets, aims[place], shrinkage=shrinkage
+            to_probabilities(logits, calibration), targets, aims[chosen], shrinkage=shrinkage
         ),
-        aim=aims[place],
+        aim=aims[chosen],
         reached=reached,
-        expected=expected[place],
+        expected=expected[chosen],
         expected_probabilities=values,
         folds=folds,
     )
 
 
 def usual_folds(images: int) -> int:
-    """How many folds so many images are divided into: 20 of up to 1,000, 5 from 4,000 on."""
+    """The number of folds for this many images: 20 up to 1,000 images, 5 from 4,000 on."""
     return int(np.clip(FITTED_IMAGES // images, FEWEST_FOLDS, MOST_FOLDS))
 
 
@@ -100,9 +103,9 @@ def _aims(goal: Goal) -> list[Goal]:
 
 
 def _choose(goal: Goal, expected: list[Rates]) -> tuple[int, bool]:
-    """Which aim to take by what is expected of each, and whether the goal is reached."""
+    """The number of the aim to take, given the rates of each, and whether the goal is reached."""
     if goal.at_least is None:
         return 0, True
-    found = [one.CP if goal.name == "precision" else one.CR for one in expected]
-    good = [place for place, value in enumerate(found) if value >= 100 * goal.at_least]
-    return (good[0], True) if good else (int(np.argmax(found)), False)
+    values = [each.CP if goal.name == "precision" else each.CR for each in expected]
+    enough = [number for number, value in enumerate(values) if value >= 100 * goal.at_least]
+    return (enough[0], True) if enough else (int(np.argmax(values)), False)

@@ -1,4 +1,4 @@
-"""Which labels count as predicted, and precision, recall and F1 of those."""
+"""Which labels count as predicted, and their precision, recall and F1."""
 
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -27,11 +27,12 @@ def predict_at(probabilities: Floats, threshold: float | Floats) -> Flags:
 
 
 def predict_top(probabilities: Floats, k: int) -> Flags:
-    """True for the k most probable labels of each image, N x L; of equal ones the first labels.
+    """True for the k most probable labels of each image, N x L; among equals the first ones.
 
     Exactly k per image, or all labels if there are fewer, however improbable they are. (The top-3
-    code of ML-GCN's line then drops those under probability 0.5: higher precision, lower recall.)
-    Unknown entries take part in the choice, as at prediction; `rates` leaves them out.
+    code of ML-GCN and its followers then drops those under probability 0.5, which raises precision
+    and lowers recall.) Unknown entries take part in the choice, since a prediction does not know
+    what is unknown; `rates` leaves them out.
     """
     if k < 1:
         raise ValueError(f"predict_top: expected k of at least 1, got {k}.")
@@ -46,7 +47,7 @@ def predict_top(probabilities: Floats, k: int) -> Flags:
 class Rates:
     """Precision, recall and F1 of the labels predicted, in percent (0 to 100).
 
-    Two numbers go by the name of "CF1": here CF1 and mean_label_F1.
+    Papers call two different numbers "CF1"; here they are CF1 and mean_label_F1.
     """
 
     CP: float
@@ -66,9 +67,9 @@ class Rates:
 
 
 class Decisions(NamedTuple):
-    """How often each label is rightly predicted, predicted and present, of known entries: L each.
+    """How often each label is rightly predicted (hits), predicted (calls) and present: L each.
 
-    The counts are float64, exact to 2^53, so that divisions of them are too.
+    Only known entries count. The counts are float64, ready to be divided and exact up to 2^53.
     """
 
     hits: NDArray[np.float64]
@@ -89,10 +90,10 @@ def count_decisions(predicted: Flags, targets: Targets) -> Decisions:
 def rates(predicted: Flags, targets: Targets) -> Rates:
     """Precision, recall and F1 of the predicted labels (N x L) against the targets, in percent.
 
-    CP, CR and mean_label_F1 average over the labels with a positive. Code that counts the others as
-    0 and divides by all L gives (L - others) / L of these values, and of CF1. OP, OR and OF1 count
-    every known entry, also the false alarms of labels without a positive. A label with positives
-    that is never predicted has precision 0, and if nothing at all is predicted OP is 0.
+    CP, CR and mean_label_F1 are means over the labels with a positive. Code that counts the other
+    labels as 0 and divides by all L gets (L - others) / L times these values, and times CF1. OP, OR
+    and OF1 count every known entry, also the false alarms of labels without a positive. A label
+    with positives that is never predicted has precision 0. If nothing at all is predicted, OP is 0.
 
     Raises DataError if no label has a positive.
     """
@@ -120,7 +121,7 @@ def rates(predicted: Flags, targets: Targets) -> Rates:
 
 
 def _ratio(part: NDArray[np.float64], whole: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Count by count, part / whole, and 0 where both are 0."""
+    """Each count as a share, part / whole; 0 where both are 0."""
     return np.asarray(part / np.maximum(whole, 1))
 
 

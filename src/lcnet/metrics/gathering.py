@@ -14,11 +14,11 @@ from lcnet.metrics.calibration import probabilities
 
 
 class VerificationState(torchmetrics.Metric):
-    """All probabilities and targets seen since the last reset; `compute` hands them out as arrays.
+    """All probabilities and targets seen since the last reset; `compute` returns them as arrays.
 
-    It holds them on the CPU, so that a large split does not fill the accelerator. Images whose
-    places are given count once each, however often a distributed sampler repeats them to fill its
-    last batch.
+    They are kept on the CPU, so that a large split does not fill the accelerator. If places are
+    given, each image counts once, however often a distributed sampler repeats it to fill the last
+    batch.
     """
 
     is_differentiable = False
@@ -38,7 +38,8 @@ class VerificationState(torchmetrics.Metric):
     def update(self, logits: Tensor, targets: Tensor, places: Tensor | None = None) -> None:
         """Add a batch: logits (B L, any float type) and targets (B L, of 1, 0 and -1).
 
-        `places` (B, integers) are the images' own in the split; give them always or never.
+        `places` (B, integers) are the images' positions in the split. Give them with every batch
+        or with none.
         """
         if logits.shape != targets.shape:
             raise ValueError(
@@ -55,20 +56,20 @@ class VerificationState(torchmetrics.Metric):
 
         With places, each image is there once, in the order of the split.
         """
-        found = dim_zero_cat(self.probabilities).numpy(), dim_zero_cat(self.targets).numpy()
-        # Gathered over processes, an empty list is a tensor without elements.
+        gathered = dim_zero_cat(self.probabilities).numpy(), dim_zero_cat(self.targets).numpy()
+        # Gathering over processes turns an empty list into a tensor without elements.
         places = dim_zero_cat(self.places) if len(self.places) else torch.empty(0)
         if not places.numel():
-            return found
+            return gathered
         _, first = np.unique(places.numpy(), return_index=True)
-        return found[0][first], found[1][first]
+        return gathered[0][first], gathered[1][first]
 
 
 def _gather(tensor: Tensor, group: Any = None) -> list[Tensor]:
     """The tensor of every process, on the CPU.
 
-    It goes by way of the accelerator where the processes talk over NCCL, which cannot carry CPU
-    tensors (torchmetrics' own `compute_on_cpu` fails there).
+    With NCCL, which cannot carry CPU tensors, it goes through the accelerator. (torchmetrics' own
+    `compute_on_cpu` fails there.)
     """
     nccl = torch.distributed.get_backend(group) == "nccl"
     carried = tensor.cuda() if nccl else tensor

@@ -12,13 +12,13 @@ from lcnet.metrics import Floats, Targets
 
 @dataclass(frozen=True)
 class Goal:
-    """What thresholds are to reach, for every label."""
+    """What the threshold of every label should reach."""
 
     name: Literal["f1", "precision", "recall"] = "f1"
     """f1: the best F1. precision: the best recall with at least this precision. recall: the best
     precision with at least this recall."""
     at_least: float | None = None
-    """The precision or recall, above 0 and at most 1; none for f1."""
+    """The precision or recall, above 0 and at most 1; None for f1."""
 
     def __post_init__(self) -> None:
         if self.name == "f1" and self.at_least is not None:
@@ -29,7 +29,7 @@ class Goal:
         if self.name != "f1" and (self.at_least is None or not 0 < self.at_least <= 1):
             raise ConfigError(
                 f"--at_least: expected a {self.name} above 0 and at most 1 with --goal "
-                f"{self.name}, got {self.at_least}. Add --at_least 0.9 or the like."
+                f"{self.name}, got {self.at_least}. Set it, for example --at_least 0.9."
             )
 
     def __str__(self) -> str:
@@ -41,30 +41,30 @@ class Goal:
 
 @dataclass(frozen=True)
 class Thresholds:
-    """What `fit_thresholds` found."""
+    """The thresholds that `fit_thresholds` chose."""
 
     values: tuple[float, ...]
     """Per label, the probability above which it counts as present, 0 to 1."""
     common: float
-    """The threshold of all labels together."""
+    """The threshold fitted to all labels together."""
     without_positive: tuple[int, ...]
-    """Labels that have the common threshold because no present entry is known."""
+    """Numbers of the labels that have the common threshold, since no entry is present."""
     unreachable: tuple[int, ...]
-    """Labels of which no threshold reaches the goal, even where it is fitted."""
+    """Numbers of the labels for which no threshold reaches the goal, even on the fitted images."""
 
 
 def fit_thresholds(
     probabilities: Floats, targets: Targets, goal: Goal, *, shrinkage: float
 ) -> Thresholds:
-    """Each label's threshold for the goal, drawn to the common one where the label is rare.
+    """Each label's threshold for the goal, pulled towards the common one if the label is rare.
 
-    A label's own threshold is the best of those between two probabilities that occur, at the middle
-    of the two on the logit scale; of equals the highest. The common one is the same over all
-    entries together, as if they were of one label. With n present entries a label gets
+    A label's own threshold lies between two neighbouring probabilities, halfway on the logit scale.
+    It is the best such threshold, and the highest of equally good ones. The common threshold is
+    fitted in the same way to all entries together. With n present entries a label gets
 
         logit(t) = w * logit(own) + (1 - w) * logit(common),  w = n / (n + shrinkage)
 
-    For a precision that no threshold reaches, `own` is the one with the highest precision.
+    If no threshold reaches a precision, `own` is the one with the highest precision.
     `probabilities` and `targets` are N x L; unknown entries are left out. With no present entry at
     all, every threshold is 0.5.
     """
@@ -110,7 +110,7 @@ def _best_cut(
         return 0.0, False
     order = np.argsort(-scores)
     ranked = scores[order]
-    # A cut takes all entries of a score or none: after the last of each.
+    # Entries of equal score are predicted together, so a cut lies after the last of them.
     last = np.append(np.flatnonzero(ranked[1:] < ranked[:-1]), ranked.size - 1)
     hits = present[order].cumsum()[last].astype(np.float64)
     taken = last + 1.0
@@ -120,11 +120,11 @@ def _best_cut(
         case "f1":
             best = int(np.argmax(2 * hits / (taken + hits[-1])))
         case "recall":
-            best = int(np.argmax(np.where(recall >= _just(goal), precision, -1)))
+            best = int(np.argmax(np.where(recall >= _bound(goal), precision, -1)))
         case _:
-            enough = np.flatnonzero(precision >= _just(goal))
+            enough = np.flatnonzero(precision >= _bound(goal))
             reached = enough.size > 0
-            # Of cuts with one recall the highest: those below it only add false alarms.
+            # Of the cuts with this recall take the highest: lower ones only add false alarms.
             best = int(np.argmax(precision))
             if reached:
                 best = int(np.argmax(recall == recall[enough[-1]]))
@@ -132,7 +132,7 @@ def _best_cut(
     return float((ranked[last[best]] + lower) / 2), reached
 
 
-def _just(goal: Goal) -> float:
-    """The goal less rounding, so that 9 of 10 are a recall of 0.9."""
+def _bound(goal: Goal) -> float:
+    """The goal minus a rounding error, so that 9 of 10 count as a recall of 0.9."""
     assert goal.at_least is not None
     return goal.at_least - 1e-12

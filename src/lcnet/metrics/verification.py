@@ -13,7 +13,7 @@ from lcnet.metrics.decisions import Rates, predict_at, predict_top, rates
 
 @dataclass(frozen=True)
 class Verification:
-    """What a model's predictions are worth on one split; `verify` makes it."""
+    """All metrics of a model's predictions on one split; `verify` makes it."""
 
     mAP: float
     """Mean of `ap` over the labels with a positive, 0 to 100."""
@@ -22,26 +22,26 @@ class Verification:
     labels: tuple[str, ...]
     images: int
     without_positive: tuple[str, ...]
-    """The labels left out of all means over labels, having no known positive."""
+    """The labels without a known positive, which are left out of all means over labels."""
     ap_formula: ApFormula
     """How `ap` was taken from precision and recall."""
     threshold: float | tuple[float, ...]
-    """Above this a label counts as predicted: one for all, or one per label."""
+    """A label counts as predicted above this: one number for all labels, or one per label."""
     at_threshold: Rates
     top_k: int
     """How many labels per image `at_top` takes."""
     at_top: Rates
     by_image: ImageScores
-    """Of the labels above the threshold."""
+    """Computed from the labels above the threshold."""
     ranking: RankingScores
     calibration: CalibrationScores
 
     def to_dict(self) -> dict[str, object]:
-        """The same as plain JSON values, results rounded to 4 digits, the threshold as given.
+        """The same as plain values for JSON, results rounded to 4 digits, thresholds as given.
 
-        "labels" is their number (the names are the keys of "AP"), what is None is null, and the
-        rates of the top 3 stand under "top3". "Brier" has 6 digits; a row of "reliability" is a
-        bin's mean probability, its share of present entries, and how many entries it has.
+        "labels" is the number of labels (their names are the keys of "AP"), None becomes null, and
+        the rates of the top 3 are under "top3". "Brier" has 6 digits. A row of "reliability" has a
+        bin's mean probability, its share of present entries and its number of entries.
         """
         threshold = self.threshold
         return {
@@ -61,8 +61,8 @@ class Verification:
                 for label, ap in zip(self.labels, self.ap, strict=True)
             },
             "reliability": [
-                [round(one.probability, 4), round(one.present, 4), one.entries]
-                for one in self.calibration.reliability
+                [round(row.probability, 4), round(row.present, 4), row.entries]
+                for row in self.calibration.reliability
             ],
         }
 
@@ -76,15 +76,15 @@ def verify(
     top_k: int = 3,
     formula: ApFormula = "step",
 ) -> Verification:
-    """The mAP, the AP of each label, the rates, and what is measured by image and of calibration.
+    """All metrics of a split: mAP, AP per label, rates, metrics by image, ranking, calibration.
 
     Args:
         probabilities: N x L, in [0, 1].
         targets: N x L, of 1, 0 and -1 (unknown).
         labels: the L names, in column order.
-        threshold: one number or one per label; strictly above it a label counts as predicted.
-        top_k: how many labels per image the second set of rates takes; lowered to L.
-        formula: how the AP is taken from precision and recall, see `average_precision`.
+        threshold: one number or one per label; a label counts as predicted strictly above it.
+        top_k: how many labels per image the second set of rates takes, at most L.
+        formula: how the AP is taken from precision and recall; `average_precision` has them.
 
     Raises DataError if a probability is not finite or no label has a positive.
     """
@@ -96,7 +96,7 @@ def verify(
         )
     empty = np.isnan(ap)
     top_k = min(top_k, len(labels))
-    # Before the mean: it raises where no label has a positive.
+    # Before the mean, since `rates` raises DataError where no label has a positive.
     predicted = predict_at(probabilities, threshold)
     at_threshold = rates(predicted, targets)
     return Verification(

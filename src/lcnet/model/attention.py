@@ -57,7 +57,7 @@ class Attention(nn.Module):
         query_place: Tensor | None,
         key_place: Tensor | None,
     ) -> tuple[Tensor, Tensor]:
-        """Queries and keys, a row of heads each: B heads Q D/heads and B heads M D/heads."""
+        """Queries and keys, split into heads: B heads Q D/heads and B heads M D/heads."""
         query = self._split(self.query(_placed(queries, query_place)))
         return query, self._split(self.key(_placed(memory, key_place)))
 

@@ -77,7 +77,7 @@ def check_build_options(options: object) -> dict[str, Any]:
     given = check_mapping(options, "backbone.options")
     for name in given:
         if name.startswith(FOREIGN):
-            raise ValueError(f"backbone.options: {name!r} says nothing of what is built")
+            raise ValueError(f"backbone.options: expected sizes or switches, got {name!r}")
     check_options(given, "backbone.options")
     return given
 
@@ -112,7 +112,7 @@ def describe_backbone(name: str, view_size: int) -> BackboneSpec:
     elif kind in ("hf-hub", "hf_hub"):
         try:
             settings, architecture, options = timm.models.load_model_config_from_hf(place)
-        except Exception as error:  # the hub and the network fail in a dozen types
+        except Exception as error:  # the hub and the network raise a dozen types
             raise ConfigError(
                 f"model.backbone: no description of {name!r} on the hub ({reason_of(error)}). "
                 "Correct the name, or use local-dir:FOLDER where there is no network."
@@ -154,7 +154,9 @@ def _local_config(folder: Path) -> tuple[str, dict[str, Any], dict[str, Any]]:
             raise ValueError(f"timm has no model {architecture!r}")
         return (
             architecture,
-            check_options(check_mapping(config.get("pretrained_cfg", {}), "pretrained_cfg"), "it"),
+            check_options(
+                check_mapping(config.get("pretrained_cfg", {}), "pretrained_cfg"), "pretrained_cfg"
+            ),
             check_build_options(config.get("model_args", {})),
         )
     except FileNotFoundError:
@@ -173,13 +175,13 @@ class Backbone(nn.Module):
     """A network's last feature map, in one layout for all networks."""
 
     features: Any
-    """A timm model, or what looks like one; timm declares no common type."""
+    """A timm model, or a module with the same methods; timm declares no common type."""
 
     def __init__(self, features: Any, *, channels: int | None = None, chunk: int = 0) -> None:
         """Take a timm model without classifier, or any module that gives feature maps.
 
-        Such a module turns views (N 3 H W) into maps (N C h w) and needs `channels`, its C. `chunk`
-        views pass at a time (0: all of them).
+        Such a module turns views (N 3 H W) into maps (N C h w) and needs `channels`, its C. At most
+        `chunk` views pass at a time (0: all of them).
         """
         super().__init__()
         self.features = features if channels is None else _AsTimm(features, channels)
@@ -215,7 +217,7 @@ class Backbone(nn.Module):
 
     def as_maps(self, features: Tensor) -> Tensor:
         """A layer's output, in whatever layout the backbone has, as feature maps: N C h w."""
-        if features.ndim == 3:  # ViT: N tokens C; the first ones are not patches
+        if features.ndim == 3:  # ViT: N tokens C, of which the first may be no patches
             patches = features[:, getattr(self.features, "num_prefix_tokens", 0) :]
             features = patches.unflatten(1, self.features.patch_embed.grid_size)
         elif getattr(self.features, "output_fmt", "NCHW") == "NCHW":
@@ -238,7 +240,7 @@ class Backbone(nn.Module):
 
 
 class _AsTimm(nn.Module):
-    """Any module from views to feature maps, under the names of a timm model that are used here."""
+    """Gives any module from views to feature maps the few names of a timm model in use here."""
 
     def __init__(self, network: nn.Module, channels: int) -> None:
         super().__init__()
@@ -253,7 +255,7 @@ class _AsTimm(nn.Module):
 
 @contextmanager
 def _statistics_kept(features: nn.Module) -> Iterator[None]:
-    """Batch norms keep their running statistics, which the first pass has updated already."""
+    """Keeps the running statistics of batch norms, which the first pass has already updated."""
     norms = [part for part in features.modules() if isinstance(part, _BatchNorm)]
     before = [(norm.momentum, norm.num_batches_tracked) for norm in norms]
     for norm in norms:
@@ -276,7 +278,7 @@ def build_backbone(spec: BackboneSpec, *, pretrained_from: str = "", chunk: int 
         features = _build_features(spec, PUBLISHED_NAMES.get(pretrained_from, pretrained_from))
     except ConfigError:
         raise
-    except Exception as error:  # timm, the hub and the network fail in a dozen types
+    except Exception as error:  # timm, the hub and the network raise a dozen types
         if not pretrained_from:
             raise ConfigError(
                 f"model.backbone: timm cannot build {spec.architecture!r} ({reason_of(error)}). "

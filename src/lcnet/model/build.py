@@ -1,4 +1,4 @@
-"""From settings to a model: LCNet or a rival, on a timm model or on a backbone of one's own."""
+"""From settings to a model: LCNet or a rival, on a timm model or on another backbone."""
 
 from collections import abc
 from typing import Any
@@ -130,7 +130,7 @@ def _graph(
 
 
 def _decoder(settings: config.Model) -> Decoder:
-    """The stack of layers; one that is never used to exchange has no weights for it."""
+    """The stack of layers. A layer that never exchanges has no weights for it."""
     width, heads, dropout = settings.width, settings.heads, settings.dropout
     released = settings.released.layer == "released"
     read_kind = ReleasedRead if released else Read

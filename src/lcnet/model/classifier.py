@@ -32,12 +32,12 @@ class Classifier(Head):
         return maps.unflatten(0, views.shape[:2])  # B V C h w
 
     def ways(self, maps: Tensor) -> tuple[Tensor, ...]:
-        """The logits (B L each) that are trained by losses of their own; `score` is their mean."""
+        """The logits (B L each) that each have a loss in training; `score` is their mean."""
         return (self.score(maps),)
 
     @torch.inference_mode()
     def explain(self, images: Tensor) -> Explanation:
-        """Logits, where each label looked over the image, and the label graph, as in evaluation.
+        """Logits, where each label looked in the image, and the label graph, as in evaluation.
 
         Images are as in `forward`. Each token's share is put back where the token's cell lies in
         the image. The maps are as coarse as the backbone's last one; `heat_maps` gives finer ones.

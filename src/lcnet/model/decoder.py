@@ -21,7 +21,7 @@ class Residual(nn.Module):
 
 
 class Exchange(nn.Module):
-    """Image and graph tokens read each other: the graph sees the picture, the picture the graph."""
+    """The graph tokens read the image tokens, then the image tokens read the new graph tokens."""
 
     def __init__(self, width: int, heads: int, *, dropout: float) -> None:
         super().__init__()

@@ -14,7 +14,7 @@ class Exportable(nn.Module):
     The views go through the backbone together, and `ConstantCrops` shrinks the whole image.
     """
 
-    # A module of its own also since torch.export cannot use a model whose part is called `graph`.
+    # Wrapped also since torch.export fails on a model that has a part called `graph` at the top.
 
     def __init__(self, model: Classifier, image_size: int) -> None:
         super().__init__()

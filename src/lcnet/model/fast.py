@@ -45,7 +45,7 @@ class FastClassifier:
                 return self.model(images)
             try:
                 return self._compiled(images)
-            except Exception as error:  # a missing compiler and others, in a dozen types
+            except Exception as error:  # a missing compiler and the like raise a dozen types
                 self.failure = f"{type(error).__name__}: {' '.join(str(error).split())[:120]}"
                 self._run = self.model
                 return self.model(images)

@@ -17,7 +17,7 @@ def fold_norms(features: nn.Module) -> int:
     traced = _Maps(features)
     try:
         graph = _Tracer().trace(traced)
-    except Exception:  # models fail to trace in a dozen types, and lose nothing but speed
+    except Exception:  # tracing raises a dozen types, and without it only speed is lost
         return 0
     parts = dict(traced.named_modules())
     calls = Counter(node.target for node in graph.nodes if node.op == "call_module")
@@ -71,7 +71,7 @@ def _fold(convolution: Any, norm: Any) -> None:
 
 
 def _after(norm: Any) -> nn.Module:
-    """What is left of a norm that is folded: timm's own kinds also have dropout and activation."""
+    """What a folded norm leaves behind: the dropout and activation of timm's own kinds."""
     if type(norm) is nn.BatchNorm2d:
         return nn.Identity()
     return nn.Sequential(norm.drop, norm.act)

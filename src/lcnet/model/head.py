@@ -1,4 +1,4 @@
-"""What every head answers: feature maps in, logits out, and how the logits came about.
+"""What every head does: feature maps in, logits out, and an account of how they came about.
 
 Letters for shapes: B images, V views, T image tokens (of all views together), L labels, C channels
 of a feature map, D width of a token, H and W pixels, h and w cells of a feature map.
@@ -10,8 +10,8 @@ from torch import Tensor, nn
 class Head(nn.Module):
     """From the feature maps of all views (B V C h w) to logits (B L).
 
-    A head defines `score` and `looked`. The other methods already answer for a head without a label
-    graph and without label tokens.
+    A head defines `score` and `looked`. The other methods are right as they are for a head without
+    a label graph and without label tokens.
     """
 
     def forward(self, maps: Tensor) -> Tensor:
@@ -31,11 +31,11 @@ class Head(nn.Module):
         return None
 
     def influences(self, maps: Tensor) -> Tensor | None:
-        """What each label's graph node does to each score (maps B V C h w): B L L, or no graph.
+        """What each label's graph node does to each score: B L L; None without a graph.
 
-        Row k, column j: the logit of label k minus its logit with node j taken out of the graph. It
-        is above 0 if the node raised the score. In evaluation mode. This runs the head once for
-        each label, and never the backbone.
+        The feature maps are B V C h w. Row k, column j is the logit of label k minus its logit with
+        node j taken out of the graph: above 0 if the node raised the score. For evaluation mode.
+        This runs the head once for each label, and never the backbone.
         """
         return None
 

@@ -77,7 +77,7 @@ class LCNet(Classifier):
 
     def _read_by_decoder(self, maps: Tensor) -> Tensor:
         """The same feature maps, with the share of the decoder's gradient that may reach them."""
-        # With 0, pooling alone trains the backbone: on digits the decoder had better features so.
+        # With 0, pooling alone trains the backbone: on digits that made better features.
         if self.training and self.decoder_gradient < 1:
             return torch.lerp(maps.detach(), maps, self.decoder_gradient)
         return maps
@@ -102,9 +102,9 @@ class LCNet(Classifier):
 
     @torch.inference_mode()
     def influences(self, maps: Tensor) -> Tensor | None:
-        """What each label's graph node does to each score (maps B V C h w): B L L, or no graph.
+        """What each label's graph node does to each score: B L L; None without a graph.
 
-        Row k, column j: the logit of label k minus its logit with node j taken out of the graph.
+        Row k, column j is the logit of label k minus its logit with node j taken out of the graph.
         The node's row and column are cut from the adjacency, the other rows are scaled to sum to 1
         again (except in the released graph), and its token takes no part in the exchange with the
         image. A single label has nothing to compare with: its influence is 0.

@@ -18,7 +18,7 @@ class RivalNet(Classifier):
 
     def score(self, maps: Tensor) -> Tensor:
         """The head's logits (B L) of the feature maps of all views (B V C h w)."""
-        logits: Tensor = self.head(maps)  # not head.score, which a compiled head would not hear of
+        logits: Tensor = self.head(maps)  # not head.score, which would bypass a compiled head
         return logits
 
     def looked(self, maps: Tensor) -> Tensor:

@@ -27,9 +27,9 @@ class TooLarge(ValueError):
 def at_most(size: int, tensors: int, what: str) -> Iterator[None]:
     """Stop building a model at the first weight beyond `size` bytes or `tensors` weights.
 
-    A weight is registered before it is filled, and the system gives memory only to what is filled,
-    so that the weight that is too much takes none. Raises TooLarge, whose message says `what` the
-    bound is.
+    A weight is registered before it is filled, and the system gives memory only to what is filled.
+    So the weight that goes beyond the bound takes none. Raises TooLarge; `what` names the bound in
+    its message.
     """
     bytes_left, tensors_left = size, tensors
 
@@ -39,7 +39,7 @@ def at_most(size: int, tensors: int, what: str) -> Iterator[None]:
             bytes_left -= tensor.nbytes
             tensors_left -= 1
         if bytes_left < 0 or tensors_left < 0:
-            raise TooLarge(f"the model that is described is larger than {what}")
+            raise TooLarge(f"the described model is larger than {what}")
 
     hooks = (
         register_module_parameter_registration_hook(count),
@@ -53,20 +53,20 @@ def at_most(size: int, tensors: int, what: str) -> Iterator[None]:
 
 
 def as_large_as(weights: Mapping[str, Tensor], labels: int) -> AbstractContextManager[None]:
-    """Stop building a model that is larger than the weights that it will be given.
+    """Stop building a model that is larger than the weights to be loaded into it.
 
     Twice their size is allowed, since models hold more than weights, such as tables of positions.
-    Raises TooLarge, and at once if a matrix of labels x labels alone is too large.
+    Raises TooLarge, even before building if a matrix of labels x labels alone is too large.
     """
     size = sum(tensor.nbytes for tensor in weights.values())
     if labels**2 > max(size, SMALL):
-        raise TooLarge(f"{labels:,} labels are more than its weights can be of")
+        raise TooLarge(f"{labels:,} labels are more than the weights can hold")
     return at_most(2 * size + SMALL, 2 * len(weights) + 1_000, "its weights")
 
 
 @contextmanager
 def within_memory() -> Iterator[None]:
-    """Stop building a model at the first weight for which there is no memory left."""
+    """Stop building a model at the first weight for which there is no free memory."""
     free = psutil.virtual_memory().available
     with at_most(free, 1_000_000, f"the {free / 1e9:.1f} GB of memory that are free"):
         yield

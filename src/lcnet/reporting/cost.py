@@ -1,4 +1,4 @@
-"""What a picture costs a model: parameters, views, operations, and time on this machine."""
+"""What a model costs per picture: parameters, views, operations, and time on this machine."""
 
 import platform
 import statistics
@@ -13,31 +13,31 @@ from lcnet.model.classifier import Classifier
 from lcnet.model.fast import FastClassifier
 
 FEWEST, MOST, SECONDS = 3, 20, 3.0
-"""So many pictures are timed, after one that is not: at least, at most, and for how long."""
+"""How many passes are timed, after one that is not: the fewest, the most, and for how long."""
 
 
 @dataclass(frozen=True)
 class Cost:
-    """What a picture costs a model; `measure_cost` makes it."""
+    """What a model costs per picture; `measure_cost` makes it."""
 
     parameters: int
     views: int
-    """How many pictures of `view_size` the backbone sees of each picture."""
+    """How many views, each of `view_size`, the backbone sees per picture."""
     view_size: int
     """Side of a view in pixels."""
     operations: int
-    """Floating point operations a picture, multiplications and additions counted apart."""
+    """Floating point operations per picture; a multiplication with an addition counts as two."""
     milliseconds: float
-    """A picture's pass through the model alone, in float32; the median of some."""
+    """A picture's pass through the model alone, in float32; the median of several passes."""
     machine: str
     """Where the milliseconds were measured."""
 
 
 def measure_cost(model: Classifier, image_size: int) -> Cost:
-    """What one picture of a size costs, measured with random pixels on this machine.
+    """What one picture of `image_size` pixels square costs, measured with random pixels here.
 
-    The time is of its fastest form in float32, uncompiled, a picture at a time; reading
-    and shrinking pictures is not in it.
+    The time is that of the model's fastest form in float32, uncompiled, one picture at a time.
+    Reading and resizing the picture is not in it.
     """
     device = usual_device()
     picture = torch.zeros(1, 3, image_size, image_size)
@@ -49,11 +49,11 @@ def measure_cost(model: Classifier, image_size: int) -> Cost:
     times: list[float] = []
     while len(times) < FEWEST or (len(times) < MOST and sum(times) < SECONDS):
         started = time.perf_counter()
-        fast(picture).cpu()  # which waits for the device
+        fast(picture).cpu()  # .cpu() waits until the device is done
         times.append(time.perf_counter() - started)
     crops = model.crops
     return Cost(
-        parameters=sum(one.numel() for one in model.parameters()),
+        parameters=sum(weight.numel() for weight in model.parameters()),
         views=crops.views,
         view_size=crops.view_size,
         operations=counter.get_total_flops(),

@@ -1,4 +1,4 @@
-"""What precision, recall and F1 become as a threshold moves."""
+"""How precision, recall and F1 change with the threshold."""
 
 from dataclasses import dataclass
 
@@ -8,24 +8,24 @@ from numpy.typing import NDArray
 from lcnet.metrics import Floats, Targets
 
 POINTS = 120
-"""A curve has at most about so many points: more cannot be seen."""
+"""The most points of a curve: more cannot be seen."""
 
 
 @dataclass(frozen=True)
 class Curves:
-    """Of one label, or of several pooled; all arrays of rates are from 0 to 1."""
+    """The curves of one label, or of several pooled; all values are from 0 to 1."""
 
     recall: NDArray[np.float64]
-    """Rising, together with `precision`: the curve whose area is the AP."""
+    """Rising, a value for each of `precision`. The area under this curve is the AP."""
     precision: NDArray[np.float64]
     thresholds: NDArray[np.float64]
-    """Evenly spaced from 0 to 1, together with the three below."""
+    """Evenly spaced from 0 to 1, a value for each of the three below."""
     precision_at: NDArray[np.float64]
-    """Of what is strictly above each threshold; NaN where nothing is."""
+    """Precision of the entries strictly above each threshold; NaN where there are none."""
     recall_at: NDArray[np.float64]
     F1_at: NDArray[np.float64]
     best_threshold: float
-    """One with the best F1, halfway between two probabilities that occur."""
+    """A threshold with the best F1, halfway between two probabilities that occur."""
     best_F1: float
 
 
@@ -45,7 +45,7 @@ def curves(probabilities: Floats, targets: Targets) -> Curves | None:
     nothing = above == len(cuts)
     best = int(np.argmax(F1))
     below = cuts[best - 1] if best else 0.0
-    falling = np.flatnonzero(np.diff(recall) < 0)[::-1]  # where a positive is
+    falling = np.flatnonzero(np.diff(recall) < 0)[::-1]  # recall falls at positives
     kept = falling[np.unique(np.linspace(0, len(falling) - 1, POINTS).round().astype(int))]
     return Curves(
         recall=recall[kept],

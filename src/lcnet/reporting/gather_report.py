@@ -1,4 +1,4 @@
-"""All that is known of a run, gathered for its page."""
+"""Gathers all that is known of a run for its page."""
 
 import os
 import platform
@@ -23,9 +23,9 @@ from lcnet.reporting.run_report import RunReport
 from lcnet.run_folder import RunFolder
 
 FEWEST_RESAMPLES = 200
-"""Of large splits; of others the intervals take as many as elsewhere."""
+"""The fewest resamples for the intervals, however large the split."""
 LARGE = 200_000
-"""Entries (pictures x labels) of a split from which on resamples are fewer."""
+"""Entries (pictures x labels) above which a split gets fewer resamples, since they get slow."""
 
 
 def report_model(
@@ -39,7 +39,7 @@ def report_model(
     out: Path | None,
     quiet: bool,
 ) -> Path:
-    """Measure a model on a split and write the page, as `report` says."""
+    """Measure a model on a split, write the page, and return its file; `report` has the details."""
     if out is not None and out.is_dir():
         raise ConfigError(
             f"--out {out}: expected a file to write, got a folder. Name a file in it."
@@ -62,7 +62,7 @@ def report_model(
 
 
 def report_on(run: Path, measured: Measured, file: Path) -> None:
-    """Write the page of what was measured of the model in a run or model folder."""
+    """Write the page of a model's measurements; `run` is its run or model folder."""
     config = _config(run, measured)
     statistics, notes = _statistics(measured)
     resamples = _resamples(measured.probabilities.size)
@@ -85,7 +85,7 @@ def report_on(run: Path, measured: Measured, file: Path) -> None:
 
 
 def _config(run: Path, measured: Measured) -> Config:
-    """The run's own config; of a model folder, what its model and the flags say."""
+    """The run's own config; for a model folder, its model settings and the data of the flags."""
     if (folder := RunFolder(run)).is_run:
         return folder.config()
     return Config(model=measured.info.model, data=measured.data)
@@ -97,27 +97,28 @@ def _resamples(entries: int) -> int:
 
 
 def _statistics(measured: Measured) -> tuple[dict[str, Statistics], list[str]]:
-    """The counts of labels in each split, and which could not be had.
+    """The counts of labels in each split, and a note for each split without them.
 
-    Those of training stand in the model folder; the measured split has been read already.
+    The counts of training are in the model folder, and the measured split is already in memory.
     """
-    data, notes, found = measured.data, [], {}
+    data, notes = measured.data, []
+    counts: dict[str, Statistics] = {}
     if measured.info.statistics is None:
         notes.append("The model folder does not say which labels it was trained on.")
     else:
-        found["training"] = measured.info.statistics
+        counts["training"] = measured.info.statistics
     own = measured.samples.name
     wanted = dict.fromkeys(name for name in (data.val, own, data.test) if name)
     for name in wanted:
         if name == own:
-            found[name] = count_labels(measured.targets)
+            counts[name] = count_labels(measured.targets)
             continue
         try:
             samples = load_split_for(data, name, measured.info.labels)
-            found[name] = count_labels(samples.targets())
+            counts[name] = count_labels(samples.targets())
         except (LCNetError, OSError):
             notes.append(f"The split {name} could not be read.")
-    return found, notes
+    return counts, notes
 
 
 def _graph(run: Path) -> GraphMatrices | None:
@@ -126,22 +127,23 @@ def _graph(run: Path) -> GraphMatrices | None:
 
 
 def _cautions(measured: Measured) -> Iterator[str]:
+    """Warnings for a split that the model has seen in training."""
     name, data = measured.samples.name, measured.data
     if name == data.train:
         yield (
-            f"{name} is the split that the model was trained on: it knows these pictures, and new "
-            "ones will give less."
+            f"{name} is the split that the model was trained on. It knows these pictures, so "
+            "expect less on new ones."
         )
     elif name == data.val and name != data.test:
         yield (
             f"{name} is the split on which the best epoch is picked and thresholds are fitted, so "
-            "new pictures will give a little less. "
-            f"lcnet report RUN --split {data.test or 'SPLIT'} shows another."
+            "expect a little less on new pictures. "
+            f"For another split: lcnet report RUN --split {data.test or 'SPLIT'}"
         )
 
 
 def _environment(run: Path, measured: Measured, config: Config) -> dict[str, str]:
-    """Versions, machine, seed, command and date; no path but the folder's own name."""
+    """Versions, machine, seed, commands and date, without the path to the folder."""
     name = run.resolve().name
     device = torch.cuda.get_device_name() if torch.cuda.is_available() else "none"
     command = f"lcnet report {name} --split {measured.samples.name}"
@@ -149,17 +151,17 @@ def _environment(run: Path, measured: Measured, config: Config) -> dict[str, str
         command += f" --protocol {measured.protocol}"
     if not RunFolder(run).is_run:
         command += f" --data.format {measured.data.format} --data.root {measured.data.root}"
-    found = {
+    origin = {
         "written": f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC",
         "this page again": command,
     }
     if (folder := RunFolder(run)).is_run:
-        found["this training again"] = (
+        origin["this training again"] = (
             f"lcnet train --config {name}/{folder.config_file.name} --out FOLDER"
         )
-        found["seed"] = str(config.train.seed)
+        origin["seed"] = str(config.train.seed)
     return {
-        **found,
+        **origin,
         "machine": f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores",
         "accelerator": device,
         "Python": platform.python_version(),

@@ -16,7 +16,7 @@ def graph(
     Args:
         model: Run or model folder, or hf://user/name.
         out: Folder for the files; MODEL/graph if not given.
-        edges: Strongest edges that the network shows.
+        edges: How many of the strongest edges the network shows.
 
     Returns:
         The folder with matrix and network as PNG and SVG, and edges.csv.

@@ -17,16 +17,16 @@ from lcnet.reporting.figures import save_figure
 from lcnet.reporting.graph_pictures import draw_matrices, draw_network
 
 MOST_LABELS = 40
-"""So many labels are drawn at most: those on the strongest edges."""
+"""The most labels that are drawn: those on the strongest edges."""
 LISTED = 1000
-"""So many edges are in the table at most, the strongest."""
+"""The most edges in the table: the strongest."""
 
 
 def draw_graph(model: Path | str, out: Path | None, *, edges: int) -> Path:
-    """The folder with matrix and network as PNG and SVG, and edges.csv.
+    """The folder with the drawn matrix and network as PNG and SVG, and edges.csv.
 
-    The folder is `out`, or MODEL/graph. The network shows the `edges` strongest edges. Raises
-    ConfigError if the model has no label graph, CheckpointError if it cannot be read.
+    The folder is `out`, or MODEL/graph if that is None. The network shows the `edges` strongest
+    edges. Raises ConfigError if the model has no label graph, CheckpointError if it cannot be read.
     """
     model = local_model(model)
     folder = out or model / "graph"
@@ -38,8 +38,8 @@ def draw_graph(model: Path | str, out: Path | None, *, edges: int) -> Path:
         if info.model.head == "lcnet":
             graphless = "LCNet with --model.graph none"
         raise ConfigError(
-            f"{model}: no label graph in this model ({graphless}). Graphs are learned by "
-            "--model.head lcnet."
+            f"{model}: no label graph in this model ({graphless}). Train one with "
+            "--model.head lcnet --model.graph learned."
         )
     shown = strongest_labels(graph.final, MOST_LABELS)
     matrices = draw_matrices(graph, shown, info.labels)
@@ -61,19 +61,20 @@ def strongest_labels(values: Floats, most: int) -> list[int]:
     """The labels on the strongest edges of a graph (L L), at most `most`, in the labels' order."""
     if len(values) <= most:
         return list(range(len(values)))
-    found: dict[int, None] = {}
-    for one, other in _strongest(values):
-        if len(found | {one: None, other: None}) > most:
+    chosen: set[int] = set()
+    for edge in _strongest(values):
+        if len(chosen.union(edge)) > most:
             break
-        found |= {one: None, other: None}
-    return sorted(found)
+        chosen.update(edge)
+    return sorted(chosen)
 
 
 def edge_table(graph: GraphMatrices, labels: Sequence[str]) -> str:
     """CSV with a row per edge, the strongest first, at most `LISTED`: from, to, prior and learned.
 
     An edge runs from the label that gives (column of the adjacency) to the one that takes (row).
-    `change` is learned minus prior; it is empty where there is none, as is `learned`.
+    `learned` is empty if the graph is not learned. `change` is learned minus prior, and empty if
+    there is no such difference.
     """
     table = io.StringIO()
     writer = csv.writer(table, lineterminator="\n")
@@ -92,5 +93,5 @@ def _strongest(values: Floats) -> list[tuple[int, int]]:
     """Row and column of all edges between different labels, the strongest first."""
     strength = np.abs(values)
     order = np.argsort(-strength, axis=None, kind="stable")
-    places = [divmod(int(place), len(values)) for place in order]
-    return [(row, column) for row, column in places if row != column]
+    edges = [divmod(int(entry), len(values)) for entry in order]
+    return [(row, column) for row, column in edges if row != column]

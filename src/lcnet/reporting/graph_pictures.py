@@ -1,4 +1,4 @@
-"""A label graph drawn: as matrices and as a network."""
+"""Draws a label graph as matrices and as a network."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -30,8 +30,8 @@ def draw_matrices(graph: GraphMatrices, shown: Sequence[int], labels: Sequence[s
     step = side + margin + 0.3
     total = (step * len(matrices) + 0.2, side + margin + 0.95)
     figure = Figure(figsize=total, dpi=130, facecolor="white")
-    for place, matrix in enumerate(matrices):
-        left = place * step + margin
+    for number, matrix in enumerate(matrices):
+        left = number * step + margin
         axes = figure.add_axes((left / total[0], 0.5 / total[1], side / total[0], side / total[1]))
         _draw_matrix(axes, matrix, font, with_numbers=cell > 0.25)
         axes.set_title(matrix.title, fontsize=11, fontweight="bold", color=INK, pad=10, loc="left")
@@ -58,6 +58,7 @@ def _draw_matrix(axes: Axes, matrix: Matrix, font: int, *, with_numbers: bool) -
     axes.set_xticks(range(len(names)), names, rotation=90, fontsize=font, color=INK)
     axes.set_yticks(range(len(names)), names, fontsize=font, color=INK)
     axes.tick_params(length=0, top=True, labeltop=True, bottom=False, labelbottom=False)
+    # Matplotlib would read text between two $ in a label as a formula, and fail if it is none.
     for text in (*axes.get_xticklabels(), *axes.get_yticklabels()):
         text.set_parse_math(False)
     axes.spines[:].set_visible(False)
@@ -72,7 +73,7 @@ def draw_network(
 ) -> Figure:
     """The `most` strongest edges of prior and learned graph as curves inside a circle of labels.
 
-    Both directions of an edge are joined; labels stand at the same places in both circles.
+    Both directions of an edge are drawn as one. Labels have the same places in both circles.
     """
     names, inside = [labels[n] for n in shown], np.ix_(shown, shown)
     prior = graph.prior[inside]
@@ -84,8 +85,8 @@ def draw_network(
     side = charts[0][1].side / 72
     high = side + 0.95
     figure = Figure(figsize=(side * len(charts), high), dpi=130, facecolor="white")
-    for place, (what, chart) in enumerate(charts):
-        left, wide = place / len(charts), 1 / len(charts)
+    for number, (what, chart) in enumerate(charts):
+        left, wide = number / len(charts), 1 / len(charts)
         axes = figure.add_axes((left, 0.4 / high, wide, side / high))
         _circle(axes, chart, by_change=is_compared and what == "learned")
         title = f"The {len(chart.edges)} strongest {what} edges"
@@ -110,7 +111,7 @@ def draw_network(
 
 
 def _circle(axes: Axes, chart: Network, *, by_change: bool) -> None:
-    """Labels on a circle and the edges inside, coloured by how they changed if so wished."""
+    """Labels on a circle and the edges inside; `by_change` colours edges by how they changed."""
     axes.set(xlim=(0, chart.side), ylim=(chart.side, 0))
     axes.axis("off")
     for edge in chart.edges:

@@ -1,4 +1,4 @@
-"""Pages that are one file: rendered from a template, with their pictures inside."""
+"""Renders pages from templates, each as a single file with its pictures inside."""
 
 import base64
 import io
@@ -17,12 +17,12 @@ THUMBNAIL_PX = 120
 
 
 def write_page(file: Path, template: str, **values: Any) -> None:
-    """Write what a file of templates/ makes of the values, which are escaped; whole or not."""
+    """Write a file of templates/ filled with the values, as in `render`; whole or not at all."""
     write_text(file, render(template, **values))
 
 
 def render(template: str, **values: Any) -> str:
-    """What a file of templates/ makes of the values, which are escaped."""
+    """A file of templates/ filled with the values, which are escaped except in Markdown."""
     return _environment().get_template(template).render(values)
 
 
@@ -38,7 +38,7 @@ def _environment() -> Environment:
 
 
 def thumbnail(picture: Path | Sample) -> str:
-    """The picture, small, as a data URI; empty if it cannot be read any more."""
+    """A small copy of the picture as a data URI; empty if the picture can no longer be read."""
     try:
         image = picture.read() if isinstance(picture, Sample) else read_image(picture)
         return small_picture(image, THUMBNAIL_PX)
@@ -47,7 +47,7 @@ def thumbnail(picture: Path | Sample) -> str:
 
 
 def small_picture(picture: Image.Image, side: int) -> str:
-    """The picture with sides of at most `side` pixels, as a JPEG in a data URI."""
+    """A copy with sides of at most `side` pixels, as a JPEG in a data URI."""
     small = picture.copy()
     small.thumbnail((side, side), Image.Resampling.LANCZOS)
     stored = io.BytesIO()
@@ -56,5 +56,5 @@ def small_picture(picture: Image.Image, side: int) -> str:
 
 
 def data_uri(content: bytes, kind: str) -> str:
-    """A file of a media type such as image/png, as an address that holds it."""
+    """A file's content as a data URI; `kind` is its media type, such as image/png."""
     return f"data:{kind};base64,{base64.b64encode(content).decode()}"

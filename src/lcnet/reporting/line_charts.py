@@ -1,7 +1,7 @@
-"""Line charts as templates/charts.html draws them: from numbers to places in pixels.
+"""Line charts for templates/charts.html: turns numbers into positions in pixels.
 
-They are vector graphics in the page itself, coloured by its style sheet, so that they are sharp at
-any size and fit light and dark.
+The charts are vector graphics in the page itself, coloured by its style sheet, so that they are
+sharp at any size and fit a light and a dark page.
 """
 
 from dataclasses import dataclass
@@ -13,19 +13,19 @@ from numpy.typing import ArrayLike
 
 @dataclass(frozen=True)
 class Line:
-    """Points joined in their order; where a number is not finite there is a gap."""
+    """Points joined in their order, with a gap where a number is not finite."""
 
     x: ArrayLike
     y: ArrayLike
     style: str = "first"
     """A class of the style sheet: first, second, third, faint or dashed."""
     name: str = ""
-    """For the legend, which leaves out lines without."""
+    """For the legend, which leaves out lines without a name."""
 
 
 @dataclass(frozen=True)
 class Dot:
-    """A point with words that appear where the mouse is over it."""
+    """A point with words that appear when the mouse is over it."""
 
     x: float
     y: float
@@ -35,7 +35,7 @@ class Dot:
 
 @dataclass(frozen=True)
 class Axis:
-    """A range of numbers, what it is called, and the numbers that are written beside it."""
+    """A range of numbers, its name, and the numbers that are written beside it."""
 
     name: str
     low: float = 0.0
@@ -47,9 +47,9 @@ def axis_over(name: str, values: ArrayLike) -> Axis:
     """An axis with round numbers that spans all finite values."""
     from matplotlib.ticker import MaxNLocator
 
-    found = np.asarray(values, dtype=np.float64)
-    found = found[np.isfinite(found)]
-    low, high = (found.min(), found.max()) if found.size else (0.0, 1.0)
+    numbers = np.asarray(values, dtype=np.float64)
+    finite = numbers[np.isfinite(numbers)]
+    low, high = (finite.min(), finite.max()) if finite.size else (0.0, 1.0)
     ticks = MaxNLocator(nbins=5, steps=[1, 2, 2.5, 5, 10]).tick_values(low, high)
     return Axis(name, ticks[0], ticks[-1], tuple((float(tick), f"{tick:.4g}") for tick in ticks))
 
@@ -64,7 +64,7 @@ class LineChart:
     lines: tuple[Line, ...] = ()
     dots: tuple[Dot, ...] = ()
     mark: float | None = None
-    """An upright line at this x."""
+    """Where on the x axis to draw a vertical line."""
     width: int = 320
     height: int = 250
 

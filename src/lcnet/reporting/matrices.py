@@ -1,4 +1,4 @@
-"""Numbers label by label as shaded cells: what pages and figures of matrices show.
+"""Matrices of labels as shaded cells.
 
 templates/charts.html draws them in a page, `graph_pictures` in a file.
 """
@@ -31,25 +31,25 @@ class Shade:
 
 @dataclass(frozen=True)
 class Matrix:
-    """Numbers as shades, label by label."""
+    """A number for each pair of labels, to be drawn as a shaded cell."""
 
     title: str
     labels: tuple[str, ...]
     values: Floats
     """L x L; the diagonal is not drawn."""
     words: str = ""
-    """What a cell says, with {row}, {column} and {0}, {1}, ... for the numbers of `said`."""
+    """A cell in words, with {row}, {column} and {0}, {1}, ... for the numbers of `said`."""
     said: tuple[NDArray[np.generic], ...] = ()
-    """L x L each; `values` in percent if none."""
+    """The numbers for `words`, L x L each; `values` in percent if there are none."""
     strongest: float | None = None
     """The number with the strongest shade; the largest if not given."""
     titles: Mapping[tuple[int, int], str] | None = None
-    """Words by row and column, for a page without a script; they replace `words`. A cell of the
-    diagonal that has some is drawn faintly."""
+    """Tooltips by row and column, for a page without a script; they replace `words`. A cell of the
+    diagonal with a tooltip is drawn faintly."""
 
     @property
     def names(self) -> list[str]:
-        """The labels, cut where they are long."""
+        """The labels, long ones cut."""
         return [short(label) for label in self.labels]
 
     @property
@@ -90,7 +90,7 @@ class Matrix:
 
     @property
     def largest(self) -> float:
-        """The largest number off the diagonal, without its sign."""
+        """The largest absolute number off the diagonal."""
         return float(np.abs(self._off_diagonal).max(initial=0))
 
     @property
@@ -108,7 +108,7 @@ class Matrix:
 
     @property
     def numbers(self) -> list[tuple[int, int, str, bool]]:
-        """Row, column, text in percent and whether the shade is dark, of cells not 0 percent."""
+        """Row, column, percent and whether the shade is dark, for cells that are not 0 percent."""
         rounded = np.round(100 * self._off_diagonal).astype(int)
         is_dark = np.abs(self._off_diagonal) > 0.6 * self.scale
         return [
@@ -118,7 +118,7 @@ class Matrix:
 
     @property
     def spoken(self) -> dict[str, object]:
-        """What the page's script needs to say a cell in words."""
+        """What the page's script needs to describe a cell in words."""
         said = self.said or (np.round(100 * self.values, 1),)
         return {
             "labels": self.labels,
@@ -130,9 +130,9 @@ class Matrix:
 def graph_matrices(
     graph: GraphMatrices, shown: Sequence[int], labels: Sequence[str]
 ) -> list[Matrix]:
-    """The graph between the labels that are shown: prior, learned and, if comparable, the change.
+    """The graph between the shown labels: prior, learned and, if comparable, their difference.
 
-    Comparable ones share the scale of their shades.
+    Prior and learned share one scale of shades if they are comparable.
     """
     names, inside = tuple(labels[n] for n in shown), np.ix_(shown, shown)
     takes = "{row} takes {0} % of {column}."

@@ -1,4 +1,4 @@
-"""Where predictions go wrong: labels that are predicted together, and the worst single entries."""
+"""Where predictions go wrong: labels wrongly predicted together, and the worst single entries."""
 
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -9,23 +9,23 @@ from numpy.typing import NDArray
 from lcnet.metrics import Flags, Floats, Targets
 
 DAMPING = 10
-"""Pictures that are added to a rare label's, so that chance does not lead the list of pairs."""
+"""Pictures added to each label's, so that pairs of rare labels do not lead the list by chance."""
 
 
 @dataclass(frozen=True)
 class Company:
-    """Which labels are predicted where another is present, against which are present there.
+    """How often labels are predicted, and are present, in the pictures that show another label.
 
-    All L x L, the row's label being the one that is present. A picture counts where the column's
-    label is known.
+    All are counts, L x L. The row's label is the one that is present. A picture counts only if the
+    column's label is known.
     """
 
     pictures: NDArray[np.int64]
     """In how many pictures the row's label is present and the column's known."""
     present: NDArray[np.int64]
-    """In how many of them the column's is present."""
+    """In how many of them the column's label is present."""
     predicted: NDArray[np.int64]
-    """In how many of them the column's is predicted."""
+    """In how many of them the column's label is predicted."""
 
     def difference(self, damping: float = 0) -> NDArray[np.float64]:
         """P(column predicted | row present) - P(column present | row present), -1 to 1.
@@ -37,7 +37,7 @@ class Company:
 
 
 class Pair(NamedTuple):
-    """Two labels that are predicted together more, or less, often than they are together."""
+    """Two labels that are predicted together more, or less, often than they occur together."""
 
     given: int
     label: int
@@ -52,7 +52,7 @@ class Pair(NamedTuple):
 
 
 def company(predicted: Flags, targets: Targets) -> Company:
-    """The counts of `Company`, of N x L predictions and targets (1, 0 and -1, unknown)."""
+    """The counts of `Company` from predictions and targets (1, 0 and -1, unknown), N x L each."""
     # Matrix products of float64 are fast and, up to 2^53, exact.
     present = (targets == 1).astype(np.float64)
     known = (targets >= 0).astype(np.float64)
@@ -60,22 +60,22 @@ def company(predicted: Flags, targets: Targets) -> Company:
     return Company(*((present.T @ other).astype(np.int64) for other in (known, present, called)))
 
 
-def strongest_pairs(found: Company, most: int) -> tuple[list[Pair], list[Pair]]:
+def strongest_pairs(together: Company, most: int) -> tuple[list[Pair], list[Pair]]:
     """The pairs that are predicted together too often, and too seldom, the strongest first.
 
-    By the difference of the shares with `DAMPING` pictures added.
+    They are ordered by the difference of the shares with `DAMPING` pictures added.
     """
-    strength = found.difference(DAMPING)
+    strength = together.difference(DAMPING)
     np.fill_diagonal(strength, 0)
     flat = np.argsort(strength, axis=None, kind="stable")
 
-    def pair(place: int) -> Pair:
-        given, label = divmod(int(place), len(strength))
-        counts = (found.pictures, found.present, found.predicted)
+    def pair(entry: int) -> Pair:
+        given, label = divmod(int(entry), len(strength))
+        counts = (together.pictures, together.present, together.predicted)
         return Pair(given, label, *(int(count[given, label]) for count in counts))
 
-    seldom = [pair(place) for place in flat[:most] if strength.flat[place] < 0]
-    often = [pair(place) for place in flat[::-1][:most] if strength.flat[place] > 0]
+    seldom = [pair(entry) for entry in flat[:most] if strength.flat[entry] < 0]
+    often = [pair(entry) for entry in flat[::-1][:most] if strength.flat[entry] > 0]
     return often, seldom
 
 
@@ -92,13 +92,13 @@ def worst_mistakes(
 ) -> tuple[list[Mistake], list[Mistake]]:
     """The false positives and the false negatives with the largest cross-entropy.
 
-    That is, the absent labels with the highest probability and the present ones with the lowest.
+    These are the absent labels with the highest probability and the present with the lowest.
     """
 
     def worst(wrong: Flags, by: Floats) -> list[Mistake]:
-        places = np.argwhere(wrong)
+        entries = np.argwhere(wrong)
         order = np.argsort(by[wrong], kind="stable")[:most]
-        return [Mistake(int(n), int(k), float(probabilities[n, k])) for n, k in places[order]]
+        return [Mistake(int(n), int(k), float(probabilities[n, k])) for n, k in entries[order]]
 
     false_positives = worst(predicted & (targets == 0), -probabilities)
     return false_positives, worst(~predicted & (targets == 1), probabilities)

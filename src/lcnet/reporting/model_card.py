@@ -1,4 +1,4 @@
-"""The page of a shared model, in Markdown: what was measured of it, its limits and its cost."""
+"""The page of a shared model, in Markdown: its measurements, its limits and its cost."""
 
 import re
 from collections.abc import Iterator, Mapping
@@ -15,9 +15,9 @@ from lcnet.reporting.cost import Cost
 from lcnet.reporting.html_page import render
 
 FEW = 10
-"""With fewer positives a label's AP hangs on single pictures, which the card says."""
+"""With fewer positives than this, a label's AP depends on single pictures; the card says so."""
 SHOWN = 20
-"""So many labels are named in a sentence; the rest are counted."""
+"""The most labels that a sentence names; the rest are counted."""
 NUMBERS = {
     "mAP": 1,
     "CF1": 1,
@@ -34,7 +34,7 @@ NUMBERS = {
     "ECE": 2,
     "Brier": 4,
 }
-"""What of metrics.json is in the table, and how many digits after the point."""
+"""The numbers of metrics.json that the table shows, and their digits after the point."""
 
 
 @dataclass(frozen=True)
@@ -50,18 +50,18 @@ class Card:
     """The content of metrics.json, with intervals."""
     cost: Cost
     megabytes: float
-    """Of the weights' file."""
+    """The size of the weights' file."""
     dataset: str
-    """What the data set is called."""
+    """The name of the data set."""
     license: str = ""
-    """An identifier such as apache-2.0; empty says that none was stated."""
+    """An identifier such as apache-2.0; empty if none was stated."""
 
     def text(self) -> str:
         """README.md of the repository: YAML between dashes, then the page."""
         return f"---\n{self._metadata().to_yaml().strip()}\n---\n\n{self._page()}\n"
 
     def _metadata(self) -> ModelCardData:
-        """Licence, tags and numbers (a model-index), as model pages have them."""
+        """License, tags and numbers (a model-index), in the form that the hub reads."""
         intervals = self.metrics["intervals"]
         kinds = {"mAP": "mean_average_precision", "CF1": "f1", "OF1": "f1"}
         results = [
@@ -120,7 +120,7 @@ class Card:
         """A row for each label, in the model's order."""
         statistics = self.info.statistics
         trained = statistics.positives if statistics else repeat(None)
-        # What was measured may have had its own names for them, where the model knew none.
+        # The names of the measured data set: the model may know none of its own.
         measured = self.metrics["AP"].items()
         rows = zip(measured, self.info.thresholds, trained, strict=statistics is not None)
         for (name, ap), threshold, positives in rows:
@@ -136,13 +136,13 @@ class Card:
         """What the numbers do not say, a sentence or two each."""
         metrics, split = self.metrics, plain(self.metrics["split"])
         yield (
-            f"The numbers are of {metrics['images']:,} pictures of one data set. Nothing was "
-            "measured on pictures from other cameras, places or times: measure your own with "
-            "`lcnet evaluate` before you rely on them."
+            f"The numbers come from {metrics['images']:,} pictures of one data set. Nothing was "
+            "measured on pictures from other cameras, places or times: measure the model on your "
+            "own with `lcnet evaluate` before you rely on it."
         )
         yield (
-            "The intervals say how far those pictures decide. They do not say how another training "
-            "with other random numbers would have ended."
+            "The intervals show how much the numbers depend on which pictures were measured. They "
+            "do not show how much another training with another seed would differ."
         )
         yield from self._split_limits(split)
         counts = metrics["positives"]
@@ -154,8 +154,8 @@ class Card:
             )
         if few:
             yield (
-                f"Fewer than {FEW} pictures of {split} show {_names(few)}: their AP hangs on "
-                "single pictures."
+                f"Fewer than {FEW} pictures of {split} show {_names(few)}: their AP depends "
+                "on single pictures."
             )
         if statistics := self.info.statistics:
             rare = zip(self.info.labels, statistics.positives, strict=True)
@@ -163,24 +163,25 @@ class Card:
             if unseen:
                 yield f"No picture of training shows {_names(unseen)}: it cannot be learned."
         yield (
-            "A label that is not in the table is never said, whatever the picture shows. Mistakes "
-            "were not looked at by groups of people, places or kinds of pictures."
+            "The model never predicts a label that is not in the table, whatever the picture "
+            "shows. Mistakes were not examined by groups of people, places or kinds of pictures."
         )
 
     def _split_limits(self, split: str) -> Iterator[str]:
         """What the choice of the measured split means for its numbers."""
         role = self.metrics["role"]
         if role == "train":
-            yield f"{split} was trained on: the model knows these pictures, others will give less."
-        elif role == "val":
             yield (
-                f"The best epoch was picked on {split}, so other pictures will give a little less."
+                f"The model was trained on {split}. It knows these pictures, so expect less on "
+                "others."
             )
+        elif role == "val":
+            yield f"The best epoch was picked on {split}: expect a little less on other pictures."
         given, own = self.metrics["threshold"], self.info.thresholds
         if (tuple(given) if isinstance(given, list) else (given,) * len(own)) != own:
             yield (
-                "The rates above were measured at another threshold than the model's own, which "
-                "the table of labels has: what it says has other rates."
+                "The rates above were not measured at the model's own thresholds (in the table of "
+                "labels), so its predictions have other rates."
             )
         calibration = self.info.calibration
         if calibration and f" on {self.metrics['split']} (" in calibration.source:
@@ -190,23 +191,23 @@ class Card:
             )
         if calibration and not self.metrics["calibration"]:
             yield (
-                f"The protocol {self.metrics['protocol']} takes plain probabilities: what this "
-                "model says is calibrated, and has other rates, ECE and Brier score."
+                f"The protocol {self.metrics['protocol']} takes uncalibrated probabilities. The "
+                "model's own are calibrated, so it has other rates, ECE and Brier score."
             )
 
 
 def plain(text: str) -> str:
-    """The text in a line of Markdown, in which no character has a meaning."""
+    """The text as one line of Markdown, with all special characters escaped."""
     return re.sub(r"([\\`*_\[\]<>|#&])", r"\\\1", " ".join(text.split()))
 
 
 def _names(labels: list[str]) -> str:
-    """Labels in a sentence."""
+    """The labels as a list within a sentence."""
     shown = ", ".join(plain(label) for label in labels[:SHOWN])
     more = len(labels) - SHOWN
     return f"{shown} and {more:,} more labels" if more > 0 else shown
 
 
 def _backbone(info: ModelInfo) -> str:
-    """The backbone's name; of a folder on somebody's disk its last part only."""
+    """The backbone's name; of a path only the last part, since the rest is of somebody's disk."""
     return info.model.backbone.rpartition("/")[2]

@@ -23,20 +23,21 @@ class Node:
     turn: float
     """Degrees by which the name is turned."""
     anchor: str
-    """Which end of the name is at its place: start, middle or end."""
+    """Which part of the name lies at (name_x, name_y): start, middle or end."""
 
 
 @dataclass(frozen=True)
 class Edge:
-    """A curve between two labels, quadratic: its ends and what it bends towards."""
+    """A quadratic curve between two labels: its ends and the point that it bends towards."""
 
     names: tuple[str, str]
     start: tuple[float, float]
     bend: tuple[float, float]
     end: tuple[float, float]
     width: float
-    """From half a pixel for usual strength to five for the strongest."""
+    """From half a pixel for the median strength to five for the strongest."""
     is_new: bool
+    """Whether it is at least as strong as in the prior."""
     words: str
 
     @property
@@ -64,10 +65,11 @@ def network(
     *,
     placed_by: Floats | None = None,
 ) -> Network:
-    """The `most` strongest edges of `learned` (L x L, row takes from column), both ways joined.
+    """The `most` strongest edges of `learned` (L x L, row takes from column), both ways as one.
 
-    Edges are new where they are stronger than in `prior`. Labels with strong edges (in `placed_by`
-    if given) stand together on the circle: the leaves of average linkage, in scipy's optimal order.
+    An edge is as strong as the stronger of its two directions. Labels with strong edges between
+    them (in `placed_by` if given) are neighbours on the circle: it has the leaves of average
+    linkage in scipy's optimal order.
     """
     strength = _joined(learned)
     placing = strength if placed_by is None else _joined(placed_by)
@@ -76,9 +78,9 @@ def network(
     radius = max(240 if is_crowded else 150, ceil(11.5 * len(labels) / (2 * pi)))
     margin = 14 + room_for(labels, font)
     centre = radius + margin
-    place = np.empty(len(labels), dtype=int)
-    place[_circle_order(placing)] = np.arange(len(labels))
-    angles = 2 * pi * place / len(labels) - pi / 2
+    position = np.empty(len(labels), dtype=int)
+    position[_circle_order(placing)] = np.arange(len(labels))
+    angles = 2 * pi * position / len(labels) - pi / 2
     points = [(centre + radius * cos(angle), centre + radius * sin(angle)) for angle in angles]
 
     def node(name: str, angle: float) -> Node:
@@ -98,7 +100,8 @@ def network(
     def edge(one: int, other: int) -> Edge:
         (x1, y1), (x2, y2) = points[one], points[other]
         x, y = (x1 + x2) / 2 - centre, (y1 + y2) / 2 - centre
-        pull = 0.35 + 0.45 * hypot(x, y) / radius  # neighbours are joined near the circle
+        # Edges between neighbours stay near the circle, so that the middle is left for long ones.
+        pull = 0.35 + 0.45 * hypot(x, y) / radius
         x, y = centre + pull * x, centre + pull * y
         weight = strength[one, other]
         was = max(prior[one, other], prior[other, one])
@@ -124,14 +127,14 @@ def network(
 
 
 def _joined(values: Floats) -> Floats:
-    """The stronger of both directions, and nothing on the diagonal."""
+    """The stronger of both directions, with 0 on the diagonal."""
     strength = np.maximum(values, values.T)
     np.fill_diagonal(strength, 0)
     return strength
 
 
 def _circle_order(strength: Floats) -> NDArray[np.integer]:
-    """The labels so ordered that strongly joined ones are neighbours."""
+    """The labels in an order in which strongly joined ones are neighbours."""
     from scipy.cluster.hierarchy import leaves_list, linkage
     from scipy.spatial.distance import squareform
 
@@ -139,5 +142,5 @@ def _circle_order(strength: Floats) -> NDArray[np.integer]:
         return np.arange(len(strength))
     distance = 1 - strength / (strength.max() or 1)
     np.fill_diagonal(distance, 0)
-    found = linkage(squareform(distance, checks=False), "average", optimal_ordering=True)
-    return np.asarray(leaves_list(found))
+    tree = linkage(squareform(distance, checks=False), "average", optimal_ordering=True)
+    return np.asarray(leaves_list(tree))

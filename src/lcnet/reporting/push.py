@@ -1,4 +1,4 @@
-"""`lcnet push`: share a model, with a card of what was measured of it."""
+"""`lcnet push`: share a model with a card of its measurements."""
 
 from pathlib import Path
 
@@ -17,7 +17,7 @@ def push(
     with_metrics: bool = False,
     dry_run: Path | None = None,
 ) -> str:
-    """Share a model, with a page of what was measured.
+    """Share a model, with a page of its measurements.
 
     Model and card are uploaded as one commit.
 
@@ -27,7 +27,7 @@ def push(
         license: Identifier for the card, such as apache-2.0.
         dataset: What the measured data set is called.
         private: Make the repository private if it is new.
-        message: Message of the commit.
+        message: Commit message.
         with_report: Upload report.html too, which shows some of the pictures.
         with_metrics: Upload metrics.json too, without the path of the data set.
         dry_run: Folder to write the files to; nothing is sent.
@@ -37,8 +37,8 @@ def push(
 
     Raises:
         CheckpointError: if the model cannot be read or the hub refuses.
-        DataError: if nothing was measured of this very model.
-        ConfigError: for a wrong name, no token, or a folder that is taken.
+        DataError: if this model was not measured, or has changed since.
+        ConfigError: for a wrong name, a missing token, or a folder that is not empty.
     """
     require_own(model)
     from lcnet.reporting.sharing import share

@@ -23,7 +23,7 @@ def report(
 ) -> Path:
     """Write all that is known of a run as one HTML page.
 
-    The model is measured as `lcnet evaluate` does. The page needs no network.
+    The model is measured as by `lcnet evaluate`. The page needs no network.
 
     Args:
         model: Run folder, or model folder or hf://user/name with --data flags.
@@ -36,7 +36,7 @@ def report(
         quiet: Print nothing.
 
     Returns:
-        The file, which appears when it is whole.
+        The file, which appears only when it is complete.
 
     Raises:
         CheckpointError, DataError: if the model or the data cannot be read.

@@ -20,7 +20,7 @@ CURVE_LABELS = 200
 OVERLAID = 30
 """Draw every label's curve behind the pooled one up to this many labels."""
 PAIRS = 12
-"""Listed pairs of labels, of each kind."""
+"""How many pairs of labels are listed, of each kind."""
 
 # Curves
 
@@ -29,17 +29,17 @@ def curve_panels(report: RunReport) -> Iterator[dict[str, Any]]:
     """Three charts for all labels together, and for each label with a positive."""
     measured, thresholds = report.measured, report.thresholds
     chosen = report.commonest(CURVE_LABELS)
-    found = {
+    by_label = {
         label: curves(measured.probabilities[:, label], measured.targets[:, label])
         for label in chosen
     }
-    behind = [one for one in found.values() if one] if len(found) <= OVERLAID else []
+    behind = [drawn for drawn in by_label.values() if drawn] if len(chosen) <= OVERLAID else []
     together = curves(measured.probabilities, measured.targets)
     assert together is not None  # measuring refuses a split without a positive
     common = thresholds[0] if len(set(thresholds)) == 1 else None
     everything = slice(None)
     yield _panel(report, "all labels together", "together", everything, together, common, behind)
-    for label, own in found.items():
+    for label, own in by_label.items():
         if own is not None:
             yield _panel(
                 report,
@@ -65,7 +65,7 @@ def _panel(
         report.measured.probabilities[:, columns], report.measured.targets[:, columns]
     )
     bins = scores.reliability
-    most = max(one.entries for one in bins)
+    most = max(each.entries for each in bins)
     return {
         "id": identity,
         "label": name,
@@ -79,27 +79,27 @@ def _panel(
                 Axis("recall"),
                 Axis("precision"),
                 (
-                    *(Line(one.recall, one.precision, "faint") for one in behind),
+                    *(Line(each.recall, each.precision, "faint") for each in behind),
                     Line(own.recall, own.precision),
                 ),
             ),
             LineChart(
                 f"Reliability, {percent}",
-                Axis("probability announced"),
+                Axis("predicted probability"),
                 Axis("share present"),
                 (
                     Line((0, 1), (0, 1), "dashed"),
-                    Line([one.probability for one in bins], [one.present for one in bins]),
+                    Line([each.probability for each in bins], [each.present for each in bins]),
                 ),
                 tuple(
                     Dot(
-                        one.probability,
-                        one.present,
-                        round(1.5 + 5 * (one.entries / most) ** 0.5, 1),
-                        f"{one.entries:,} entries: announced {100 * one.probability:.1f} %, "
-                        f"present {100 * one.present:.1f} %",
+                        each.probability,
+                        each.present,
+                        round(1.5 + 5 * (each.entries / most) ** 0.5, 1),
+                        f"{each.entries:,} entries: predicted {100 * each.probability:.1f} %, "
+                        f"present {100 * each.present:.1f} %",
                     )
-                    for one in bins
+                    for each in bins
                 ),
             ),
             LineChart(
@@ -121,25 +121,25 @@ def _panel(
 
 
 def company_charts(report: RunReport) -> dict[str, Any]:
-    """Co-predicted against co-occurring: the matrix and the strongest pairs."""
+    """Labels predicted together against labels present together: matrix and strongest pairs."""
     labels, targets = report.measured.samples.labels, report.measured.targets
-    found = company(report.predicted, targets)
+    together = company(report.predicted, targets)
     chosen = report.commonest(MATRIX_LABELS)
     inside = np.ix_(chosen, chosen)
-    pictures = np.maximum(found.pictures, 1)
+    pictures = np.maximum(together.pictures, 1)
     said = (
-        found.pictures,
-        np.round(100 * found.present / pictures, 1),
-        np.round(100 * found.predicted / pictures, 1),
+        together.pictures,
+        np.round(100 * together.present / pictures, 1),
+        np.round(100 * together.predicted / pictures, 1),
     )
     matrix = Matrix(
         "Predicted minus present",
         tuple(labels[label] for label in chosen),
-        found.difference()[inside],
+        together.difference()[inside],
         "Of {0} pictures with {row}, {column} is present in {1} % and predicted in {2} %.",
         tuple(numbers[inside] for numbers in said),
     )
-    often, seldom = strongest_pairs(found, PAIRS)
+    often, seldom = strongest_pairs(together, PAIRS)
     return {"matrix": matrix, "often": often, "seldom": seldom}
 
 

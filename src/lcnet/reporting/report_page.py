@@ -1,4 +1,4 @@
-"""The page of `lcnet report`: what its template draws, from what was measured."""
+"""The page of `lcnet report`: turns measurements into the values of its template."""
 
 from collections.abc import Container, Mapping
 from dataclasses import asdict
@@ -24,7 +24,7 @@ from lcnet.reporting.report_charts import (
 from lcnet.reporting.run_report import RunReport
 
 ERRORS = 12
-"""Shown errors, of each kind."""
+"""How many errors are shown, of each kind."""
 
 
 def write_report(file: Path, report: RunReport) -> None:
@@ -56,22 +56,22 @@ def write_report(file: Path, report: RunReport) -> None:
 
 
 def _rows(report: RunReport, panels: Container[str]) -> list[dict[str, Any]]:
-    """A row per label; what has no value is None."""
+    """A row per label, with None where there is no value."""
     measured, statistics = report.measured, report.measured.info.statistics
     counts = count_decisions(report.predicted, measured.targets)
     by_label = zip(
-        measured.samples.labels, *(column.astype(int).tolist() for column in counts), strict=True
+        measured.samples.labels, *(count.astype(int).tolist() for count in counts), strict=True
     )
     rows = []
-    for place, (label, hit, called, present) in enumerate(by_label):
+    for column, (label, hit, called, present) in enumerate(by_label):
         rows.append(
             {
                 "label": label,
-                "panel": f"label-{place}" if f"label-{place}" in panels else None,
-                "training": statistics.positives[place] if statistics else None,
+                "panel": f"label-{column}" if f"label-{column}" in panels else None,
+                "training": statistics.positives[column] if statistics else None,
                 "positives": present,
-                "AP": measured.verification.ap[place],
-                "threshold": report.thresholds[place],
+                "AP": measured.verification.ap[column],
+                "threshold": report.thresholds[column],
                 "precision": 100 * hit / called if called else None,
                 "recall": 100 * hit / present if present else None,
                 "F1": 200 * hit / (called + present) if present else None,
@@ -86,14 +86,18 @@ def _rows(report: RunReport, panels: Container[str]) -> list[dict[str, Any]]:
 def _errors(report: RunReport) -> list[dict[str, Any]]:
     """The worst false positives and the worst false negatives, with their pictures."""
     measured = report.measured
-    found = worst_mistakes(measured.probabilities, report.predicted, measured.targets, ERRORS)
+    worst = worst_mistakes(measured.probabilities, report.predicted, measured.targets, ERRORS)
     titles = (
-        ("False positives", "marked absent, yet highly probable to the model"),
-        ("False negatives", "marked present, yet improbable to the model"),
+        ("False positives", "marked absent, but the model finds the label very probable"),
+        ("False negatives", "marked present, but the model finds the label improbable"),
     )
     return [
-        {"title": title, "meaning": meaning, "entries": [_error(report, one) for one in entries]}
-        for (title, meaning), entries in zip(titles, found, strict=True)
+        {
+            "title": title,
+            "meaning": meaning,
+            "entries": [_error(report, entry) for entry in entries],
+        }
+        for (title, meaning), entries in zip(titles, worst, strict=True)
     ]
 
 
@@ -119,17 +123,17 @@ def _error(report: RunReport, entry: Mistake) -> dict[str, Any]:
 def _shares(report: RunReport) -> dict[str, Any]:
     """Per label and split, positives and their share of the known pictures."""
     splits = report.statistics
-    shares = {name: one.shares() for name, one in splits.items()}
+    shares = {name: split.shares() for name, split in splits.items()}
     largest = max((float(values.max(initial=0)) for values in shares.values()), default=0) or 1
     rows = [
         {
             "label": label,
             "counts": [
-                {"positives": one.positives[place], "share": float(shares[name][place])}
-                for name, one in splits.items()
+                {"positives": split.positives[column], "share": float(shares[name][column])}
+                for name, split in splits.items()
             ],
         }
-        for place, label in enumerate(report.measured.samples.labels)
+        for column, label in enumerate(report.measured.samples.labels)
     ]
     return {"splits": list(splits), "rows": rows, "largest": largest}
 
@@ -138,11 +142,11 @@ def _cardinality(splits: Mapping[str, Statistics]) -> list[dict[str, Any]]:
     return [
         {
             "split": name,
-            "images": one.images,
-            "labels": one.labels_a_picture,
-            "unknown": one.unknown_share,
+            "images": split.images,
+            "labels": split.labels_a_picture,
+            "unknown": split.unknown_share,
         }
-        for name, one in splits.items()
+        for name, split in splits.items()
     ]
 
 

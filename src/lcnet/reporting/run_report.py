@@ -1,4 +1,4 @@
-"""All that is known of a run, as its page shows it."""
+"""Everything that the page of a run shows."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -30,7 +30,7 @@ class RunReport:
     config: Config
     graph: GraphMatrices | None
     cautions: tuple[str, ...]
-    """What a reader must know before believing the numbers."""
+    """What a reader must know before trusting the numbers."""
     notes: tuple[str, ...]
     """What is left out, and why."""
     environment: Mapping[str, str]

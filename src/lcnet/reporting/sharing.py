@@ -1,4 +1,4 @@
-"""A model and its card, sent to a hub as one commit."""
+"""Uploads a model and its card to a hub as one commit."""
 
 import json
 from dataclasses import fields
@@ -17,7 +17,7 @@ from lcnet.run_folder import RunFolder
 
 CARD = "README.md"
 DATA_SETS = {"coco": "COCO", "voc": "Pascal VOC", "digits": "lcnet digits", "rope": "Rope damage"}
-"""What the data sets of a known layout are called; others may be anything."""
+"""Names of data sets by format. The other formats can hold any data set."""
 
 
 def share(
@@ -32,14 +32,16 @@ def share(
     with_metrics: bool,
     dry_run: Path | None,
 ) -> str:
-    """Upload a model with its card as one commit, as `push` says; returns the address."""
+    """Upload a model with its card as one commit and return the address; `push` has the details."""
     repository = Repository.parse(name)
     info, folder = read_info(run), ModelFolder.at(run)
     metrics = read_metrics(run)
     if dry_run is None:
         require_token(repository)
     elif not is_free(dry_run):
-        raise ConfigError(f"--dry_run {dry_run}: already there. Choose another folder.")
+        raise ConfigError(
+            f"--dry_run {dry_run}: already there, and not empty. Choose another folder."
+        )
     extra = _extra(run, metrics, with_report=with_report, with_metrics=with_metrics)
     card = Card(
         repository.name,
@@ -70,14 +72,14 @@ def share(
 
 
 def read_metrics(run: Path) -> dict[str, Any]:
-    """What metrics.json in a folder says of its model.
+    """The content of metrics.json in a model's folder.
 
-    Raises DataError if there is none, it has no intervals, or the model has changed since.
+    Raises DataError if there is no such file, it has no intervals, or the model has changed since.
     """
     file = RunFolder(run).metrics_file
     again = f"Measure it with: lcnet evaluate {run} --intervals"
     if not file.is_file():
-        raise DataError(f"{file}: not there, and a model is shared with what it is worth. {again}")
+        raise DataError(f"{file}: not there, but a model is shared with its metrics. {again}")
     try:
         metrics = json.loads(file.read_text(encoding="utf-8"))
         measured = metrics.get("model")
@@ -85,36 +87,39 @@ def read_metrics(run: Path) -> dict[str, Any]:
         raise DataError(f"{file}: damaged. {again}") from None
     if measured != model_fingerprint(run):
         raise DataError(
-            f"{file}: of another model, or of this one before its weights, thresholds or "
-            f"calibration were changed. {again}"
+            f"{file}: measured on another model, or before this model's weights, thresholds or "
+            f"calibration changed. {again}"
         )
     if not metrics.get("intervals"):
-        raise DataError(f"{file}: expected intervals too, got none. {again}")
+        raise DataError(f"{file}: expected metrics with intervals, got none. {again}")
     return dict(metrics)
 
 
 def _extra(
     run: Path, metrics: dict[str, Any], *, with_report: bool, with_metrics: bool
 ) -> dict[str, Path | bytes]:
-    """The files that are shared only if asked for."""
-    found: dict[str, Path | bytes] = {}
+    """The files that are shared only on request."""
+    extra: dict[str, Path | bytes] = {}
     if with_report:
         report = RunFolder(run).report_file
         if not report.is_file():
             raise DataError(f"{report}: not there. Write it with: lcnet report {run}")
-        found[report.name] = report
+        extra[report.name] = report
     if with_metrics:
         shared = {name: value for name, value in metrics.items() if name != "root"}
         text = json.dumps(shared, indent=1, ensure_ascii=False)
-        found[RunFolder(run).metrics_file.name] = text.encode()
-    return found
+        extra[RunFolder(run).metrics_file.name] = text.encode()
+    return extra
 
 
 def _warnings(info: ModelInfo) -> list[str]:
-    """Which settings in model.json name a folder or file of this machine."""
+    """A warning for each setting in model.json that names a path on this machine."""
     values = {setting.name: getattr(info.model, setting.name) for setting in fields(Model)}
     local = {name: value for name, value in values.items() if "/" in str(value)}
-    return [f"note: model.json says model.{name} {value}" for name, value in local.items()]
+    return [
+        f"note: model.json names a path on this machine: model.{name} {value}"
+        for name, value in local.items()
+    ]
 
 
 def _write(files: dict[str, Path | bytes], folder: Path) -> None:

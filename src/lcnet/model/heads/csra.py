@@ -16,9 +16,9 @@ TEMPERATURES = {1: (1.0,), 2: (1.0, math.inf), 4: (1.0, 2.0, 4.0, math.inf)}
 class CSRA(Head):
     """Class-specific residual attention.
 
-    With s the label's scores of all tokens, a head gives mean(s) + lambda * sum(softmax(T s) s);
-    the heads have own classifiers and temperatures T, and their logits are summed. An infinite T is
-    the maximum. The paper's setting for a CNN on VOC: one head, T 1, lambda 0.1.
+    With s the label's scores of all tokens, a head gives mean(s) + lambda * sum(softmax(T s) s).
+    Each head has its own classifier and temperature T, and the logits of the heads are summed. An
+    infinite T takes the maximum. The paper's setting for a CNN on VOC: one head, T 1, lambda 0.1.
     """
 
     def __init__(self, labels: int, channels: int, *, heads: int = 1, weight: float = 0.1) -> None:

@@ -12,12 +12,12 @@ from lcnet.model.image_tokens import tokens_of
 class MLGCN(Head):
     """A classifier per label, made by two graph convolutions over label vectors.
 
-    A' = D^-1/2 A D^-1/2 with A the training labels' conditional probability, set to 1 from 0.4 on
-    and 0 below, each row then given the weight 0.2 in all and 0.8 for the label itself;
-    W = A' LeakyReLU_0.2(A' E W1) W2, and the logits are W max(tokens). Without label vectors E is
-    learned. W1 and W2 start uniform within 1 / root of their outputs, as graph convolutions do, and
-    a learned E at the scale of the paper's vectors: at a standard normal's, logits start where the
-    sigmoid is flat.
+    A is the training labels' conditional probability, set to 1 from 0.4 on and to 0 below. Each row
+    is then scaled to sum to 0.2, and the label itself gets 0.8. With A' = D^-1/2 A D^-1/2, where D
+    has the row sums, the classifiers are W = A' LeakyReLU_0.2(A' E W1) W2 and the logits are
+    W max(tokens). Without label vectors E is learned. W1 and W2 start uniform within 1 / root of
+    their outputs, as graph convolutions do. A learned E starts at the scale of the paper's vectors:
+    from a standard normal, logits would start where the sigmoid is flat.
     """
 
     VECTOR_STD = 0.4
@@ -47,12 +47,12 @@ class MLGCN(Head):
         return tokens_of(maps).amax(dim=1) @ self.classifiers(self.adjacency).T
 
     def classifiers(self, adjacency: Tensor) -> Tensor:
-        """What the label vectors become on a graph (L L): L C."""
+        """The classifiers that a graph (L L) makes of the label vectors: L C."""
         hidden = F.leaky_relu(adjacency @ self.first_hop(self.vectors), 0.2)
         return adjacency @ self.second_hop(hidden)
 
     def label_graph(self) -> Tensor:
-        """The fixed adjacency: L L, rows do not sum to 1."""
+        """The fixed adjacency: L L; its rows do not sum to 1."""
         return self.adjacency
 
     def undecayed(self) -> list[Tensor]:

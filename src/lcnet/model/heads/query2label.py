@@ -36,7 +36,7 @@ class Query2Label(Head):
     ) -> None:
         """Width 0 takes the backbone's, without a projection; MLP width 0 takes the width.
 
-        `self_attention` says which decoder layers keep it.
+        `self_attention` has the numbers of the decoder layers that keep self-attention.
         """
         super().__init__()
         self.project = nn.Linear(channels, width) if width else nn.Identity()

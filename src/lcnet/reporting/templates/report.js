@@ -1,9 +1,9 @@
-// What the report's page can do beyond being read; without a script all of it stands open.
+// Sorting, choosing and tooltips on the report's page. Without a script everything is shown.
 
 document.documentElement.classList.add("scripted");
 
-// Tables sort by the column whose header is pressed, then the other way round; what has no value
-// stays last.
+// A click on a header sorts by its column, the next click in reverse. Cells without a value stay
+// last.
 for (const header of document.querySelectorAll("table.sortable th")) {
   const button = document.createElement("button");
   button.textContent = header.textContent;
@@ -29,7 +29,7 @@ function sortBy(header) {
   body.append(...keyed.map(([, row]) => row));
 }
 
-// Curves: one panel at a time, by the list or by a label's link in the table.
+// Curves: one panel at a time, chosen in the list or by a label's link in the table.
 const picker = document.getElementById("picker");
 
 function pick(id) {
@@ -56,11 +56,11 @@ for (const matrix of document.querySelectorAll(".matrix")) {
   drawing.addEventListener("mousemove", (event) => {
     const box = drawing.getBoundingClientRect();
     const scale = drawing.viewBox.baseVal.width / box.width;
-    const place = (pixels) => Math.floor(
+    const index = (pixels) => Math.floor(
       (pixels * scale - drawing.dataset.margin) / drawing.dataset.cell,
     );
-    const row = place(event.clientY - box.top);
-    const column = place(event.clientX - box.left);
+    const row = index(event.clientY - box.top);
+    const column = index(event.clientX - box.left);
     const isCell = labels[row] !== undefined && labels[column] !== undefined && row !== column;
     const names = { row: labels[row], column: labels[column] };
     said.textContent = isCell
