@@ -1,9 +1,9 @@
-"""Says which share of changed copies `lcnet check` finds, as rows for docs/log/checking.md.
+"""Measures which share of changed copies `lcnet check` finds, as rows for docs/log/checking.md.
 
     python -m benchmarks.copies data/digits
 
-Up to 300 of the pictures are changed in each way and compared with the originals; then all are
-compared with each other, of which any that is found should be looked at.
+Up to 300 of the pictures are changed in each way and compared with the originals. Then all
+originals are compared with each other. Look at the pairs that this finds: they may be real copies.
 """
 
 import argparse
@@ -25,12 +25,12 @@ Change = Callable[[Image.Image], Image.Image]
 
 
 def scaled(factor: float) -> Change:
-    """Resizing both sides by a factor."""
+    """A change that resizes both sides by a factor."""
     return lambda image: image.resize((int(image.width * factor), int(image.height * factor)))
 
 
 def cropped(left: float, top: float, right: float, bottom: float) -> Change:
-    """Cutting off shares of the sides."""
+    """A change that cuts off a share of the picture at each side."""
     return lambda image: image.crop(
         (
             int(image.width * left),
@@ -52,7 +52,7 @@ CHANGES: dict[str, tuple[int, Change]] = {
     "cropped by 6 % at one side": (85, cropped(0.06, 0, 0, 0)),
     "cropped by 8 % at each side": (85, cropped(0.08, 0.08, 0.08, 0.08)),
 }
-"""Each with the JPEG quality that the copy is stored in."""
+"""Each change by its name, with the JPEG quality in which the copy is stored."""
 
 
 def stored(image: Image.Image, quality: int) -> Image.Image:
@@ -63,7 +63,7 @@ def stored(image: Image.Image, quality: int) -> Image.Image:
 
 
 def main() -> None:
-    """Print the share that is found of each kind of copy, and what is found among originals."""
+    """Print the share of each kind of copy that is found, and the pairs among the originals."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("folder", type=Path, help="Folder of pictures.")
     files = parser.parse_args().folder.rglob("*")
@@ -75,13 +75,13 @@ def main() -> None:
     for name, (quality, change) in CHANGES.items():
         copies = np.array([look(stored(change(image), quality)) for image in originals])
         near = np.bitwise_count(hashes(shown) ^ hashes(copies)) <= HASH_BITS
-        found = near & (same_details(shown, copies) >= SAME_DETAILS)
-        print(f"| {name} | {100 * found.mean():.0f} % |")
+        is_found = near & (same_details(shown, copies) >= SAME_DETAILS)
+        print(f"| {name} | {100 * is_found.mean():.0f} % |")
     everything = np.array([look(Image.open(path).convert("RGB")) for path in paths])
     started = time.perf_counter()
     pairs = [pair for part in near_pairs(everything) for pair in part]
     seconds = time.perf_counter() - started
-    print(f"among {len(paths):,} originals: {len(pairs)}, in {seconds:.1f} s")
+    print(f"pairs among {len(paths):,} originals: {len(pairs)}, in {seconds:.1f} s")
     for pair in pairs:
         print(f"  {paths[pair.first]} {paths[pair.second]} {pair.similarity:.2f}")
 

@@ -1,10 +1,11 @@
-"""How far exported files are from the model, for docs/log/export.md.
+"""Measures how much exported files differ from the model, for docs/log/export.md.
 
     python -m benchmarks.exporting
     python -m benchmarks.exporting --backbones resnet18 vit_tiny_patch16_224 --heads lcnet
 
-Random weights (nothing is fetched), 20 labels, drawn pictures, 1 and 5 at a time: the largest
-difference between a logit of the file, loaded anew, and the model's, and the logits' own spread.
+Models have random weights (nothing is downloaded) and 20 labels; pictures are drawn, and go in 1
+and 5 at a time. Prints the largest difference between a logit of the loaded file and of the model,
+and the spread of the logits over pictures.
 """
 
 import argparse
@@ -35,23 +36,23 @@ def differences(folder: Path, settings: config.Model) -> tuple[float, list[float
         if not weight.any():  # timm starts the last norm of a block at 0
             torch.nn.init.normal_(weight, mean=0.5, std=0.1)
         elif weight.ndim > 1 and not name.startswith("backbone."):
-            # Larger than heads start, whose logits are nearly alike for all pictures.
+            # Larger than at the start, where logits are nearly the same for all pictures.
             torch.nn.init.normal_(weight, std=2 * weight.shape[-1] ** -0.5)
     names = tuple(f"label {place}" for place in range(LABELS))
     info = ModelInfo(names, settings, spec, (0.5,) * LABELS)
     ModelFolder(folder).save(made.eval(), info)
     model, pictures = load_model(folder), drawn_pictures()
     program = trace(load_model(folder), settings.image_size)
-    found = []
+    largest = []
     for form in FORMATS.values():
         files = [folder / f"model{suffix}" for suffix in form.suffixes]
         form.write(program, describe(info), *files)
         scorer, _ = form.load(*files)
-        found.append(prove(model, scorer, pictures, info, quiet=True).largest)
+        largest.append(prove(model, scorer, pictures, info, quiet=True).largest)
     with torch.inference_mode():
         images = next(pictures.batches(info.preprocessing, (8,)))
         spread = float(model(images).std(dim=0).mean())
-    return spread, found
+    return spread, largest
 
 
 def main() -> None:
@@ -77,8 +78,8 @@ def main() -> None:
                     head=head,
                 )
                 with tempfile.TemporaryDirectory() as folder:
-                    spread, found = differences(Path(folder), settings)
-                cells = " | ".join(f"{value:.1e}" for value in found)
+                    spread, largest = differences(Path(folder), settings)
+                cells = " | ".join(f"{value:.1e}" for value in largest)
                 print(f"| {backbone} | {level} | {head} | {spread:.2f} | {cells} |", flush=True)
 
 

@@ -1,14 +1,14 @@
-"""Hides training labels at random and compares what `--train.unknown` makes of the rest.
+"""Hides training labels at random and compares the ways of `--train.unknown` to treat them.
 
     python -m benchmarks.hidden_labels --out runs/hidden --hide 0.5 0.9 --seeds 0 1 2 -- \
       --config configs/digits.yaml
 
-What stands behind `--` goes to `lcnet train` and says which data. Each share of the entries of the
-training split, present or absent, becomes unknown by chance; `single` keeps one present label of
-each picture and hides all else, so that pictures without one teach nothing. Validation and test
-stay as they are. The same seed hides the same entries for every treatment. `seen` is training with
-all labels. Runs that are finished are not repeated. The table has means over seeds, of the test
-split, and the lowest and highest mAP.
+The flags after `--` go to `lcnet train` and name the data. `--hide 0.5` makes half of the entries
+of the training split unknown at random, whether present or absent. `--hide single` keeps one
+present label of each picture and hides all others, so that pictures without a label teach nothing.
+Validation and test stay as they are. The same seed hides the same entries for every treatment.
+`seen` is training with all labels. Finished runs are not repeated. The table has the mean, lowest
+and highest mAP over seeds, on the test split.
 """
 
 import argparse
@@ -34,7 +34,7 @@ TREATMENTS = {
 
 
 def hidden(targets: np.ndarray, how: str, seed: int) -> np.ndarray:
-    """The targets (N L) with a share of the entries unknown, or all but one present a picture."""
+    """The targets (N L) with a share of the entries unknown, or all but one present per picture."""
     rng = np.random.default_rng(seed)
     chance = rng.random(targets.shape)
     if how != "single":
@@ -64,8 +64,10 @@ def main() -> None:
     cut = sys.argv.index("--") if "--" in sys.argv else len(sys.argv)
     own, flags = sys.argv[1:cut], sys.argv[cut + 1 :]
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--out", type=Path, required=True, help="folder of tables and runs")
-    parser.add_argument("--hide", nargs="+", default=["0.5", "0.9"], help="shares, or single")
+    parser.add_argument("--out", type=Path, required=True, help="folder for tables and runs")
+    parser.add_argument(
+        "--hide", nargs="+", default=["0.5", "0.9"], help="shares to hide, or single"
+    )
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     arguments = parser.parse_args(own)
     data, tables = data_of(flags), arguments.out / "tables"
@@ -92,10 +94,10 @@ def main() -> None:
                 )
     print("\n| hidden | training | test mAP | lowest to highest |\n|---|---|---|---|")
     for (how, name), numbers in rows.items():
-        found = [one["test"] for one in numbers]
+        tested = [seed["test"] for seed in numbers]
         print(
-            f"| {how} | {name} | {statistics.mean(found):.1f} | "
-            f"{min(found):.1f} to {max(found):.1f} |"
+            f"| {how} | {name} | {statistics.mean(tested):.1f} | "
+            f"{min(tested):.1f} to {max(tested):.1f} |"
         )
 
 

@@ -1,4 +1,4 @@
-"""How fast models label pictures, against the plain baseline and each other, in one run.
+"""Measures how fast models label pictures, against the plain baseline and each other, in one run.
 
     python -m benchmarks.inference published     the released model at 896 px, crop level 2
     python -m benchmarks.inference levels        the default LCNet, crop levels 0 to 3
@@ -6,8 +6,9 @@
     python -m benchmarks.inference heads         every head of lcnet compare
     python -m benchmarks.inference exported      the default LCNet against its ONNX file
 
-Prints markdown tables: images a second, time as a ratio to the first row, the decoder's share, what
-changes in the probabilities, the share of the machine's measured matmul peak. Random weights.
+Prints markdown tables: images per second, time relative to the first row, the time of the decoder,
+the change of the probabilities, and the share of the machine's measured matmul peak. Weights are
+random.
 """
 
 import argparse
@@ -62,7 +63,7 @@ def published(batch: int, rounds: int, *, compiled: bool) -> None:
         compare(forms, images.contiguous(), rounds, flops)
     with torch.inference_mode():
         maps, our_maps = plain.maps(images), ours.maps(images)
-        found = side_by_side(
+        timed = side_by_side(
             {
                 "plain": lambda: plain.score(maps),
                 "released layout": lambda: released.score(maps),
@@ -71,12 +72,12 @@ def published(batch: int, rounds: int, *, compiled: bool) -> None:
             rounds,
         )
     print("\n| decoder alone | seconds | ratio |\n|---|---|---|")
-    for name, times in found.items():
+    for name, times in timed.items():
         print(f"| {name} | {times.seconds:.3f} | {times.ratio:.2f} |")
 
 
 def exported(settings: Model, batch: int, rounds: int, *, compiled: bool) -> None:
-    """A model in torch and as ONNX in onnxruntime."""
+    """Compare a model in torch with its ONNX file in onnxruntime."""
     images = images_for(settings, batch)
     model = build(settings)
     with TemporaryDirectory() as folder:
@@ -92,7 +93,7 @@ def exported(settings: Model, batch: int, rounds: int, *, compiled: bool) -> Non
 def fast_forms(
     name: str, model: Classifier, *, compiled: bool
 ) -> dict[str, Callable[[Tensor], Tensor]]:
-    """The fast forms of a model, in both precisions; a form's name begins with the given one."""
+    """The fast forms of a model by name, in both precisions; `name` begins each of them."""
     forms: dict[str, Callable[[Tensor], Tensor]] = {}
     for kind in ("optimized", "compiled") if compiled else ("optimized",):
         is_compiled = kind == "compiled"
@@ -117,7 +118,7 @@ def compare(
 ) -> None:
     """Print a table of forms of one model on the same images."""
     with torch.inference_mode():
-        found = side_by_side({name: partial(form, images) for name, form in forms.items()}, rounds)
+        timed = side_by_side({name: partial(form, images) for name, form in forms.items()}, rounds)
         logits = {name: form(images) for name, form in forms.items()}
     first = next(iter(logits.values()))
     peaks = {kind: matmul_peak(kind) for kind in (torch.float32, torch.bfloat16)}
@@ -125,7 +126,7 @@ def compare(
         "| form | images/s | time against the first | largest change of a logit, a probability | "
         "share of matmul peak |\n|---|---|---|---|---|"
     )
-    for name, times in found.items():
+    for name, times in timed.items():
         kind = torch.bfloat16 if "bf16" in name else torch.float32
         share = flops[name] / times.seconds / peaks[kind]
         change = ""
@@ -138,7 +139,7 @@ def compare(
 
 
 def operations(model: Classifier, images: Tensor) -> int:
-    """Floating point operations of one pass, multiplications and additions counted apart."""
+    """Floating point operations of one pass; a multiplication with an addition counts as two."""
     with FlopCounterMode(display=False) as counter, torch.inference_mode():
         model(images)
     return counter.get_total_flops()
@@ -150,10 +151,10 @@ def table(settings: dict[str, Model], batch: int, rounds: int) -> None:
         f"| model | GFLOP an image | plain, images/s | optimized | bf16 | peak memory at batch "
         f"{batch}: plain | optimized |\n|---|---|---|---|---|---|---|"
     )
-    for name, one in settings.items():
-        model, images = build(one), images_for(one, batch)
+    for name, model_settings in settings.items():
+        model, images = build(model_settings), images_for(model_settings, batch)
         with torch.inference_mode():
-            found = side_by_side(
+            timed = side_by_side(
                 {
                     "plain": partial(Plain(model), images),
                     "fast": partial(FastClassifier(model), images),
@@ -161,9 +162,9 @@ def table(settings: dict[str, Model], batch: int, rounds: int) -> None:
                 },
                 rounds,
             )
-        memory = [peak_memory(prepared, one, batch, fast) for fast in (False, True)]
+        memory = [peak_memory(prepared, model_settings, batch, fast) for fast in (False, True)]
         work = f"{operations(model, images) / batch / 1e9:.1f}"
-        print_row(name, work, *rates(found, batch), *map(gibibytes, memory))
+        print_row(name, work, *rates(timed, batch), *map(gibibytes, memory))
 
 
 def prepared(settings: Model, batch: int, fast: bool) -> Callable[[], object]:
@@ -185,7 +186,9 @@ def main() -> None:
     parser.add_argument("what", choices=["published", "levels", "backbones", "heads", "exported"])
     parser.add_argument("--batch", type=int, default=2)
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--compiled", action="store_true", help="Compile too: minutes.")
+    parser.add_argument(
+        "--compiled", action="store_true", help="Measure compiled models too; takes minutes."
+    )
     parser.add_argument("--view_size", type=int, default=224, help="For all but `published`.")
     arguments = parser.parse_args()
     print(f"{machine()}; fastest arithmetic {best_precision(DEVICE)}\n")

@@ -1,15 +1,15 @@
-"""Kills `lcnet train` with SIGKILL again and again, resumes it, and compares it with one that ran.
+"""Kills `lcnet train` again and again, resumes it, and compares it with an uninterrupted run.
 
     python -m benchmarks.kill_training --kills 20
 
-Draws digits scenes and trains on them once in one go. Then it trains anew in processes of their
-own, each of which is killed at a random moment: while it starts, trains, validates, saves or writes
-the report. The next one is `lcnet train --resume RUN`, or the first command again if the folder was
-not made yet. When a run has come to its end before all kills are spent, the next run begins.
-Fails unless each ends with the same bytes: weights, averages, optimizer, history and metrics.
+Draws digits scenes and trains on them once without a break. Then it trains anew in a separate
+process, which gets SIGKILL at a random moment: while it starts, trains, validates, saves or writes
+the report. The next process is `lcnet train --resume RUN`, or the first command again if the run
+folder did not exist yet. If a run ends before all kills are spent, the next run begins. Fails
+unless each run ends with the same bytes: weights, averages, optimizer, history and metrics.
 
-Processes are forked from one that has imported torch, so that time goes into the runs; everything
-that `lcnet train` does happens in the killed process.
+Processes are forked from one that has imported torch, so that no time is lost on imports. All that
+`lcnet train` does happens in the killed process.
 """
 
 import argparse
@@ -25,7 +25,7 @@ from pathlib import Path
 
 import torch
 
-import lcnet.training.run  # noqa: F401  # before the forks, which have it then
+import lcnet.training.run  # noqa: F401  # once, before the forks
 from lcnet.cli import main as lcnet_main
 from lcnet.data.readers import digits
 
@@ -38,7 +38,7 @@ LONGEST = 600.0
 
 
 def run_command(command: Sequence[str], log: Path) -> None:
-    """What the killed process does; what it says goes to a file."""
+    """Run lcnet in the process that is killed; its output goes to `log`."""
     with log.open("a", encoding="utf-8") as file:
         sys.stdout = sys.stderr = file
         os.dup2(file.fileno(), 1)
@@ -47,21 +47,21 @@ def run_command(command: Sequence[str], log: Path) -> None:
 
 
 def start(command: Sequence[str], log: Path) -> multiprocessing.process.BaseProcess:
-    """The command in a process of its own."""
+    """Start the command in a separate process."""
     process = FORK.Process(target=run_command, args=(command, log))
     process.start()
     return process
 
 
 def command_for(run: Path, first: Sequence[str]) -> list[str]:
-    """What continues a run, or starts it if nothing is there to continue."""
+    """The command that continues a run, or starts it if there is nothing to continue."""
     if (run / "config.yaml").is_file():
         return ["train", "--resume", str(run)]
     return [*first, "--out", str(run)]
 
 
 def phase(run: Path) -> str:
-    """What a run had done when it was killed."""
+    """How far a run had come when it was killed."""
     if not (run / "config.yaml").is_file():
         return "before its folder was made"
     if not (run / "checkpoints" / "last.ckpt").is_file():
@@ -76,8 +76,8 @@ def phase(run: Path) -> str:
 
 
 def differences(one: Path, other: Path) -> list[str]:
-    """What is not the same in two finished runs."""
-    found = [
+    """The names of what differs between two finished runs."""
+    unlike = [
         name
         for name in ("model/model.safetensors", "model/model.json", "metrics.json")
         if (one / name).read_bytes() != (other / name).read_bytes()
@@ -87,16 +87,16 @@ def differences(one: Path, other: Path) -> list[str]:
         with (run / "history.csv").open(newline="", encoding="utf-8") as file:
             rows.append([{**row, **dict.fromkeys(CLOCK)} for row in csv.DictReader(file)])
     if rows[0] != rows[1]:
-        found.append("history.csv")
+        unlike.append("history.csv")
     states = [
         torch.load(run / "checkpoints" / "last.ckpt", weights_only=True, map_location="cpu")
         for run in (one, other)
     ]
     for part in ("state_dict", "current_model_state", "averaging_state", "optimizer_states"):
         if not alike(states[0].get(part), states[1].get(part)):
-            found.append(f"{part} of last.ckpt")
-    found += [f"{file} is left" for file in other.rglob("*.part")]
-    return found
+            unlike.append(f"{part} of last.ckpt")
+    unlike += [f"{file} is left" for file in other.rglob("*.part")]
+    return unlike
 
 
 def alike(one: object, other: object) -> bool:
@@ -111,15 +111,19 @@ def alike(one: object, other: object) -> bool:
 
 
 def main() -> None:
-    """Train, kill, resume, compare, and print what came out."""
+    """Train, kill, resume, compare, and print the result."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--kills", type=int, default=20)
-    parser.add_argument("--scenes", type=int, default=640, help="to train on; a quarter validate")
+    parser.add_argument(
+        "--scenes", type=int, default=640, help="to train on; a quarter as many to validate"
+    )
     parser.add_argument("--epochs", type=int, default=2)
     parser.add_argument("--workers", type=int, default=0)
     parser.add_argument("--save_minutes", type=float, default=0.005)
-    parser.add_argument("--minutes", type=float, default=20, help="after which no kill is begun")
-    parser.add_argument("--seed", type=int, default=0, help="of the moments")
+    parser.add_argument(
+        "--minutes", type=float, default=20, help="after which no more kills are made"
+    )
+    parser.add_argument("--seed", type=int, default=0, help="of the moments of the kills")
     given = parser.parse_args()
     rng, begun = random.Random(given.seed), time.monotonic()
     digits.SCENES |= {"train": given.scenes, "val": given.scenes // 4, "test": 1}
@@ -157,7 +161,7 @@ def main() -> None:
             if code:
                 sys.exit(f"run {runs} ended with {code}:\n{(work / 'log').read_text()[-2000:]}")
             if unlike := differences(work / "whole", run):
-                sys.exit(f"run {runs} is not the uninterrupted one: {', '.join(unlike)}")
+                sys.exit(f"run {runs} differs from the uninterrupted run: {', '.join(unlike)}")
             print(f"run {runs}: the same bytes as the uninterrupted run", flush=True)
     took = time.monotonic() - begun
     print(f"{kills} kills in {runs} runs, each resumed, all the same: {took:.0f} s")

@@ -1,16 +1,16 @@
-"""Kills `lcnet predict --format` again and again and counts the rows after the last resumption.
+"""Kills `lcnet predict --format` again and again and counts the rows at the end.
 
     python -m benchmarks.killing --pictures 2000 --kills 10
     python -m benchmarks.killing --pictures 2000 --kills 10 --engine ray --worker_kills 10
 
 Draws small pictures, some of them broken, makes a model with random weights and starts the command
-in a process of its own, which gets SIGKILL at a random moment: while it loads, reads, predicts or
-writes. The same command then goes on until the next kill; the last is left to finish. Fails unless
-each picture has exactly one row. Processes are forked from one that has imported torch, so that
-time goes into the job; everything that `lcnet predict` does runs in the killed process.
+in a separate process, which gets SIGKILL at a random moment: while it loads, reads, predicts or
+writes. The same command then continues until the next kill; the last one may finish. Fails unless
+each picture has exactly one row. Processes are forked from one that has imported torch, so that no
+time is lost on imports. All that `lcnet predict` does happens in the killed process.
 
-With --engine ray the command and all that Ray started for it die together. --worker_kills are of
-Ray's workers while they work; the command itself goes on.
+With --engine ray the command and all that Ray started for it are killed together. --worker_kills
+kills Ray's workers while they work; the command itself goes on.
 """
 
 import argparse
@@ -28,7 +28,7 @@ import numpy as np
 import psutil
 from PIL import Image
 
-import lcnet.predicting.job  # noqa: F401  # before the forks, which have it then
+import lcnet.predicting.job  # noqa: F401  # once, before the forks
 from lcnet import config
 from lcnet.cli import main as lcnet_main
 from lcnet.model.backbone import describe_backbone
@@ -39,12 +39,12 @@ from lcnet.predicting.row_formats import FORMATS, read_rows
 LABELS = ("red", "green", "blue")
 SIDE = 32
 BROKEN_EACH = 97
-"""Of so many pictures one is broken."""
+"""One picture of this many is broken."""
 FORK = multiprocessing.get_context("fork")
 
 
 def draw_pictures(folder: Path, count: int) -> None:
-    """Small noise, and now and then a file that is no picture."""
+    """Draw small pictures of noise; one in `BROKEN_EACH` is no picture."""
     rng = np.random.default_rng(0)
     folder.mkdir()
     for place in range(count):
@@ -56,7 +56,7 @@ def draw_pictures(folder: Path, count: int) -> None:
 
 
 def make_model(folder: Path) -> None:
-    """A model with random weights."""
+    """Save a model with random weights."""
     settings = config.Model(
         backbone="test_resnet",
         pretrained=False,
@@ -71,7 +71,7 @@ def make_model(folder: Path) -> None:
 
 
 def run_command(command: list[str]) -> None:
-    """What the killed process does; what it prints is of no interest."""
+    """Run lcnet in the process that is killed, and drop what it prints."""
     with open(os.devnull, "w") as nowhere:  # noqa: PTH123
         sys.stdout = sys.stderr = nowhere
         lcnet_main(command)
@@ -80,9 +80,10 @@ def run_command(command: list[str]) -> None:
 def kill_at_random(
     command: list[str], out: Path, parts: int, rng: random.Random, victims: int
 ) -> tuple[bool, int]:
-    """Start the command and kill it; whether it was still at work, and how many workers died.
+    """Start the command and kill it after up to `parts` more files and 0.05 seconds.
 
-    That is after up to `parts` more files and up to 0.05 seconds; up to `victims` workers before.
+    Before that up to `victims` workers are killed. Returns whether the command was still running
+    when it was killed, and how many workers were killed.
     """
     wanted = len(list(out.glob("part-*"))) + rng.randint(0, parts)
     delay = rng.uniform(0, 0.05)
@@ -100,37 +101,37 @@ def kill_at_random(
 
 
 def kill_workers(process: multiprocessing.Process, victims: int, rng: random.Random) -> int:
-    """Kill so many of Ray's workers at random moments of their work; how many it were."""
+    """Kill up to `victims` of Ray's workers while they work, and return how many were killed."""
     died = 0
     while died < victims and process.is_alive():
-        found = working(process)
-        time.sleep(rng.uniform(0, 0.2) if found else 0.01)
-        if not found:
+        workers = working(process)
+        time.sleep(rng.uniform(0, 0.2) if workers else 0.01)
+        if not workers:
             continue
         with contextlib.suppress(psutil.NoSuchProcess):
-            rng.choice(found).kill()
+            rng.choice(workers).kill()
             died += 1
     return died
 
 
 def working(process: multiprocessing.Process) -> list[psutil.Process]:
-    """Ray's workers that have their model: they call themselves by what they do."""
-    found = []
+    """Ray's workers that have loaded the model: Ray puts their current task into their name."""
+    workers = []
     with contextlib.suppress(psutil.NoSuchProcess):
-        for one in psutil.Process(process.pid).children(recursive=True):
+        for child in psutil.Process(process.pid).children(recursive=True):
             with contextlib.suppress(psutil.NoSuchProcess, psutil.ZombieProcess):
-                name = " ".join(one.cmdline())
+                name = " ".join(child.cmdline())
                 if name.startswith("ray::MapWorker") and "__init__" not in name:
-                    found.append(one)
-    return found
+                    workers.append(child)
+    return workers
 
 
 def wait_for(started: list[psutil.Process]) -> None:
-    """Wait until what the killed command had started is gone, as Ray sees to, or end it."""
+    """Wait until Ray has ended the processes of the killed command; kill those that are left."""
     _, left = psutil.wait_procs(started, timeout=8)
-    for one in left:
+    for process in left:
         with contextlib.suppress(psutil.NoSuchProcess):
-            one.kill()
+            process.kill()
     psutil.wait_procs(left, timeout=10)
 
 
@@ -141,15 +142,18 @@ def main() -> None:
     parser.add_argument("--kills", type=int, default=10)
     parser.add_argument("--format", choices=list(FORMATS), default="jsonl")
     parser.add_argument("--engine", choices=["local", "ray"], default="local")
-    parser.add_argument("--worker_kills", type=int, default=0, help="of Ray's workers, in all")
+    parser.add_argument(
+        "--worker_kills", type=int, default=0, help="kills of Ray's workers, in all"
+    )
     parser.add_argument("--rows_per_file", type=int, default=50)
-    parser.add_argument("--seed", type=int, default=0, help="of the moments")
+    parser.add_argument("--seed", type=int, default=0, help="of the moments of the kills")
     given = parser.parse_args()
     rng = random.Random(given.seed)
     with tempfile.TemporaryDirectory() as folder:
         pictures, model, out = (Path(folder, name) for name in ("pictures", "model", "out"))
         draw_pictures(pictures, given.pictures)
-        made = FORK.Process(target=make_model, args=(model,))  # no thread of torch's before a fork
+        # In a process of its own, so that no thread of torch's is running at the next fork.
+        made = FORK.Process(target=make_model, args=(model,))
         made.start()
         made.join()
         command = ["predict", str(model), str(pictures), "--out", str(out), "--batch_size", "8"]

@@ -1,12 +1,12 @@
-"""How fast pictures become batches, against torchvision's usual pipeline in the same run.
+"""Measures how fast pictures become batches, against torchvision's usual pipeline in the same run.
 
     python -m benchmarks.loading
 
-Draws photo-like JPEGs of several sizes, reads them with one process on one core in turns by the
+Draws photo-like JPEGs of several sizes and reads them with one process on one core, in turns by the
 usual pipeline (PIL open, Resize, ToTensor, Normalize; default collation), by lcnet's loader with
-its normalisation, and by lcnet's loader from kept pictures (--data.cache_images). Prints the rows
-of docs/log/speed.md: medians of processor time, which other work on the machine lengthens least,
-and of time by the clock; and how far lcnet's pixels are from the usual ones, of 255.
+its normalisation, and by lcnet's loader from cached pictures (--data.cache_images). Prints the rows
+of docs/log/speed.md: medians of processor time, which other work on the machine changes least, and
+of time by the clock; and the difference between lcnet's pixels and the usual ones (0 to 255).
 """
 
 import argparse
@@ -34,7 +34,7 @@ BATCH_SIZE = 8
 
 
 def photo(width: int, height: int, seed: int) -> Image.Image:
-    """A picture with as much to decode as a photo: structure at all scales, edges and grain."""
+    """A picture that takes as long to decode as a photo: structure at all scales, edges, grain."""
     rng = np.random.default_rng(seed)
     pixels = np.zeros((height, width, 3))
     for cells in (3, 8, 24, 72, 216):
@@ -90,7 +90,7 @@ def usual(pictures: UsualPictures) -> Iterator[Tensor]:
 
 
 def seconds(work: Callable[[], Iterable[Tensor]]) -> tuple[float, float]:
-    """Processor time and time by the clock of going through the batches once."""
+    """Processor time and time by the clock for going through the batches once."""
     processor, clock = time.process_time(), time.perf_counter()
     for _ in work():
         pass
@@ -98,7 +98,7 @@ def seconds(work: Callable[[], Iterable[Tensor]]) -> tuple[float, float]:
 
 
 def levels(batches: Iterable[Tensor]) -> Tensor:
-    """All pictures, back from normalised values to 0 to 255."""
+    """All pictures with their normalised values turned back into 0 to 255."""
     mean, std = (torch.tensor(values)[:, None, None] for values in (MEAN, STD))
     return 255 * (torch.cat(list(batches)) * std + mean)
 

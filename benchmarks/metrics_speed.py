@@ -1,11 +1,10 @@
-"""How long metrics take for COCO's size, against scikit-learn's loop over labels in the same run.
-
-The mAP is measured for smaller splits too, as resampling and validation have them.
+"""Times metrics at COCO's size, against scikit-learn's loop over labels in the same run.
 
     python -m benchmarks.metrics_speed
 
-Prints the rows of docs/log/speed.md, each the best of `--repeats`. Exit code 1 if the mAP is not
-10 times faster, or not equal to 1e-9.
+The mAP is timed for smaller splits too, like those of resampling and validation. Prints the rows of
+docs/log/speed.md, each the best of `--repeats`. Exit code 1 if the mAP is not 10 times faster than
+scikit-learn's, or differs from it by more than 1e-9.
 """
 
 import argparse
@@ -20,7 +19,7 @@ from lcnet.metrics import average_precision, verify
 from lcnet.metrics.bootstrap import intervals
 
 LABELS_PER_IMAGE = 2.9
-"""COCO's val2014."""
+"""As in COCO's val2014."""
 SMALLER = ((500, 10), (5_000, 20))
 """Images and labels of the smaller splits."""
 
@@ -55,7 +54,7 @@ def seconds(work: Callable[[], object], repeats: int) -> float:
 
 
 def compare_map(images: int, labels: int, repeats: int) -> bool:
-    """Print a row of times of the mAP by both; whether ours is 10 times faster and equal."""
+    """Print the times of both for the mAP, and return whether ours is 10 times faster and equal."""
     split = drawn(images, labels)
     ours = float(np.nanmean(average_precision(*split)))
     apart = abs(ours - scikit_learn(*split))

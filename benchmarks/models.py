@@ -1,4 +1,4 @@
-"""The models that the speed tables are about: random weights, noise in the place of pictures."""
+"""The models of the speed tables, with random weights, and noise instead of pictures."""
 
 from dataclasses import replace
 from typing import get_args
@@ -26,7 +26,7 @@ PUBLISHED = released_model(
 )
 """The released model as it was trained on COCO."""
 DEFAULT = Model(backbone="TResnetL_V2", pretrained=False, crop_level=2, view_size=448)
-"""This project's at the same backbone and sizes."""
+"""This project's default with the same backbone and sizes."""
 BACKBONES = ("resnet50", "resnet101", "vit_small_patch16_224", "swin_tiny_patch4_window7_224")
 HEADS: tuple[str, ...] = get_args(Model.__annotations__["head"])
 
@@ -39,12 +39,12 @@ def fresh(settings: Model) -> Classifier:
 
 
 def build(settings: Model) -> Classifier:
-    """The same, to label pictures."""
+    """The same, but ready to label pictures."""
     return fresh(settings).eval().requires_grad_(False).to(DEVICE)
 
 
 def images_for(settings: Model, batch: int) -> Tensor:
-    """Noise in the place of normalised pictures."""
+    """Noise instead of normalised pictures."""
     size = settings.image_size
     return torch.randn(batch, 3, size, size, device=DEVICE)
 

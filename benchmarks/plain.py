@@ -1,8 +1,8 @@
-"""The baseline of the speed tables: an LCNet as one would write it down from the description.
+"""The baseline of the speed tables: an LCNet written down plainly from its description.
 
-Views go through the backbone one after the other, attention keeps its weights, tensors are
-contiguous float32, and a released layer exchanges even where nobody reads the result. It is made
-from a built model and shares its weights, so that both must give the same logits.
+Views go through the backbone one after the other, attention computes its weights as a matrix,
+tensors are contiguous float32, and a released layer exchanges even where the result is not read. It
+is a copy of a built model with the same weights, so both must give the same logits.
 """
 
 import copy

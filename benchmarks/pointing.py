@@ -1,12 +1,12 @@
-"""Says how often the heat map of a digit has its peak on that digit.
+"""Measures how often the heat map of a digit has its peak on that digit.
 
-The rows are those of docs/log/explanations.md.
+Prints a row of docs/log/explanations.md.
 
     python -m benchmarks.pointing runs/demo
 
-On the digits' test scenes, for each label that is present and predicted: the pointing game (Zhang
-et al. 2016), without a tolerance. `attention` is where the head looked (`explain`), `heat` what
-`lcnet predict --explain` draws, `chance` a place drawn evenly from the picture.
+This is the pointing game (Zhang et al. 2016) without a tolerance, on the digits' test scenes, for
+each label that is present and predicted. `attention` is where the head looked (`explain`), `heat`
+is what `lcnet predict --explain` draws, and `chance` is a random point of the picture.
 """
 
 import argparse
@@ -52,7 +52,7 @@ def main() -> None:
     samples = samples[arguments.first : arguments.first + arguments.scenes]
     drawn = json.loads((root / "test" / "scenes.json").read_text(encoding="utf-8"))
     transform, normalize = eval_transform(info.preprocessing), Normalize(info.preprocessing)
-    hits, chance, found = Counter[str](), 0.0, 0
+    hits, chance, count = Counter[str](), 0.0, 0
     for sample in samples:
         image = normalize(transform(read_image(sample.path))[None])
         places = [Place(**fields) for fields in drawn[sample.path.name]]
@@ -68,13 +68,13 @@ def main() -> None:
             hits["attention"] += lies_on(peak_of(attention, PICTURE), own)
             hits["heat"] += lies_on(peak_of(heat, PICTURE), own)
             chance += sum(place.size**2 for place in own) / CANVAS_PX**2
-            found += 1
-    if not found:
+            count += 1
+    if not count:
         raise SystemExit(f"{arguments.run}: no true positive in {len(samples)} scenes")
     print(
         f"{info.model.head}, crop level {info.model.crop_level}: heat "
-        f"{100 * hits['heat'] / found:.1f} %, attention {100 * hits['attention'] / found:.1f} %, "
-        f"chance {100 * chance / found:.1f} % of {found:,} true positives "
+        f"{100 * hits['heat'] / count:.1f} %, attention {100 * hits['attention'] / count:.1f} %, "
+        f"chance {100 * chance / count:.1f} % of {count:,} true positives "
         f"in {len(samples):,} scenes"
     )
 

@@ -3,8 +3,8 @@
     python -m benchmarks.readme_pictures runs/demo
 
 Writes docs/images/: report.webp (the top of `lcnet report`), serve.webp (the page of `lcnet serve`
-with a scene dropped), heat.webp (`lcnet predict --explain`) and graph.webp (`lcnet graph`). Needs
-chromium and chromedriver, and the extra [serve].
+with a scene dropped on it), heat.webp (`lcnet predict --explain`) and graph.webp (`lcnet graph`).
+Needs chromium, chromedriver and the extra [serve].
 """
 
 import argparse
@@ -25,7 +25,7 @@ from selenium.webdriver.support.wait import WebDriverWait
 IMAGES = Path(__file__).parent.parent / "docs" / "images"
 WIDE = 1100
 QUALITY = 88
-"""Of WebP, at which letters stay sharp."""
+"""The quality of WebP files; letters stay sharp at it."""
 
 
 def lcnet(*arguments: str) -> None:
@@ -55,7 +55,7 @@ def keep(picture: Path, name: str) -> None:
 
 
 def shoot(browser: webdriver.Chrome, height: int, file: Path) -> Path:
-    """The file, with what the browser shows in a window of a height."""
+    """Write what the browser shows in a window of this height to the file, and return it."""
     browser.set_window_size(WIDE, height)
     browser.save_screenshot(str(file))
     return file
@@ -69,16 +69,16 @@ def served(run: Path) -> Iterator[str]:
         command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
     ) as process:
         assert process.stdout is not None
-        said = iter(process.stdout)
-        found = next(filter(None, (re.search(r"page (http://\S+?),", line) for line in said)))
+        lines = iter(process.stdout)
+        ready = next(filter(None, (re.search(r"page (http://\S+?),", line) for line in lines)))
         try:
-            yield found[1]
+            yield ready[1]
         finally:
             process.terminate()
 
 
 def draw(run: Path, scene: Path, folder: Path) -> None:
-    """Write all of them; `folder` is for what lies between."""
+    """Write all pictures; `folder` is for files in between."""
     lcnet("report", str(run), "--split", "test", "--out", str(folder / "report.html"))
     with chromium() as browser:
         browser.get((folder / "report.html").resolve().as_uri())

@@ -1,9 +1,9 @@
-"""How long a report of a large split takes, and how large its file is.
+"""Measures how long a report of a large split takes, and how large its file is.
 
-python -m benchmarks.report_size --out FILE [--images 40504] [--labels 80]
+    python -m benchmarks.report_size --out FILE [--images 40504] [--labels 80]
 
-Predictions and label correlations are made up, and there are no pictures to show: what is measured
-is all that comes after predicting.
+Predictions and label correlations are made up, and there are no pictures to show. So it measures
+all that comes after predicting.
 """
 
 import argparse
@@ -22,7 +22,7 @@ from lcnet.metrics import verify
 from lcnet.model.backbone import describe_backbone
 from lcnet.model.build import build_model
 from lcnet.model_folder import ModelFolder, ModelInfo
-from lcnet.reporting import gather_report as module
+from lcnet.reporting.gather_report import report_on
 
 
 def measured(images: int, labels: int) -> Measured:
@@ -62,16 +62,17 @@ def main() -> None:
     parser.add_argument("--images", type=int, default=40_504)
     parser.add_argument("--labels", type=int, default=80)
     arguments = parser.parse_args()
-    found = measured(arguments.images, arguments.labels)
+    measurements = measured(arguments.images, arguments.labels)
     run = arguments.out.parent / f"{arguments.out.stem}_model"
-    settings, spec = found.info.model, found.info.backbone
-    assert found.info.statistics is not None
-    prior = torch.from_numpy(found.info.statistics.conditional_probability())
+    info = measurements.info
+    settings, spec = info.model, info.backbone
+    assert info.statistics is not None
+    prior = torch.from_numpy(info.statistics.conditional_probability())
     model = build_model(settings, arguments.labels, spec=spec, prior=prior)
-    ModelFolder(run / "model").save(model, found.info)
-    Config(model=settings, data=found.data).save(run / "config.yaml")
+    ModelFolder(run / "model").save(model, info)
+    Config(model=settings, data=measurements.data).save(run / "config.yaml")
     start = time.perf_counter()
-    module.report_on(run, found, arguments.out)
+    report_on(run, measurements, arguments.out)
     seconds = time.perf_counter() - start
     print(f"{seconds:.1f} s, {arguments.out.stat().st_size / 1e6:.2f} MB")
 

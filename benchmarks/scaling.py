@@ -1,10 +1,10 @@
-"""What several devices cost: computed from the real models, and measured with two processes.
+"""The costs of training on several devices: computed from the models, or measured.
 
-    python -m benchmarks.scaling computed     bytes on the wire, on disk and from the loader
+    python -m benchmarks.scaling computed     bytes sent, stored and read
     python -m benchmarks.scaling measured     one process against two over gloo, on this machine
 
-`computed` builds the models with random weights, takes one step of the optimizer and saves what a
-checkpoint holds; the rest is arithmetic, and said so. `measured` trains on noise.
+`computed` builds the models with random weights, takes one step of the optimizer and saves the
+content of a checkpoint; the rest is arithmetic. `measured` trains on noise.
 """
 
 import argparse
@@ -31,13 +31,13 @@ MODELS = {
     "released LCNet, TResNet-L V2": PUBLISHED,
 }
 DECODE_MS = 4.09
-"""Processor time for a picture of 640 x 480, docs/log/speed.md."""
+"""Processor time to decode a picture of 640 x 480, from docs/log/speed.md."""
 PICTURE_KB = 90
-"""What such a picture takes as a file, there."""
+"""The size of such a picture's file, from the same page."""
 
 
 def checkpoint_bytes(settings: Model) -> tuple[int, int, int]:
-    """Bytes of the weights that learn, of the buffers, and of a checkpoint that was saved."""
+    """Bytes of the weights that learn, of the buffers, and of a saved checkpoint."""
     model = fresh(settings).train().requires_grad_(True)
     learned = [weight for weight in model.parameters() if weight.requires_grad]
     optimizer = torch.optim.AdamW(learned)
@@ -61,7 +61,7 @@ def computed() -> None:
     )
     for name, settings in MODELS.items():
         learned, buffers, stored = checkpoint_bytes(settings)
-        # A ring sends each part twice around, but for the device's own.
+        # A ring all-reduce sends 2 (n - 1) / n of the bytes from each of n devices.
         sent = 2 * 7 / 8 * learned
         print(
             f"| {name} | {learned / 1e6:,.0f} MB | {sent / 1e6:,.0f} MB | {buffers / 1e6:,.2f} MB "
@@ -78,7 +78,7 @@ def computed() -> None:
 
 
 def draw(root: Path) -> Path:
-    """Noise in two folders of labels, 256 pictures to train on."""
+    """Draw noise into two folders of labels, 256 pictures to train on; returns `root`."""
     rng = np.random.default_rng(0)
     for split, count in (("train", 128), ("val", 8)):
         for label in ("a", "b"):
@@ -123,8 +123,8 @@ def measured() -> None:
                 with (run / "history.csv").open(newline="") as opened:
                     times[devices].append(float(list(csv.DictReader(opened))[-1]["seconds"]))
     print("| processes, one thread each | seconds of an epoch |\n|---|---|")
-    for devices, found in times.items():
-        print(f"| {devices} | {', '.join(f'{one:.1f}' for one in found)} |")
+    for devices, seconds in times.items():
+        print(f"| {devices} | {', '.join(f'{epoch:.1f}' for epoch in seconds)} |")
     print(f"\nratio {min(times[1]) / min(times[2]):.2f}")
 
 

@@ -1,11 +1,11 @@
-"""Trains one recipe with several seeds and says how good it is, as rows for docs/log/posters.md.
+"""Trains one recipe with several seeds and prints its mAP, as rows for docs/log/posters.md.
 
     python -m benchmarks.seeds --out runs/bench --seeds 0 1 2 -- --config configs/digits.yaml
 
-What stands behind `--` goes to `lcnet train`. A seed that is finished is not trained again, so
-another recipe needs another folder. `val` is the best epoch's mAP, picked on that very split;
-`last` is the last epoch's, picked on nothing; `test` is the best epoch's on the test split, where
-the config names another one than for validation.
+The flags after `--` go to `lcnet train`. A finished seed is not trained again, so another recipe
+needs another folder. `val` is the best epoch's mAP on validation, the split that it was picked on.
+`last` is the last epoch's mAP there, picked on nothing. `test` is the best epoch's mAP on the test
+split, if the config names one that is not the validation split.
 """
 
 import argparse
@@ -20,7 +20,7 @@ from lcnet.run_folder import RunFolder
 
 
 def run_seed(run: Path, seed: int, flags: list[str]) -> dict[str, float]:
-    """The numbers of one seed, from its run folder, which is made if it is not there."""
+    """The numbers of one seed from its run folder; it is trained first if it is not finished."""
     if not (run / "metrics.json").is_file():
         command = [sys.executable, "-m", "lcnet", "train", *flags]
         command += ["--train.seed", str(seed), "--out", str(run), "--overwrite"]
@@ -42,7 +42,7 @@ def main() -> None:
     cut = sys.argv.index("--") if "--" in sys.argv else len(sys.argv)
     own, flags = sys.argv[1:cut], sys.argv[cut + 1 :]
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--out", type=Path, required=True, help="folder of the runs")
+    parser.add_argument("--out", type=Path, required=True, help="folder for the runs")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     arguments = parser.parse_args(own)
     results = {

@@ -19,7 +19,7 @@ SHARES = {"train": 0.8, "val": 0.1, "test": 0.1}
 
 
 def draw(rows: int, labels: int) -> np.ndarray:
-    """Which row shows which label (rows, labels)."""
+    """True where a row shows a label (rows x labels)."""
     rng = np.random.default_rng(0)
     share = np.geomspace(0.5, 0.001, labels)
     cause = rng.normal(size=(rows, 3)) @ rng.normal(size=(3, labels)) * 0.6

@@ -1,11 +1,11 @@
-"""What fitted thresholds are worth: fitted to validation, measured on test, over finished runs.
+"""Measures fitted thresholds of finished runs: fitted to validation, measured on test.
 
     python -m benchmarks.thresholds runs/a runs/b runs/c
 
-Does what `lcnet calibrate` does for the best F1 and writes nothing; where a run keeps a frozen
-backbone's features, those are taken. Three rows per run: CF1, OF1 and the labels' mean F1 of the
-test split at 0.5 and at the fitted thresholds, the cross-fitted estimate from validation, and how
-far it was off.
+Does the same as `lcnet calibrate` for the best F1, but writes nothing. If a run has cached features
+of a frozen backbone, they are used. Prints three rows per run, for CF1, OF1 and the mean F1 of
+labels: on the test split at 0.5 and at the fitted thresholds, the cross-fitted estimate from
+validation, and its error.
 """
 
 import argparse
@@ -35,7 +35,7 @@ def scored(run: Path, split: str) -> tuple[np.ndarray, np.ndarray]:
 
 
 def measured(run: Path) -> tuple[Rates, Rates, Rates]:
-    """Rates of the test split at 0.5 and at fitted thresholds, and as cross-fitting estimates."""
+    """Rates on the test split at 0.5 and at fitted thresholds, and the cross-fitted estimate."""
     data = Config.load(run / "config.yaml").data
     fitted = fit(*scored(run, data.val), method="platt", goal=Goal(), shrinkage=1)
     logits, targets = scored(run, data.test)
@@ -55,7 +55,7 @@ def main() -> None:
     print("|---|---|---|---|---|---|")
     for run in parser.parse_args().runs:
         three = measured(run)
-        rows.append([tuple(getattr(one, rate) for one in three) for rate in RATES])
+        rows.append([tuple(getattr(each, rate) for each in three) for rate in RATES])
         _print(str(run), rows[-1])
     means = np.mean(rows, axis=0)
     _print("mean", [tuple(row) for row in means])

@@ -1,4 +1,4 @@
-"""Times and memory, measured so that a shared machine's noise falls on all alike."""
+"""Measures times and memory in turns, so that noise of a shared machine affects all alike."""
 
 import multiprocessing
 import statistics
@@ -16,12 +16,12 @@ DEVICE = usual_device()
 
 @dataclass(frozen=True)
 class Times:
-    """What one arm of a comparison took."""
+    """The time of one arm of a comparison."""
 
     seconds: float
     """The median."""
     ratio: float
-    """The median of its time over the first arm's in the same round."""
+    """The median of its time divided by the first arm's time in the same round."""
 
 
 def side_by_side(arms: Mapping[str, Callable[[], object]], rounds: int = 5) -> dict[str, Times]:
@@ -42,9 +42,9 @@ def side_by_side(arms: Mapping[str, Callable[[], object]], rounds: int = 5) -> d
     }
 
 
-def rates(found: Mapping[str, Times], batch: int) -> list[str]:
-    """Images a second of each arm; behind the first, in brackets, how many times as fast as it."""
-    first, *others = found.values()
+def rates(arms: Mapping[str, Times], batch: int) -> list[str]:
+    """Images per second of each arm; after the first with its speed relative to it in brackets."""
+    first, *others = arms.values()
     return [f"{batch / first.seconds:.2f}"] + [
         f"{batch / times.seconds:.2f} (x {1 / times.ratio:.2f})" for times in others
     ]
@@ -61,10 +61,10 @@ def print_row(*cells: str) -> None:
 
 
 def peak_memory(work: Callable[..., Callable[[], object]], *arguments: object) -> int:
-    """The bytes that running `work(*arguments)()` twice takes at most, its weights included.
+    """The peak memory of running `work(*arguments)()` twice, in bytes, weights included.
 
-    It runs in a process of its own, of which the memory that the libraries take is taken off; on an
-    accelerator it is what torch allocates there.
+    It runs in a separate process, and the memory of the libraries is subtracted. On an accelerator
+    it is the memory that torch allocates there.
     """
     with multiprocessing.get_context("spawn").Pool(1) as pool:
         return pool.apply(_peak, (work, arguments, torch.get_num_threads()))

@@ -1,4 +1,4 @@
-"""How fast a training step is and how much memory it takes, against the plain baseline.
+"""Measures the time and memory of a training step, against the plain baseline.
 
     python -m benchmarks.training published     the released model at 896 px, crop level 2
     python -m benchmarks.training levels        the default LCNet, crop levels 0 to 3
@@ -6,8 +6,8 @@
     python -m benchmarks.training heads         every head of lcnet compare
     python -m benchmarks.training compiled      the default LCNet as it is and compiled
 
-Prints markdown tables. Both take the same images, loss and learning rate; the plain step is the
-plain model of benchmarks/plain.py with torch's usual AdamW. Random weights.
+Prints markdown tables. All steps take the same images, loss and learning rate. The plain step has
+the model of benchmarks/plain.py and torch's usual AdamW. Weights are random.
 """
 
 import argparse
@@ -36,7 +36,7 @@ from lcnet.training.losses import asymmetric_loss
 FORMS = ("plain", "fp32", "bf16")
 """The plain model, and ours in two precisions."""
 COMPILED_FORMS = ("compiled fp32", "compiled bf16")
-"""Ours as `--train.compile true` has it."""
+"""Ours, compiled as by `--train.compile true`."""
 
 
 def step(settings: Model, batch: int, form: str) -> Callable[[], object]:
@@ -67,7 +67,7 @@ def step(settings: Model, batch: int, form: str) -> Callable[[], object]:
 
 def compare(arms: dict[str, tuple[Model, str]], batch: int, rounds: int) -> None:
     """Print time and peak memory of steps, each against the first."""
-    found = side_by_side(
+    timed = side_by_side(
         {name: step(settings, batch, form) for name, (settings, form) in arms.items()}, rounds
     )
     memory = {
@@ -78,7 +78,7 @@ def compare(arms: dict[str, tuple[Model, str]], batch: int, rounds: int) -> None
         "| step | seconds | time against the first | peak memory | against the first |\n"
         "|---|---|---|---|---|"
     )
-    for name, times in found.items():
+    for name, times in timed.items():
         seconds, ratio = f"{times.seconds:.2f}", f"{times.ratio:.2f}"
         print_row(name, seconds, ratio, gibibytes(memory[name]), f"{memory[name] / first:.2f}")
 
@@ -114,7 +114,7 @@ def levels(batch: int, rounds: int, view_size: int) -> None:
 
 
 def compiled(batch: int, rounds: int, view_size: int) -> None:
-    """The default LCNet with torch.compile and without; the first round, uncounted, compiles."""
+    """The default LCNet with and without torch.compile; it compiles in the round not counted."""
     compare({form: (usual(view_size), form) for form in FORMS[1:] + COMPILED_FORMS}, batch, rounds)
 
 
@@ -125,9 +125,9 @@ def table(models: dict[str, Model], batch: int, rounds: int) -> None:
         "bf16 |\n|---|---|---|---|---|---|---|"
     )
     for name, settings in models.items():
-        found = side_by_side({form: step(settings, batch, form) for form in FORMS}, rounds)
+        timed = side_by_side({form: step(settings, batch, form) for form in FORMS}, rounds)
         memory = [peak_memory(step, settings, batch, form) for form in FORMS]
-        print_row(name, *rates(found, batch), *map(gibibytes, memory))
+        print_row(name, *rates(timed, batch), *map(gibibytes, memory))
 
 
 def main() -> None:

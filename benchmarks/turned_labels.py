@@ -1,8 +1,8 @@
-"""Says how many of the labels that `lcnet check --model` suspects were turned over on purpose.
+"""Counts how many of the labels that `lcnet check --model` suspects were flipped on purpose.
 
     python -m benchmarks.turned_labels runs/demo --split test
 
-One label in a hundred of the split is turned over, with several seeds, before the model judges.
+One label in a hundred of the split is flipped before the model judges, with several seeds.
 """
 
 import argparse
@@ -24,7 +24,7 @@ SHARE = 0.01
 
 
 def main() -> None:
-    """Print, per seed, how many of the worst entries were turned over."""
+    """Print, for each seed, how many of the worst entries were flipped."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("run", type=Path, help="Run folder.")
     parser.add_argument("--split", required=True)
@@ -45,8 +45,9 @@ def main() -> None:
         entries = wrong_entries(probabilities, given)
         hits = [bool(turned[entry.picture, entry.label]) for entry in entries]
         print(
-            f"seed {seed}: {turned.sum()} turned over, {len(entries)} suspected, among them "
-            f"{sum(hits)}; of the worst 20 {sum(hits[:20])}, of the worst 50 {sum(hits[:50])}"
+            f"seed {seed}: {turned.sum()} flipped, {len(entries)} suspected; flipped among the "
+            f"suspected: {sum(hits)}, among the worst 20: {sum(hits[:20])}, "
+            f"among the worst 50: {sum(hits[:50])}"
         )
 
 
