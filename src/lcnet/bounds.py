@@ -1,6 +1,6 @@
-"""Which numbers a setting or an argument takes, declared beside it: `Annotated[int, Within(0, 9)]`.
+"""The numbers that a setting or an argument allows, in its type: `Annotated[int, Within(0, 9)]`.
 
-A bound in words ("0 to 9") stands in the error message and in `--help` alike.
+The error message and `--help` show a bound in the same words ("0 to 9").
 """
 
 import functools
@@ -26,7 +26,7 @@ from lcnet.errors import ConfigError
 
 
 class Bound(Protocol):
-    """Which numbers are allowed; `str()` says it in words."""
+    """Which numbers are allowed; `str()` gives it in words."""
 
     def admits(self, value: float) -> bool:
         """Whether the number is allowed."""
@@ -34,7 +34,7 @@ class Bound(Protocol):
 
 @dataclass(frozen=True)
 class Within:
-    """From `least` to `most`, both included; `words` say it where that needs more than numbers."""
+    """From `least` to `most`, both included; `words` replace the two numbers in messages."""
 
     least: float
     most: float
@@ -80,7 +80,7 @@ class Above:
 
 @dataclass(frozen=True)
 class Share:
-    """Between 0 and 1; `zero` and `one` say whether these two are allowed as well."""
+    """Between 0 and 1; `zero` and `one` allow the two ends as well."""
 
     zero: bool = True
     one: bool = True
@@ -99,12 +99,12 @@ def bound_of(hint: Any) -> Bound | None:
     """The bound in a type such as `Annotated[int, Within(0, 9)] | None`; None if it has none."""
     for part in members(hint):
         if get_origin(part) is Annotated:
-            return next((one for one in get_args(part)[1:] if hasattr(one, "admits")), None)
+            return next((note for note in get_args(part)[1:] if hasattr(note, "admits")), None)
     return None
 
 
 def allowed(hint: Any) -> str:
-    """What a bounded type takes, in words: `at least 1, or auto`; empty if it has no bound."""
+    """The values that a bounded type allows: `at least 1, or auto`; empty if it has no bound."""
     bound = bound_of(hint)
     return "" if bound is None else ", or ".join([str(bound), *_literals(hint)])
 
@@ -113,7 +113,7 @@ WORDS = {bool: "true or false", int: "a whole number", float: "a number", str: "
 
 
 def described(hint: Any) -> str:
-    """What a type takes, in words: its bound, or else `a whole number` or `one of all, none`."""
+    """The values that a type allows: its bound, or `a whole number`, or `one of all, none`."""
     if bounded := allowed(hint):
         return bounded
     if len(parts := members(hint)) > 1:
@@ -126,7 +126,7 @@ def described(hint: Any) -> str:
 
 
 def fits(value: object, hint: Any) -> bool:
-    """Whether a value of the type is within the type's bound: always true where it has none."""
+    """Whether a value is within its type's bound; true if the type has none."""
     bound = bound_of(hint)
     if bound is None or value in _literals(hint) or (value is None and _takes_none(hint)):
         return True
@@ -139,10 +139,10 @@ def members(hint: Any) -> tuple[Any, ...]:
 
 
 def check_bounds(section: Any, prefix: str) -> None:
-    """Hold every field of a dataclass to its bound; `prefix` is its place, such as `train`.
+    """Check every field of a dataclass against its bound; `prefix` is its section (`train`).
 
-    Raises ConfigError for a number out of bounds, NaN and infinity, and for None, which is what
-    YAML reads where a key has no value.
+    Raises ConfigError for a number out of bounds, NaN, infinity, and None, which YAML gives for a
+    key without a value.
     """
     hints = get_type_hints(type(section), include_extras=True)
     for field in fields(section):
@@ -153,10 +153,10 @@ def check_bounds(section: Any, prefix: str) -> None:
 def check_arguments(
     function: Callable[..., Any] | Mapping[str, Any], values: Mapping[str, Any]
 ) -> None:
-    """Hold arguments to the bounds that a function declares for its parameters.
+    """Check arguments against the bounds that a function declares for its parameters.
 
-    `function` may also be its type hints; `values` are the arguments by name, and names that it
-    does not declare are left alone. Raises ConfigError as `check_bounds` does, and names the flag.
+    `function` may also be its type hints. `values` are the arguments by name; unknown names are
+    not checked. Raises ConfigError as `check_bounds` does, and names the flag.
     """
     hints = (
         function if isinstance(function, Mapping) else get_type_hints(function, include_extras=True)
@@ -167,7 +167,7 @@ def check_arguments(
 
 
 def require(condition: bool, name: str, *, expected: str, got: object, flag: str = "") -> None:
-    """Raises ConfigError unless the condition holds; `flag` is what to set where not --name."""
+    """Raises ConfigError unless the condition holds; `flag` is the flag to set if not --name."""
     if not condition:
         raise ConfigError(
             f"{name}: expected {expected}, got {got!r}. Set {flag or f'--{name}'} to such a value."
@@ -175,8 +175,8 @@ def require(condition: bool, name: str, *, expected: str, got: object, flag: str
 
 
 def _check(value: object, hint: Any, name: str, flag: str) -> None:
-    given = value is not None or _takes_none(hint)
-    require(given, name, expected="a value", got=value, flag=flag)
+    has_value = value is not None or _takes_none(hint)
+    require(has_value, name, expected="a value", got=value, flag=flag)
     finite = not isinstance(value, float) or math.isfinite(value)
     require(finite, name, expected="a finite number", got=value, flag=flag)
     require(fits(value, hint), name, expected=allowed(hint), got=value, flag=flag)
@@ -196,10 +196,11 @@ Result = TypeVar("Result")
 
 
 def bounded(function: Callable[Arguments, Result]) -> Callable[Arguments, Result]:
-    """Hold a function's arguments to the bounds that it declares, at every call.
+    """The function, with its arguments checked at every call against the bounds it declares.
 
-    The function then raises ConfigError as `check_arguments` does.
+    It then raises ConfigError as `check_arguments` does.
     """
+    # get_type_hints would fail on a result's type that is imported for type checkers only.
     signature = inspect.signature(function)
     hints = {name: hint for name, hint in function.__annotations__.items() if name != "return"}
 

@@ -1,4 +1,4 @@
-"""YAML files that hold nothing but plain values, and no more than was written."""
+"""Reads YAML files that hold plain values only: no tags that run code, no aliases."""
 
 from pathlib import Path
 from typing import Any
@@ -8,13 +8,13 @@ import yaml
 from lcnet.errors import ConfigError
 
 LARGEST = 200_000
-"""Bytes of a file, at most: a whole config has three thousand."""
+"""Most bytes in a file; a whole config has about 3,000."""
 
 
 class _Loader(yaml.SafeLoader):
-    """Plain values alone (no tag that names code) and no aliases.
+    """Loads plain values; refuses tags that name code, and aliases.
 
-    Nine lines of aliases of aliases stand for 10^9 values, and one can stand inside itself.
+    Nine lines of nested aliases can expand to 10^9 values, and an alias can contain itself.
     """
 
     def compose_node(self, parent: Any, index: Any) -> Any:
@@ -38,7 +38,7 @@ def read_yaml(file: Path) -> Any:
     except FileNotFoundError:
         raise ConfigError(f"{file}: no such config file. Correct the path.") from None
     except RecursionError:
-        reason = "values too deep inside each other"
+        reason = "values nested too deeply"
     except (OSError, ValueError, yaml.YAMLError) as error:
         reason = " ".join(str(error).split())
     raise ConfigError(f"{file}: not a YAML file ({reason}). Correct the file.")

@@ -1,7 +1,7 @@
-"""Whether the plain values in a file are what is expected of them: types, ranges, numbers of them.
+"""Checks plain values from a file: their types, ranges and counts.
 
-Descriptions that others wrote are checked before anything is built from them. Every function raises
-ValueError that says where, what was expected and what came.
+A file may come from anybody, so its values are checked before anything is built from them. Every
+check raises ValueError that says where, what was expected and what was there.
 """
 
 import math
@@ -14,19 +14,19 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_typ
 from lcnet.bounds import described, fits
 
 LONGEST_NAME = 500
-"""Characters of a name, at most."""
+"""Most characters in a name."""
 UNFIT = frozenset({"Cc", "Cs", "Zl", "Zp"})
-"""Kinds of characters that no name has: controls, halves of characters, line ends."""
+"""Unicode categories not allowed in names: controls, lone surrogates, line ends."""
 LARGEST_COUNT = 2**53
-"""Up to here whole numbers are exact as floats, which counts are computed with."""
+"""Counts are computed as floats, which hold whole numbers exactly up to here."""
 
 
-def check_fields(kind: type, found: object, where: str) -> dict[str, Any]:
-    """What to build a dataclass from: its fields by name, each of its type and within its bounds.
+def check_fields(kind: type, stored: object, where: str) -> dict[str, Any]:
+    """The arguments that build a dataclass: its fields by name, of the right types and in bounds.
 
-    A field that is itself a dataclass is built of what stands for it.
+    A field that is itself a dataclass is built from its own fields.
     """
-    given = check_mapping(found, where)
+    given = check_mapping(stored, where)
     hints = get_type_hints(kind, include_extras=True)
     for name in given:
         if name not in hints:
@@ -41,18 +41,18 @@ def check_fields(kind: type, found: object, where: str) -> dict[str, Any]:
     return given
 
 
-def check_mapping(found: object, where: str) -> dict[str, Any]:
-    """An object with names."""
-    if not isinstance(found, Mapping):
-        raise _error(where, "an object", found)
-    return dict(found)
+def check_mapping(stored: object, where: str) -> dict[str, Any]:
+    """The value as a dictionary, if it is a JSON object."""
+    if not isinstance(stored, Mapping):
+        raise _error(where, "an object", stored)
+    return dict(stored)
 
 
 def check_numbers(
-    found: object, where: str, *, count: int, least: float = -math.inf, most: float = math.inf
+    stored: object, where: str, *, count: int, least: float = -math.inf, most: float = math.inf
 ) -> tuple[float, ...]:
-    """So many finite numbers within bounds."""
-    values = _list(found, where)
+    """Exactly `count` finite numbers from `least` to `most`."""
+    values = _list(stored, where)
     if len(values) != count:
         raise ValueError(f"{where}: expected {count:,} numbers, got {len(values):,}")
     for value in values:
@@ -62,17 +62,17 @@ def check_numbers(
     return tuple(values)
 
 
-def check_counts(found: object, where: str, *, count: int) -> tuple[int, ...]:
-    """So many whole numbers of 0 or more."""
-    values = check_numbers(found, where, count=count, least=0, most=LARGEST_COUNT)
+def check_counts(stored: object, where: str, *, count: int) -> tuple[int, ...]:
+    """Exactly `count` whole numbers of 0 or more."""
+    values = check_numbers(stored, where, count=count, least=0, most=LARGEST_COUNT)
     if not all(isinstance(value, int) for value in values):
         raise ValueError(f"{where}: expected whole numbers")
     return tuple(int(value) for value in values)
 
 
-def check_names(found: object, where: str) -> tuple[str, ...]:
-    """At least one name, each once and fit to be written to a file."""
-    names = _list(found, where)
+def check_names(stored: object, where: str) -> tuple[str, ...]:
+    """At least one name, none twice, each fit to be written to a file."""
+    names = _list(stored, where)
     if not names:
         raise ValueError(f"{where}: expected at least one name, got none")
     seen: set[str] = set()
@@ -88,7 +88,7 @@ def check_names(found: object, where: str) -> tuple[str, ...]:
 
 
 def unfit_name(name: str) -> str:
-    """Why a label cannot be called so, or empty: too long, empty, or not to be written as text."""
+    """Why a text cannot be a label name: too long, blank or unprintable; empty if it can be one."""
     if len(name) > LONGEST_NAME:
         return (
             f"expected names of at most {LONGEST_NAME} characters, got one of {len(name):,}, "
@@ -96,36 +96,39 @@ def unfit_name(name: str) -> str:
         )
     if not name.strip():
         return f"expected names, got {name!r}"
-    if any(unicodedata.category(sign) in UNFIT for sign in name):
+    if any(unicodedata.category(character) in UNFIT for character in name):
         return f"expected names without line ends, controls and broken characters, got {name!r}"
     return ""
 
 
-def check_options(found: object, where: str, *, most: int = 16_384, length: int = 64) -> Any:
-    """Plain values, none of which is large: text, numbers, and lists and objects of a few."""
-    if isinstance(found, Mapping):
-        if len(found) > length:
-            raise ValueError(f"{where}: expected at most {length} entries, got {len(found):,}")
-        for name, value in found.items():
+def check_options(stored: object, where: str, *, most: int = 16_384, length: int = 64) -> Any:
+    """The same value, if it is plain and small: text, numbers, short lists and objects of these.
+
+    Numbers are at most `most`, and lists and objects have at most `length` entries.
+    """
+    if isinstance(stored, Mapping):
+        if len(stored) > length:
+            raise ValueError(f"{where}: expected at most {length} entries, got {len(stored):,}")
+        for name, value in stored.items():
             check_options(value, f"{where}.{str(name)[:50]}", most=most, length=length)
-    elif isinstance(found, list | tuple):
-        if len(found) > length:
-            raise ValueError(f"{where}: expected at most {length} values, got {len(found):,}")
-        for value in found:
+    elif isinstance(stored, list | tuple):
+        if len(stored) > length:
+            raise ValueError(f"{where}: expected at most {length} values, got {len(stored):,}")
+        for value in stored:
             check_options(value, where, most=most, length=length)
-    elif isinstance(found, int | float) and not isinstance(found, bool):
-        if not _is_finite(found) or abs(found) > most:
-            raise _error(where, f"numbers of at most {most:,}", found)
-    elif isinstance(found, str):
-        if len(found) > LONGEST_NAME:
-            raise _error(where, f"at most {LONGEST_NAME} characters", found)
-    elif not isinstance(found, bool | NoneType):
-        raise _error(where, "plain values", found)
-    return found
+    elif isinstance(stored, int | float) and not isinstance(stored, bool):
+        if not _is_finite(stored) or abs(stored) > most:
+            raise _error(where, f"numbers of at most {most:,}", stored)
+    elif isinstance(stored, str):
+        if len(stored) > LONGEST_NAME:
+            raise _error(where, f"at most {LONGEST_NAME} characters", stored)
+    elif not isinstance(stored, bool | NoneType):
+        raise _error(where, "plain values", stored)
+    return stored
 
 
 def _checked(value: object, hint: Any, where: str) -> object:
-    """The value, if it is of the type and within its bounds; of a dataclass one that is built."""
+    """The value, if it is of the type and in bounds; for a dataclass, the built instance."""
     if isinstance(hint, type) and is_dataclass(hint):
         return hint(**check_fields(hint, value, where))
     if not _is_of_type(value, hint) or not fits(value, hint):
@@ -140,7 +143,7 @@ def _is_of_type(value: object, hint: Any) -> bool:
     if origin is Literal:
         return isinstance(value, str) and value in get_args(hint)
     if origin in (Union, UnionType):
-        return any(_is_of_type(value, one) for one in get_args(hint))
+        return any(_is_of_type(value, member) for member in get_args(hint))
     if hint is float:
         is_number = isinstance(value, int | float) and not isinstance(value, bool)
         return is_number and _is_finite(value)
@@ -149,10 +152,10 @@ def _is_of_type(value: object, hint: Any) -> bool:
     if origin is tuple:
         if not isinstance(value, list | tuple):
             return False
-        inside = get_args(hint)
-        if inside[-1] is Ellipsis:
-            inside = inside[:1] * len(value)
-        return len(value) == len(inside) and all(map(_is_of_type, value, inside))
+        items = get_args(hint)
+        if items[-1] is Ellipsis:
+            items = items[:1] * len(value)
+        return len(value) == len(items) and all(map(_is_of_type, value, items))
     if origin is not None:  # Mapping[str, Any]
         return isinstance(value, Mapping)
     return isinstance(value, hint)
@@ -165,10 +168,10 @@ def _is_finite(value: object) -> bool:
         return False
 
 
-def _list(found: object, where: str) -> Sequence[Any]:
-    if not isinstance(found, list | tuple):
-        raise _error(where, "a list", found)
-    return found
+def _list(stored: object, where: str) -> Sequence[Any]:
+    if not isinstance(stored, list | tuple):
+        raise _error(where, "a list", stored)
+    return stored
 
 
 def _bounds(least: float, most: float) -> str:

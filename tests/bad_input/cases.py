@@ -215,7 +215,7 @@ CASES = (
     Case("config", "aliases that stand for 10^9 values", TRAIN, write("config.yaml", BOMB),
          "not a YAML file (aliases (*name) are not read", 2),
     Case("config", "20,000 brackets", TRAIN, write("config.yaml", "model: " + "[" * 20_000),
-         "not a YAML file (values too deep inside each other)", 2),
+         "not a YAML file (values nested too deeply)", 2),
     Case("config", "a tag that names code", TRAIN,
          write("config.yaml", "model: !!python/object/apply:os.mkdir [it_ran]"),
          "not a YAML file (could not determine a constructor for the tag", 2),

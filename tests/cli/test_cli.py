@@ -128,15 +128,15 @@ def test_only_the_flags_of_the_verb_that_is_asked_for_are_made():
         ("train --data.format table --data.root nowhere --out x", 1, "no folder nowhere"),
         ("train --data.format table --out x --data.root . --data.train a.csv", 1, "a.csv"),
         ("train --init nowhere --out x", 1, "no such checkpoint"),
-        ("train --init nowhere --model.width 32 --out x", 2, "--init: takes no --model flags"),
+        ("train --init nowhere --model.width 32 --out x", 2, "--init: expected no --model flags"),
         ("train --init nowhere", 2, "--out: expected a folder for the run"),
-        ("train --resume nowhere --init nowhere", 2, "--resume: takes no other flags"),
+        ("train --resume nowhere --init nowhere", 2, "--resume: expected no other flags"),
         ("train --train.cache_features x --out x", 2, "--train.backbone_lr_factor"),
         ("train --train.precision fp16 --out x", 2, "fp16 needs an accelerator"),
         ("evaluate nowhere", 1, "no model here"),
         ("evaluate nowhere --protocol voc", 2, "one of lcnet, ml-gcn, csra, ml-decoder"),
         ("evaluate nowhere --batch_size 0", 2, "--batch_size: expected at least 1, got 0"),
-        ("evaluate nowhere --data.root x", 2, "--data.root: expected --data.format with it"),
+        ("evaluate nowhere --data.root x", 2, "--data.root: expected --data.format as well"),
         ("evaluate nowhere --data.formt x", 2, "Did you mean --data.format?"),
         ("evaluate nowhere --data.workers x", 2, "--data.workers"),
         ("calibrate nowhere", 1, "no model here"),
@@ -146,7 +146,7 @@ def test_only_the_flags_of_the_verb_that_is_asked_for_are_made():
         ("calibrate nowhere --goal precision", 2, "--at_least: expected a precision above 0"),
         ("calibrate nowhere --at_least 0.9", 2, "--at_least 0.9: goes with --goal precision"),
         ("calibrate nowhere --goal fast", 2, "fast"),
-        ("calibrate nowhere --data.root x", 2, "--data.root: expected --data.format with it"),
+        ("calibrate nowhere --data.root x", 2, "--data.root: expected --data.format as well"),
         ("train --train.unknown_weight 0.5 --out x", 2, "0 unless train.unknown is weighted"),
         ("predict nowhere picture.jpg", 1, "picture.jpg: no picture"),
         ("predict nowhere .", 1, "no picture"),
@@ -226,7 +226,7 @@ def test_train_evaluate_and_predict_by_the_command_line(capsys, tiny_config, tmp
     code, printed, error = run(capsys, f"train --resume {out}")
     assert (code, "already finished" in printed) == (0, True), error
     code, _, error = run(capsys, f"train --resume {out} --train.epochs 4")
-    assert (code, "takes no other flags" in error) == (2, True)
+    assert (code, "expected no other flags" in error) == (2, True)
 
     code, _, error = run(capsys, f"train --config {tmp_path}/tiny.yaml --out {out}")
     assert code == 2
@@ -260,7 +260,7 @@ def test_training_on_by_the_command_line(capsys, tiny_config, tmp_path):
     code, _, error = run(
         capsys, f"train --config {tmp_path}/tiny.yaml --init {first} --out {tmp_path}/other"
     )
-    assert (code, "--init: takes no --model flags" in error) == (2, True), error
+    assert (code, "--init: expected no --model flags" in error) == (2, True), error
     root = Path(tiny_config.data.root)
     (root / "train.csv").write_text((root / "train.csv").read_text().replace("blue", "violet"))
     code, _, error = run(

@@ -1,4 +1,4 @@
-"""The command line: one verb is one function call, and no torch before a verb runs."""
+"""The command line: each verb is one function call, and nothing imports torch before it runs."""
 
 import io
 import sys
@@ -11,24 +11,24 @@ from lcnet.errors import LCNetError, Stopped, one_line
 
 
 def build_parser(verb: str | None = None) -> ArgumentParser:
-    """The parser of the whole command line, or one with the flags of no other verb than this.
+    """The parser of the command line; with `verb`, only that verb has its flags ("": no verb).
 
-    Making those of all verbs takes nearly half of the time that `lcnet --help` took.
+    Adding the flags of all verbs took nearly half of the time of `lcnet --help`.
     """
     parser = Parser(
         prog="lcnet", description="Multi-label image classification.", version=_version()
     )
     verbs = parser.add_subcommands(dest="verb", metavar="VERB")
-    for name, one in VERBS.items():
+    for name, entry in VERBS.items():
         wanted = verb is None or name == verb
-        verbs.add_subcommand(name, one.parser() if wanted else Parser(), help=one.help)
+        verbs.add_subcommand(name, entry.parser() if wanted else Parser(), help=entry.help)
     return parser
 
 
 def main(argv: list[str] | None = None) -> None:
     """Run the command line and exit: 0 done, 1 wrong data, 2 wrong command, 130 or 143 stopped."""
     if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(errors="backslashreplace")  # file names may be of any bytes
+        sys.stdout.reconfigure(errors="backslashreplace")  # a file name may hold any bytes
     try:
         given = sys.argv[1:] if argv is None else argv
         parser = build_parser(next((word for word in given if word in VERBS), ""))
@@ -41,7 +41,10 @@ def main(argv: list[str] | None = None) -> None:
         print(f"lcnet: {one_line(str(error))}", file=sys.stderr)
         code = 1
     except MemoryError:
-        print("lcnet: no memory left. Give smaller pictures, files or settings.", file=sys.stderr)
+        print(
+            "lcnet: out of memory. Use smaller pictures or files, or a smaller batch size.",
+            file=sys.stderr,
+        )
         code = 1
     except Stopped as stopped:
         print(f"lcnet: {stopped}", file=sys.stderr)

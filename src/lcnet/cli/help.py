@@ -1,4 +1,4 @@
-"""What `--help` shows: flags by subject, and in words what each takes."""
+"""What `--help` shows: flags by subject, with their allowed values in words."""
 
 import textwrap
 from argparse import SUPPRESS, Action
@@ -30,10 +30,10 @@ SUBJECTS = {
     "train.nodes": "Several machines, and speed",
     "model.released.layer": "Parts of LCNet as released, only to reproduce it",
 }
-"""The other settings by subject: each begins here and goes on in the order of the fields."""
+"""The other settings by subject: each subject starts with this field and goes on in field order."""
 METAVARS = {int: "INT", float: "FLOAT", str: "TEXT", Path: "PATH"}
 LONGEST_USAGE = 12
-"""With more flags than these the usage does not list them."""
+"""The usage lists the flags of a verb with at most this many."""
 
 
 class Help(DefaultHelpFormatter):
@@ -46,15 +46,18 @@ class Help(DefaultHelpFormatter):
         actions = list(actions)
         self._prog = self._prog.replace(" [options]", "")
         if usage is None and len(actions) > LONGEST_USAGE:
-            needed = [one for one in actions if one.option_strings and one.required]
-            given = [one for one in actions if not one.option_strings and one.help != SUPPRESS]
-            flags = [f"{one.option_strings[0]} {self._metavar(one)}" for one in needed]
-            places = [self._format_args(one, one.dest) for one in given]
-            usage = " ".join([self._prog, *flags, "[flags]", *places]).replace("%", "%%")
+            needed = [action for action in actions if action.option_strings and action.required]
+            flags = [f"{action.option_strings[0]} {self._metavar(action)}" for action in needed]
+            positional = [
+                self._format_args(action, action.dest)
+                for action in actions
+                if not action.option_strings and action.help != SUPPRESS
+            ]
+            usage = " ".join([self._prog, *flags, "[flags]", *positional]).replace("%", "%%")
         super().add_usage(usage, actions, *arguments, **named)
 
     def _get_help_string(self, action: Action) -> str:
-        """The help of a flag, and what it takes."""
+        """A flag's help, with its allowed values and its default."""
         if action.dest == "help":
             return "Show this help and exit."
         if not action.option_strings or isinstance(action, ActionConfigFile):
@@ -79,10 +82,10 @@ class Help(DefaultHelpFormatter):
         return self._metavar(action)
 
     def _metavar(self, action: Action) -> str:
-        """What stands for a flag's value: `INT`, or `INT|auto`."""
+        """The placeholder for a flag's value: `INT`, or `INT|auto`."""
         if action.metavar is not None:
             return str(action.metavar)
-        shown = [_metavar_of(one) for one in members(type_of(action)) if one is not NoneType]
+        shown = [_metavar_of(kind) for kind in members(type_of(action)) if kind is not NoneType]
         return "|".join(filter(None, shown)) or action.dest.rpartition(".")[2].upper()
 
     def _split_lines(self, text: str, width: int) -> list[str]:
@@ -90,10 +93,10 @@ class Help(DefaultHelpFormatter):
 
 
 def by_subject(actions: Sequence[Action]) -> list[Any]:
-    """The flags of a parser with settings as groups: what matters most, then by subject."""
+    """The flags of a parser with settings, in groups: first the main ones, then by subject."""
     settings = {action.dest: action for action in actions if "." in action.dest}
-    own = [one for one in actions if "." not in one.dest and one.dest != "print_config"]
-    rest = [one for one in actions if one.dest == "print_config"]
+    own = [action for action in actions if "." not in action.dest and action.dest != "print_config"]
+    rest = [action for action in actions if action.dest == "print_config"]
     groups: dict[str, list[Action]] = {title: [] for title in SUBJECTS.values()}
     title = next(iter(groups))
     for name, action in settings.items():
@@ -116,11 +119,11 @@ def _metavar_of(hint: Any) -> str:
 
 
 def _default(value: Any) -> str:
-    """A default in words; empty if there is none, or it is to do nothing."""
+    """A default in words; empty if there is none, or if it is an empty text or list."""
     if value is None or value is SUPPRESS or value in ("", []):
         return ""
     if isinstance(value, Mapping):
-        pairs = [f"{key}: {_plain(one)}" for key, one in value.items()]
+        pairs = [f"{key}: {_plain(item)}" for key, item in value.items()]
         return f"default: {{{', '.join(pairs)}}}"
     if isinstance(value, list):
         return f"default: [{', '.join(map(_plain, value))}]"

@@ -26,10 +26,10 @@ class Parser(ArgumentParser):
         if unknown and not head:
             near = self._nearest(unknown.split()[0].split("=")[0])
             text += f". Did you mean {near}?" if near else "."
-        raise ConfigError(f"{text} (lcnet VERB --help lists all)")
+        raise ConfigError(f"{text} (lcnet VERB --help lists all flags)")
 
     def _nearest(self, flag: str) -> str:
-        """The flag that was probably meant, or empty; a setting's former name means its new one."""
+        """The most similar flag, or empty; a setting's former name gives its current flag."""
         if moved := MOVED.get(flag.removeprefix("--")):
             return f"--{moved}"
         return next(iter(get_close_matches(flag, self.flags(), n=1)), "")
@@ -42,10 +42,10 @@ class Parser(ArgumentParser):
 
 
 class SettingsParser(Parser):
-    """A parser with all settings; its help shows first those that matter most."""
+    """A parser with all settings; its help shows the main ones first."""
 
     def format_help(self, *arguments: Any) -> str:
-        """The help with flags by subject, which changes nothing else."""
+        """The help with flags by subject; the parser itself stays as it is."""
         groups = self._action_groups
         self._action_groups = by_subject(self._actions)
         try:
@@ -58,7 +58,7 @@ class ConfigFile(ActionConfigFile):
     """`--config`: settings as `Config.load` reads them, with its checks and its messages."""
 
     def __call__(self, parser: Any, namespace: Any, file: Any, flag: str | None = None) -> None:
-        """Take the settings; raises ConfigError if the file has others or none."""
+        """Take the settings; raises ConfigError if the file is missing or has a wrong setting."""
         Config.load(file)
         settings = yaml.safe_dump(with_new_names(read_yaml(Path(file)) or {}))
         super().__call__(parser, namespace, settings, flag)  # type: ignore[no-untyped-call]

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    """Run the command line and exit: 0 done, 1 wrong data, 2 wrong command, 130 stopped."""
+    """Run the command line and exit: 0 done, 1 wrong data, 2 wrong command, 130 or 143 stopped."""
     arguments = command_parser().parse_args(argv)
     try:
         for line in without_meaning(arguments):
@@ -39,7 +39,7 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 
 def _train(arguments: argparse.Namespace) -> None:
-    """`--isTrain True`: train, from the checkpoint if one is given."""
+    """`--isTrain True`: train; with --resume, from the weights of that checkpoint."""
     from lcnet.training.run import begin
 
     config = released_config(arguments)
@@ -60,7 +60,7 @@ def _train(arguments: argparse.Namespace) -> None:
 
 
 def _verify(arguments: argparse.Namespace) -> None:
-    """`--isTrain False`: the test set under the release's protocol, into metrics.json."""
+    """`--isTrain False`: evaluate the test set by the release's protocol; writes metrics.json."""
     from lcnet.data.readers import load_split_for
     from lcnet.evaluating.evaluate import evaluate
     from lcnet.published.importing import write_import
@@ -73,7 +73,7 @@ def _verify(arguments: argparse.Namespace) -> None:
     data = released_config(arguments).data
     model, run = _start(arguments), RunFolder(Path(arguments.output))
     if not isinstance(model, Path):
-        load_split_for(data, data.test, model.info.labels)  # before anything is written
+        load_split_for(data, data.test, model.info.labels)  # fails before anything is written
         write_import(model, run.model)
         model = run.model
     evaluate(
@@ -87,7 +87,7 @@ def _verify(arguments: argparse.Namespace) -> None:
 
 
 def _start(arguments: argparse.Namespace) -> "Path | Import":
-    """What --resume names: a model or run folder of lcnet, or what a released checkpoint holds."""
+    """The model of --resume: the path of an lcnet model or run, or an imported checkpoint."""
     from lcnet.model_folder import ModelFolder, read_info
     from lcnet.published.choices import ImportChoices
     from lcnet.published.importing import read_model
@@ -101,9 +101,9 @@ def _start(arguments: argparse.Namespace) -> "Path | Import":
         view_size=arguments.img_size,
         unnormalised=arguments.orid_norm,
     )
-    made = read_model(path, choices)
-    _require_labels(arguments, len(made.info.labels))
-    return made
+    imported = read_model(path, choices)
+    _require_labels(arguments, len(imported.info.labels))
+    return imported
 
 
 def released_config(arguments: argparse.Namespace) -> Config:
@@ -156,7 +156,7 @@ def _data(name: str, root: str, workers: int) -> Data:
 
 
 def _explain_size(arguments: argparse.Namespace) -> None:
-    """Says so if pictures are loaded at another size than the flags ask for."""
+    """Print the size at which pictures are loaded if --imgInpsize asks for another."""
     whole = max(1, arguments.CropLevels or 0) * (arguments.img_size or VIEW_SIZE)
     if arguments.imgInpsize not in (None, whole):
         _say(
@@ -173,11 +173,11 @@ def _precision(*, amp: bool) -> Literal["fp32", "bf16", "fp16"]:
     return "fp16" if torch.cuda.is_available() else "bf16"
 
 
-def _require_labels(arguments: argparse.Namespace, found: int) -> None:
-    if arguments.num_class not in (None, found):
+def _require_labels(arguments: argparse.Namespace, labels: int) -> None:
+    if arguments.num_class not in (None, labels):
         raise CheckpointError(
             f"{arguments.resume}: expected {arguments.num_class} labels (--num_class), got "
-            f"{found}. Correct the number, or give another checkpoint."
+            f"{labels}. Correct the number, or give another checkpoint."
         )
 
 

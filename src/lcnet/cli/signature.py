@@ -1,7 +1,7 @@
-"""From the signature and docstring of a verb's function to its flags, and back to its arguments.
+"""Makes a verb's flags from its function's signature and docstring, and arguments from the flags.
 
-A parameter with a default, and every `out`, is a flag; the others are given by place. A `Config` is
-all settings and --config; a `Data` is the --data flags. `quiet` is for Python alone.
+A parameter with a default, and every `out`, becomes a flag; the others are positional. A `Config`
+becomes all settings and --config, a `Data` the --data flags. `quiet` is for Python callers only.
 """
 
 import inspect
@@ -24,20 +24,20 @@ FOR_PYTHON = ("quiet",)
 
 
 def summary(function: Function) -> str:
-    """What a function does: the first sentence of its docstring."""
+    """The first paragraph of a function's docstring, as one line."""
     return " ".join(inspect.cleandoc(function.__doc__ or "").partition("\n\n")[0].split())
 
 
 def parser_of(function: Function) -> ArgumentParser:
-    """The flags of a function."""
-    import docstring_parser  # a tenth of the time of `lcnet --help`, which does without
+    """A parser with the flags of a function."""
+    import docstring_parser  # takes a tenth of the time of `lcnet --help`, which does not need it
 
     parameters = dict(_parameters(function))
     meanings = {
-        one.arg_name: " ".join((one.description or "").split())
-        for one in docstring_parser.parse(function.__doc__ or "").params
+        entry.arg_name: " ".join((entry.description or "").split())
+        for entry in docstring_parser.parse(function.__doc__ or "").params
     }
-    has_settings = any(one.annotation is Config for one in parameters.values())
+    has_settings = any(parameter.annotation is Config for parameter in parameters.values())
     parser = config_parser(SettingsParser) if has_settings else Parser()
     parser.description = summary(function)
     if has_settings:
@@ -46,7 +46,7 @@ def parser_of(function: Function) -> ArgumentParser:
         if parameter.annotation is Config:
             continue
         if Data in members(parameter.annotation):
-            _add_data(parser, of_its_own=parameter.annotation is Data)
+            _add_data(parser, has_config=parameter.annotation is Data)
         else:
             _add_flag(parser, name, parameter, meanings[name].replace("%", "%%"))
     _hide_sections(parser, SECTIONS if has_settings else ("data",))
@@ -54,21 +54,21 @@ def parser_of(function: Function) -> ArgumentParser:
 
 
 def arguments_of(function: Function, parsed: Namespace) -> dict[str, Any]:
-    """The arguments of a function: those that were parsed, and defaults for the others.
+    """The arguments of a function: the parsed ones, and the defaults of the others.
 
-    Values that its parser has beside them are kept under their names. Raises ConfigError for a data
-    set that is not described whole.
+    Flags that `Verb.extend` added are kept under their names. Raises ConfigError if the --data
+    flags do not describe a whole data set.
     """
     parameters = dict(_parameters(function))
     built: dict[str, Any] = {}
     read = {"config"}
-    for name, one in parameters.items():
-        if one.annotation is Config:
+    for name, parameter in parameters.items():
+        if parameter.annotation is Config:
             built[name] = Config(**{section: parsed[section] for section in SECTIONS})
             read |= set(SECTIONS)
-        elif one.annotation is Data:
-            built[name] = _data_to_read(parsed, one.default)
-        elif Data in members(one.annotation):
+        elif parameter.annotation is Data:
+            built[name] = _data_to_read(parsed, parameter.default)
+        elif Data in members(parameter.annotation):
             built[name] = _data_if_any(parsed)
     given = {name: value for name, value in vars(parsed).items() if name not in read}
     return {**defaults_of(function), **given, **built}
@@ -77,7 +77,9 @@ def arguments_of(function: Function, parsed: Namespace) -> dict[str, Any]:
 def defaults_of(function: Function) -> dict[str, Any]:
     """The defaults of a function's parameters, by name."""
     return {
-        name: one.default for name, one in _parameters(function) if one.default is not one.empty
+        name: parameter.default
+        for name, parameter in _parameters(function)
+        if parameter.default is not parameter.empty
     }
 
 
@@ -95,7 +97,7 @@ def _add_flag(
 ) -> None:
     kind, default = _flag_type(parameter.annotation), parameter.default
     is_required = default is parameter.empty
-    if is_required and name != "out":  # given by place
+    if is_required and name != "out":  # positional
         if get_origin(kind) is list:
             parser.add_argument(name, type=get_args(kind)[0], nargs="+", help=meaning)
         else:
@@ -103,7 +105,9 @@ def _add_flag(
     elif kind is bool and default is False:
         parser.add_argument(f"--{name}", action="store_true", help=meaning)
     elif is_required and isinstance(parser, SettingsParser):
-        parser.add_argument(f"--{name}", type=kind | None, help=meaning)  # --resume goes without
+        parser.add_argument(
+            f"--{name}", type=kind | None, help=meaning
+        )  # checked later: --resume needs none
     elif is_required:
         parser.add_argument(f"--{name}", type=kind, required=True, help=meaning)
     else:
@@ -113,12 +117,12 @@ def _add_flag(
 
 
 def _flag_type(hint: Any) -> Any:
-    """The type that a flag's text is turned into: a path where it may be one, plain containers."""
+    """The type that a flag's text is parsed as: Path if the hint allows one; list, dict."""
     kinds = members(hint)
     optional = NoneType in kinds
     if Path in kinds:
         return Path | None if optional else Path
-    chosen = next(one for one in kinds if one is not NoneType)
+    chosen = next(kind for kind in kinds if kind is not NoneType)
     if get_origin(chosen) is Sequence:
         chosen = list[get_args(chosen)[0]]  # type: ignore[misc]
     elif get_origin(chosen) is Mapping:
@@ -138,14 +142,14 @@ def _add_config_file(parser: ArgumentParser) -> None:
     )
 
 
-def _add_data(parser: ArgumentParser, *, of_its_own: bool) -> None:
-    """The --data flags without defaults, so that only what is given is there."""
-    if of_its_own:
+def _add_data(parser: ArgumentParser, *, has_config: bool) -> None:
+    """Add the --data flags without defaults, so that only the given ones are parsed."""
+    if has_config:
         parser.add_argument(
             "--config",
             type=Path | None,
-            help="YAML file with settings, such as a run's, for its data set; --data flags "
-            "override it.",
+            help="YAML file with settings, such as a run's config.yaml, to read the data set "
+            "from; --data flags override it.",
         )
     set_parsing_settings(docstring_parse_attribute_docstrings=True)
     parser.add_class_arguments(Data, "data", instantiate=False)
@@ -153,14 +157,14 @@ def _add_data(parser: ArgumentParser, *, of_its_own: bool) -> None:
 
 
 def _hide_sections(parser: ArgumentParser, sections: Iterable[str]) -> None:
-    """Leave flags out of the help that take a file for a section: --config takes one for all."""
+    """Hide from the help jsonargparse's flags for a file per section: --config reads all."""
     for action in parser._actions:
         if action.dest in (*sections, "model.released") and action.option_strings:
             action.help = SUPPRESS
 
 
 def _data_to_read(parsed: Namespace, default: Any) -> Data:
-    """The data set of a verb that needs one: that of --config, with changes by --data flags."""
+    """The data set of a verb that needs one: from --config, changed by the --data flags."""
     given, file = parsed.get("data"), parsed.get("config")
     if file is None and not given and not isinstance(default, Data):
         raise ConfigError("--data.format: expected a data set, got none. Add --data flags.")
@@ -169,13 +173,13 @@ def _data_to_read(parsed: Namespace, default: Any) -> Data:
 
 
 def _data_if_any(parsed: Namespace) -> Data | None:
-    """The data set that --data flags describe; None if there are none."""
+    """The data set that the --data flags describe; None without such flags."""
     given = parsed.get("data")
     if given is None:
         return None
     if "format" not in given:
         raise ConfigError(
-            f"--data.{next(iter(given.keys()))}: expected --data.format with it, since --data "
-            "flags describe a whole data set and not what differs from the run's. Add it."
+            f"--data.{next(iter(given.keys()))}: expected --data.format as well, since --data "
+            "flags describe a whole data set, not changes to the run's. Add it."
         )
     return Data(**given.as_dict())

@@ -1,7 +1,7 @@
-"""The verbs: where each one's function is, and what the command line adds to it.
+"""The verbs: the function of each, and what the command line adds to it.
 
-The signature is the command: name, default, meaning and bound of a flag stand once, in the function
-(`signature.py` makes flags of it). To add a verb, write its function and add a row here.
+A flag's name, default, meaning and bound are written once, in the function (`signature.py` makes
+the flags). To add a verb, write its function and add a row to `VERBS`.
 """
 
 import sys
@@ -21,10 +21,10 @@ from lcnet.errors import ConfigError
 class Verb:
     """A verb of the command line."""
 
-    place: str
+    location: str
     """Its function, as `module:function` below lcnet; the module imports no torch."""
     exit_code: Callable[[Any], int] = lambda result: 0
-    """From the function's result."""
+    """The exit code, from the function's result."""
     extend: Callable[[ArgumentParser], None] = lambda parser: None
     """Adds flags that the function does not have."""
     call: Callable[[Callable[..., Any], dict[str, Any]], Any] = lambda function, given: function(
@@ -34,24 +34,24 @@ class Verb:
 
     @property
     def function(self) -> Callable[..., Any]:
-        """The function that does it."""
-        module, _, name = self.place.partition(":")
+        """The verb's function, imported on first use."""
+        module, _, name = self.location.partition(":")
         function: Callable[..., Any] = getattr(import_module(f"lcnet.{module}"), name)
         return function
 
     @property
     def help(self) -> str:
-        """What it does, in a sentence."""
+        """What the verb does, in a sentence."""
         return summary(self.function)
 
     def parser(self) -> ArgumentParser:
-        """Its flags."""
+        """A parser with the verb's flags."""
         parser = parser_of(self.function)
         self.extend(parser)
         return parser
 
     def run(self, arguments: Namespace) -> int:
-        """Do it; returns the exit code."""
+        """Call the function; returns the exit code."""
         return self.exit_code(self.call(self.function, arguments_of(self.function, arguments)))
 
 
@@ -63,7 +63,7 @@ def _may_resume(parser: ArgumentParser) -> None:
 
     parser.usage = "lcnet train --out RUN [flags]\n       lcnet train --resume RUN"
     parser.add_argument(
-        "--resume", type=Path | None, help="Run folder to continue, as it was set up."
+        "--resume", type=Path | None, help="Run folder to continue, with its own settings."
     )
 
 
@@ -73,18 +73,24 @@ def _train_or_resume(train: Callable[..., Any], given: dict[str, Any]) -> Any:
     run, others = given.pop("resume"), (given["out"], given["init"], given["overwrite"])
     if run is not None:
         if given["config"] != Config() or any(others):
-            raise ConfigError("--resume: takes no other flags, since a run keeps its own settings.")
+            raise ConfigError(
+                "--resume: expected no other flags, since a run keeps its own settings. "
+                "Leave them out."
+            )
         return resume(run)
     if given["out"] is None:
         raise ConfigError("--out: expected a folder for the run, got none. Add --out runs/NAME.")
     if given["init"] is not None and given["config"].model != Model():
-        raise ConfigError("--init: takes no --model flags, since a model keeps its architecture.")
+        raise ConfigError(
+            "--init: expected no --model flags, since a model keeps its architecture. "
+            "Leave them out."
+        )
     return train(**given)
 
 
 def _may_reset(parser: ArgumentParser) -> None:
     parser.add_argument(
-        "--reset", action="store_true", help="Back to thresholds of 0.5 and plain probabilities."
+        "--reset", action="store_true", help="Set thresholds to 0.5 and undo the calibration."
     )
 
 
@@ -130,4 +136,4 @@ VERBS: Mapping[str, Verb] = {
     "compare": Verb("training.compare:compare"),
     "import": Verb("published.import_model:import_model"),
 }
-"""In the order of a project."""
+"""In the order in which a project needs them; `lcnet --help` keeps it."""

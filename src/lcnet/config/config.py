@@ -31,20 +31,21 @@ class Config:
 
     @classmethod
     def load(cls, file: Path | str) -> "Config":
-        """The config in a YAML file; what the file leaves out has its default.
+        """The config in a YAML file, with defaults for missing settings.
 
-        Raises ConfigError if the file is missing, no YAML, or has an unknown key or a bad value.
+        Raises ConfigError if the file is missing, is not YAML, or has an unknown key or a bad
+        value.
         """
         return parse_config(read_yaml(Path(file)) or {}, str(file))
 
     def save(self, file: Path) -> None:
-        """Write all settings as YAML, so that `load` gives them back."""
+        """Write all settings as YAML, for `load`."""
         write_text(file, yaml.safe_dump(asdict(self), sort_keys=False))
 
     def changed(self, changes: Mapping[str, Any], where: str = "config") -> "Config":
-        """The config with other values for some settings, each named as its flag: `model.depth`.
+        """The config with other values for some settings, named as their flags: `model.depth`.
 
-        Raises ConfigError as `parse_config` does, which explains `where`.
+        `where` and ConfigError are as for `parse_config`.
         """
         settings = by_name(asdict(self))
         current = {MOVED.get(name, name): value for name, value in changes.items()}
@@ -56,7 +57,7 @@ SECTIONS: dict[str, type] = {"model": Model, "data": Data, "train": Train}
 
 
 def by_name(fields: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Nested settings as one dictionary from the names of their flags, such as `model.depth`."""
+    """Nested settings as one flat dictionary, with flag names such as `model.depth` as keys."""
     flat: dict[str, Any] = {}
     for key, value in fields.items():
         name = f"{prefix}{key}"
@@ -89,7 +90,7 @@ MISFIT = re.compile(r'Parser key "([^"]+)": .*(?:Got|Given) value: ?(.*)')
 
 
 def in_words(message: str, parser: ArgumentParser, *, prefix: str = "") -> str:
-    """What a parser says of a wrong value, in one plain line; `prefix` comes before its name."""
+    """A parser's error message as one plain line; `prefix` goes before the setting's name."""
     text = " ".join(message.split())
     hints = {action.dest: type_of(action) for action in parser._actions}
     misfit = MISFIT.fullmatch(text)
@@ -100,15 +101,15 @@ def in_words(message: str, parser: ArgumentParser, *, prefix: str = "") -> str:
 
 
 def type_of(action: Action) -> Any:
-    """The type of a flag's value, as it is declared."""
+    """The declared type of a flag's value."""
     return getattr(action, "_typehint", None) or action.type or str
 
 
 def parse_config(fields: Mapping[str, Any], where: str) -> Config:
-    """The config with the given fields; `where` says in messages where they stand.
+    """The config with the given fields; `where` names their source in error messages.
 
-    Settings may have the names of before. Raises ConfigError if a key is unknown (with the nearest
-    known one) or a value does not fit.
+    Settings may have their former names. Raises ConfigError if a key is unknown (the message names
+    the nearest known one) or a value does not fit.
     """
     if not isinstance(fields, Mapping):
         raise ConfigError(f"{where}: expected the keys model, data and train, got {fields!r}.")

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 from lcnet.bounds import AtLeast, Within, check_bounds, require
 
 MOST_WORKERS = 1_024
-"""Processes that read pictures, at most."""
+"""Most loader processes."""
 Workers = Annotated[int, Within(-1, MOST_WORKERS, f"-1 (automatic) or 0 to {MOST_WORKERS:,}")]
 
 

@@ -6,9 +6,9 @@ from typing import Annotated, Literal
 from lcnet.bounds import Share, Within, check_bounds, require
 
 MOST_WIDTH = 16_384
-"""Larger widths are slips of the keyboard: the largest published backbones have 4,096."""
+"""A larger width is a typing error: the largest published backbones have 4,096."""
 MOST_PIXELS = 16_384
-"""Side of a picture that a model sees, at most."""
+"""Longest side of a picture that a model sees."""
 
 Width = Annotated[int, Within(1, MOST_WIDTH)]
 
@@ -25,7 +25,7 @@ class Released:
     graph_width: Width = 1024
     """Width between the two hops of the released graph (`--model.graph released`)."""
     graph_low: Annotated[float, Share(one=False)] = 0.2
-    """Lowest correlation at which the released graph joins two labels; the release has 0.4 for
+    """Lowest correlation at which the released graph joins two labels; the release uses 0.4 for
     VOC."""
     label_tokens: Literal["learned", "frozen"] = "learned"
     """Learn the label tokens, or leave them at their random start, as released."""
@@ -103,5 +103,5 @@ class Model:
 
     @property
     def image_size(self) -> int:
-        """Side in pixels that images are brought to before the model sees them."""
+        """Side in pixels to which images are resized before the model sees them."""
         return max(1, self.crop_level) * self.view_size

@@ -1,4 +1,4 @@
-"""Settings that had another name once, so that files of before can still be read."""
+"""Former names of settings, so that older config files can still be read."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -12,13 +12,14 @@ MOVED = {
     "model.layer": "model.released.layer",
     "model.shared_bias": "model.released.shared_bias",
 }
-"""The former name of a setting to its name now."""
+"""From a setting's former name to its current one."""
 
 
 def with_new_names(fields: Mapping[str, Any]) -> dict[str, Any]:
-    """The sections of a config with every setting under its name now.
+    """The sections of a config with every setting under its current name.
 
-    A setting with both names, and whatever is no setting, stays as it is, for others to refuse.
+    A setting given by both names stays as it is, and so does anything that is not a section: the
+    checks that follow refuse them.
     """
     renamed = dict(fields)
     for former, name in MOVED.items():

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 from lcnet.bounds import Above, AtLeast, Share, Within, check_bounds, require
 
 MOST_WAITING = 604_800
-"""Seconds that a device may wait for the others: a week."""
+"""Most seconds that a device waits for the others: a week."""
 
 Count = Annotated[int, AtLeast(1)]
 NotNegative = Annotated[float, AtLeast(0)]
@@ -49,7 +49,7 @@ class Train:
     clip_norm: NotNegative = 1.0
     """Clip the gradient to this norm; 0 never clips."""
     ema_decay: BelowOne = 0.9997
-    """Decay of the moving average of the weights, which is validated and saved; 0 is no average."""
+    """Decay of the moving average of the weights, which is validated and saved; 0 keeps none."""
     early_stop: Annotated[int, AtLeast(0)] = 0
     """Stop after this many epochs without a better validation mAP; 0 trains all epochs."""
     nan_limit: Count = 10
@@ -108,7 +108,7 @@ class Train:
         require(
             self.strategy != "fsdp" or self.ema_decay == 0,
             "train.ema_decay",
-            expected="0, since fsdp cannot average weights that lie in parts",
+            expected="0, since fsdp splits the weights and cannot average them",
             got=self.ema_decay,
         )
 
@@ -130,17 +130,17 @@ class Train:
 
     @property
     def processes(self) -> int:
-        """Devices of all machines, with a process each."""
+        """Devices of all machines; each has one process."""
         return self.devices * self.nodes
 
     @property
     def batch(self) -> int:
-        """Images per step of a recipe whose `batch_size` is a number, as that of every run is."""
+        """Images per step and device, once `auto` has become a number."""
         assert self.batch_size != "auto"
         return self.batch_size
 
     def weight_of_unknown(self, labels: int) -> float:
-        """How much an unknown entry counts as an absent one, 0 to 1, with so many labels.
+        """How much an unknown entry counts as an absent one, 0 to 1, for this number of labels.
 
         `weighted` without a weight takes 1 / (labels - 1), so that one known present label weighs
         as much as all others together, assumed absent ("weak assume negative", Cole et al. 2021,
