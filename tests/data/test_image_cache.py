@@ -127,7 +127,7 @@ def test_a_broken_picture_is_named_and_nothing_half_written_stays(split, data, t
 def test_a_file_that_was_cut_short_is_refused_in_one_line(split, data):
     kept = eval_pictures(split, data, EXPECTED).pixels
     kept.file.write_bytes(kept.file.read_bytes()[:-100])
-    with pytest.raises(DataError, match="not 4 whole pictures") as error:
+    with pytest.raises(DataError, match="expected 4 whole pictures") as error:
         eval_pictures(split, data, EXPECTED)
     assert "\n" not in str(error.value)
     kept.file.unlink()

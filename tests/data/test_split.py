@@ -130,10 +130,10 @@ def test_what_is_there_stays_unless_overwritten(table):
 @pytest.mark.parametrize(
     ("shares", "message"),
     [
-        ({"train": 1.0}, "two or more above 0 that sum to 1"),
+        ({"train": 1.0}, "two or more shares above 0 that sum to 1"),
         ({"train": 0.8, "val": 0.3}, "got {train: 0.8, val: 0.3}"),
-        ({"train": 1.2, "val": -0.2}, "two or more above 0"),
-        ({"train": float("nan"), "val": 0.5}, "two or more above 0"),
+        ({"train": 1.2, "val": -0.2}, "two or more shares above 0"),
+        ({"train": float("nan"), "val": 0.5}, "two or more shares above 0"),
         ({"train": 0.5, "../val": 0.5}, "names for files"),
     ],
 )

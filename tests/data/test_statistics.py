@@ -110,10 +110,10 @@ def test_statistics_survive_json() -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"images": None}, "expected counts as `to_dict` stores them"),
-        ({"images": float("inf")}, "expected counts as `to_dict` stores them"),
-        ({"positives": ["a"]}, "expected counts as `to_dict` stores them"),
-        ({"cooccurrence": [1, 2, 3, 4]}, "expected counts as `to_dict` stores them"),
+        ({"images": None}, "expected counts as training stores them"),
+        ({"images": float("inf")}, "expected counts as training stores them"),
+        ({"positives": ["a"]}, "expected counts as training stores them"),
+        ({"cooccurrence": [1, 2, 3, 4]}, "expected counts as training stores them"),
         ({"known": [1, 2]}, "expected counts of 4 labels throughout"),
         ({"known_with": [[1, 2, 3, 4]]}, "expected counts of 4 labels throughout"),
         ({"cooccurrence": [[1, 2, 3]] * 4}, "expected counts of 4 labels throughout"),

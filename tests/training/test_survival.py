@@ -457,7 +457,8 @@ def test_other_versions_and_data_are_told_when_a_run_goes_on(
     resume(run)
     said = " ".join(capsys.readouterr().out.split())
     assert "was 0.1" in said
-    assert "train.csv is not what this run saw: 1 picture gone (images/train23.png)" in said
+    gone = "1 picture gone (images/train23.png)"
+    assert f"train.csv has changed since this run saw it: {gone}" in said
     assert len(read_json(run / "run.json")["resumed"]) == 1
 
 

@@ -1,4 +1,4 @@
-"""Reads a matrix of numbers from a .npy file, and nothing else: no objects, no archives."""
+"""Reads a matrix of numbers from a .npy file; refuses pickled objects and archives."""
 
 from pathlib import Path
 
@@ -10,17 +10,17 @@ from lcnet.errors import DataError, reason_of
 def read_matrix(file: Path, rows: int, *, columns: int | None = None) -> np.ndarray:
     """The finite numbers of a .npy file, of shape (rows, columns), as float32.
 
-    Any number of columns, but one at least, if `columns` is None. Objects, which would run code,
-    are refused. Raises DataError.
+    If `columns` is None, one or more columns are read. Raises DataError for anything else, also
+    for pickled objects, which could run code.
     """
     try:
         stored = np.load(file, allow_pickle=False)
-    except Exception as error:  # its header is parsed as Python, which fails in a dozen types
+    except Exception as error:  # numpy parses the header as Python: a dozen error types
         raise DataError(
             f"{file}: expected an array of numbers in .npy form, got: {reason_of(error)}. "
             "Store it with numpy.save."
         ) from None
-    # A .npz archive named .npy comes back as something else than an array.
+    # For a .npz archive named .npy, np.load gives no array.
     shape = stored.shape if isinstance(stored, np.ndarray) else None
     wide = shape is not None and len(shape) == 2 and shape[1] == (columns or max(1, shape[1]))
     if shape is None or not wide or shape[0] != rows:
@@ -32,7 +32,7 @@ def read_matrix(file: Path, rows: int, *, columns: int | None = None) -> np.ndar
         raise DataError(
             f"{file}: expected real numbers, got type {stored.dtype}. Store it as float32."
         )
-    with np.errstate(over="ignore"):  # what is too large becomes infinite
+    with np.errstate(over="ignore"):  # too large numbers become infinite
         matrix = stored.astype(np.float32)
     for row in np.flatnonzero(~np.isfinite(matrix).all(axis=1))[:1]:
         raise DataError(

@@ -1,4 +1,4 @@
-"""A run remembers the splits that it saw, and says what of them has changed."""
+"""Remembers the splits that a run saw, and warns when they have changed since."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -14,23 +14,23 @@ def remember(file: Path, data: Data, *splits: Split) -> Mapping[str, Mapping[str
     """Write the fingerprints of splits to a file; returns their summaries by split."""
     prints = {split.name: fingerprint(split, Path(data.root)) for split in splits}
     write_fingerprints(file, {_key(data, split): prints[split.name] for split in splits})
-    return {name: one.summary() for name, one in prints.items()}
+    return {name: entry.summary() for name, entry in prints.items()}
 
 
 def tell_changes(file: Path, data: Data, split: Split) -> None:
-    """Warn of what has changed in a split since its fingerprint was written to a file.
+    """Warn if a split has changed since its fingerprint was written to a file.
 
     A split that is not in the file yet is added, if the file can be written. A split that is read
-    by other settings is another split.
+    with other settings counts as another split.
     """
     try:
-        found = changed_since(file, _key(data, split), split, Path(data.root))
+        differences = changed_since(file, _key(data, split), split, Path(data.root))
     except OSError:
         return
-    if found:
+    if differences:
         tell(
-            f"warning: {split.name} is not what this run saw: {'; '.join(found)}. Numbers can "
-            "differ from those before."
+            f"warning: {split.name} has changed since this run saw it: {'; '.join(differences)}. "
+            "Its numbers can differ from earlier ones."
         )
 
 

@@ -11,7 +11,7 @@ from lcnet.errors import ConfigError, DataError, reason_of
 
 TAR, PARQUET = ".tar", ".parquet"
 KEPT_BYTES = 2**28
-"""Pictures of row groups that a process keeps in memory; the group read last in any case."""
+"""Most bytes of row groups that a process keeps; the group read last is kept in any case."""
 
 
 @dataclass(frozen=True)
@@ -36,19 +36,19 @@ class ParquetRow:
     file: Path
     group: int
     """Row group."""
-    place: int
+    row: int
     """Row in the group."""
 
     def read(self) -> bytes:
-        """The bytes, empty where there are none; the row group is read as a whole, and kept.
+        """The bytes; empty if the row has none. The whole row group is read, and kept in memory.
 
         Raises DataError if the file is damaged.
         """
-        return _groups.pictures(self.file, self.group)[self.place]
+        return _groups.pictures(self.file, self.group)[self.row]
 
 
 class _RowGroups:
-    """Row groups read before; those used least recently go first."""
+    """The row groups read last; the least recently used one is dropped first."""
 
     def __init__(self) -> None:
         self._kept: OrderedDict[tuple[Path, int], list[bytes]] = OrderedDict()
@@ -85,15 +85,15 @@ def _read_group(file: Path, group: int) -> list[bytes]:
 
 
 def contents_of(column: Any) -> Iterator[bytes]:
-    """The encoded pictures in a column; empty where there is none."""
+    """The encoded pictures in a column; empty bytes for a row without one."""
     for value in column.to_pylist():
         yield (value.get("bytes") if isinstance(value, dict) else value) or b""
 
 
 def picture_column(file: Path, schema: Any) -> str:
-    """The column with encoded pictures: bytes, or a struct that has them as `bytes`.
+    """The name of the column with encoded pictures: bytes, or a struct with a field `bytes`.
 
-    Raises DataError if there is none, or several of which none is called `image`.
+    Raises DataError if no column fits, or if several fit and none is called `image`.
     """
     from pyarrow import types
 
@@ -108,15 +108,15 @@ def picture_column(file: Path, schema: Any) -> str:
     if len(fitting) == 1 or "image" in fitting:
         return "image" if "image" in fitting else fitting[0]
     raise DataError(
-        f"{file}: expected encoded pictures in a column `image` or in the only one of bytes, got "
-        f"{', '.join(schema.names)}. Rename the column."
+        f"{file}: expected encoded pictures in a column `image` or in the only column of bytes, "
+        f"got {', '.join(schema.names)}. Rename the column."
     )
 
 
 def damaged(file: Path, error: Exception) -> DataError:
-    """What is said of a Parquet file that cannot be read."""
+    """The error for a Parquet file that cannot be read."""
     return DataError(
-        f"{file}: not a readable Parquet file ({reason_of(error)}). Copy or write it anew."
+        f"{file}: not a readable Parquet file ({reason_of(error)}). Copy or write it again."
     )
 
 

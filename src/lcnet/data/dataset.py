@@ -18,12 +18,12 @@ from lcnet.errors import DataError, reason_of
 
 POSITIVE, NEGATIVE, UNKNOWN = 1, 0, -1
 PICTURE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff"})
-"""In a folder, files that end so, in upper or lower case, are pictures."""
+"""Files in a folder are pictures if they have one of these suffixes, in upper or lower case."""
 PICTURE_FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF")
-"""The decoders that are used, whatever a file is called. Of the others of Pillow one, for EPS, runs
-a program on what is in the file."""
+"""The only decoders used, whatever a file is called. Pillow has others that are unsafe: the one for
+EPS runs a program on the file's content."""
 SUBSTITUTES = 20
-"""So many pictures are tried in place of a broken one; then most of them must be broken."""
+"""Pictures tried in place of a broken one; if all fail, most of the split must be broken."""
 
 
 class Enclosed(Protocol):
@@ -42,13 +42,13 @@ class Sample:
     """One picture and what is known of its labels."""
 
     path: Path
-    """The picture's file; of a picture inside a larger file, that file's path and its name."""
+    """The picture's file; for a picture inside a larger file, that file's path / its name."""
     targets: tuple[int, ...]
     """One value per label, in the order of the label names: 1 present, 0 absent, -1 unknown."""
     source: str = ""
-    """Where the row stands, such as `train.csv:17`; error messages quote it."""
+    """Where the picture is listed, such as `train.csv:17`; error messages quote it."""
     inside: Enclosed | None = None
-    """Where its bytes are, if not in a file of their own."""
+    """Its bytes inside a larger file; None if it has its own file."""
 
     @property
     def file(self) -> Path:
@@ -56,46 +56,46 @@ class Sample:
         return self.path if self.inside is None else self.inside.file
 
     def read(self, size: int = 0) -> Image.Image:
-        """The picture, as `read_image` gives it."""
+        """The picture, as `read_image` returns it. Raises DataError if it cannot be read."""
         try:
             data = None if self.inside is None else self.inside.read()
         except OSError as error:
             raise DataError(
-                f"{self.path}: not there any more ({reason_of(error)}). Copy {self.file} again."
+                f"{self.path}: no longer there ({reason_of(error)}). Copy {self.file} again."
             ) from None
         return read_image(self.path, self.source, size=size, data=data)
 
 
 class StoredSamples(Sequence[Sample]):
-    """Samples that are made when they are asked for, of a data set that is kept as arrays."""
+    """Samples of a data set that is kept as arrays; each is made when it is asked for."""
 
     targets: NDArray[np.int8]
     """N x L: 1, 0 and -1."""
     runs: NDArray[np.int64]
-    """How many samples lie behind each other in each file; they sum to N."""
+    """The number of consecutive samples in each file; they sum to N."""
 
-    def sample(self, place: int) -> Sample:
-        """The sample at a place from 0 to N - 1."""
+    def sample(self, index: int) -> Sample:
+        """The sample at an index from 0 to N - 1."""
         raise NotImplementedError
 
     def __len__(self) -> int:
         return len(self.targets)
 
     @overload
-    def __getitem__(self, place: int) -> Sample: ...
+    def __getitem__(self, index: int) -> Sample: ...
     @overload
-    def __getitem__(self, place: slice) -> Sequence[Sample]: ...
-    def __getitem__(self, place: int | slice) -> Sample | Sequence[Sample]:
-        if isinstance(place, slice):
-            return [self.sample(one) for one in range(*place.indices(len(self)))]
-        if not -len(self) <= place < len(self):
-            raise IndexError(place)
-        return self.sample(place % len(self))
+    def __getitem__(self, index: slice) -> Sequence[Sample]: ...
+    def __getitem__(self, index: int | slice) -> Sample | Sequence[Sample]:
+        if isinstance(index, slice):
+            return [self.sample(position) for position in range(*index.indices(len(self)))]
+        if not -len(self) <= index < len(self):
+            raise IndexError(index)
+        return self.sample(index % len(self))
 
 
 @dataclass(frozen=True)
 class Split:
-    """The pictures of one split and the label names they are marked with."""
+    """The pictures of one split and its label names."""
 
     labels: tuple[str, ...]
     samples: Sequence[Sample]
@@ -123,18 +123,18 @@ class Draw:
 
 
 class PictureTransform(Protocol):
-    """From a picture, or its pixels (3 H W in uint8), to what a model's loader carries."""
+    """From a picture, or its pixels (3 H W in uint8), to the tensor that a loader carries."""
 
     @property
     def decode_size(self) -> int:
-        """Sides in pixels from which nothing is lost; 0 wants every pixel that there is."""
+        """Smallest side in pixels that loses nothing; 0 asks for every pixel."""
 
     def __call__(self, picture: Image.Image | Tensor) -> Tensor:
         """The tensor of a picture."""
 
 
 class Pixels(Protocol):
-    """Pictures of a split that are decoded already; `image_cache.CachedImages` are."""
+    """The decoded pictures of a split, such as `image_cache.CachedImages`."""
 
     def __getitem__(self, index: int) -> Tensor:
         """The pixels of a picture, 3 H W in uint8."""
@@ -143,11 +143,11 @@ class Pixels(Protocol):
 def upright_rgb(image: Image.Image, *, size: int = 0) -> Image.Image:
     """The picture in RGB, turned as its EXIF data says; 16 bits a pixel become 8.
 
-    It may be the picture itself. With `size` a JPEG that is not decoded yet comes at the smallest
-    scale that suffices, see `read_image`.
+    The result may be `image` itself. With `size`, a JPEG that is not decoded yet is decoded at the
+    smallest scale that suffices, see `read_image`.
     """
     if size:
-        image.draft("RGB", (size, size))  # both sides alike, so turning changes nothing
+        image.draft("RGB", (size, size))  # square, so it holds for a turned picture too
     upright = image
     if image.getexif().get(ExifTags.Base.Orientation, 1) != 1:
         upright = ImageOps.exif_transpose(image)
@@ -155,8 +155,7 @@ def upright_rgb(image: Image.Image, *, size: int = 0) -> Image.Image:
         values = np.asarray(upright).astype(np.float64)
         scale = 257 if values.max(initial=0) > 255 else 1
         upright = Image.fromarray((values / scale).clip(0, 255).astype(np.uint8))
-    # Pillow copies also where there is nothing to convert, which of a large picture costs as much
-    # as to decode it.
+    # Without this test Pillow would copy an RGB picture, which takes as long as decoding it.
     upright.load()
     return upright if upright.mode == "RGB" else upright.convert("RGB")
 
@@ -166,11 +165,11 @@ def read_image(
 ) -> Image.Image:
     """The picture at `path`, upright (EXIF rotation applied), in RGB.
 
-    With `data`, its bytes, no file is read and `path` is but its name.
+    If `data` holds its bytes, no file is read and `path` is only its name.
 
-    With `size` a JPEG comes at the smallest of 1/1, 1/2, 1/4 and 1/8 whose sides are both at least
-    that many pixels, by libjpeg's scaled decoding: about twice, 4 and 6 times as fast. Other
-    formats, and smaller pictures, come as they are.
+    With `size`, a JPEG is decoded at the smallest of the scales 1/1, 1/2, 1/4 and 1/8 that leaves
+    both sides at least that long, which is about 2, 4 and 6 times as fast (libjpeg's scaled
+    decoding). Other formats and smaller pictures keep their size.
 
     Raises DataError, naming the file and `source`, if it is missing or cannot be decoded.
     """
@@ -190,9 +189,9 @@ def read_image(
 
 
 def _open(opened: Path | io.BytesIO) -> Image.Image:
-    """The picture, not yet decoded, without Pillow's warning that it is large.
+    """The picture, not yet decoded, without Pillow's warning about large pictures (89 MP).
 
-    From twice that size on, 179 million pixels, it is refused.
+    Pillow still refuses a picture of more than twice that, 179 million pixels.
     """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", Image.DecompressionBombWarning)
@@ -209,10 +208,10 @@ def upright_size(path: Path) -> tuple[int, int]:
 class ImageLabels(Dataset[tuple[Tensor, Tensor]]):
     """The pictures of a split as tensors, with their targets.
 
-    They are read from their files, each no larger than the transform needs it, or from `pixels`.
+    They are read from their files, no larger than the transform needs them, or from `pixels`.
 
     An item is asked for by index, or by a `Draw` that also fixes the augmentation, so that an epoch
-    is the same however many processes load it and wherever it is resumed.
+    is the same whatever the number of loader processes, and after a resume.
     """
 
     def __init__(
@@ -223,17 +222,17 @@ class ImageLabels(Dataset[tuple[Tensor, Tensor]]):
         *,
         skip_broken: bool = False,
     ) -> None:
-        """Take the pictures and what makes tensors of them.
+        """Take the pictures, and the transform that makes tensors of them.
 
-        With `skip_broken` a picture that cannot be read does not raise: a `Draw` takes another in
-        its place, always the same, and an index gives a black one whose targets are all unknown.
+        With `skip_broken`, an unreadable picture raises no error. A `Draw` gets another picture,
+        always the same one; an index gets a black picture whose targets are all unknown.
         """
         self.split = split
         self.transform = transform
         self.pixels = pixels
         self.skip_broken = skip_broken
         self._broken = torch.zeros(len(split), dtype=torch.bool)
-        if skip_broken:  # what a loader process finds is then known to the run
+        if skip_broken:  # loader processes and the run see one list
             self._broken.share_memory_()
 
     def __len__(self) -> int:
@@ -267,11 +266,11 @@ class ImageLabels(Dataset[tuple[Tensor, Tensor]]):
         return sample.read(self.transform.decode_size), sample.targets
 
     def _in_place_of(self, draw: Draw | int) -> tuple[Image.Image | Tensor, tuple[int, ...]]:
-        """What a draw, or an index, gives whose picture is broken."""
+        """The stand-in for an unreadable picture, and its targets."""
         if not isinstance(draw, Draw):
             return Image.new("RGB", (64, 64)), (UNKNOWN,) * len(self.split.labels)
         others = np.random.default_rng(draw.seed).integers(len(self.split), size=SUBSTITUTES)
-        for index in others.tolist()[:-1]:
+        for index in others.tolist()[:-1]:  # the last one may raise
             try:
                 return self._read(index)
             except DataError:

@@ -19,12 +19,12 @@ HALF_MAX = torch.finfo(torch.float16).max
 class CachedMaps(Dataset[tuple[Tensor, Tensor]]):
     """Feature maps of a split with their targets, in half precision.
 
-    Each version is the whole split, once as it is and perhaps once mirrored; a `Draw` picks one by
-    its seed, an index alone takes the first.
+    Each version holds the whole split: the first as it is, a second one mirrored if flips are
+    wanted. A `Draw` picks a version by its seed; an index takes the first.
     """
 
     def __init__(self, versions: Sequence[Tensor], targets: Tensor) -> None:
-        """Take versions of N V C h w maps, and targets N L."""
+        """Take the versions (N V C h w each) and the targets (N L)."""
         self.versions = versions
         self.targets = targets
 
@@ -52,10 +52,10 @@ def cached_maps(
     images: Callable[[], Iterable[Tensor]],
     maps_of: Callable[[Tensor], Tensor],
 ) -> CachedMaps:
-    """The maps that `maps_of` gives of a split's images (B 3 H W to B V C h w).
+    """The maps that `maps_of` computes from a split's images (B 3 H W to B V C h w).
 
-    They are read from `folder` if it has them under `key`, and else computed and written there.
-    They are kept as float16, and values beyond its range at its ends.
+    They are read from `folder` if it has them under `key`; otherwise they are computed and written
+    there. They are kept as float16; values beyond its range are clipped.
     """
     file = folder / f"{key}.safetensors"
     folder.mkdir(parents=True, exist_ok=True)
@@ -76,9 +76,9 @@ def _write_maps(file: Path, images: Iterable[Tensor], maps_of: Callable[[Tensor]
 
 
 def cache_key(split: Split, weights: Mapping[str, Tensor], *settings: object) -> str:
-    """A name for the maps of a split: the same for equal pictures, weights and settings only.
+    """A file name for a split's maps: the same only for equal pictures, weights and settings.
 
-    Pictures are told by path, size and time of change.
+    Pictures are identified by path, size and time of change. 32 hexadecimal digits.
     """
     digest = hashlib.sha256(repr(settings).encode())
     for sample in split.samples:

@@ -1,4 +1,4 @@
-"""What a split was when a run saw it, so that a change is noticed."""
+"""The state of a split when a run saw it, so that later changes are noticed."""
 
 import gzip
 import hashlib
@@ -14,9 +14,9 @@ from lcnet.data.dataset import Split, StoredSamples
 from lcnet.files import written_whole
 
 NAMED = 3
-"""So many changed pictures are named."""
+"""Most changed pictures or labels named in a warning."""
 AT_A_TIME = 16
-"""Files asked for their size together: of a network drive each takes a while to answer."""
+"""Files asked for their size at once: on a network drive each answer takes a while."""
 
 
 @dataclass(frozen=True)
@@ -25,19 +25,19 @@ class Fingerprint:
 
     labels: tuple[str, ...]
     pictures: Mapping[str, tuple[int, str]]
-    """Size (-1 if it could not be asked for) and checksum of the targets, by path; those of each
-    shard where pictures lie in shards."""
+    """By path, the size (-1 if unknown) and a checksum of the targets; one entry per shard if the
+    pictures lie in shards."""
     in_shards: int = 0
-    """How many pictures lie in shards."""
+    """Number of pictures in shards; 0 if they have their own files."""
 
     @property
     def digest(self) -> str:
-        """A checksum of all of it, 16 hexadecimal digits."""
+        """A checksum of the whole fingerprint, 16 hexadecimal digits."""
         whole = json.dumps(self.to_dict(), ensure_ascii=False)
         return hashlib.sha256(whole.encode()).hexdigest()[:16]
 
     def summary(self) -> dict[str, Any]:
-        """What run.json says of it."""
+        """The fingerprint's entry in run.json."""
         return {
             "pictures": self.in_shards or len(self.pictures),
             "labels": len(self.labels),
@@ -46,7 +46,7 @@ class Fingerprint:
         }
 
     def to_dict(self) -> dict[str, Any]:
-        """The content of its file."""
+        """Plain values for JSON."""
         return {
             "labels": list(self.labels),
             "pictures": {name: list(known) for name, known in self.pictures.items()},
@@ -55,15 +55,15 @@ class Fingerprint:
 
     @classmethod
     def from_dict(cls, fields: Mapping[str, Any]) -> "Fingerprint":
-        """The one that `to_dict` wrote."""
+        """The fingerprint that `to_dict` stored."""
         pictures = {name: (known[0], known[1]) for name, known in fields["pictures"].items()}
         return cls(tuple(fields["labels"]), pictures, int(fields.get("in_shards", 0)))
 
 
 def fingerprint(split: Split, root: Path) -> Fingerprint:
-    """That of a split as it is now; pictures are named by their path below `root`.
+    """The fingerprint of a split as it is now; pictures are named by their path below `root`.
 
-    Sizes are asked for, but no picture is read: about 2 s for 100,000 on a local disk.
+    It asks for file sizes but reads no picture: about 2 s for 100,000 on a local disk.
     """
     if isinstance(split.samples, StoredSamples):
         return _of_shards(split.labels, split.samples, root)
@@ -97,12 +97,12 @@ def _size(path: Path) -> int:
 
 
 def changes(before: Fingerprint, now: Fingerprint) -> list[str]:
-    """What is unlike, a phrase each, with the names of a few pictures; empty if nothing is."""
-    found = []
+    """The differences, each a phrase that names a few pictures; empty if there are none."""
+    phrases = []
     if before.labels != now.labels:
         gone, new = set(before.labels) - set(now.labels), set(now.labels) - set(before.labels)
-        unlike = [f"-{name}" for name in sorted(gone)] + [f"+{name}" for name in sorted(new)]
-        found.append(f"labels ({', '.join(unlike[:NAMED]) or 'their order'})")
+        renamed = [f"-{name}" for name in sorted(gone)] + [f"+{name}" for name in sorted(new)]
+        phrases.append(f"labels ({', '.join(renamed[:NAMED]) or 'their order'})")
     shared = [name for name in before.pictures if name in now.pictures]
     sizes = [name for name in shared if before.pictures[name][0] != now.pictures[name][0]]
     targets = [name for name in shared if before.pictures[name][1] != now.pictures[name][1]]
@@ -117,14 +117,14 @@ def changes(before: Fingerprint, now: Fingerprint) -> list[str]:
         if chosen:
             shown = f"{', '.join(chosen[:NAMED])}{', ...' * (len(chosen) > NAMED)}"
             kind = f"{'shard' if now.in_shards else 'picture'}{'s' * (len(chosen) > 1)}"
-            found.append(f"{len(chosen):,} {kind} {what} ({shown})")
-    if not found and list(before.pictures) != list(now.pictures):
-        found.append("the order of the pictures")
-    return found
+            phrases.append(f"{len(chosen):,} {kind} {what} ({shown})")
+    if not phrases and list(before.pictures) != list(now.pictures):
+        phrases.append("the order of the pictures")
+    return phrases
 
 
 def read_fingerprints(file: Path) -> dict[str, Fingerprint]:
-    """The fingerprints in a file, by name; none if they cannot be read."""
+    """The fingerprints in a file, by name; empty if it cannot be read."""
     try:
         with gzip.open(file, "rt", encoding="utf-8") as opened:
             stored = json.load(opened)
@@ -134,14 +134,14 @@ def read_fingerprints(file: Path) -> dict[str, Fingerprint]:
 
 
 def write_fingerprints(file: Path, prints: Mapping[str, Fingerprint]) -> None:
-    """Write fingerprints, by name."""
-    text = json.dumps({name: one.to_dict() for name, one in prints.items()}, ensure_ascii=False)
+    """Write fingerprints by name to a compressed JSON file."""
+    text = json.dumps({name: entry.to_dict() for name, entry in prints.items()}, ensure_ascii=False)
     with written_whole(file) as unfinished:
         unfinished.write_bytes(gzip.compress(text.encode(), compresslevel=3, mtime=0))
 
 
 def changed_since(file: Path, key: str, split: Split, root: Path) -> Sequence[str]:
-    """How a split differs from its fingerprint in a file. A split that is not there is added."""
+    """How a split differs from its fingerprint in a file. A split not in it yet is added."""
     known, now = read_fingerprints(file), fingerprint(split, root)
     if key in known:
         return changes(known[key], now)

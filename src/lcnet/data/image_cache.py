@@ -1,4 +1,4 @@
-"""Pictures shrunk to what a model needs and kept on disk, in place of their files."""
+"""Pictures shrunk to the size that a model needs, kept on disk and read in place of the files."""
 
 import shutil
 from collections.abc import Callable, Iterable
@@ -22,12 +22,12 @@ CHANNELS = 3
 class CachedImages:
     """The shrunk pictures of a split, memory-mapped from one file.
 
-    The file is every picture's pixels (H W 3, uint8) one after another, and at its end every
-    picture's height and width (N 2, int32).
+    The file holds the pixels of every picture (H W 3, uint8) one after another, and then the
+    heights and widths (N 2, int32).
     """
 
     def __init__(self, file: Path, pictures: int) -> None:
-        """Open the file of so many pictures; raises DataError if it is not whole."""
+        """Open a file with this number of pictures; raises DataError if it is not whole."""
         sizes, ends = _read_sizes(file, pictures)
         self.file = file
         self.sizes = sizes
@@ -41,12 +41,12 @@ class CachedImages:
         """The pixels of a picture, 3 H W in uint8; raises DataError if the file is gone."""
         shape, start = (*self.sizes[index].tolist(), CHANNELS), int(self.starts[index])
         try:
-            # Mapped for each picture: a loader process would get a map as a copy of it all.
+            # Mapped for each picture: an open map would be copied whole to each loader process.
             pixels = np.memmap(self.file, np.uint8, "r", offset=start, shape=shape)
         except (OSError, ValueError) as error:
             raise DataError(
-                f"{self.file}: kept pictures cannot be read ({error}). Start again, and they are "
-                "kept anew."
+                f"{self.file}: the cached pictures cannot be read ({error}). Start again; the "
+                "file is then written again."
             ) from None
         return torch.from_numpy(np.array(pixels)).permute(2, 0, 1)
 
@@ -54,10 +54,10 @@ class CachedImages:
 def cached_images(
     folder: Path, key: str, pictures: int, shrunk: Callable[[], Iterable[Tensor]]
 ) -> CachedImages:
-    """The pictures that `shrunk` gives (3 H W, uint8 each), so many in all.
+    """The pictures that `shrunk` yields (3 H W, uint8 each), `pictures` of them.
 
-    They are read from `folder` if it has them under `key`, and else made and written there; no more
-    than one is in memory. Raises DataError if the file there is not whole.
+    They are read from `folder` if it has them under `key`; otherwise they are made and written
+    there, one at a time in memory. Raises DataError if the file there is not whole.
     """
     file = folder / f"{key}.images"
     with FileLock(folder / f"{key}.lock"):  # of two runs that want the same pictures, one waits
@@ -67,14 +67,14 @@ def cached_images(
 
 
 def has_images(folder: Path, key: str) -> bool:
-    """Whether the pictures under `key` are kept already."""
+    """Whether the folder has pictures under `key`."""
     return (folder / f"{key}.images").is_file()
 
 
 def bytes_needed(split: Split, size: int, *, square: bool) -> int:
-    """What a split takes on disk, as squares of that side or with shorter sides of that length.
+    """Bytes on disk for a split: as squares of side `size`, or with shorter sides of `size`.
 
-    The latter looks at each picture's header; one that has none counts as nothing.
+    The latter reads each picture's header; a picture without a readable one counts as 0.
     """
     if square:
         return len(split) * (CHANNELS * size**2 + 8)
@@ -85,7 +85,7 @@ def _shrunk_bytes(path: Path, size: int) -> int:
     try:
         with Image.open(path, formats=PICTURE_FORMATS) as image:
             short, long = sorted(image.size)
-    except Exception:  # whoever reads the pixels says what is wrong with it
+    except Exception:  # reported when its pixels are read
         return 0
     scale = min(1.0, size / short)
     return round(CHANNELS * short * scale * (long * scale + 1)) + 8
@@ -95,14 +95,14 @@ def prepare_folder(folder: Path, needed: int) -> None:
     """Make the folder; raises ConfigError if it is a file or its disk has too little room."""
     if folder.exists() and not folder.is_dir():
         raise ConfigError(
-            f"--data.cache_images {folder}: expected a folder, got a file. Name another."
+            f"--data.cache_images {folder}: expected a folder, got a file. Choose another."
         )
     folder.mkdir(parents=True, exist_ok=True)
     free = shutil.disk_usage(folder).free
     if needed > free:
         raise ConfigError(
             f"--data.cache_images {folder}: the pictures need {disk_size(needed)} there and "
-            f"{disk_size(free)} are free. Choose a folder with more room, or leave it out."
+            f"{disk_size(free)} are free. Choose a folder with more room, or leave the flag out."
         )
 
 
@@ -126,6 +126,6 @@ def _read_sizes(file: Path, pictures: int) -> tuple[NDArray[np.int64], NDArray[n
         if (sizes > 0).all() and (ends[-1] if pictures else 0) == length - tail:
             return sizes, ends
     raise DataError(
-        f"{file}: not {pictures:,} whole pictures, so it was cut short or is of another kind. "
-        "Delete it, and they are kept anew."
+        f"{file}: expected {pictures:,} whole pictures, got a file that is cut short or of another "
+        "kind. Delete it; the next run writes it again."
     )

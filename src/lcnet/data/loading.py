@@ -1,4 +1,4 @@
-"""Loaders: batches in an order that depends on nothing but seed and epoch."""
+"""Loaders: batches in an order that depends on seed and epoch only."""
 
 import os
 import signal
@@ -20,18 +20,18 @@ from lcnet.errors import ConfigError
 Batches = DataLoader[tuple[Tensor, Tensor]]
 Pictures = ImageLabels | CachedMaps
 FEW = 64
-"""Up to so many pictures are read before processes that would read them have started."""
+"""Up to this many pictures, no processes are started: reading them takes less time."""
 
 
 class SeededSampler(Sampler[Draw]):
     """All samples once an epoch; order and augmentation follow from seed and epoch alone.
 
-    With `shares`, a positive number per sample, an epoch has as many draws as before, divided in
-    that proportion: a sample comes up its part of them, rounded up or down by chance.
+    With `shares`, a positive number per sample, an epoch still has `length` draws, but samples are
+    drawn in proportion to their shares, each its part of them rounded up or down by chance.
 
-    Of several processes each takes every so-many-th draw, from its rank on, so that together they
-    take in a step what one process takes with a batch as large as all of theirs. What is left over
-    at the end, less than a draw for each, is left out.
+    Each of several processes takes every `processes`-th draw, starting at its rank. A step of all
+    together thus takes the same samples as one process with a batch as large as all of theirs.
+    Draws left over at the end, fewer than one per process, are dropped.
     """
 
     def __init__(
@@ -56,28 +56,28 @@ class SeededSampler(Sampler[Draw]):
         self.epoch = epoch
 
     def resume_at(self, epoch: int, drawn: int) -> None:
-        """Begin that epoch behind this process's first `drawn` draws; later epochs are whole.
+        """Start `epoch` after this process's first `drawn` draws; later epochs are whole.
 
-        The epoch is chosen at once, since loader processes start to draw before Lightning does.
+        The epoch is set at once, since loader processes start to draw before Lightning sets it.
         """
         self.epoch = self.resumed_epoch = epoch
         self.drawn = drawn
 
     def __len__(self) -> int:
-        """The number of this process's draws of a whole epoch, the same for all."""
+        """The number of this process's draws in a whole epoch, the same for all processes."""
         return self.length // self.processes
 
     def __iter__(self) -> Iterator[Draw]:
-        """This process's draws of the chosen epoch."""
+        """This process's draws of the chosen epoch that are still to come."""
         done = self.drawn if self.epoch == self.resumed_epoch else 0
         return islice(self.own(), done, None)
 
     def own(self) -> Iterator[Draw]:
-        """The same, also those that a resumed run has behind it; a kind of sampler differs here."""
+        """All of this process's draws of the chosen epoch; subclasses override this."""
         return islice(self.draws(), self.rank, len(self) * self.processes, self.processes)
 
     def draws(self) -> Iterator[Draw]:
-        """All draws of the chosen epoch, also those of other processes."""
+        """The draws of all processes in the chosen epoch."""
         rng = np.random.default_rng((self.seed, self.epoch))
         seeds = rng.integers(2**63, size=self.length)
         order = rng.permutation(self.length)
@@ -85,20 +85,20 @@ class SeededSampler(Sampler[Draw]):
             for index in order:
                 yield Draw(int(index), int(seeds[index]))
             return
-        # Systematic sampling: evenly spaced marks along the shares laid end to end, in that order.
+        # Systematic sampling: evenly spaced marks along the shares laid end to end in that order.
         ends = self.shares[order].cumsum()
         marks = (np.arange(self.length) + rng.random()) * (ends[-1] / self.length)
         drawn = order[np.searchsorted(ends, marks, side="right").clip(max=self.length - 1)]
-        # Seeds go with the draw: each time a picture comes up, it is augmented anew.
-        for place in rng.permutation(self.length):
-            yield Draw(int(drawn[place]), int(seeds[place]))
+        # The seed belongs to the draw, so a picture drawn twice is augmented in two ways.
+        for position in rng.permutation(self.length):
+            yield Draw(int(drawn[position]), int(seeds[position]))
 
 
 class StreamSampler(SeededSampler):
-    """The same for samples that lie in large files, which are read from front to back.
+    """A `SeededSampler` for samples in large files, each of which is read from front to back.
 
-    The files come in an order that follows from seed and epoch, and what is in them as one stream.
-    Each process takes a part of that stream, all of one length, and shuffles `window` samples of it
+    The files follow each other as one stream, in an order that follows from seed and epoch. Each
+    process takes one part of the stream, all parts of equal length, and shuffles `window` samples
     at a time.
     """
 
@@ -111,17 +111,17 @@ class StreamSampler(SeededSampler):
         rank: int = 0,
         processes: int = 1,
     ) -> None:
-        """Take how many samples each file has."""
+        """Take `runs`, the number of samples in each file."""
         super().__init__(int(runs.sum()), seed, rank=rank, processes=processes)
         self.runs = runs
         self.window = window
 
     def own(self) -> Iterator[Draw]:
-        """This process's draws of the chosen epoch."""
+        """All of this process's draws of the chosen epoch."""
         rng = np.random.default_rng((self.seed, self.epoch))
         starts = self.runs.cumsum() - self.runs
         files = rng.permutation(len(self.runs))
-        stream = np.concatenate([starts[one] + np.arange(self.runs[one]) for one in files])
+        stream = np.concatenate([starts[file] + np.arange(self.runs[file]) for file in files])
         own = stream[self.rank * len(self) : (self.rank + 1) * len(self)]
         rng = np.random.default_rng((self.seed, self.epoch, self.rank))
         for start in range(0, len(own), self.window):
@@ -144,10 +144,9 @@ def train_loader(
 ) -> Batches:
     """Shuffled batches; a last, smaller one is left out, since batch norm would overrate it.
 
-    `shares` is for pictures that are to come up more often than others, see `SeededSampler`;
-    `window` for pictures that lie in large files, see `StreamSampler`. Each of several processes
-    gets its part of the batches, and as many as the others. Raises ConfigError if that is not even
-    one.
+    `shares` draws some pictures more often than others, see `SeededSampler`; `window` is for
+    pictures in large files, see `StreamSampler`. Each of several processes gets the same number of
+    batches. Raises ConfigError if that is less than one.
     """
     sampler = SeededSampler(len(data), seed, shares, rank=rank, processes=processes)
     if window and shares is None and isinstance(data, ImageLabels) and data.pixels is None:
@@ -160,18 +159,18 @@ def train_loader(
 
 
 def check_steps(images: int, batch_size: int, processes: int) -> None:
-    """Raises ConfigError if so many images are no batch for each of several processes."""
+    """Raises ConfigError if the images do not make a batch for each of several processes."""
     if processes > 1 and images // processes < batch_size:
         raise ConfigError(
             f"train.batch_size: expected at most {images // processes} for {images:,} training "
-            f"pictures on {processes} devices, got {batch_size}. Set a smaller one."
+            f"pictures on {processes} devices, got {batch_size}. Set a smaller --train.batch_size."
         )
 
 
 def eval_loader(
     data: Pictures, *, batch_size: int, workers: int, rank: int = 0, processes: int = 1
 ) -> Batches:
-    """All samples in their own order, or a process's part of them, see `places_in_split`."""
+    """All samples in order, or a process's part of them (`places_in_split` says which)."""
     sampler: Sampler[int] | None = None
     if processes > 1:
         sampler = DistributedSampler(data, processes, rank, shuffle=False)
@@ -181,7 +180,7 @@ def eval_loader(
 def stack_images(images: Sequence[Tensor]) -> Tensor:
     """Images (3 H W each) as one batch, B 3 H W in channels_last.
 
-    That is how decoders leave pixels, so that nothing is transposed: a tenth of the time.
+    Decoders give pixels in that order, so nothing is transposed: it takes a tenth of the time.
     """
     batch: Tensor = default_collate([image.permute(1, 2, 0) for image in images])
     return batch.permute(0, 3, 1, 2)
@@ -194,16 +193,16 @@ def _collate(samples: list[tuple[Tensor, Tensor]]) -> tuple[Tensor, Tensor]:
 
 
 def _leave_signals_to_the_run(worker: int) -> None:
-    """A signal to the whole group of processes stops the run, which then ends its loaders.
+    """Make a loader process ignore signals: the run gets them too, and ends its loaders itself.
 
-    Were they to end by themselves, the run could not save where it stands.
+    If the loaders ended first, the run could not save its state.
     """
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)
 
 
 def each_picture(data: ImageLabels, *, workers: int) -> Batches:
-    """Every sample by itself, in order; -1 takes a process per core, as nothing else is to do."""
+    """Every sample by itself, in order; -1 uses all cores, since nothing else is running."""
     workers = available_cores() if workers < 0 else workers
     return DataLoader(data, batch_size=None, num_workers=workers if len(data) > FEW else 0)
 
@@ -218,21 +217,21 @@ def available_cores() -> int:
 def places_in_split(
     batch: int, size: int, *, batch_size: int, images: int, rank: int = 0, processes: int = 1
 ) -> Tensor:
-    """Where the `size` images of a process's batch number `batch` stand in the split of `images`.
+    """The indices in the split (of `images`) of the `size` images in a process's batch `batch`.
 
-    torch's DistributedSampler, unshuffled, deals images out to the processes in turn and, to give
-    each as many, some from the start again: their place is the one they have had before.
+    torch's DistributedSampler, unshuffled, deals images out to the processes in turn. To give each
+    process the same number, it deals some from the start again; these have the same index twice.
     """
-    own = batch * batch_size + torch.arange(size)
-    return (own * processes + rank) % images
+    within_process = batch * batch_size + torch.arange(size)
+    return (within_process * processes + rank) % images
 
 
 def chosen_workers(workers: int, devices: int = 1) -> int:
-    """The number of loader processes: the given one, or, for -1, what suits the machine.
+    """The number of loader processes: `workers`, or for -1 a number that suits the machine.
 
-    That is one per core but one, at most eight, of the cores that each of `devices` has; none on
-    two cores that also do the model's work: they would wait for each other (measured: 17 s an epoch
-    of digits without, 25 s with one).
+    That is one less than the cores of each of `devices`, at most eight. Without a GPU, two cores
+    get none: loader and model would wait for each other (measured on digits: 17 s an epoch without
+    a loader process, 25 s with one).
     """
     if workers >= 0:
         return workers

@@ -21,21 +21,21 @@ def pack(
 ) -> "list[Packed]":
     """Write a data set as tar shards, to train on as a stream.
 
-    Pictures keep their bytes. Those of training are shuffled, so that every shard has pictures of
-    all kinds. Nothing is left after an error.
+    Pictures keep their bytes. Training pictures are shuffled, so that every shard has pictures of
+    all kinds. After an error no shards are left.
 
     Args:
         data: Data set of any format.
         out: Folder for the shards.
-        shard_megabytes: Size of a shard, at most; one picture if it is larger.
-        seed: Seed of the training pictures' order.
+        shard_megabytes: Largest size of a shard; a larger picture gets its own.
+        seed: Seed of the order of the training pictures.
         quiet: Print nothing.
 
     Returns:
-        The splits, as they were packed.
+        Each split with its number of pictures and shards, and its size.
 
     Raises:
-        ConfigError: if `out` is taken.
+        ConfigError: if `out` exists and is not an empty folder.
         DataError: if a split cannot be read.
     """
     from lcnet.data.packing import pack_splits

@@ -1,4 +1,4 @@
-"""A data set of any format as tar shards, which training reads as a stream."""
+"""Writes a data set of any format as tar shards, which training reads as a stream."""
 
 import io
 import json
@@ -27,15 +27,15 @@ class Packed:
     pictures: int
     shards: int
     size: int
-    """Bytes."""
+    """Bytes of all shards."""
 
 
 def pack_splits(
     data: Data, out: Path, *, shard_megabytes: float, seed: int, quiet: bool
 ) -> list[Packed]:
-    """Write the splits as `out/{train,val,test}/000000.tar` and so on, as `pack` says.
+    """Write the splits as `out/{train,val,test}/000000.tar` and so on; see `pack`.
 
-    Splits without a name are left out, and a test split that does not exist.
+    Splits without a name are left out, and so is the default test split if it does not exist.
     """
     if not is_free(out):
         raise ConfigError(f"--out {out}: already there. Choose another folder.")
@@ -48,20 +48,20 @@ def pack_splits(
             order = np.arange(len(split))
             if name == "train":
                 order = np.random.default_rng(seed).permutation(len(split))
-            chosen = [split.samples[int(place)] for place in order]
-            bounded = track(chosen, f"Packing {name}, pictures", len(chosen), quiet=quiet)
-            shards = _write(bounded, labels, out / name, int(shard_megabytes * 1e6))
-            read_shards(out, name)  # makes the index, and is a first proof
+            ordered = [split.samples[int(index)] for index in order]
+            tracked = track(ordered, f"Packing {name}, pictures", len(ordered), quiet=quiet)
+            shards = _write(tracked, labels, out / name, int(shard_megabytes * 1e6))
+            read_shards(out, name)  # writes the index, and proves that they can be read
             size = sum(shard.stat().st_size for shard in shards)
             done.append(Packed(name, len(split), len(shards), size))
     except BaseException:
         shutil.rmtree(out, ignore_errors=True)
         raise
     if not quiet:
-        for one in done:
+        for packed in done:
             tell(
-                f"{one.name}: {one.pictures:,} pictures in {one.shards:,} shards, "
-                f"{one.size / 1e6:,.1f} MB"
+                f"{packed.name}: {packed.pictures:,} pictures in {packed.shards:,} shards, "
+                f"{packed.size / 1e6:,.1f} MB"
             )
         tell(f"next: lcnet train --data.format shards --data.root {out} --out RUN")
     return done
@@ -75,26 +75,26 @@ def _splits(data: Data) -> dict[str, Split]:
             try:
                 splits[name] = load_split(data, given, training.labels)
             except DataError:
-                if given != Data().test:  # the usual name, which nobody has given
+                if given != Data().test:  # the default name: nobody asked for it
                     raise
     return splits
 
 
 def _write(samples: Iterable[Sample], labels: Sequence[str], folder: Path, most: int) -> list[Path]:
-    """The shards, each closed before it would be larger than `most` bytes."""
+    """Write the shards; a new one starts before one would be larger than `most` bytes."""
     folder.mkdir(parents=True)
     shards: list[Path] = []
     tar: tarfile.TarFile | None = None
     written = 0
     try:
-        for place, sample in enumerate(samples):
+        for number, sample in enumerate(samples):
             content = _bytes(sample)
             if tar is None or (written and written + len(content) > most):
                 if tar is not None:
                     tar.close()
                 shards.append(folder / f"{len(shards):06}.tar")
                 tar, written = tarfile.open(shards[-1], "w"), 0  # noqa: SIM115
-            key = f"{place:09}"
+            key = f"{number:09}"
             for suffix, part in (
                 (sample.path.suffix.lower(), content),
                 (".json", _described(sample, labels)),
@@ -102,7 +102,7 @@ def _write(samples: Iterable[Sample], labels: Sequence[str], folder: Path, most:
                 member = tarfile.TarInfo(f"{key}{suffix}")
                 member.size = len(part)
                 tar.addfile(member, io.BytesIO(part))
-                written += 1024 + len(part)
+                written += 1024 + len(part)  # with header and padding, at most
     finally:
         if tar is not None:
             tar.close()

@@ -1,4 +1,4 @@
-"""The pictures of a split as a loader takes them, from their files or from where they are kept."""
+"""The pictures of a split for a loader, from their files or from `data.cache_images`."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -21,9 +21,9 @@ from lcnet.progress import disk_size, tell, track
 
 
 def train_pictures(split: Split, data: Data, expected: Preprocessing, recipe: Train) -> ImageLabels:
-    """The pictures to train on; kept in `data.cache_images` if that names a folder.
+    """The pictures to train on; shrunk copies are kept in `data.cache_images` if it is set.
 
-    Raises ConfigError if they cannot be kept there, DataError if one of them cannot be read.
+    Raises ConfigError if they cannot be kept there, DataError if a picture cannot be read.
     """
     transform = train_transform(expected, recipe)
     kept = _kept(split, data, expected, transform.decode_size)
@@ -33,7 +33,7 @@ def train_pictures(split: Split, data: Data, expected: Preprocessing, recipe: Tr
 def eval_pictures(
     split: Split, data: Data, expected: Preprocessing, *, quiet: bool = False
 ) -> ImageLabels:
-    """The pictures to measure on, in the same way; what is kept is said unless `quiet`."""
+    """The pictures to evaluate on, kept likewise; prints what is kept unless `quiet`."""
     kept = _kept(split, data, expected, expected.size, quiet=quiet)
     skip_broken = data.broken == "skip"
     return ImageLabels(split, eval_transform(expected), kept, skip_broken=skip_broken)

@@ -1,4 +1,4 @@
-"""`lcnet split`: split a table so that labels have the same shares in each part."""
+"""`lcnet split`: split a table so that each label has the same share in every part."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -26,23 +26,24 @@ def split(
 ) -> "list[Part]":
     """Split a table so that labels have the same shares.
 
-    Each file has the table's header and some of its rows, unchanged and in their order.
+    Each file has the table's header and some of its rows, unchanged and in their order. Either all
+    files are written or none.
 
     Args:
         table: CSV file with a row per picture.
         shares: Share of the rows for each file to write: '{train: 0.8, val: 0.2}'. They sum to 1.
-        out: Folder for the files; the table's own, where its paths stay right, if not given.
-        separator: What stands between the names in one column.
-        seed: Seed of the choice.
-        overwrite: Replace files that are there.
+        out: Folder for the files; by default the table's, where its picture paths stay right.
+        separator: What separates the label names in one column.
+        seed: Seed of the split.
+        overwrite: Replace existing files.
         quiet: Print nothing.
 
     Returns:
         The parts, with how far each label's share is from the whole table's.
 
     Raises:
-        ConfigError: for shares that cannot be, and for files that are there.
-        DataError: for a table that cannot be read. Either all files are written or none.
+        ConfigError: for shares that cannot work, and for files that exist already.
+        DataError: for a table that cannot be read.
     """
     from lcnet.data.splitting import split_table
 

@@ -1,4 +1,4 @@
-"""One table into several, in each of which the labels have the same shares."""
+"""Splits a table into several, so that each label has the same share in every part."""
 
 import csv
 import shlex
@@ -29,9 +29,9 @@ class Part:
     deviation: float
     """Largest difference of a label's share from its share in the whole table, 0 to 1."""
     label: str
-    """The label it is of."""
+    """The label with that difference."""
     without_positive: tuple[str, ...]
-    """Labels that the whole table has and this part lacks."""
+    """Labels that are present in the whole table but not in this part."""
 
 
 def split_table(
@@ -44,9 +44,9 @@ def split_table(
     overwrite: bool,
     quiet: bool,
 ) -> list[Part]:
-    """Write `{name}.csv` for each share, as `split` says; printed unless `quiet`.
+    """Write `{name}.csv` for each share, see `split`; prints the parts unless `quiet`.
 
-    Rows without any cell are left out. Unknown cells count as absent when labels are balanced.
+    Empty rows are left out. Unknown cells count as absent when labels are balanced.
     """
     _check(shares, separator, seed)
     if not table.is_file():
@@ -56,12 +56,12 @@ def split_table(
     present = whole.targets() == POSITIVE
     part_of = stratify(present, list(shares.values()), seed)
     header, records = _records(table)
-    # A sample's source ends with the number of its record, as the reader counts them.
-    places = [int(sample.source.rpartition(":")[2]) - 2 for sample in whole.samples]
+    # A sample's source ends with the number of its record; the header has number 1.
+    body_rows = [int(sample.source.rpartition(":")[2]) - 2 for sample in whole.samples]
     with ExitStack() as stack:
         for number, file in enumerate(files.values()):
             unfinished = stack.enter_context(written_whole(file))
-            chosen = [records[places[row]] for row in np.flatnonzero(part_of == number)]
+            chosen = [records[body_rows[row]] for row in np.flatnonzero(part_of == number)]
             unfinished.write_bytes(b"".join([header, *chosen]))
     parts = [
         _part(name, file, present, part_of == number, whole.labels)
@@ -76,30 +76,32 @@ def stratify(present: NDArray[np.bool_], shares: list[float], seed: int) -> NDAr
     """The part, 0 or above, of each row, so that every part has its share of every label.
 
     Iterative stratification (Sechidis et al. 2011): the rarest label first, each row to the part
-    that lacks it most. `present` has the shape (rows, labels). The rows are shuffled before, since
-    the method fills the largest part from the first rows on: of a table sorted by time, the test
-    rows would come from its end.
+    that lacks it most. `present` has the shape (rows, labels). The rows are shuffled first, since
+    the method fills the largest part from the first rows: in a table sorted by time, all test rows
+    would come from the end.
     """
     random = np.random.RandomState(seed)
     order = random.permutation(len(present))
     parts = np.empty(len(present), dtype=np.int64)
-    # Booleans they must be: the library takes whole numbers for places.
+    # They must be booleans: the library takes whole numbers for indices.
     parts[order] = IterativeStratification(present[order], np.array(shares), random)
     return parts
 
 
 def _check(shares: Mapping[str, float], separator: str, seed: int) -> None:
-    """Raises ConfigError for a choice that cannot be."""
+    """Raises ConfigError for values that cannot work."""
     total = sum(shares.values())
     if len(shares) < 2 or not all(share > 0 for share in shares.values()) or abs(total - 1) > 1e-6:
         listed = ", ".join(f"{name}: {share:g}" for name, share in shares.items())
         raise ConfigError(
-            f"--shares: expected two or more above 0 that sum to 1, got {{{listed}}}. "
+            f"--shares: expected two or more shares above 0 that sum to 1, got {{{listed}}}. "
             "Write them as '{train: 0.8, val: 0.1, test: 0.1}'."
         )
     for name in shares:
         if not name or Path(name).name != name:
-            raise ConfigError(f"--shares: expected names for files, got {name!r}. Rename it.")
+            raise ConfigError(
+                f"--shares: expected names for files without a folder, got {name!r}. Rename it."
+            )
     if not separator:
         raise ConfigError("--separator: expected at least one character, got none. Give one.")
     if not 0 <= seed < 2**32:
@@ -109,7 +111,7 @@ def _check(shares: Mapping[str, float], separator: str, seed: int) -> None:
 def _files(
     table: Path, out: Path, shares: Mapping[str, float], *, overwrite: bool
 ) -> dict[str, Path]:
-    """The file of each part. Raises ConfigError if one is there, or is the table itself."""
+    """The file of each part. Raises ConfigError if one exists, or is the table itself."""
     files = {name: out / f"{name}.csv" for name in shares}
     for file in files.values():
         if file.resolve() == table.resolve():
@@ -126,7 +128,7 @@ def _files(
 
 def _records(table: Path) -> tuple[bytes, list[bytes]]:
     """The header and the records as they stand in the file, each with a line end."""
-    # A cell in quotes may go over several lines.
+    # A cell in quotes may span several lines, so records are not lines.
     with table.open(encoding="utf-8", newline="") as file:
         lines = list(file)
     reader, records, start = csv.reader(lines), [], 0
@@ -134,7 +136,9 @@ def _records(table: Path) -> tuple[bytes, list[bytes]]:
         records.append("".join(lines[start : reader.line_num]).encode())
         start = reader.line_num
     end = b"\r\n" if records[0].endswith(b"\r\n") else b"\n"
-    header, *body = [one if one.endswith((b"\n", b"\r")) else one + end for one in records]
+    header, *body = [
+        record if record.endswith((b"\n", b"\r")) else record + end for record in records
+    ]
     return header, body
 
 
@@ -156,7 +160,7 @@ def _part(
         int(chosen.sum()),
         float(difference[worst]),
         labels[worst],
-        tuple(labels[place] for place in lacking),
+        tuple(labels[label] for label in lacking),
     )
 
 

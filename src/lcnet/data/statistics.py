@@ -1,4 +1,4 @@
-"""What the training labels say of each other: counts, shares and conditional probabilities."""
+"""Counts of labels and label pairs, and the shares and probabilities that follow from them."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -29,7 +29,7 @@ class Statistics:
     def shares(self) -> np.ndarray:
         """Per label, the share of its known pictures in which it is present.
 
-        Shape (labels,), float64 in [0, 1]; 0 for a label that is nowhere known.
+        Shape (labels,), float64 in [0, 1]; 0 for a label that is never known.
         """
         known = np.array(self.known, dtype=np.float64)
         return np.array(self.positives, dtype=np.float64) / np.maximum(known, 1)
@@ -45,12 +45,12 @@ class Statistics:
         return 1 - sum(self.known) / max(self.images * len(self.known), 1)
 
     def positive_weights(self, power: float, unknown_weight: float = 0.0) -> np.ndarray:
-        """Per label, (absent / present)^power, by which its present entries can count more.
+        """Per label, (absent / present)^power: a weight for its present entries.
 
-        1 makes present and absent entries of a label weigh alike (as torch explains pos_weight of
-        BCEWithLogitsLoss), 0.5 goes half the way, 0 is 1 for all. An unknown entry is counted as
-        `unknown_weight` absent ones. Shape (labels,), float64, finite and above 0; 1 for a label
-        without a present or an absent entry, and for all if `power` is 0.
+        Power 1 makes present and absent entries of a label weigh the same (as for pos_weight of
+        torch's BCEWithLogitsLoss), 0.5 goes half the way, and 0 gives 1 for all. An unknown entry
+        counts as `unknown_weight` absent ones. Shape (labels,), float64, finite and above 0; 1 for
+        a label without a present or an absent entry, and for all if `power` is 0.
         """
         present = np.array(self.positives, dtype=np.float64)
         known = np.array(self.known, dtype=np.float64)
@@ -101,7 +101,7 @@ class Statistics:
             )
         except (KeyError, TypeError, ValueError, OverflowError) as error:
             raise CheckpointError(
-                f"statistics: expected counts as `to_dict` stores them, got {error!r}. "
+                f"statistics: expected counts as training stores them, got {error!r}. "
                 "Train or export the model again."
             ) from None
         width = len(statistics.positives)
@@ -131,16 +131,16 @@ def count_labels(targets: np.ndarray) -> Statistics:
 
 
 def labels_without_absent(targets: np.ndarray) -> np.ndarray:
-    """The numbers of the labels that are present or unknown in all pictures, each somewhere."""
+    """Indices of the labels that are present somewhere, unknown somewhere and absent nowhere."""
     present, unknown = (targets == POSITIVE).any(axis=0), (targets == UNKNOWN).any(axis=0)
     return np.flatnonzero(present & unknown & ~(targets == NEGATIVE).any(axis=0))
 
 
 def assume_absent(targets: np.ndarray, *, everywhere: bool = False) -> np.ndarray:
-    """The targets with unknown as absent in labels that are nowhere known to be absent.
+    """The targets, with unknown entries set to absent for labels that are absent nowhere.
 
-    Of such a label, as of all where one label a picture is known, the known entries alone would say
-    that it is present always. `everywhere` takes all unknown entries of all labels as absent.
+    From the known entries alone such a label would seem always present. Data with a single known
+    label per picture has only such labels. `everywhere` does it for all labels.
     """
     chosen = np.full(targets.shape[1], everywhere)
     chosen[labels_without_absent(targets)] = True
@@ -148,10 +148,10 @@ def assume_absent(targets: np.ndarray, *, everywhere: bool = False) -> np.ndarra
 
 
 def repeat_factors(targets: np.ndarray, share: float) -> np.ndarray:
-    """Per picture, how often it is to be shown, 1 or more, so that rare labels are seen more.
+    """Per picture, how often to show it, 1 or more, so that rare labels are seen more often.
 
     Label l, present in the share f_l of its known pictures, asks for max(1, sqrt(share / f_l)), and
-    a picture takes the largest number that one of its present labels asks for (repeat factor
+    a picture takes the largest number that any of its present labels asks for (repeat factor
     sampling, Gupta et al. 2019, arXiv 1908.03195, section 4.1). `targets` is (images, labels) with
     1, 0 and -1. Shape (images,), float64.
     """

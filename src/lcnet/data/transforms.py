@@ -1,4 +1,4 @@
-"""From a picture to the uint8 tensor that a loader carries, and from that to what a model takes."""
+"""From a picture to the uint8 tensor that a loader carries, and from there to a model's input."""
 
 import math
 from collections.abc import Callable
@@ -12,12 +12,12 @@ from torchvision.transforms import InterpolationMode, v2
 from lcnet import config
 
 NARROWEST = 0.8
-"""Smallest width to height of a random crop; its inverse is the largest."""
+"""Smallest ratio of width to height of a random crop; the largest is its inverse."""
 
 
 @dataclass(frozen=True)
 class Preprocessing:
-    """What a model expects of its pictures."""
+    """Size and normalisation of the pictures that a model expects."""
 
     size: int
     """Side in pixels; pictures are stretched to a square."""
@@ -31,11 +31,11 @@ class Preprocessing:
 
 @dataclass(frozen=True)
 class Transform:
-    """From a picture (or its pixels, 3 H W in uint8) to 3 size size in uint8."""
+    """From a picture (or its pixels, 3 H W in uint8) to a uint8 tensor, 3 size size."""
 
     steps: Callable[[Image.Image | Tensor], Tensor]
     decode_size: int
-    """Sides in pixels from which nothing is lost: `read_image` need not decode more."""
+    """Smallest side in pixels that loses nothing: `read_image` need not decode more."""
 
     def __call__(self, picture: Image.Image | Tensor) -> Tensor:
         """The tensor of a picture, red, green, blue from 0 to 255."""
@@ -45,8 +45,8 @@ class Transform:
 class Normalize(nn.Module):
     """From a loader's batch to a model's: uint8 B 3 H W to float32, normalised.
 
-    It is the one place where pictures are normalised. It stands behind the loader, so that batches
-    travel in a quarter of the memory and the accelerator, if there is one, does it.
+    It is the only place where pictures are normalised. It runs after the loader, on the model's
+    device, so that batches travel as uint8, in a quarter of the memory.
     """
 
     factor: Tensor
@@ -63,9 +63,9 @@ class Normalize(nn.Module):
         """The normalised images, channels_last, on the module's device."""
         if images.dtype != torch.uint8:
             raise TypeError(f"expected images in uint8, got {images.dtype}")
-        # Moved first: torch would convert before it moves, and move four times as much.
+        # Moved before the conversion to float, which makes four times as many bytes.
         moved = images.to(self.factor.device).permute(0, 2, 3, 1)  # B H W 3, as they lie in memory
-        # A row of pixels is one row of numbers: with three at a time it takes four times as long.
+        # Whole rows of pixels at a time: broadcasting over 3 channels takes four times as long.
         rows = moved.flatten(2).to(torch.float32)  # B H 3W
         factor, shift = (values.repeat(moved.shape[2]) for values in (self.factor, self.shift))
         torch.addcmul(shift, rows, factor, out=rows)
@@ -73,12 +73,12 @@ class Normalize(nn.Module):
 
 
 def eval_transform(expected: Preprocessing) -> Transform:
-    """The transform to what a model expects, before it is normalised."""
+    """The transform to a model's input size, before normalisation."""
     return Transform(v2.Compose([v2.ToImage(), resize(expected), v2.ToPureTensor()]), expected.size)
 
 
 def train_transform(expected: Preprocessing, recipe: config.Train) -> Transform:
-    """The same with the recipe's random crop, mirroring, RandAugment and cutout."""
+    """`eval_transform` with the recipe's random crop, mirroring, RandAugment and cutout."""
     steps: list[Callable[..., object]] = [v2.ToImage()]
     if recipe.min_scale < 1:
         steps.append(
@@ -94,7 +94,7 @@ def train_transform(expected: Preprocessing, recipe: config.Train) -> Transform:
     if recipe.flip:
         steps.append(v2.RandomHorizontalFlip())
     if recipe.randaugment:
-        # As a picture of Pillow's, on which it takes a sixth of the time that it takes on a tensor.
+        # On a Pillow picture, RandAugment takes a sixth of the time that it takes on a tensor.
         steps += [v2.ToPILImage(), v2.RandAugment(magnitude=recipe.randaugment), v2.ToImage()]
     if recipe.cutout:
         # A square inside the picture, set to the mean colour (DeVries and Taylor 2017).
@@ -104,7 +104,7 @@ def train_transform(expected: Preprocessing, recipe: config.Train) -> Transform:
 
 
 def train_size(expected: Preprocessing, recipe: config.Train) -> int:
-    """Sides in pixels from which the recipe's smallest crop has as many as the model takes."""
+    """Smallest side in pixels at which the recipe's smallest crop still fills the model's input."""
     if recipe.min_scale == 1:
         return expected.size
     return math.ceil(expected.size / math.sqrt(NARROWEST * recipe.min_scale))
@@ -112,16 +112,16 @@ def train_size(expected: Preprocessing, recipe: config.Train) -> int:
 
 @dataclass(frozen=True)
 class Shrink:
-    """From pixels (3 H W, uint8) to as many that no side is below `size`, in their own proportions.
+    """Shrinks pixels (3 H W, uint8) to a shorter side of `size`, and keeps their proportions.
 
-    What is smaller already stays as it is.
+    A picture with a smaller side stays as it is.
     """
 
     size: int
     interpolation: str
 
     def __call__(self, pixels: Tensor) -> Tensor:
-        """The pixels, the shorter side `size` at most."""
+        """The pixels, with a shorter side of at most `size`."""
         if min(pixels.shape[-2:]) <= self.size:
             return pixels
         interpolation = InterpolationMode(self.interpolation)
@@ -129,10 +129,10 @@ class Shrink:
 
 
 def keep_transform(expected: Preprocessing, size: int) -> Transform:
-    """The transform to what is worth keeping of a picture whose transform asks for `size`.
+    """The transform to the copy of a picture that the cache keeps, for a `decode_size` of `size`.
 
-    That is the square that the model takes, or, where random crops need more, the whole picture
-    with its shorter side of that many pixels.
+    That is the square that the model takes. If random crops need more, it is the whole picture
+    with a shorter side of `size` pixels.
     """
     step = resize(expected) if size == expected.size else Shrink(size, expected.interpolation)
     return Transform(v2.Compose([v2.ToImage(), step, v2.ToPureTensor()]), size)
@@ -141,8 +141,8 @@ def keep_transform(expected: Preprocessing, size: int) -> Transform:
 def resize(expected: Preprocessing) -> Callable[..., Tensor]:
     """The step that stretches pixels (3 H W, uint8) to a square, with antialiasing.
 
-    torchvision's on uint8 is four times as fast as Pillow's and differs from it by 1 or 2 of 255 in
-    a few pixels (docs/log/speed.md).
+    torchvision's resize on uint8 is four times as fast as Pillow's and differs from it by 1 or 2 of
+    255 in a few pixels (docs/log/speed.md).
     """
     transform: Callable[..., Tensor] = v2.Resize(
         (expected.size, expected.size), interpolation=InterpolationMode(expected.interpolation)

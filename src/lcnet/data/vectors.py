@@ -9,18 +9,18 @@ from lcnet.data.arrays import read_matrix
 from lcnet.errors import DataError
 
 SHOWN = 10
-"""So many names an error message lists at most."""
+"""Most names listed in an error message."""
 
 
 def read_vectors(path: Path, labels: Sequence[str]) -> np.ndarray:
     """One vector per label, as a float32 array of shape (labels, vector length).
 
-    A `.npy` file holds just that, in the order of the labels. Any other file is text with a line
-    `name v1 v2 ...` per name, the numbers of one length; word2vec's first line `count length` is
-    passed over. Names are compared without case, and spaces, `_` and `-` separate words alike; of
-    equal names the first counts. A label without a line of its own is the mean of its words that
-    have one. Raises DataError for a missing or broken file, a number that is not finite, and
-    labels that have no vector at all.
+    A `.npy` file holds that array, with its rows in the order of the labels. Any other file is text
+    with a line `name v1 v2 ...` per name, all vectors of one length; a first line `count length`,
+    as word2vec writes it, is skipped. Names are compared without case, and spaces, `_` and `-` all
+    separate words; of equal names the first counts. A label without its own line gets the mean of
+    the vectors of its words. Raises DataError for a missing or broken file, a number that is not
+    finite, and a label without any vector.
     """
     if not path.is_file():
         raise DataError(
@@ -35,7 +35,7 @@ def read_vectors(path: Path, labels: Sequence[str]) -> np.ndarray:
 
 
 def _finite(values: np.ndarray, where: str) -> np.ndarray:
-    with np.errstate(over="ignore"):  # what is too large becomes infinite
+    with np.errstate(over="ignore"):  # too large numbers become infinite
         vector = values.astype(np.float32)
     if not np.isfinite(vector).all():
         raise DataError(
@@ -60,12 +60,12 @@ def _words(name: str) -> tuple[str, ...]:
 def _from_text(path: Path, labels: Sequence[str]) -> np.ndarray:
     wanted = {_words(label) for label in labels}
     wanted |= {(word,) for words in wanted for word in words}
-    found: dict[tuple[str, ...], np.ndarray] = {}
+    vector_of: dict[tuple[str, ...], np.ndarray] = {}
     for number, name, numbers in _lines(path):
         words = _words(name)
-        if words in wanted and words not in found:
-            found[words] = _vector(numbers, f"{path}:{number}")
-    vectors = [_label_vector(_words(label), found) for label in labels]
+        if words in wanted and words not in vector_of:
+            vector_of[words] = _vector(numbers, f"{path}:{number}")
+    vectors = [_label_vector(_words(label), vector_of) for label in labels]
     missing = [label for label, row in zip(labels, vectors, strict=True) if row is None]
     if missing:
         raise DataError(
@@ -76,19 +76,19 @@ def _from_text(path: Path, labels: Sequence[str]) -> np.ndarray:
 
 
 def _label_vector(
-    words: tuple[str, ...], found: dict[tuple[str, ...], np.ndarray]
+    words: tuple[str, ...], vector_of: dict[tuple[str, ...], np.ndarray]
 ) -> np.ndarray | None:
-    if words in found:
-        return found[words]
-    parts = [found[(word,)] for word in words if (word,) in found]
+    if words in vector_of:
+        return vector_of[words]
+    parts = [vector_of[(word,)] for word in words if (word,) in vector_of]
     return np.array(np.mean(parts, axis=0, dtype=np.float64)) if parts else None
 
 
 def _lines(path: Path) -> Iterator[tuple[int, str, list[bytes]]]:
-    """Each line's number, name and as yet unread numbers, all of one length.
+    """Each line's number, name and still unparsed numbers; all lines have as many numbers.
 
-    Bytes, because they split at ASCII blanks only: GloVe has names with other Unicode spaces, and
-    some that are no UTF-8. Only one line is held at a time: such files have gigabytes.
+    Lines are bytes, which split at ASCII blanks only: GloVe has names with other Unicode spaces,
+    and some that are not UTF-8. Only one line is held at a time, since files can have gigabytes.
     """
     length = 0
     with path.open("rb") as file:
@@ -100,7 +100,7 @@ def _lines(path: Path) -> Iterator[tuple[int, str, list[bytes]]]:
                 length = int(parts[1])
                 continue
             length = length or _trailing_numbers(parts)
-            # A name may have spaces, but one that ends in a number is a line that is too long.
+            # A name may have spaces, but if it ends in a number, the line has too many numbers.
             name = parts[: max(0, len(parts) - length)]
             if not length or not name or (len(name) > 1 and _is_number(name[-1])):
                 raise DataError(
@@ -121,7 +121,7 @@ def _is_number(part: bytes) -> bool:
 
 
 def _trailing_numbers(parts: list[bytes]) -> int:
-    """How many numbers the line ends in; its first part is a name even if it reads as a number."""
+    """How many numbers end the line; its first part is always a name, even if it is a number."""
     for count, part in enumerate(reversed(parts[1:])):
         if not _is_number(part):
             return count

@@ -157,7 +157,7 @@ def test_a_missing_split_names_those_that_exist(tmp_path: Path) -> None:
 
 
 def test_a_root_without_annotations_says_that_there_is_no_split(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match=r"instances_val.json \(there is no other either\)"):
+    with pytest.raises(DataError, match=r"instances_val.json \(there are none\)"):
         read_coco(tmp_path, "val")
 
 

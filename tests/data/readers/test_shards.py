@@ -115,10 +115,10 @@ def test_parquet_files_are_read(tmp_path, as_struct):
 @pytest.mark.parametrize(
     ("members", "message"),
     [
-        ([("1.png", b"")], "expected its labels behind it"),
+        ([("1.png", b"")], "expected its labels next to it"),
         ([("1.png", b""), ("1.json", b"{")], r"1\.json: expected the labels of a picture"),
         ([("1.png", b""), ("1.json", b'{"label": []}')], r"1\.json: expected the labels"),
-        ([("1.png", b""), ("1.cls", b"3")], r"places \[3\]"),
+        ([("1.png", b""), ("1.cls", b"3")], r"indices \[3\]"),
         ([("1.txt", b"cat")], "expected pictures with labels, got none"),
     ],
 )
@@ -138,7 +138,7 @@ def test_a_shard_that_is_cut_short_or_gone_is_named(shards):
     with pytest.raises(DataError, match=r"1\.tar: not a whole, uncompressed tar file"):
         read_shards(shards, "train")
     file.unlink()
-    with pytest.raises(DataError, match=r"1\.tar/0005\.png: not there any more"):
+    with pytest.raises(DataError, match=r"1\.tar/0005\.png: no longer there"):
         split.samples[5].read()
     with pytest.raises(DataError, match="val: no such split"):
         read_shards(shards, "val")

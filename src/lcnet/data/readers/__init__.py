@@ -1,4 +1,4 @@
-"""From the data settings to the samples of a split, whatever the format."""
+"""Reads a split of a data set of any format, as the data settings describe it."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -35,13 +35,13 @@ READERS: dict[str, Reader] = {
 
 
 def load_split(data: config.Data, split: str, labels: Sequence[str] | None = None) -> Split:
-    """The samples of a split, as `read_split` gives them, whose pictures all exist.
+    """The split as `read_split` returns it, after a check that all its pictures exist.
 
-    Raises DataError as that does, and if a picture is listed that does not exist.
+    Raises DataError as `read_split` does, and if a listed picture does not exist.
     """
     samples = read_split(data, split, labels)
     if isinstance(samples.samples, StoredSamples):
-        return samples  # the reader has just looked into their files
+        return samples  # the reader has just checked their files
     missing = [sample for sample in samples.samples if not sample.path.is_file()]
     if missing:
         first = missing[0]
@@ -60,11 +60,11 @@ def read_split(
     *,
     unlabelled: list[tuple[str, str]] | None = None,
 ) -> Split:
-    """What a split lists, their targets in the order of `labels` (the reader's own if none).
+    """The listed pictures of a split, with targets in the order of `labels` (default: its own).
 
-    Where `data.images` is `annotated`, pictures without any present label are left out, also those
-    of which some labels are unknown. `unlabelled` is as in `read_coco`. Raises DataError if the
-    data cannot be read, is empty or has a label that is not among `labels`.
+    If `data.images` is `annotated`, pictures without any present label are left out, even if some
+    of their labels are unknown. `unlabelled` is as in `read_coco`. Raises DataError if the data
+    cannot be read, is empty or has a label that is not among `labels`.
     """
     root = Path(data.root)
     if data.format == "coco" and unlabelled is not None:
@@ -72,15 +72,18 @@ def read_split(
     else:
         samples = READERS[data.format](data, root, split, labels)
     if not samples.samples:
-        raise DataError(f"{data.root}: split {split!r} is empty (expected at least one picture).")
+        raise DataError(
+            f"{data.root}: split {split!r}: expected at least one picture, got none. "
+            "Add pictures, or name another split."
+        )
     return _annotated(samples, data.root) if data.images == "annotated" else samples
 
 
 def load_split_for(data: config.Data, split: str, labels: Sequence[str]) -> Split:
-    """The samples of a split for a model with the given labels, their targets in its order.
+    """The split for a model with the given labels, with targets in the model's order.
 
-    If the model has no names for its labels (`unnamed`) and the data set has as many, they are
-    taken for the same, in the data set's order. Raises DataError as `load_split` does.
+    If the model has no names for its labels (`unnamed`), it gets those of the data set, in the data
+    set's order, provided that the numbers agree. Raises DataError as `load_split` does.
     """
     nameless = unnamed(len(labels))
     if tuple(labels) == nameless:
@@ -89,15 +92,15 @@ def load_split_for(data: config.Data, split: str, labels: Sequence[str]) -> Spli
             if len(samples.labels) == len(labels):
                 return samples
             raise DataError(
-                f"{split}: expected {len(labels)} labels, as many as the model has (it knows no "
-                f"names for them), got {len(samples.labels)}. Choose the data set of its training."
+                f"{split}: expected {len(labels)} labels, as many as the model has (they have no "
+                f"names), got {len(samples.labels)}. Choose the data set that it was trained on."
             )
     return load_split(data, split, labels)
 
 
 def unnamed(number: int) -> tuple[str, ...]:
-    """What labels are called whose names nobody gave: label_1, label_2 and so on."""
-    return tuple(f"label_{place}" for place in range(1, number + 1))
+    """Names for the labels of a model that has none: label_1, label_2 and so on."""
+    return tuple(f"label_{label}" for label in range(1, number + 1))
 
 
 def _annotated(split: Split, root: str) -> Split:

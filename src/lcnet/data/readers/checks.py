@@ -1,4 +1,4 @@
-"""What all readers check alike: the root, the split and the label names."""
+"""The checks that all readers share: of the root, the split and the label names."""
 
 import difflib
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -10,7 +10,7 @@ from lcnet.schema import LONGEST_NAME, unfit_name
 
 
 def check_root(root: Path, inside: str) -> None:
-    """Raises DataError, saying what belongs `inside`, if `root` is no folder."""
+    """Raises DataError if `root` is not a folder; the message says what belongs `inside`."""
     if not root.is_dir():
         raise DataError(
             f"data.root: no folder {root} (expected {inside} inside). "
@@ -19,9 +19,9 @@ def check_root(root: Path, inside: str) -> None:
 
 
 def missing_split(path: Path, split: str, existing: Iterable[str]) -> DataError:
-    """The error for a split that should stand at `path`; it names those that do exist."""
+    """The error for a split that is not at `path`; it names the splits that exist."""
     names = sorted(existing)
-    there = f"there are: {', '.join(names)}" if names else "there is no other either"
+    there = f"there are: {', '.join(names)}" if names else "there are none"
     return DataError(
         f"{split}: no such split, expected {path} ({there}). "
         "Name a split that exists, or set --data.root to another folder."
@@ -36,9 +36,9 @@ def unreadable(where: str, expected: str, error: Exception) -> DataError:
 
 
 def check_labels(labels: Sequence[str], where: str) -> tuple[str, ...]:
-    """The label names as they came.
+    """The label names as a tuple.
 
-    Raises DataError if there are none, one stands twice, or one cannot be written as text.
+    Raises DataError if there are none, if one appears twice, or if one is unfit as a name.
     """
     if not labels:
         raise DataError(f"{where}: expected at least one label, got none. Add labels.")
@@ -55,9 +55,9 @@ def check_labels(labels: Sequence[str], where: str) -> tuple[str, ...]:
 
 
 def check_known(name: str, labels: Collection[str], where: str) -> None:
-    """Raises DataError, with the nearest known name, if `name` is not one of the labels."""
+    """Raises DataError if `name` is not one of the labels; the message has the nearest one."""
     if name not in labels:
-        # Comparing takes time that grows with the square of the length.
+        # The time of a comparison grows with the square of the length.
         nearest = difflib.get_close_matches(name[:LONGEST_NAME], labels, n=1, cutoff=0.0)[0]
         raise DataError(
             f"{where}: unknown label {name!r}, the nearest of the {len(labels)} known ones is "
@@ -66,5 +66,5 @@ def check_known(name: str, labels: Collection[str], where: str) -> None:
 
 
 def mark(marks: Mapping[str, int], labels: Sequence[str]) -> tuple[int, ...]:
-    """The targets in the order of `labels`: what `marks` says, and absent where it is silent."""
+    """The targets in the order of `labels`: those in `marks`, and absent for all others."""
     return tuple(marks.get(name, NEGATIVE) for name in labels)

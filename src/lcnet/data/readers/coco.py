@@ -45,10 +45,10 @@ def read_coco(
     """All pictures of `annotations/instances_{split}.json`, also those without any object.
 
     Pictures are expected in `root/{split}`. A label is present if any object has it, crowds
-    (`iscrowd`) included, and absent otherwise. Without `labels` they are the file's, in ascending
-    order of id. Raises DataError for a file that is not COCO, lists a picture twice or has an
-    object of another label. Where a list `unlabelled` is given, objects whose category does not
-    exist are left out and added to it (where it stands, what it has) instead.
+    (`iscrowd`) included, and absent otherwise. Without `labels`, the labels are the file's, in
+    ascending order of id. Raises DataError for a file that is not COCO, lists a picture twice or
+    has an object of another label. If a list `unlabelled` is given, an object with an unknown
+    category raises no error: its place in the file and its category are added to the list.
     """
     content = _load(root, split)
     where = f"instances_{split}.json"
@@ -65,7 +65,9 @@ def read_coco(
         here = f"{where}: annotations[{number}]"
         image = _value(entry, "image_id", int, here)
         if image not in files:
-            raise DataError(f"{here}: no image has the image_id {image}. Add it or drop this one.")
+            raise DataError(
+                f"{here}: no image has the image_id {image}. Add the image or drop the annotation."
+            )
         known = isinstance(entry.get("category_id"), int) and entry["category_id"] in names
         if unlabelled is not None and not known:
             unlabelled.append((here, f"category_id {entry.get('category_id')!r}"))
@@ -73,7 +75,8 @@ def read_coco(
         label = _value(entry, "category_id", int, here)
         if label not in names:
             raise DataError(
-                f"{here}: no category has the category_id {label}. Add it or drop this one."
+                f"{here}: no category has the category_id {label}. Add the category or drop the "
+                "annotation."
             )
         check_known(names[label], order, here)
         present[image][names[label]] = POSITIVE
@@ -123,13 +126,13 @@ def _entries(content: dict[str, Any], key: str, where: str) -> list[Any]:
 
 
 def _value(entry: object, key: str, kind: type[Value], where: str) -> Value:
-    found = entry.get(key) if isinstance(entry, dict) else None
-    if not isinstance(found, kind):
+    value = entry.get(key) if isinstance(entry, dict) else None
+    if not isinstance(value, kind):
         raise DataError(
-            f"{where}: expected {key!r} with a value of type {kind.__name__}, got {found!r}. "
+            f"{where}: expected {key!r} with a value of type {kind.__name__}, got {value!r}. "
             "Write the entry in COCO's format."
         )
-    return found
+    return value
 
 
 def _by_id(content: dict[str, Any], key: str, field: str, where: str) -> dict[int, str]:

@@ -1,7 +1,7 @@
-"""`digits`: scenes composed from scikit-learn's bundled handwriting, for use without any download.
+"""`digits`: scenes composed from scikit-learn's bundled handwriting; no download is needed.
 
 A scene is a 192 x 192 picture with a cluttered background and one to six different digits, each
-up to four times; its labels are the digits that are in it. Three things make it a small copy of
+up to four times; its labels are the digits that it shows. Three things make it a small copy of
 the real problem:
 
 - Size. Most digits are 16 to 22 px high: in one view of 64 px that is five to seven pixels, too
@@ -32,7 +32,7 @@ COMPANION = (3, 8, 7, 6, 9, 0, 1, 4, 5, 2)
 """Digit d brings digit COMPANION[d]."""
 COMPANION_PROBABILITY = 0.75
 ROOT_PROBABILITIES = (0.4, 0.4, 0.2)
-"""Of starting from one, two or three digits."""
+"""Probabilities of starting from one, two or three digits."""
 FAINT_PROBABILITY = 1 / 8
 MOST_COPIES = 4
 SMALL_PROBABILITY = 0.8
@@ -44,7 +44,7 @@ SCENES = {"train": 4500, "val": 500, "test": 1000}
 
 @dataclass(frozen=True)
 class PlacedDigit:
-    """A digit in a scene: which, and its box in pixels from the top left corner."""
+    """A digit in a scene: its label, and its box in pixels from the top left corner."""
 
     label: str
     left: int
@@ -54,7 +54,7 @@ class PlacedDigit:
 
 
 def handwriting(split: str) -> tuple[np.ndarray, np.ndarray]:
-    """The split's own handwriting: images (N 8 8, from 0 to 1) and which digit each is (N)."""
+    """The split's own handwriting: images (N 8 8, from 0 to 1) and the digit in each (N)."""
     from sklearn.datasets import load_digits
 
     bundled = load_digits()
@@ -64,14 +64,14 @@ def handwriting(split: str) -> tuple[np.ndarray, np.ndarray]:
 
 
 def draw_labels(rng: np.random.Generator) -> set[int]:
-    """The digits of one scene, drawn from the stated co-occurrence."""
+    """The digits of one scene, drawn with the co-occurrence that the module describes."""
     roots = rng.choice(10, size=1 + rng.choice(3, p=ROOT_PROBABILITIES), replace=False)
     companions = {COMPANION[root] for root in roots if rng.random() < COMPANION_PROBABILITY}
     return {int(root) for root in roots} | companions
 
 
 def draw_background(rng: np.random.Generator) -> Image.Image:
-    """A dim, tinted canvas with soft patches, strokes and outlines that are no digits."""
+    """A dim, tinted canvas with soft patches, and strokes and arcs as distractors."""
     coarse = rng.uniform(10, 90, size=(5, 5, 3)) * 0.4 + rng.uniform(10, 90, size=3) * 0.6
     canvas = Image.fromarray(coarse.astype(np.uint8)).resize(
         (CANVAS_PX, CANVAS_PX), Image.Resampling.BICUBIC
@@ -99,7 +99,10 @@ def draw_background(rng: np.random.Generator) -> Image.Image:
 def draw_place(
     rng: np.random.Generator, taken: list[PlacedDigit], label: str, *, faint: bool
 ) -> PlacedDigit:
-    """A free square for a digit: of fifty drawn ones, the first that touches no other digit."""
+    """A free square for a digit: the first of fifty drawn ones that touches no other digit.
+
+    If all of them touch one, it is the last.
+    """
     small = rng.random() < SMALL_PROBABILITY
     low, high = SMALL_PX if small else LARGE_PX
     for _ in range(50):
@@ -146,13 +149,16 @@ def compose(
 
 
 def read_digits(root: Path, split: str, labels: Sequence[str] | None = None) -> Split:
-    """The scenes of `train`, `val` or `test`, which are first drawn into root/split if not there.
+    """The scenes of `train`, `val` or `test`; they are drawn into root/split if not there yet.
 
-    Next to the pictures lies scenes.json with each scene's digits and their boxes.
+    scenes.json beside the pictures lists each scene's digits and their boxes.
     Raises DataError for another split, or for `labels` that lack a digit.
     """
     if split not in SCENES:
-        raise DataError(f"digits: expected split train, val or test, got {split!r}. Set --data.*.")
+        raise DataError(
+            f"digits: expected split train, val or test, got {split!r}. "
+            "Set --data.train, --data.val and --data.test to these."
+        )
     names = tuple(labels or LABELS)
     if missing := sorted(set(LABELS) - set(names)):
         raise DataError(
@@ -166,7 +172,7 @@ def read_digits(root: Path, split: str, labels: Sequence[str] | None = None) -> 
         scenes = json.loads((folder / "scenes.json").read_text(encoding="utf-8"))
         shown_in = {name: {place["label"] for place in scenes[name]} for name in scenes}
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise unreadable(str(folder / "scenes.json"), "what write_scenes wrote", error) from None
+        raise unreadable(str(folder / "scenes.json"), "the digits of each scene", error) from None
     samples = []
     for name, shown in shown_in.items():
         targets = tuple(int(label in shown) for label in names)
@@ -175,7 +181,7 @@ def read_digits(root: Path, split: str, labels: Sequence[str] | None = None) -> 
 
 
 def write_scenes(folder: Path, split: str, *, scenes: int | None = None, seed: int = 0) -> None:
-    """Draw a split's scenes into a folder: 000000.jpg and so on, and last scenes.json."""
+    """Draw a split's scenes into a folder: 000000.jpg and so on, and then scenes.json."""
     count = scenes or SCENES[split]
     images, digits = handwriting(split)
     folder.mkdir(parents=True, exist_ok=True)
@@ -186,4 +192,4 @@ def write_scenes(folder: Path, split: str, *, scenes: int | None = None, seed: i
         name = f"{index:06d}.jpg"
         scene.save(folder / name, quality=95)
         places[name] = [asdict(place) for place in digits_shown]
-    write_text(folder / "scenes.json", json.dumps(places))
+    write_text(folder / "scenes.json", json.dumps(places))  # last: it marks the folder as complete

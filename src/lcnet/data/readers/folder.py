@@ -1,4 +1,4 @@
-"""Reads folders: one per split, in it one per label, in each its pictures."""
+"""Reads folders: one per split, with a folder of pictures per label inside."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,21 +11,21 @@ from lcnet.errors import DataError
 def read_folder(root: Path, split: str, labels: Sequence[str] | None = None) -> Split:
     """The pictures `root/{split}/LABEL/name`, sorted by name.
 
-    A name (subfolders below the label included) that stands in the folders of several labels is
-    one picture with all of them; the first one's file is used. A picture directly in the split's
-    folder has no label. What is not there is absent, never unknown. Without `labels` they are the
-    sorted folder names. Hidden files and folders are passed over. Raises DataError for a folder
-    that is no label, a split without pictures, and a name both with and without a label.
+    A name (including subfolders below the label) in the folders of several labels is one picture
+    with all these labels; the file of the first label is used. A picture directly in the split's
+    folder has no label. Labels are present or absent, never unknown. Without `labels`, the labels
+    are the sorted folder names. Hidden files and folders are skipped. Raises DataError for a folder
+    that is not a label, a split without pictures, and a name both with and without a label.
     """
     check_root(root, f"a folder {split}/ with a folder of pictures per label")
     folder = root / split
     if not folder.is_dir():
         raise missing_split(folder, split, (path.name for path in _folders(root)))
-    found = _folders(folder)
-    order = check_labels([path.name for path in found] if labels is None else labels, split)
+    label_folders = _folders(folder)
+    order = check_labels([path.name for path in label_folders] if labels is None else labels, split)
     paths = _pictures(folder, "*")
     marks: dict[str, dict[str, int]] = {name: {} for name in paths}
-    for label in found:
+    for label in label_folders:
         check_known(label.name, order, f"{split}/{label.name}/")
         for name, path in _pictures(label, "**/*").items():
             if name in paths and not marks[name]:
@@ -46,11 +46,11 @@ def _folders(parent: Path) -> list[Path]:
 
 
 def _pictures(folder: Path, pattern: str) -> dict[str, Path]:
-    """The pictures that fit `pattern`, by their name relative to `folder`."""
-    found = {
+    """The pictures that match `pattern`, by their name relative to `folder`."""
+    pictures = {
         path.relative_to(folder).as_posix(): path
         for path in folder.glob(pattern)
         if path.suffix.lower() in PICTURE_SUFFIXES and path.is_file()
     }
     # macOS leaves `._name.jpg` files beside pictures, notebooks `.ipynb_checkpoints` folders.
-    return {name: path for name, path in found.items() if "/." not in f"/{name}"}
+    return {name: path for name, path in pictures.items() if "/." not in f"/{name}"}

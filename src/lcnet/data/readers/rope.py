@@ -1,4 +1,4 @@
-"""Reads rope damage: per split a folder of pictures and a table of their labels, as released."""
+"""Reads rope damage in the released layout: a folder of pictures and a table for each split."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -10,17 +10,17 @@ from lcnet.data.readers.table import read_table
 from lcnet.errors import DataError
 
 SPLITS = {"train": "Train", "val": "Val", "test": "Test"}
-"""How each split is spelt in the names of its table and of its pictures' folder."""
+"""How each split is spelled in the names of its table and its folder of pictures."""
 
 
 def read_rope(root: Path, split: str, labels: Sequence[str] | None = None) -> Split:
     """The pictures in `ropeTrain` (`ropeVal`, `ropeTest`) that `imageLabelsTrain.csv` lists.
 
-    `split` is `train`, `val` or `test`. The table's first row is a header. Its first column holds
-    the picture's file name, relative to the split's folder; each further column is a label, any
-    number of them, with cells as in a table of 0/1 columns. Without `labels` they are the columns
-    in the file's order. Raises DataError for another split, for a missing table or folder, and for
-    a table that `read_table` refuses.
+    `split` is `train`, `val` or `test`. The table's first row is a header. The first column holds
+    the picture's file name, relative to the split's folder; every further column is a label, with
+    cells as in a table of 0/1 columns. Without `labels`, the labels are the columns in the file's
+    order. Raises DataError for another split, for a missing table or folder, and for a table that
+    `read_table` refuses.
     """
     if split not in SPLITS:
         raise DataError(

@@ -1,6 +1,6 @@
 """Reads shards: tar files as webdataset writes them, or Parquet files, with pictures and labels.
 
-A split is a folder of shards. What is in them is found in one pass and kept beside them.
+A split is a folder of shards. One pass over them makes an index, which is kept beside them.
 """
 
 import json
@@ -49,14 +49,14 @@ GROUP_BYTES = 2**28
 
 
 @dataclass(frozen=True)
-class _Found:
+class _Entry:
     """A picture in a shard, and the names of its labels."""
 
     name: str
     start: int
-    """In a tar file where its bytes start, in a Parquet file the row group."""
+    """In a tar file, the offset of its bytes; in a Parquet file, the row group."""
     size: int
-    """How many bytes there are, or the row in the group."""
+    """In a tar file, the number of its bytes; in a Parquet file, the row in the group."""
     present: tuple[str, ...]
     unknown: tuple[str, ...] = ()
 
@@ -66,15 +66,15 @@ def read_shards(
 ) -> Split:
     """The pictures in the files `root/{split}/*.tar` or `*.parquet`, in the order of their names.
 
-    In a tar file a picture and its labels have one name but for the suffix: `0001.jpg` with
+    In a tar file a picture and its labels share a name apart from the suffix: `0001.jpg` with
     `0001.json` (a list of the names of its labels, or `{"labels": [...], "unknown": [...]}`),
-    `0001.txt` (names joined by `separator`) or `0001.cls` (places in labels.txt, from 0). In a
-    Parquet file `image` is a column of encoded pictures and `labels` one of names or places, as
-    lists or joined; `unknown` is optional. A label that is not named is absent.
+    `0001.txt` (names joined by `separator`) or `0001.cls` (indices into labels.txt, from 0). In a
+    Parquet file `image` is a column of encoded pictures, and `labels` a column of names or indices,
+    as lists or as joined text; `unknown` is optional. A label that is not named is absent.
 
-    Without `labels` they are the lines of `root/labels.txt`, or the sorted names found. The first
-    pass over the shards is kept as `index.npz` beside them and made anew when one has changed.
-    Raises DataError for a shard that is damaged and a picture without labels.
+    Without `labels`, the labels are the lines of `root/labels.txt`, or the sorted names in the
+    shards. The index of the shards is kept as `index.npz` beside them and made again when a shard
+    has changed. Raises DataError for a damaged shard, and for a picture without labels.
     """
     check_root(root, f"a folder {split}/ of {TAR} or {PARQUET} files")
     folder = root / split
@@ -83,19 +83,19 @@ def read_shards(
         raise missing_split(folder / f"*{TAR}", split, (path.name for path in _in(root)))
     names = _names(root)
     index = _kept(folder, files, names) or _indexed(folder, files, names, separator)
-    found = tuple(str(name) for name in index["labels"])
-    order = check_labels(found if labels is None else list(labels), split)
+    indexed = tuple(str(name) for name in index["labels"])
+    order = check_labels(indexed if labels is None else list(labels), split)
     targets = index["targets"]
-    if order != found:
-        for name in found:
+    if order != indexed:
+        for name in indexed:
             check_known(name, order, f"{split}/")
         targets = np.full((len(index["targets"]), len(order)), NEGATIVE, np.int8)
-        targets[:, [order.index(name) for name in found]] = index["targets"]
+        targets[:, [order.index(name) for name in indexed]] = index["targets"]
     return Split(order, _Stored(files, index, targets, split), split)
 
 
 class _Stored(StoredSamples):
-    """The samples of the shards, each made when it is asked for."""
+    """The samples of the shards; each is made when it is asked for."""
 
     def __init__(
         self, files: list[Path], index: dict[str, Any], targets: NDArray[np.int8], split: str
@@ -106,14 +106,14 @@ class _Stored(StoredSamples):
         self.targets = targets
         self.runs = np.bincount(self.shards, minlength=len(files))
 
-    def sample(self, place: int) -> Sample:
-        """The sample at a place."""
-        file = self.files[self.shards[place]]
-        start, size, name = int(self.starts[place]), int(self.sizes[place]), str(self.names[place])
+    def sample(self, index: int) -> Sample:
+        """The sample at an index from 0 to N - 1."""
+        file = self.files[self.shards[index]]
+        start, size, name = int(self.starts[index]), int(self.sizes[index]), str(self.names[index])
         is_tar = file.suffix.lower() == TAR
         return Sample(
             file / name,
-            tuple(self.targets[place].tolist()),
+            tuple(self.targets[index].tolist()),
             f"{self.split}/{file.name}",
             Slice(file, start, size) if is_tar else ParquetRow(file, start, size),
         )
@@ -124,7 +124,7 @@ def _in(folder: Path) -> list[Path]:
 
 
 def _names(root: Path) -> tuple[str, ...]:
-    """The label names that labels.txt lists; none if it is not there."""
+    """The label names in labels.txt; empty without that file."""
     file = root / NAMES
     if not file.is_file():
         return ()
@@ -139,13 +139,13 @@ def _names(root: Path) -> tuple[str, ...]:
 
 
 def _state(files: Sequence[Path], names: tuple[str, ...]) -> str:
-    """What the index follows from."""
+    """The shards' sizes and times, and the label names: the index is valid while these stay."""
     stats = [(file.name, file.stat().st_size, file.stat().st_mtime_ns) for file in files]
     return json.dumps([1, stats, names])
 
 
 def _kept(folder: Path, files: list[Path], names: tuple[str, ...]) -> dict[str, Any] | None:
-    """The index that is kept, if it is of these very files."""
+    """The stored index; None if there is none, or if the shards have changed since."""
     try:
         with np.load(folder / INDEX, allow_pickle=False) as stored:
             if str(stored["state"]) == _state(files, names):
@@ -158,51 +158,54 @@ def _kept(folder: Path, files: list[Path], names: tuple[str, ...]) -> dict[str, 
 def _indexed(
     folder: Path, files: list[Path], names: tuple[str, ...], separator: str
 ) -> dict[str, Any]:
-    """The index, made by a pass over all shards and kept where that is allowed."""
-    found, shards = [], []
+    """The index, made by a pass over all shards, and stored if the folder can be written."""
+    entries: list[_Entry] = []
+    shards: list[int] = []
     for number, file in enumerate(files):
         reader = _in_tar if file.suffix.lower() == TAR else _in_parquet
         own = list(reader(file, names, separator))
         if not own:
             raise DataError(f"{file}: expected pictures with labels, got none. Leave it out.")
-        found += own
+        entries += own
         shards += [number] * len(own)
-    order = names or tuple(sorted({name for one in found for name in one.present + one.unknown}))
-    places = {name: place for place, name in enumerate(order)}
-    targets = np.full((len(found), len(order)), NEGATIVE, np.int8)
-    for row, one in enumerate(found):
-        for mark, marked in ((UNKNOWN, one.unknown), (POSITIVE, one.present)):
+    order = names or tuple(
+        sorted({name for entry in entries for name in entry.present + entry.unknown})
+    )
+    columns = {name: column for column, name in enumerate(order)}
+    targets = np.full((len(entries), len(order)), NEGATIVE, np.int8)
+    for row, entry in enumerate(entries):
+        for mark, marked in ((UNKNOWN, entry.unknown), (POSITIVE, entry.present)):
             for name in marked:
-                if name not in places:
-                    check_known(name, order, f"{files[shards[row]]}/{one.name}")
-                targets[row, places[name]] = mark
+                if name not in columns:
+                    check_known(name, order, f"{files[shards[row]]}/{entry.name}")
+                targets[row, columns[name]] = mark
     index: dict[str, Any] = {
         "state": np.array(_state(files, names)),
         "labels": np.array(order),
         "targets": targets,
         "shards": np.array(shards, np.int32),
-        "starts": np.array([one.start for one in found], np.int64),
-        "sizes": np.array([one.size for one in found], np.int64),
-        "names": np.array([one.name for one in found]),
+        "starts": np.array([entry.start for entry in entries], np.int64),
+        "sizes": np.array([entry.size for entry in entries], np.int64),
+        "names": np.array([entry.name for entry in entries]),
     }
     try:
         with written_whole(folder / INDEX) as unfinished, unfinished.open("wb") as opened:
             np.savez(opened, **index)
     except OSError:
-        pass  # a folder that may only be read is read anew each time
+        pass  # a read-only folder: its shards are read again each time
     return index
 
 
 # What is in a shard
 
 
-def _in_tar(file: Path, names: tuple[str, ...], separator: str) -> Iterator[_Found]:
-    """The pictures of a tar file, whose members of one name stand behind each other."""
+def _in_tar(file: Path, names: tuple[str, ...], separator: str) -> Iterator[_Entry]:
+    """The pictures of a tar file; members that share a name must follow each other."""
     key, picture, labels = "", None, None
     try:
         with tarfile.open(file, "r:") as tar:
             while (member := tar.next()) is not None:
-                tar.members = []  # type: ignore[attr-defined] # it keeps every header otherwise
+                tar.members = []  # type: ignore[attr-defined] # tarfile would keep every header in memory
                 path = Path(member.name)
                 suffix = path.suffix.lower()
                 if not member.isreg() or path.name.startswith("."):
@@ -220,7 +223,7 @@ def _in_tar(file: Path, names: tuple[str, ...], separator: str) -> Iterator[_Fou
             yield from _joined(file, picture, labels)
     except tarfile.TarError as error:
         raise DataError(
-            f"{file}: not a whole, uncompressed tar file ({reason_of(error)}). Pack it anew."
+            f"{file}: not a whole, uncompressed tar file ({reason_of(error)}). Pack it again."
         ) from None
 
 
@@ -228,15 +231,15 @@ def _joined(
     file: Path,
     picture: tuple[str, int, int] | None,
     labels: tuple[tuple[str, ...], tuple[str, ...]] | None,
-) -> Iterator[_Found]:
+) -> Iterator[_Entry]:
     if picture is None:
         return
     if labels is None:
         raise DataError(
-            f"{file}/{picture[0]}: expected its labels behind it, as a member of the same name with"
-            f" {', '.join(LABEL_SUFFIXES)}, got none. Pack them together."
+            f"{file}/{picture[0]}: expected its labels next to it, as a member of the same name "
+            f"with {', '.join(LABEL_SUFFIXES)}, got none. Pack them together."
         )
-    yield _Found(*picture, *labels)
+    yield _Entry(*picture, *labels)
 
 
 def _labels(
@@ -246,44 +249,44 @@ def _labels(
     separator: str,
     where: str,
 ) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """The names of the present and of the unknown labels."""
+    """The names of the present labels, and of the unknown labels."""
     try:
         text = content.decode("utf-8-sig").strip()
         if suffix == ".txt":
             return _as_names(text, names, separator), ()
         if suffix == ".cls":
-            places = [int(word) for word in text.replace(",", " ").split()]
-            return _as_names(places, names, separator), ()
-        said = json.loads(text)
-        if isinstance(said, dict):
-            unknown = said.get("unknown") or []
+            indices = [int(word) for word in text.replace(",", " ").split()]
+            return _as_names(indices, names, separator), ()
+        stored = json.loads(text)
+        if isinstance(stored, dict):
+            unknown = stored.get("unknown") or []
             return (
-                _as_names(said["labels"], names, separator),
+                _as_names(stored["labels"], names, separator),
                 _as_names(unknown, names, separator),
             )
-        return _as_names(said, names, separator), ()
+        return _as_names(stored, names, separator), ()
     except (ValueError, TypeError, KeyError, RecursionError) as error:
         raise unreadable(
             where, "the labels of a picture (docs/reference/formats.md)", error
         ) from None
 
 
-def _as_names(said: Any, names: tuple[str, ...], separator: str) -> tuple[str, ...]:
-    """Label names from names, joined names or places; raises ValueError for anything else."""
-    if said is None:
+def _as_names(stored: Any, names: tuple[str, ...], separator: str) -> tuple[str, ...]:
+    """Label names from names, joined names or indices; raises ValueError for anything else."""
+    if stored is None:
         return ()
-    if isinstance(said, str):
-        return tuple(name.strip() for name in said.split(separator) if name.strip())
-    if isinstance(said, list) and all(isinstance(one, str) for one in said):
-        return tuple(said)
-    if isinstance(said, list) and all(type(one) is int for one in said):
-        if not all(0 <= place < len(names) for place in said):
-            raise ValueError(f"places {said}, of which {NAMES} in data.root has {len(names)}")
-        return tuple(names[place] for place in said)
-    raise ValueError(f"{str(said)[:60]!r} in place of a list of names")
+    if isinstance(stored, str):
+        return tuple(name.strip() for name in stored.split(separator) if name.strip())
+    if isinstance(stored, list) and all(isinstance(item, str) for item in stored):
+        return tuple(stored)
+    if isinstance(stored, list) and all(type(item) is int for item in stored):
+        if not all(0 <= index < len(names) for index in stored):
+            raise ValueError(f"indices {stored}, but {NAMES} in data.root has {len(names)} names")
+        return tuple(names[index] for index in stored)
+    raise ValueError(f"{str(stored)[:60]!r} instead of a list of names")
 
 
-def _in_parquet(file: Path, names: tuple[str, ...], separator: str) -> Iterator[_Found]:
+def _in_parquet(file: Path, names: tuple[str, ...], separator: str) -> Iterator[_Entry]:
     """The rows of a Parquet file; its pictures are not read."""
     parquet = pyarrow_parquet()
     import pyarrow
@@ -301,22 +304,22 @@ def _in_parquet(file: Path, names: tuple[str, ...], separator: str) -> Iterator[
             for group in range(table.metadata.num_row_groups):
                 _check_group(file, table.metadata.row_group(group), pictures)
                 columns = table.read_row_group(group, columns=wanted).to_pydict()
-                for place, present in enumerate(columns["labels"]):
-                    unknown = columns["unknown"][place] if "unknown" in columns else None
+                for number, present in enumerate(columns["labels"]):
+                    unknown = columns["unknown"][number] if "unknown" in columns else None
                     try:
                         marked = tuple(
-                            _as_names(said, names, separator) for said in (present, unknown)
+                            _as_names(stored, names, separator) for stored in (present, unknown)
                         )
                     except ValueError as error:
                         raise unreadable(f"{file}/{row}", "its labels", error) from None
-                    yield _Found(str(row), group, place, *marked)
+                    yield _Entry(str(row), group, number, *marked)
                     row += 1
     except (pyarrow.ArrowException, OSError) as error:
         raise damaged(file, error) from None
 
 
 def _check_group(file: Path, group: Any, pictures: str) -> None:
-    """Raises DataError for a row group whose pictures would not fit into memory well."""
+    """Raises DataError for a row group with too many bytes of pictures to keep in memory."""
     columns = [group.column(number) for number in range(group.num_columns)]
     size = sum(
         column.total_uncompressed_size

@@ -24,7 +24,7 @@ MARKS = {
     "-1.0": UNKNOWN,
     "": UNKNOWN,
 }
-"""What a cell of a 0/1 column may hold; tables that went through pandas say 1.0 for 1."""
+"""The cells that a 0/1 column may hold; pandas writes 1 as 1.0 if a cell is empty."""
 
 
 class _Row(NamedTuple):
@@ -44,17 +44,17 @@ def read_table(
     """The pictures of the comma-separated UTF-8 file `split`, a path relative to `root`.
 
     The header names the columns. The first column holds the picture's path, relative to the folder
-    `pictures`, which is `root` if None. What follows is one of two forms, told apart by the
-    content; with `separator` None it is the first:
+    `pictures` (default: `root`). The other columns have one of two forms:
 
-    - One column per label, each cell one of `MARKS`. A row that ends early is unknown from there.
-    - One column of label names joined by `separator`; an empty cell is a picture without labels.
-      A table has this form if exactly one column follows and not all of its cells are `MARKS`.
-      Should they be (all empty, or names such as 0 and 1), it still has it if `labels` is given,
-      contains every name in the cells and does not contain the column's own name.
+    - One column per label, each cell one of `MARKS`. In a row that ends early, the labels from
+      there on are unknown.
+    - A single column of label names joined by `separator`; an empty cell is a picture without
+      labels. A single column has this form if a cell is not in `MARKS`. If all are (empty cells, or
+      names such as 0 and 1), it has this form only if `labels` has every name in the cells, but
+      not the column's own name. If `separator` is None, no table has it.
 
-    Without `labels` they are the columns in the file's order, or the sorted names. Rows that are
-    all empty are passed over. Raises DataError for anything that fits neither form.
+    Without `labels`, the labels are the columns in the file's order, or the sorted names. Empty
+    rows are skipped. Raises DataError for anything that fits neither form.
     """
     check_root(root, f"{split} and the pictures that it lists")
     columns, rows = _load(root, split)
@@ -71,14 +71,14 @@ def read_table(
 
 
 def _load(root: Path, split: str) -> tuple[list[str], list[_Row]]:
-    """The label columns' names and the rows, stripped of spaces and checked for doubles."""
+    """The names of the label columns, and the rows; without outer spaces or duplicates."""
     import pandas as pd
 
     path = root / split
     if not path.is_file():
         raise missing_split(path, split, (str(p.relative_to(root)) for p in root.glob("*.csv")))
     try:
-        # header=None: pandas would rename double columns; blank lines are kept to count lines.
+        # header=None: pandas would rename duplicate columns. Blank lines are kept to count lines.
         cells = pd.read_csv(
             path,
             header=None,
@@ -129,10 +129,10 @@ def _check_pictures(split: str, rows: list[_Row]) -> None:
 def _lists_names(columns: list[str], rows: list[_Row], labels: Sequence[str] | None) -> bool:
     if len(columns) != 1:
         return False
-    found = {row.cells[0] for row in rows}
-    if not found <= MARKS.keys():
+    cells = {row.cells[0] for row in rows}
+    if not cells <= MARKS.keys():
         return True
-    return labels is not None and columns[0] not in labels and found <= {"", *labels}
+    return labels is not None and columns[0] not in labels and cells <= {"", *labels}
 
 
 def _from_names(
@@ -141,8 +141,8 @@ def _from_names(
     names = [
         [name for part in row.cells[0].split(separator) if (name := part.strip())] for row in rows
     ]
-    found = sorted({name for listed in names for name in listed})
-    order = check_labels(found if labels is None else labels, split)
+    listed_names = sorted({name for listed in names for name in listed})
+    order = check_labels(listed_names if labels is None else labels, split)
     for row, listed in zip(rows, names, strict=True):
         for name in listed:
             check_known(name, order, f"{split}:{row.line}")
@@ -161,10 +161,10 @@ def _from_columns(
                 f"{split}:1: expected a column for each label, got none for {name!r}. "
                 "Add it; leave its cells empty where it is not known."
             )
-    places = [columns.index(name) for name in order]
+    positions = [columns.index(name) for name in order]
     for row in rows:
         _check_cells(split, columns, row)
-    return order, [tuple(MARKS[row.cells[place]] for place in places) for row in rows]
+    return order, [tuple(MARKS[row.cells[position]] for position in positions) for row in rows]
 
 
 def _check_cells(split: str, columns: list[str], row: _Row) -> None:

@@ -1,4 +1,4 @@
-"""Reads Pascal VOC: a list of pictures per split, and one XML file of objects per picture."""
+"""Reads Pascal VOC: a list of pictures per split, and an XML file of objects per picture."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
@@ -51,15 +51,15 @@ def read_voc(
     *,
     difficult: Literal["positive", "negative", "unknown"] = "unknown",
 ) -> Split:
-    """The pictures that `ImageSets/Main/{split}.txt` lists, marked by their objects.
+    """The pictures listed in `ImageSets/Main/{split}.txt`, with the labels of their objects.
 
-    `root` is the folder of a year, or a folder with a single such `VOC2007` or
-    `VOCdevkit/VOC2007` in it. If `root/{split}` holds such a folder, that one is read, as the
-    release has it. A label is present if any object has it that is not difficult; if only
-    difficult objects do, it is what `difficult` says. Pictures are `JPEGImages/{id}.jpg`, or with
-    the suffix that `<filename>` has. Without `labels` they are VOC's 20, or, if any file in
-    `Annotations` (of all splits) has another name, the sorted names of all of them. Raises
-    DataError for files that are missing, are not VOC or have an object of another label.
+    `root` is the folder of a year, or contains one such folder as `VOC2007` or `VOCdevkit/VOC2007`.
+    If `root/{split}` contains one, as in the release, that one is read. A label is present if an
+    object that is not difficult has it; if only difficult objects have it, `difficult` decides.
+    Pictures are `JPEGImages/{id}.jpg`, or have the suffix given in `<filename>`. Without `labels`,
+    the labels are VOC's 20; if an object in `Annotations` (of any split) has another name, they
+    are the sorted names of all objects. Raises DataError for files that are missing, are not VOC
+    or have an object of another label.
     """
     year, together = _year_folders(root, split)
     listed = _listed(year, split)
@@ -67,10 +67,10 @@ def read_voc(
     samples = []
     for identity, source in listed.items():
         file = year / "Annotations" / f"{identity}.xml"
-        picture, place = _parse(file, root, source), _place(file, root)
+        picture, name_of_file = _parse(file, root, source), _relative(file, root)
         path = year / "JPEGImages" / f"{identity}{_suffix(picture)}"
         marks: dict[str, int] = {}
-        for name, is_difficult, where in _objects(picture, place):
+        for name, is_difficult, where in _objects(picture, name_of_file):
             check_known(name, order, where)
             if not is_difficult:
                 marks[name] = POSITIVE
@@ -81,7 +81,7 @@ def read_voc(
 
 
 def _year_folders(root: Path, split: str) -> tuple[Path, list[Path]]:
-    """The year's folder that `split` is read from, and those whose labels belong together."""
+    """The folder of the year that has `split`, and all folders that share its labels."""
     check_root(root, INSIDE)
     of_splits = _years(root, "*/")
     splits = {year.relative_to(root).parts[0] for year in of_splits}
@@ -120,7 +120,7 @@ def _is_year(folder: Path) -> bool:
 
 
 def _listed(year: Path, split: str) -> dict[str, str]:
-    """Each picture's id with the place where it is listed."""
+    """The id of each picture, and where it is listed."""
     path = year / "ImageSets" / "Main" / f"{split}.txt"
     if not path.is_file():
         raise missing_split(path, split, _splits(path.parent))
@@ -150,23 +150,23 @@ def _listed(year: Path, split: str) -> dict[str, str]:
 
 
 def _splits(folder: Path) -> Iterable[str]:
-    """The splits that have a list, without VOC's lists of single labels such as `cat_train`."""
+    """The splits that have a list; lists of single labels such as `cat_train` do not count."""
     stems = {path.stem for path in folder.glob("*.txt")}
     return (stem for stem in stems if stem.rpartition("_")[2] not in stems - {stem})
 
 
 def _names(years: Iterable[Path], root: Path) -> Sequence[str]:
-    found = {
+    names = {
         name
         for year in years
         for path in sorted((year / "Annotations").glob("*.xml"))
-        for name, _, _ in _objects(_parse(path, root), _place(path, root))
+        for name, _, _ in _objects(_parse(path, root), _relative(path, root))
     }
-    return LABELS if found <= set(LABELS) else sorted(found)
+    return LABELS if names <= set(LABELS) else sorted(names)
 
 
 class _WithoutDoctype(ElementTree.TreeBuilder):
-    """Builds a tree, but stops at a DOCTYPE: the entities in it could grow without bound."""
+    """Builds a tree, but refuses a DOCTYPE, since its entities could expand without bound."""
 
     def doctype(self, name: str, pubid: str | None, system: str | None) -> None:
         raise DataError(
@@ -174,12 +174,12 @@ class _WithoutDoctype(ElementTree.TreeBuilder):
         )
 
 
-def _place(path: Path, root: Path) -> str:
+def _relative(path: Path, root: Path) -> str:
     return path.relative_to(root).as_posix()
 
 
 def _parse(path: Path, root: Path, source: str = "") -> ElementTree.Element:
-    where = _place(path, root)
+    where = _relative(path, root)
     listed = f" (listed in {source})" if source else ""
     try:
         parser = ElementTree.XMLParser(target=_WithoutDoctype())
@@ -197,10 +197,10 @@ def _suffix(picture: ElementTree.Element) -> str:
     return suffix if suffix.lower() in PICTURE_SUFFIXES else ".jpg"
 
 
-def _objects(picture: ElementTree.Element, place: str) -> Iterator[tuple[str, bool, str]]:
-    """Each object's label, whether it is difficult, and where it stands."""
+def _objects(picture: ElementTree.Element, file: str) -> Iterator[tuple[str, bool, str]]:
+    """Each object's label, whether it is difficult, and where it is."""
     for number, entry in enumerate(picture.findall("object"), start=1):
-        where = f"{place}: object {number}"
+        where = f"{file}: object {number}"
         name = (entry.findtext("name") or "").strip()
         difficult = entry.findtext("difficult", default="0").strip()
         if not name:
