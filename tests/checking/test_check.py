@@ -353,7 +353,7 @@ def test_a_run_s_config_says_what_to_check_and_flags_override_it(planted, capsys
     ("flags", "code", "message"),
     [
         ("--data.root nowhere", 1, "no folder nowhere"),
-        ("--split val.csv", 2, "--split: says what --model judges"),
+        ("--split val.csv", 2, "--split: expected --model as well"),
         ("--model nowhere --split other.csv", 2, "expected one of train.csv, val.csv, test.csv"),
         ("--config nowhere.yaml", 2, "nowhere.yaml: no such config file"),
         ("--data.rot x", 2, "Did you mean --data.root?"),
@@ -520,10 +520,12 @@ def test_a_model_shows_suspicious_labels(judge, tiny_config, capsys):
     suspicious = [one for one in report.findings if one.kind == "suspicious-label"]
     assert [one.where for one in suspicious] == [f"val.csv:2: {name}"]
     marked = "absent" if int(red) else "present"
-    assert suspicious[0].detail == f"'red' is marked {marked}, to which the model gives 0.100"
+    assert (
+        suspicious[0].detail == f"'red' is marked {marked}; the model gives that probability 0.100"
+    )
     assert not suspicious[0].unsafe
 
-    with pytest.raises(CheckpointError, match="a model that knows the labels"):
+    with pytest.raises(CheckpointError, match="a model with the labels of the data set"):
         renamed = file.with_name("other.csv")
         renamed.write_text(file.read_text().replace("red", "pink"))
         check(replace(tiny_config.data, train="other.csv", val="other.csv", test=""),

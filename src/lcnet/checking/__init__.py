@@ -1,1 +1,1 @@
-"""What `lcnet check` is made of."""
+"""Checks a data set for faults: `lcnet check`."""

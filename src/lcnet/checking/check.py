@@ -1,4 +1,4 @@
-"""`lcnet check`: what is wrong with a data set, before anyone trains on it."""
+"""`lcnet check`: find faults of a data set before training on it."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -23,19 +23,19 @@ def check(
     Args:
         data: Data set. All its splits are read.
         model: Run or model folder. Its predictions show suspicious labels; needs lcnet[check].
-        split: Split that the model judges; val and test if not given, since a model has learned the
-            wrong labels of the pictures that it was trained on.
-        json: File for the findings: a list of kind, where, detail.
-        html: File for the page.
+        split: Split that the model judges; by default val and test, since a model has learned the
+            labels of its training pictures, wrong ones too.
+        json: JSON file for the findings: a list of kind, where, detail.
+        html: HTML file for the same, with pictures and label counts.
         quiet: Print nothing.
 
     Returns:
-        What the splits hold, what is wrong, and whether training on them is safe.
+        The label counts of the splits, the findings, and whether training is safe.
 
     Raises:
         DataError: if no split can be read.
-        ConfigError: if cleanlab is missing or the data set has no such split.
-        CheckpointError: if the model cannot be read or knows other labels.
+        ConfigError: if the data set has no such `split` or is in shards, or cleanlab is missing.
+        CheckpointError: if the model cannot be read or lacks a label of the data set.
     """
     from lcnet.checking.data_check import check_data
 

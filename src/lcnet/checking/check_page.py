@@ -1,4 +1,4 @@
-"""The report of `lcnet check`, and the page that shows it: one file, no network."""
+"""The report of `lcnet check`, and its page: one HTML file that needs no network."""
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -15,9 +15,9 @@ from lcnet.reporting.html_page import thumbnail, write_page
 from lcnet.reporting.matrices import Matrix
 
 SHOWN = 40
-"""So many findings of a kind are on the page; the first half of them with pictures."""
+"""Most findings of a kind on the page; the first half of them have pictures."""
 MATRIX_LABELS = 100
-"""The most labels in the matrix; the commonest are shown."""
+"""Most labels in the matrix; the commonest are shown."""
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ class Count:
 
 @dataclass(frozen=True)
 class CheckReport:
-    """What a data set holds and what is wrong with it."""
+    """The label counts of a data set, and its faults."""
 
     data: Data
     splits: tuple[CheckedSplit, ...]
@@ -40,7 +40,7 @@ class CheckReport:
     findings: tuple[Finding, ...]
     """By kind, in the order of `KINDS`."""
     notes: tuple[str, ...] = ()
-    """What was left out, and why."""
+    """Lines that say what was not checked, and why."""
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -49,13 +49,13 @@ class CheckReport:
 
     @property
     def is_safe(self) -> bool:
-        """Whether nothing that was found would stop training or make its numbers lie."""
-        return not any(one.unsafe for one in self.findings)
+        """Whether no finding would stop training or make its numbers misleading."""
+        return not any(finding.unsafe for finding in self.findings)
 
     @property
     def verdict(self) -> str:
-        """The closing line."""
-        unsafe = Counter(one.kind for one in self.findings if one.unsafe)
+        """The last printed line: whether training is safe, and if not, why."""
+        unsafe = Counter(finding.kind for finding in self.findings if finding.unsafe)
         if unsafe:
             listed = ", ".join(f"{count:,} {kind}" for kind, count in unsafe.items())
             return f"Not safe to train: {listed}."
@@ -64,17 +64,17 @@ class CheckReport:
 
     @cached_property
     def _counts(self) -> list[dict[str, Count]]:
-        found = []
+        counts = []
         for checked in self.splits:
             statistics = checked.statistics
             columns = zip(
                 checked.split.labels, statistics.positives, statistics.shares(), strict=True
             )
-            found.append({name: Count(count, float(share)) for name, count, share in columns})
-        return found
+            counts.append({name: Count(count, float(share)) for name, count, share in columns})
+        return counts
 
     def counts(self, label: str) -> list[Count]:
-        """How often each split shows a label; 0 for a split that lacks it."""
+        """The count of a label in each split; 0 in a split that lacks the label."""
         return [split.get(label, Count(0, 0.0)) for split in self._counts]
 
     def conditional(self) -> np.ndarray:
@@ -82,22 +82,22 @@ class CheckReport:
         return self.splits[0].statistics.conditional_probability(smoothing=0)
 
     def together(self, most: int) -> Iterator[str]:
-        """The label pairs that are together most often, a line in words."""
+        """A line with the label pairs that occur together most often, or no line."""
         probability = self.conditional()
         counts = np.triu(self.splits[0].statistics.cooccurrence, 1)  # each pair once
         order = np.argsort(-counts, axis=None, kind="stable")
-        pairs = [divmod(int(place), len(counts)) for place in order[:most]]
-        said = [
+        pairs = [divmod(int(cell), len(counts)) for cell in order[:most]]
+        phrases = [
             f"{self.labels[one]} and {self.labels[other]} in {counts[one, other]:,} "
             f"({100 * probability[one, other]:.0f} % of {self.labels[one]})"
             for one, other in pairs
             if counts[one, other]
         ]
-        if said:
-            yield f"most often together: {'; '.join(said)}"
+        if phrases:
+            yield f"most often together: {'; '.join(phrases)}"
 
     def sizes(self, checked: CheckedSplit) -> str:
-        """The range of the pictures' sizes in pixels."""
+        """The smallest and the largest width and height of the pictures, in pixels."""
         sizes = {facts.size for facts in checked.facts if not facts.fault}
         if not sizes:
             return "none readable"
@@ -112,7 +112,7 @@ class CheckReport:
 
 
 def write_check(file: Path, report: CheckReport) -> None:
-    """Write the report as one HTML file with its style, pictures and figures inside."""
+    """Write the report as one HTML file that contains its style, pictures and figures."""
     write_page(
         file,
         "check.html",
@@ -130,23 +130,23 @@ def _groups(findings: Sequence[Finding]) -> list[dict[str, Any]]:
     """The findings by kind, with the thumbnails of the first ones."""
     groups = []
     for kind, meaning in KINDS.items():
-        found = [one for one in findings if one.kind == kind]
-        if found:
+        of_kind = [finding for finding in findings if finding.kind == kind]
+        if of_kind:
             rows = [
                 {
-                    "finding": one,
-                    "thumbnails": [thumbnail(path) for path in one.pictures]
-                    if place < SHOWN // 2
+                    "finding": finding,
+                    "thumbnails": [thumbnail(path) for path in finding.pictures]
+                    if number < SHOWN // 2
                     else [],
                 }
-                for place, one in enumerate(found[:SHOWN])
+                for number, finding in enumerate(of_kind[:SHOWN])
             ]
-            groups.append({"kind": kind, "meaning": meaning, "count": len(found), "rows": rows})
+            groups.append({"kind": kind, "meaning": meaning, "count": len(of_kind), "rows": rows})
     return groups
 
 
 def _together(report: CheckReport) -> Matrix:
-    """How often the commonest labels are together, with the words of each cell that is not 0."""
+    """How often the commonest labels occur together, with a tooltip for each cell above 0."""
     statistics = report.splits[0].statistics
     commonest = np.argsort([-count for count in statistics.positives], kind="stable")
     chosen = np.sort(commonest[:MATRIX_LABELS])

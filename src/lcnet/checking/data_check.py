@@ -1,4 +1,4 @@
-"""The splits of a data set, read and looked through for faults."""
+"""Reads the splits of a data set and collects their faults."""
 
 import json
 from collections.abc import Iterator, Sequence
@@ -34,9 +34,9 @@ from lcnet.model_folder import local_model
 from lcnet.progress import track
 
 FIRST = 5
-"""So many findings of a kind are printed."""
+"""Most findings of a kind that are printed."""
 LABEL_ROWS = 24
-"""So many labels are printed at most, the rarest and the commonest."""
+"""Most labels that are printed: of more, the commonest and the rarest."""
 
 
 def check_data(
@@ -48,16 +48,16 @@ def check_data(
     html: Path | None,
     quiet: bool,
 ) -> CheckReport:
-    """What the splits hold and what is wrong with them, as `check` says; printed unless `quiet`."""
+    """The report on all splits, see `check`; printed unless `quiet`."""
     model = None if model is None else local_model(model)
     if data.format == "shards":
         raise ConfigError(
-            "data.format: lcnet check does not look into shards. Check the data set before "
-            "lcnet pack makes shards of it."
+            "data.format: expected a format other than shards, which lcnet check does not read. "
+            "Check the data set that the shards were packed from."
         )
     _check_choices(data, model, split)
     listed, findings, notes = _read(data)
-    splits = [_with_facts(data, name, one, quiet=quiet) for name, one in listed.items()]
+    splits = [_with_facts(data, name, read, quiet=quiet) for name, read in listed.items()]
     for checked in splits:
         findings += [
             *broken_pictures(checked),
@@ -69,10 +69,10 @@ def check_data(
         for checked in _judged(splits, split):
             findings += suspicious_labels(model, checked, workers=data.workers, quiet=quiet)
     order = list(KINDS)
-    findings.sort(key=lambda one: order.index(one.kind))
+    findings.sort(key=lambda fault: order.index(fault.kind))
     report = CheckReport(data, tuple(splits), tuple(findings), tuple(notes))
     if json_file is not None:
-        rows = [one.to_dict() for one in findings]
+        rows = [fault.to_dict() for fault in findings]
         write_text(json_file, json.dumps(rows, indent=1, ensure_ascii=False) + "\n")
     if html is not None:
         write_check(html, report)
@@ -85,16 +85,20 @@ def check_data(
 
 def _check_choices(data: Data, model: Path | None, split: str) -> None:
     if split and model is None:
-        raise ConfigError("--split: says what --model judges, and there is none. Add --model RUN.")
+        raise ConfigError(
+            "--split: expected --model as well, which judges that split, got none. Add --model RUN."
+        )
     names = [name for name in (data.train, data.val, data.test) if name]
     if split and split not in names:
-        raise ConfigError(f"--split: expected one of {', '.join(names)}, got {split!r}.")
+        raise ConfigError(
+            f"--split: expected one of {', '.join(names)}, got {split!r}. Choose one."
+        )
     if model is not None:
         check_model(model)
 
 
 def _judged(splits: Sequence[CheckedSplit], name: str) -> list[CheckedSplit]:
-    """The split of that name; without a name those that training does not learn from."""
+    """The split of that name; without a name, all splits but the training split."""
     return [
         checked
         for checked in splits
@@ -106,10 +110,10 @@ def _judged(splits: Sequence[CheckedSplit], name: str) -> list[CheckedSplit]:
 
 
 def _read(data: Data) -> tuple[dict[str, Split], list[Finding], list[str]]:
-    """The splits by name, the faults of what lists them, and notes.
+    """The splits by name, the faults of their tables or lists, and notes.
 
     A split that cannot be read is a finding, so that the others are still checked. Raises DataError
-    if none can.
+    if no split can be read.
     """
     splits: dict[str, Split] = {}
     findings: list[Finding] = []
@@ -118,21 +122,21 @@ def _read(data: Data) -> tuple[dict[str, Split], list[Finding], list[str]]:
         labels = next(iter(splits.values())).labels if splits else None
         split, faults = _read_split(data, name, labels)
         if split is None and name == data.test == Data().test:
-            # Nobody named it, and training does without.
+            # The default name: the user did not ask for it, and training does not need it.
             notes.append(f"test is left out: {faults[0].detail}")
             continue
         findings += faults
         if split is not None:
             splits[name] = split
     if not splits:
-        reasons = [*(one.detail for one in findings), *notes]
+        reasons = [*(fault.detail for fault in findings), *notes]
         raise DataError(*reasons[:1] or ["data.train: expected a split, got none. Set one."])
     findings += similar_names(
         (label, name) for name, split in splits.items() for label in split.labels
     )
     if data.train in (data.val, data.test):
         setting = "data.val" if data.val == data.train else "data.test"
-        detail = f"{setting} is data.train too, so what is measured was learned"
+        detail = f"{setting} is the same split as data.train, so results on it are too good"
         findings.append(finding("split-leak", data.train, detail))
     return splits, findings, notes
 
@@ -140,9 +144,9 @@ def _read(data: Data) -> tuple[dict[str, Split], list[Finding], list[str]]:
 def _read_split(
     data: Data, name: str, labels: Sequence[str] | None
 ) -> tuple[Split | None, list[Finding]]:
-    """A split, with its own labels where it does not fit the given ones, and its faults.
+    """A split and its faults; if it does not fit the given labels, it is read with its own.
 
-    It is None where it cannot be read at all.
+    The split is None if it cannot be read at all.
     """
     unlabelled: list[tuple[str, str]] = []
     faults = []
@@ -158,16 +162,16 @@ def _read_split(
         except DataError:
             return None, faults
         if _only_renamed(split.labels, labels):
-            faults.clear()  # similar names say it better
+            faults.clear()  # the finding similar-label-names says it better
     faults += [
-        finding("unlabelled-row", where, f"a box of no label: no {what} exists", unsafe=True)
+        finding("unlabelled-row", where, f"a box without a label: no {what} exists", unsafe=True)
         for where, what in unlabelled
     ]
     return split, faults
 
 
 def _with_facts(data: Data, name: str, split: Split, *, quiet: bool) -> CheckedSplit:
-    """The split with what its pictures' files say."""
+    """The split with the facts of its pictures."""
     roles = {"train": data.train, "val": data.val, "test": data.test}
     facts = track(
         read_facts([sample.path for sample in split.samples], data.workers),
@@ -180,7 +184,7 @@ def _with_facts(data: Data, name: str, split: Split, *, quiet: bool) -> CheckedS
 
 
 def _only_renamed(labels: Sequence[str], known: Sequence[str]) -> bool:
-    """Whether the labels are the known ones but for case and space."""
+    """Whether the unknown labels differ from known ones only in case or space."""
     plain_known = {plain(name) for name in known}
     others = [name for name in labels if name not in known]
     return bool(others) and all(plain(name) in plain_known for name in others)
@@ -193,7 +197,7 @@ def _show(report: CheckReport) -> None:
     console = Console(highlight=False, markup=False)
     console.print(_splits_table(report))
     console.print(_labels_table(report))
-    for line in (*report.together(3), *report.notes, *_told(report)):
+    for line in (*report.together(3), *report.notes, *_lines(report)):
         console.print(line, soft_wrap=True)
     console.print(report.verdict, style="bold", soft_wrap=True)
 
@@ -215,7 +219,7 @@ def _splits_table(report: CheckReport) -> Table:
 
 
 def _labels_table(report: CheckReport) -> Table:
-    """Pictures that show each label and their share of those where it is known, per split."""
+    """The pictures that show each label, per split, and their share of those where it is known."""
     labels = report.labels
     table = Table("label")
     for checked in report.splits:
@@ -225,20 +229,20 @@ def _labels_table(report: CheckReport) -> Table:
     if len(chosen) > LABEL_ROWS:
         ranked = np.argsort([-row[0].positives for row in rows], kind="stable").tolist()
         chosen = ranked[: LABEL_ROWS // 2] + ranked[-LABEL_ROWS // 2 :]
-    for place, label in enumerate(chosen):
-        if len(labels) > LABEL_ROWS and place == LABEL_ROWS // 2:
+    for number, label in enumerate(chosen):
+        if len(labels) > LABEL_ROWS and number == LABEL_ROWS // 2:
             table.add_row(f"... {len(labels) - LABEL_ROWS} more (all: --html)")
         cells = [f"{count.positives:,} {100 * count.share:5.1f} %" for count in rows[label]]
         table.add_row(labels[label], *cells)
     return table
 
 
-def _told(report: CheckReport) -> Iterator[str]:
-    """The findings, by kind, the first few of each."""
-    for kind, group in groupby(report.findings, lambda one: one.kind):
-        found = list(group)
-        yield f"{kind}: {len(found):,}  ({KINDS[kind]})"
-        for one in found[:FIRST]:
-            yield f"  {one.where}: {one.detail}"
-        if len(found) > FIRST:
-            yield f"  ... and {len(found) - FIRST:,} more (all: --json FILE or --html FILE)"
+def _lines(report: CheckReport) -> Iterator[str]:
+    """Lines with the findings by kind, and the first few of each kind."""
+    for kind, group in groupby(report.findings, lambda fault: fault.kind):
+        faults = list(group)
+        yield f"{kind}: {len(faults):,}  ({KINDS[kind]})"
+        for fault in faults[:FIRST]:
+            yield f"  {fault.where}: {fault.detail}"
+        if len(faults) > FIRST:
+            yield f"  ... and {len(faults) - FIRST:,} more (all: --json FILE or --html FILE)"

@@ -1,4 +1,4 @@
-"""What is wrong with a data set: faults of its pictures, its rows and its labels."""
+"""Faults of a data set: of its pictures, its rows and its labels."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ from lcnet.progress import track
 
 KINDS = {
     "unreadable-split": "A table, list or file of labels that lcnet train refuses.",
-    "missing-image": "A picture that is listed and not there.",
+    "missing-image": "A picture that is listed but does not exist.",
     "unreadable-image": "A picture that cannot be decoded to its end.",
     "huge-image": "A picture above 89 million pixels, which Pillow takes for an attack.",
     "split-leak": "A picture of validation or test that an earlier split has too, or a copy of it.",
@@ -27,9 +27,9 @@ KINDS = {
     "near-duplicate-image": "A resized, recompressed or slightly cropped copy in the same split.",
     "suspicious-label": "A label that a trained model contradicts.",
 }
-"""Every kind of finding, in the order in which they are told, and what it is."""
+"""Every kind of finding and its meaning, in the order in which they are shown."""
 ALWAYS_UNSAFE = frozenset(list(KINDS)[:6])
-"""Kinds with which training fails, or its numbers are not what they seem. Two others may be."""
+"""Kinds that make training fail or its numbers misleading. Two others are unsafe in some cases."""
 
 
 @dataclass(frozen=True)
@@ -43,9 +43,9 @@ class Finding:
     detail: str
     """What is wrong with it."""
     unsafe: bool
-    """Whether training should wait until it is mended."""
+    """Whether it should be mended before training."""
     pictures: tuple[Path, ...] = ()
-    """The pictures it is about, which can be read."""
+    """The pictures that it is about, if they can be read."""
 
     def to_dict(self) -> dict[str, str]:
         """Kind, where and detail, for JSON."""
@@ -54,15 +54,15 @@ class Finding:
 
 @dataclass(frozen=True)
 class CheckedSplit:
-    """A split with what its pictures' files say."""
+    """A split with the facts of its pictures."""
 
     roles: tuple[str, ...]
-    """What it is used for: train, val, test; several if the settings name it for several."""
+    """Its uses: train, val, test; several if the settings name the split more than once."""
     split: Split
     facts: tuple[PictureFacts, ...]
     """One per sample."""
     root: Path
-    """Folder of the data set, from which pictures are named."""
+    """Folder of the data set; pictures are named relative to it."""
 
     @cached_property
     def statistics(self) -> Statistics:
@@ -70,7 +70,7 @@ class CheckedSplit:
         return count_labels(self.split.targets())
 
     def place(self, index: int) -> str:
-        """Where a sample stands and which picture it is."""
+        """Where a sample is listed, and its picture."""
         sample = self.split.samples[index]
         if sample.source.endswith(f" {sample.path.name}"):
             return sample.source
@@ -79,7 +79,7 @@ class CheckedSplit:
         return f"{sample.source or self.split.name}: {path}"
 
     def present(self, index: int) -> set[str]:
-        """The names of the labels that a sample has."""
+        """The names of a sample's present labels."""
         targets = self.split.samples[index].targets
         return {
             name
@@ -89,7 +89,7 @@ class CheckedSplit:
 
 
 def finding(kind: str, where: str, detail: str, *pictures: Path, unsafe: bool = False) -> Finding:
-    """A finding; `unsafe` matters for kinds that are not always."""
+    """A finding; kinds in `ALWAYS_UNSAFE` are unsafe whatever `unsafe` says."""
     return Finding(kind, where, detail, unsafe or kind in ALWAYS_UNSAFE, pictures)
 
 
@@ -107,17 +107,17 @@ def broken_pictures(checked: CheckedSplit) -> Iterator[Finding]:
 
 
 class _Picture(NamedTuple):
-    """A readable picture: the split's place among the splits, and its own in the split."""
+    """A readable picture: the index of its split, and its own index in the split."""
 
     split: int
     row: int
 
 
 def copies(splits: Sequence[CheckedSplit], *, quiet: bool = False) -> list[Finding]:
-    """A finding for each picture that is the same as an earlier one, or nearly so.
+    """A finding for each picture that is the same as an earlier one, or nearly the same.
 
     Splits come in the order train, val, test. A picture that an earlier split has too is a
-    split-leak; otherwise, one that its own split has already is a duplicate.
+    split-leak; one that only its own split has twice is a duplicate.
     """
     groups: dict[bytes, list[_Picture]] = {}
     for number, checked in enumerate(splits):
@@ -142,8 +142,9 @@ def _near_copies(
     for pairs in track(near_pairs(shown), "Comparing pictures, blocks", blocks, quiet=quiet):
         for pair in pairs:
             first, second = pictures[pair.first], pictures[pair.second]
-            found = (first.split != second.split, pair.similarity, first)
-            nearest[second] = max(nearest.get(second, found), found)
+            # A copy in another split goes before a nearer one in the same split: a leak is worse.
+            match = (first.split != second.split, pair.similarity, first)
+            nearest[second] = max(nearest.get(second, match), match)
     for second, (_, similarity, first) in sorted(nearest.items()):
         yield _copy(splits, first, second, f"nearly the same ({similarity:.2f}) as", near=True)
 
@@ -163,9 +164,9 @@ def _copy(
         detail += f" ({', '.join(earlier.roles)})"
     else:
         kind = "near-duplicate-image" if near else "duplicate-image"
-    only = earlier.present(first.row) ^ later.present(second.row)
-    if only:
-        detail += f"; only one has {', '.join(sorted(only))}"
+    unlike = earlier.present(first.row) ^ later.present(second.row)
+    if unlike:
+        detail += f"; only one has {', '.join(sorted(unlike))}"
     paths = (
         earlier.split.samples[first.row].path,
         later.split.samples[second.row].path,
@@ -177,48 +178,49 @@ def _copy(
 
 
 def unlabelled_rows(checked: CheckedSplit) -> Iterator[Finding]:
-    """A finding for each picture of which no label is known."""
+    """A finding for each picture without any known label."""
     targets = checked.split.targets()
     for index in np.flatnonzero((targets == UNKNOWN).all(axis=1)):
         broken = checked.facts[index].fault
         shown = () if broken else (checked.split.samples[int(index)].path,)
-        detail = "no label is known, so it teaches nothing"
+        detail = "no label is known, so a model learns nothing from it"
         yield finding("unlabelled-row", checked.place(int(index)), detail, *shown)
 
 
 def labels_without_positives(checked: CheckedSplit) -> Iterator[Finding]:
     """A finding for each label that no picture shows.
 
-    Unsafe in training, which cannot learn it, and in validation if no label has a positive, since
-    then nothing can be measured; elsewhere the means leave the label out.
+    It is unsafe in the training split, since a model cannot learn the label, and in the validation
+    split if no label has a positive, since then nothing can be measured. In other cases means leave
+    the label out.
     """
     split, statistics = checked.split, checked.statistics
-    nothing = "val" in checked.roles and not any(statistics.positives)
+    unmeasurable = "val" in checked.roles and not any(statistics.positives)
     for name, positives, known in zip(
         split.labels, statistics.positives, statistics.known, strict=True
     ):
         if not positives:
-            detail = f"no picture shows it, {known:,} of {len(split):,} are known not to"
+            detail = f"no picture shows it; {known:,} of {len(split):,} are known not to show it"
             where = f"{split.name}: label {name!r}"
-            unsafe = nothing or "train" in checked.roles
+            unsafe = unmeasurable or "train" in checked.roles
             yield finding("label-without-positives", where, detail, unsafe=unsafe)
 
 
 def similar_names(names: Iterable[tuple[str, str]]) -> Iterator[Finding]:
-    """A finding for each name that is an earlier one but for case or space.
+    """A finding for each name that differs from an earlier one only in case or space.
 
     `names` are the label names, each with the split that has it.
     """
     first: dict[str, tuple[str, str]] = {}
-    told = set()
+    reported = set()
     for name, split in names:
         earlier, its_split = first.setdefault(plain(name), (name, split))
-        if earlier != name and (earlier, name) not in told:
-            told.add((earlier, name))
+        if earlier != name and (earlier, name) not in reported:
+            reported.add((earlier, name))
             detail = f"differs from {earlier!r} of {its_split} only in case or space"
             yield finding("similar-label-names", f"{split}: label {name!r}", detail)
 
 
 def plain(name: str) -> str:
-    """A label name without case and space."""
+    """A label name in lower case and without spaces."""
     return "".join(name.split()).casefold()

@@ -1,4 +1,4 @@
-"""Which labels a trained model contradicts: cleanlab's confident learning, label by label."""
+"""The labels that a trained model contradicts: cleanlab's confident learning, label by label."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -19,10 +19,10 @@ from lcnet.model_folder import load_model, read_info
 from lcnet.progress import track
 
 MOST = 50
-"""So many entries of a split are named at most, the worst first.
+"""Most findings per split, the worst first.
 
-With 1 % of labels turned over, 13 to 19 of the worst 20 and 18 to 31 of the worst 50 were such;
-docs/log/checking.md says of what.
+With 1 % of the labels changed on purpose, 13 to 19 of the worst 20 findings and 18 to 31 of the
+worst 50 were changed ones (docs/log/checking.md).
 """
 BATCH_SIZE = 32
 
@@ -33,7 +33,7 @@ class LabelError(NamedTuple):
     picture: int
     label: int
     confidence: float
-    """Probability that the model gives to what is marked, 0 to 1."""
+    """Probability that the model gives to the label as it is marked, 0 to 1."""
 
 
 def check_model(run: Path) -> None:
@@ -53,30 +53,32 @@ def suspicious_labels(
     Pictures that cannot be read are left out. Raises CheckpointError if the model cannot be read or
     lacks a label of the split.
     """
-    readable = [place for place, facts in enumerate(checked.facts) if not facts.fault]
-    samples = tuple(checked.split.samples[place] for place in readable)
+    readable = [index for index, facts in enumerate(checked.facts) if not facts.fault]
+    samples = tuple(checked.split.samples[index] for index in readable)
     split, info = replace(checked.split, samples=samples), read_info(run)
     columns = _columns(info.labels, split.labels, run)
     pictures = ImageLabels(split, eval_transform(info.preprocessing))
     loader = eval_loader(pictures, batch_size=BATCH_SIZE, workers=workers)
-    what = f"Judging labels of {split.name}, batches"
-    batches = track(loader, what, len(loader), quiet=quiet)
+    title = f"Judging labels of {split.name}, batches"
+    batches = track(loader, title, len(loader), quiet=quiet)
     probabilities, targets = predict_batches(load_model(run), batches, info.preprocessing)
     for entry in wrong_entries(probabilities[:, columns], targets)[:MOST]:
-        place, name = readable[entry.picture], split.labels[entry.label]
+        index, name = readable[entry.picture], split.labels[entry.label]
         marked = "present" if targets[entry.picture, entry.label] == POSITIVE else "absent"
-        detail = f"{name!r} is marked {marked}, to which the model gives {entry.confidence:.3f}"
-        path = checked.split.samples[place].path
-        yield finding("suspicious-label", checked.place(place), detail, path)
+        detail = (
+            f"{name!r} is marked {marked}; the model gives that probability {entry.confidence:.3f}"
+        )
+        path = checked.split.samples[index].path
+        yield finding("suspicious-label", checked.place(index), detail, path)
 
 
 def _columns(known: Sequence[str], labels: Sequence[str], run: Path) -> list[int]:
-    """Where each label of the split stands among the model's."""
+    """The index of each of the split's labels among the model's."""
     if tuple(known) == unnamed(len(known)) and len(labels) == len(known):
         return list(range(len(labels)))
     if lacking := [name for name in labels if name not in known]:
         raise CheckpointError(
-            f"{run}: expected a model that knows the labels of the data set, got none for "
+            f"{run}: expected a model with the labels of the data set, got one without "
             f"{', '.join(map(repr, lacking[:3]))}. Choose the model of this data set."
         )
     return [list(known).index(name) for name in labels]
@@ -85,15 +87,15 @@ def _columns(known: Sequence[str], labels: Sequence[str], run: Path) -> list[int
 def wrong_entries(
     probabilities: NDArray[np.float32], targets: NDArray[np.int8]
 ) -> list[LabelError]:
-    """The entries that confident learning takes for errors, those the model denies most first.
+    """The entries that confident learning takes for errors, the least probable first.
 
     Both have the shape (pictures, labels); unknown targets are not judged. Each label is a problem
     of two classes (Northcutt et al. 2021, confident joint), as in cleanlab's
-    multilabel_classification, which knows no unknown targets.
+    multilabel_classification, which itself does not allow unknown targets.
     """
     from cleanlab.filter import find_label_issues
 
-    found = []
+    errors = []
     for label, (column, marks) in enumerate(zip(probabilities.T, targets.T, strict=True)):
         known = np.flatnonzero(marks != UNKNOWN)
         given = (marks[known] == POSITIVE).astype(np.int64)
@@ -108,8 +110,7 @@ def wrong_entries(
             return_indices_ranked_by="self_confidence",
             n_jobs=1,
         )
-        found += [
-            LabelError(int(known[place]), label, float(both[place, given[place]]))
-            for place in issues
+        errors += [
+            LabelError(int(known[row]), label, float(both[row, given[row]])) for row in issues
         ]
-    return sorted(found, key=lambda entry: entry.confidence)
+    return sorted(errors, key=lambda entry: entry.confidence)

@@ -1,9 +1,9 @@
 """Finds copies of pictures that were resized, recompressed, brightened or slightly cropped.
 
-Two steps. A perceptual hash (pHash, from imagehash) of 64 bits finds candidates: every pair is
-compared, and pairs that differ in more than HASH_BITS bits are no candidates. Scenes of one kind
-give many of them, so each is then looked at: one picture is laid over the other, moved and scaled
-until they fit best, and what counts is whether the details agree.
+It takes two steps. First, every pair is compared by a perceptual hash of 64 bits (pHash, from
+imagehash): pairs that differ in at most HASH_BITS bits are candidates. Similar scenes give many
+candidates, so each is then compared by its pixels: one picture is laid over the other, moved and
+scaled until they fit best. They are copies if the details agree.
 """
 
 from collections.abc import Iterator, Sequence
@@ -15,24 +15,24 @@ from numpy.typing import NDArray
 from PIL import Image
 
 HASH_BITS = 16
-"""Largest distance of the hashes of two candidates. Cropping 3 % off each side changes up to 20."""
+"""Largest distance of two candidates' hashes. Cropping 3 % off each side changes up to 20 bits."""
 LEVELS = ((8, 4, 0.6), (16, 4, 0.7), (32, 5, 0.8))
-"""Coarse to fine: side in pixels, steps, and the correlation below which a pair is given up."""
+"""Coarse to fine: side in pixels, steps, and the least correlation to go on with a pair."""
 LARGEST_CROP = 0.2
-"""Share of a side that a copy may lack."""
+"""Largest share of a side that may be cropped from a copy."""
 SAME_DETAILS = 0.75
-"""Correlation of the details from which two pictures are copies.
+"""Two pictures are copies from this correlation of their details.
 
 Of 300 film posters and 300 scenes of handwriting, copies recompressed, resized or brightened had
-at least 0.87, those cropped by 3 % at each side 0.8 (with few exceptions); of 43,000 pairs of
-different posters that resemble each other most, none came above 0.6.
+at least 0.87, those cropped by 3 % at each side 0.8 (with few exceptions). Of the 43,000 most
+similar pairs of different posters, none had more than 0.6.
 """
 DETAIL_PX = 1.5
-"""Details are what differs from a Gaussian blur of this standard deviation."""
+"""Standard deviation of the Gaussian blur; details are the difference from the blurred picture."""
 VISIBLE = 4.0
 """Grey levels (of 255) below which contrast is noise: flatter pictures have no near duplicates."""
 BLOCK = 4096, 256
-"""Hashes compared at a time; 100,000 take 13 s on one core."""
+"""Hashes compared at a time; comparing all pairs of 100,000 takes 13 s on one core."""
 TOGETHER = 512
 """Candidates laid over each other at a time."""
 
@@ -59,31 +59,31 @@ def perceptual_hashes(looks: NDArray[np.uint8]) -> NDArray[np.uint64]:
 def near_pairs(looks: NDArray[np.uint8]) -> Iterator[list[NearPair]]:
     """All pairs of near duplicates among grey thumbnails of shape (pictures, 32, 32).
 
-    Comes in as many parts as `parts(len(looks))` says, so that progress can be shown.
+    They come in `parts(len(looks))` lists, so that progress can be shown.
     """
     textured = np.flatnonzero(looks.std(axis=(1, 2), dtype=np.float32) >= VISIBLE)
     hashes = perceptual_hashes(looks[textured])
     for start in range(0, len(looks), BLOCK[1]):
-        found: list[NearPair] = []
+        copies: list[NearPair] = []
         first, second = _candidates(hashes, start)
         for part in range(0, len(first), TOGETHER):
             chosen = slice(part, part + TOGETHER)
             one, other = textured[first[chosen]], textured[second[chosen]]
             similarity = same_details(looks[one], looks[other])
-            for place in np.flatnonzero(similarity >= SAME_DETAILS):
-                found.append(NearPair(int(one[place]), int(other[place]), float(similarity[place])))
-        yield found
+            for pair in np.flatnonzero(similarity >= SAME_DETAILS):
+                copies.append(NearPair(int(one[pair]), int(other[pair]), float(similarity[pair])))
+        yield copies
 
 
 def parts(pictures: int) -> int:
-    """How many lists `near_pairs` gives for so many pictures."""
+    """The number of lists that `near_pairs` yields for this number of pictures."""
     return -(-pictures // BLOCK[1])
 
 
 def _candidates(
     hashes: NDArray[np.uint64], start: int
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """The pairs of near hashes: the first from the block at `start`, the second after it."""
+    """Pairs with near hashes, the first one from the block at `start`, the second one after it."""
     first: list[NDArray[np.int64]] = [np.empty(0, np.int64)]
     second = list(first)
     width, height = BLOCK
@@ -100,8 +100,8 @@ def _candidates(
 def same_details(one: NDArray[np.uint8], other: NDArray[np.uint8]) -> NDArray[np.float64]:
     """How well the details of each pair agree where the pictures fit best, from 0 to 1.
 
-    Both have the shape (pairs, 32, 32). Either may be a part of the other. Pairs that do not fit
-    coarsely have 0.
+    Both have the shape (pairs, 32, 32). Either picture may be a part of the other. Pairs
+    that already differ coarsely have 0.
     """
     best = np.zeros(len(one))
     for whole, part in ((one, other), (other, one)):
@@ -162,7 +162,7 @@ def _align(
 
 
 def _compose(window: NDArray[np.float32], step: NDArray[np.float32]) -> NDArray[np.float32]:
-    """The window after undoing a step inside it; it stays in the picture and is not too small."""
+    """The window after undoing a step inside it; kept in the picture, and not too small."""
     moved = []
     for axis in (0, 2):
         scale = window[:, axis + 1] / np.maximum(1 + step[:, axis + 1], 0.1)
@@ -173,13 +173,13 @@ def _compose(window: NDArray[np.float32], step: NDArray[np.float32]) -> NDArray[
 
 
 def _cut(pictures: Grey, window: NDArray[np.float32]) -> Grey:
-    """The window of each picture, at the picture's own number of pixels, bilinear."""
+    """The window of each picture, resampled to the picture's own size, bilinear."""
     side = pictures.shape[-1]
     line = _line(side)
     for axis, (shift, scale) in ((2, window.T[:2]), (1, window.T[2:])):
-        place = (shift[:, None] + scale[:, None] * line + 1) * side / 2 - 0.5
-        before = np.clip(np.floor(place).astype(np.int64), 0, side - 2)
-        weight = np.clip(place - before, 0, 1).astype(np.float32)
+        position = (shift[:, None] + scale[:, None] * line + 1) * side / 2 - 0.5
+        before = np.clip(np.floor(position).astype(np.int64), 0, side - 2)
+        weight = np.clip(position - before, 0, 1).astype(np.float32)
         shape = (-1, 1, side) if axis == 2 else (-1, side, 1)
         before, weight = before.reshape(shape), weight.reshape(shape)
         low = np.take_along_axis(pictures, before, axis)
@@ -189,12 +189,12 @@ def _cut(pictures: Grey, window: NDArray[np.float32]) -> Grey:
 
 
 def _line(side: int) -> NDArray[np.float32]:
-    """The centres of so many pixels on the way from -1 to 1."""
+    """The centres of `side` equal pixels between -1 and 1."""
     return ((np.arange(side, dtype=np.float32) + 0.5) / side * 2 - 1).astype(np.float32)
 
 
 def _shrink(pictures: NDArray[np.uint8], side: int) -> Grey:
-    """The pictures with so many pixels a side, each the mean of a square."""
+    """The pictures with `side` pixels a side, each the mean of a square."""
     count, factor = len(pictures), pictures.shape[-1] // side
     squares = pictures.reshape(count, side, factor, side, factor)
     return squares.mean(axis=(2, 4), dtype=np.float32)
@@ -208,9 +208,9 @@ def _unit(pictures: Grey) -> Grey:
 
 
 def _details(pictures: Grey) -> Grey:
-    """What differs from a blur, as strong in faint places as in strong ones, but not in flat ones.
+    """The difference from a blur, divided by its local strength, except in flat regions.
 
-    Without this evening out the borders of large areas, which many pictures share, would decide.
+    Without the division, the borders of large areas would decide, which many pictures share.
     """
     from scipy.ndimage import gaussian_filter
 

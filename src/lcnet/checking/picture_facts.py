@@ -1,4 +1,4 @@
-"""What a picture's file says of it: whether it can be read, its size, its pixels, its look."""
+"""Facts of a picture's file: whether it can be read, its size, its pixels, its look."""
 
 import os
 import warnings
@@ -18,27 +18,27 @@ from lcnet.errors import reason_of
 LOOK_PX = 32
 """Side of the grey thumbnail that stands for a picture's look."""
 FEW = 256
-"""So many pictures are read before loader processes would have started."""
+"""Up to this many pictures, no processes are started: reading them takes less time."""
 
 
 @dataclass(frozen=True)
 class PictureFacts:
-    """One picture, wholly decoded; without pixels and look if it could not be."""
+    """The facts of one picture; without pixels and look if it could not be decoded."""
 
     fault: Literal["", "missing", "huge", "unreadable"] = ""
-    """What is wrong with the file."""
+    """The fault of the file; empty if it can be read."""
     reason: str = ""
-    """Why it is huge or unreadable, as the decoder says."""
+    """The decoder's reason, if it is huge or unreadable."""
     size: tuple[int, int] = (0, 0)
     """Width and height in pixels, upright."""
     pixels: bytes = b""
-    """Digest of size and RGB values: equal for two pictures a model cannot tell apart."""
+    """Digest of size and RGB values: equal only for pictures that look the same to a model."""
     look: bytes = b""
     """The picture in grey, LOOK_PX x LOOK_PX bytes."""
 
 
 def picture_facts(path: Path) -> PictureFacts:
-    """The facts of the picture at `path`, which is read as training reads it.
+    """The facts of the picture at `path`, read in the same way as in training.
 
     It is decoded to its last byte, so that truncation shows. A picture above Pillow's limit
     (`Image.MAX_IMAGE_PIXELS`, 89 million pixels) is called huge and not decoded.
@@ -54,7 +54,7 @@ def picture_facts(path: Path) -> PictureFacts:
     except (Image.DecompressionBombWarning, Image.DecompressionBombError) as error:
         return PictureFacts("huge", reason_of(error).partition(", could be")[0])
     except Exception as error:  # Pillow's decoders raise a dozen types on a broken file
-        # Pillow names the file, which stands in the finding's place already.
+        # Pillow's reason names the file, which the finding names already.
         return PictureFacts("unreadable", reason_of(error).replace(f" {str(path)!r}", ""))
     digest = blake2b(f"{rgb.size}".encode(), digest_size=16)
     digest.update(rgb.tobytes())
@@ -68,7 +68,7 @@ def look(picture: Image.Image) -> np.ndarray:
 
 
 def read_facts(paths: Sequence[Path], workers: int) -> Iterator[PictureFacts]:
-    """The facts of each picture, in order, read by so many processes; -1 takes a core each."""
+    """Each picture's facts, in order, read by `workers` processes; -1: one per core, up to 16."""
     if workers < 0:
         workers = 0 if len(paths) <= FEW else min(16, os.cpu_count() or 1)
     loader = DataLoader(_Files(paths), 32, num_workers=workers, collate_fn=list[PictureFacts])
@@ -78,7 +78,7 @@ def read_facts(paths: Sequence[Path], workers: int) -> Iterator[PictureFacts]:
 
 def looks(facts: Sequence[PictureFacts]) -> np.ndarray:
     """The looks of readable pictures: uint8 of shape (pictures, LOOK_PX, LOOK_PX)."""
-    joined = b"".join(one.look for one in facts)
+    joined = b"".join(picture.look for picture in facts)
     return np.frombuffer(joined, np.uint8).reshape(len(facts), LOOK_PX, LOOK_PX)
 
 
