@@ -134,7 +134,7 @@ def why_unusable(error: Exception) -> str:
     if isinstance(error, KeyError):
         return f"no {error}"
     if isinstance(error, RecursionError):
-        return "too deeply nested"
+        return "values nested too deeply"
     return str(error) or type(error).__name__
 
 
