@@ -5,6 +5,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+AnyPath = Path | str | os.PathLike[str]
+"""A path as a caller may give it; a `RunFolder` is one too."""
+
 
 @contextmanager
 def written_whole(file: Path, *, previous: Path | None = None) -> Iterator[Path]:

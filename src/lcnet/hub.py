@@ -13,6 +13,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 from lcnet.errors import CheckpointError, ConfigError, LCNetError, reason_of
+from lcnet.files import AnyPath
 
 PREFIX = "hf://"
 _NAME = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*", re.ASCII)
@@ -46,12 +47,12 @@ class Repository:
         return f"{PREFIX}{self.name}" + (f"@{self.revision}" if self.revision else "")
 
 
-def is_shared(model: Path | str) -> bool:
+def is_shared(model: AnyPath) -> bool:
     """Whether it names a shared model. A Path has only one slash left of hf://."""
     return str(model).startswith("hf:/")
 
 
-def fetch(model: Path | str, files: Sequence[str]) -> Path:
+def fetch(model: AnyPath, files: Sequence[str]) -> Path:
     """Fetch these files of the model hf://user/name[@revision], and return their local folder.
 
     The folder is in huggingface_hub's cache and named after the commit; files already there are not
@@ -78,7 +79,7 @@ def fetch(model: Path | str, files: Sequence[str]) -> Path:
     return Path(folder)
 
 
-def require_own(model: Path | str) -> None:
+def require_own(model: AnyPath) -> None:
     """Raise ConfigError for a shared model, where a local folder is to be changed or uploaded."""
     if is_shared(model):
         repository = Repository.parse(str(model))
@@ -88,7 +89,7 @@ def require_own(model: Path | str) -> None:
         )
 
 
-def require_out(model: Path | str, out: object, flag: str) -> None:
+def require_out(model: AnyPath, out: object, flag: str) -> None:
     """Raise ConfigError for a shared model without `out`, since there is no folder to write to.
 
     `flag` is what the user must add, such as `--out FILE`.

@@ -22,7 +22,7 @@ from lcnet import config
 from lcnet.data.statistics import Statistics
 from lcnet.data.transforms import Preprocessing
 from lcnet.errors import CheckpointError, LCNetError
-from lcnet.files import write_text, written_whole
+from lcnet.files import AnyPath, write_text, written_whole
 from lcnet.hub import Repository, fetch, is_shared
 from lcnet.metrics.calibration import Calibration
 from lcnet.model.backbone import BackboneSpec
@@ -238,12 +238,12 @@ class ModelFolder:
 
 
 @overload
-def load_model(path: Path | str, *, optimize: Literal[False] = False) -> Classifier: ...
+def load_model(path: AnyPath, *, optimize: Literal[False] = False) -> Classifier: ...
 @overload
-def load_model(path: Path | str, *, optimize: Literal[True]) -> FastClassifier: ...
+def load_model(path: AnyPath, *, optimize: Literal[True]) -> FastClassifier: ...
 
 
-def load_model(path: Path | str, *, optimize: bool = False) -> Classifier | FastClassifier:
+def load_model(path: AnyPath, *, optimize: bool = False) -> Classifier | FastClassifier:
     """The trained model in a model or run folder, on the CPU and in evaluation mode.
 
     A model named hf://user/name[@revision] is fetched first, unless it is in the cache. With
@@ -260,7 +260,7 @@ def read_info(path: Path) -> ModelInfo:
     return ModelFolder.at(path).info()
 
 
-def local_model(model: Path | str) -> Path:
+def local_model(model: AnyPath) -> Path:
     """The folder or file of a model; one named hf://user/name[@revision] is fetched first.
 
     The commit that was fetched is printed on standard error. Raises ConfigError for a wrong name

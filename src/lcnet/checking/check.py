@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lcnet.config import Data
+from lcnet.files import AnyPath
 
 if TYPE_CHECKING:
     from lcnet.checking.check_page import CheckReport
@@ -12,7 +13,7 @@ if TYPE_CHECKING:
 def check(
     data: Data = Data(),  # noqa: B008 -- it is frozen
     *,
-    model: Path | str | None = None,
+    model: AnyPath | None = None,
     split: str = "",
     json: Path | None = None,
     html: Path | None = None,

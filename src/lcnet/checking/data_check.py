@@ -29,7 +29,7 @@ from lcnet.config import Data
 from lcnet.data.dataset import Split
 from lcnet.data.readers import read_split
 from lcnet.errors import ConfigError, DataError
-from lcnet.files import write_text
+from lcnet.files import AnyPath, write_text
 from lcnet.model_folder import local_model
 from lcnet.progress import track
 
@@ -42,7 +42,7 @@ LABEL_ROWS = 24
 def check_data(
     data: Data,
     *,
-    model: Path | str | None,
+    model: AnyPath | None,
     split: str,
     json_file: Path | None,
     html: Path | None,

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from lcnet.bounds import AtLeast, bounded
 from lcnet.config import Data
+from lcnet.files import AnyPath
 from lcnet.hub import require_own
 
 if TYPE_CHECKING:
@@ -13,7 +14,7 @@ if TYPE_CHECKING:
 
 @bounded
 def calibrate(
-    model: Path | str,
+    model: AnyPath,
     *,
     goal: Literal["f1", "precision", "recall"] = "f1",
     at_least: float | None = None,
@@ -73,7 +74,7 @@ def calibrate(
     )
 
 
-def reset_calibration(model: Path | str) -> None:
+def reset_calibration(model: AnyPath) -> None:
     """Set every threshold of a model back to 0.5, and its probabilities to the plain sigmoid.
 
     Raises CheckpointError if the model cannot be read.

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 from lcnet.bounds import AtLeast, Share, bounded
 from lcnet.config import Data
 from lcnet.evaluating.protocols import ProtocolName
+from lcnet.files import AnyPath
 from lcnet.hub import require_out
 from lcnet.run_folder import RunFolder
 
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
 
 @bounded
 def evaluate(
-    model: Path | str,
+    model: AnyPath,
     *,
     split: str = "",
     protocol: ProtocolName = "",

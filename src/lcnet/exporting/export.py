@@ -5,12 +5,13 @@ from typing import Annotated, Literal
 
 from lcnet.bounds import AtLeast, bounded
 from lcnet.config import Data
+from lcnet.files import AnyPath
 from lcnet.hub import require_out
 
 
 @bounded
 def export(
-    model: Path | str,
+    model: AnyPath,
     *,
     format: Literal["onnx", "torch", "openvino"] = "onnx",
     out: Path | None = None,

@@ -21,7 +21,7 @@ from lcnet.exporting.proof import (
     race,
 )
 from lcnet.exporting.quantize import quantize as quantize_onnx
-from lcnet.files import written_whole
+from lcnet.files import AnyPath, written_whole
 from lcnet.model_folder import ModelInfo, load_model, local_model, read_info
 from lcnet.predicting.exported import describe
 from lcnet.predicting.sources import find_images
@@ -50,7 +50,7 @@ class ExportChoices:
     """The data set; None is the run's."""
 
 
-def export_model(model: Path | str, form: str, out: Path | None, choices: ExportChoices) -> Path:
+def export_model(model: AnyPath, form: str, out: Path | None, choices: ExportChoices) -> Path:
     """Write the file, check that it is the same model, and return its path.
 
     `form` is one of `FORMATS`. Without `choices.pictures`, the check uses the validation or test

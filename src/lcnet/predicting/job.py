@@ -11,7 +11,7 @@ from rich.console import Console
 from lcnet.compute import Precision
 from lcnet.data.dataset import read_image
 from lcnet.errors import ConfigError, DataError
-from lcnet.files import written_whole
+from lcnet.files import AnyPath, written_whole
 from lcnet.model_folder import local_model, model_fingerprint
 from lcnet.predicting.output_files import Job, open_shard
 from lcnet.predicting.prediction import Prediction
@@ -38,7 +38,7 @@ class Predicted:
 
 
 def predict_all(
-    model: Path | str,
+    model: AnyPath,
     paths: Sequence[str],
     out: Path | TextIO | None,
     *,

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal, TextIO
 from lcnet.bounds import AtLeast, Within, bounded
 from lcnet.config import MOST_WORKERS
 from lcnet.errors import ConfigError
+from lcnet.files import AnyPath
 
 if TYPE_CHECKING:
     from lcnet.predicting.job import Predicted
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
 
 @bounded
 def predict(
-    model: Path | str,
+    model: AnyPath,
     paths: Sequence[str] | str,
     out: Path | str | TextIO | None = None,
     *,

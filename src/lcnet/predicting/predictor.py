@@ -18,6 +18,7 @@ from lcnet.data.dataset import read_image, upright_rgb, upright_size
 from lcnet.data.loading import chosen_workers, stack_images
 from lcnet.data.transforms import Normalize, Transform, eval_transform
 from lcnet.errors import ConfigError, DataError
+from lcnet.files import AnyPath
 from lcnet.metrics.calibration import probabilities
 from lcnet.model.classifier import Classifier
 from lcnet.model.fast import FastClassifier
@@ -36,7 +37,7 @@ class Predictor:
 
     def __init__(
         self,
-        model: Path | str,
+        model: AnyPath,
         *,
         batch_size: int = 32,
         workers: int = 0,

@@ -22,6 +22,7 @@ import torch
 from lcnet.compute import Precision, best_precision, usual_device
 from lcnet.data.containers import ParquetRow
 from lcnet.errors import CheckpointError, ConfigError, DataError, LCNetError, reason_of
+from lcnet.files import AnyPath
 from lcnet.model_folder import ModelInfo, local_model, model_fingerprint, read_info
 from lcnet.predicting.prediction import Prediction
 from lcnet.predicting.predictor import Predictor
@@ -54,7 +55,7 @@ class RayPredictor:
 
     def __init__(
         self,
-        model: Path | str,
+        model: AnyPath,
         *,
         batch_size: int,
         workers: int,

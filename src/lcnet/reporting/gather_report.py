@@ -14,6 +14,7 @@ from lcnet.data.readers import load_split_for
 from lcnet.data.statistics import Statistics, count_labels
 from lcnet.errors import ConfigError, LCNetError
 from lcnet.evaluating.measuring import Measured, measure
+from lcnet.files import AnyPath
 from lcnet.metrics.bootstrap import RESAMPLES
 from lcnet.model.graph_matrices import GraphMatrices
 from lcnet.model_folder import load_model, local_model
@@ -29,7 +30,7 @@ LARGE = 200_000
 
 
 def report_model(
-    model: Path | str,
+    model: AnyPath,
     *,
     split: str,
     root: str,

@@ -4,12 +4,13 @@ from pathlib import Path
 from typing import Annotated
 
 from lcnet.bounds import AtLeast, bounded
+from lcnet.files import AnyPath
 from lcnet.hub import require_out
 
 
 @bounded
 def graph(
-    model: Path | str, *, out: Path | None = None, edges: Annotated[int, AtLeast(1)] = 30
+    model: AnyPath, *, out: Path | None = None, edges: Annotated[int, AtLeast(1)] = 30
 ) -> Path:
     """Draw the label graph, before and after learning.
 

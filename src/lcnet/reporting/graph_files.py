@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from lcnet.errors import ConfigError
-from lcnet.files import write_text, written_whole
+from lcnet.files import AnyPath, write_text, written_whole
 from lcnet.metrics import Floats
 from lcnet.model.graph_matrices import GraphMatrices
 from lcnet.model_folder import load_model, local_model, read_info
@@ -22,7 +22,7 @@ LISTED = 1000
 """The most edges in the table: the strongest."""
 
 
-def draw_graph(model: Path | str, out: Path | None, *, edges: int) -> Path:
+def draw_graph(model: AnyPath, out: Path | None, *, edges: int) -> Path:
     """The folder with the drawn matrix and network as PNG and SVG, and edges.csv.
 
     The folder is `out`, or MODEL/graph if that is None. The network shows the `edges` strongest

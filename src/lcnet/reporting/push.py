@@ -2,11 +2,12 @@
 
 from pathlib import Path
 
+from lcnet.files import AnyPath
 from lcnet.hub import require_own
 
 
 def push(
-    model: Path | str,
+    model: AnyPath,
     name: str,
     *,
     license: str = "",

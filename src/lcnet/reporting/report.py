@@ -6,12 +6,13 @@ from typing import Annotated
 from lcnet.bounds import AtLeast, bounded
 from lcnet.config import Data
 from lcnet.evaluating.protocols import ProtocolName
+from lcnet.files import AnyPath
 from lcnet.hub import require_out
 
 
 @bounded
 def report(
-    model: Path | str,
+    model: AnyPath,
     *,
     split: str = "",
     root: str = "",

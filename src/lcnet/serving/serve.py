@@ -12,11 +12,12 @@ from typing import Annotated
 
 from lcnet.bounds import Above, AtLeast, Within, bounded
 from lcnet.errors import ConfigError
+from lcnet.files import AnyPath
 
 
 @bounded
 def serve(
-    model: Path | str,
+    model: AnyPath,
     *,
     host: str = "127.0.0.1",
     port: Annotated[int, Within(0, 65_535)] = 7860,

@@ -3,7 +3,6 @@
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
-from pathlib import Path
 
 import torch
 
@@ -12,6 +11,7 @@ from lcnet.data.changes import tell_changes
 from lcnet.errors import CheckpointError, ConfigError, reason_of
 from lcnet.evaluating.measuring import Measured, measure
 from lcnet.evaluating.metrics_file import write_metrics
+from lcnet.files import AnyPath
 from lcnet.model_folder import load_model, local_model, read_info
 from lcnet.progress import tell
 from lcnet.published.imported import Import
@@ -28,14 +28,14 @@ from lcnet.training.strategy import check_strategy
 
 @together(lambda config, run, **_: (config.train, run))
 def begin(
-    config: Config, run: RunFolder, *, overwrite: bool, init: Path | str | Import | None
+    config: Config, run: RunFolder, *, overwrite: bool, init: AnyPath | Import | None
 ) -> RunFolder:
     """The folder of a run that was trained; arguments and errors are those of `train.train`.
 
     `init` can also be a model that was read before; its architecture replaces `config.model`. A run
     that fails before its first checkpoint leaves nothing.
     """
-    init = local_model(init) if isinstance(init, str | Path) else init
+    init = init if init is None or isinstance(init, Import) else local_model(init)
     _check_machine(config)
     wait_turn()
     if is_first():

@@ -4,6 +4,7 @@ import os
 from pathlib import Path
 
 from lcnet.config import Config
+from lcnet.files import AnyPath
 from lcnet.run_folder import RunFolder
 
 
@@ -12,7 +13,7 @@ def train(
     out: Path | str,
     *,
     overwrite: bool = False,
-    init: Path | str | None = None,
+    init: AnyPath | None = None,
 ) -> RunFolder:
     """Train a model, or continue a run.
 
@@ -41,7 +42,7 @@ def train(
     return begin(config, RunFolder(Path(out)), overwrite=overwrite, init=init)
 
 
-def resume(run: Path | str) -> RunFolder:
+def resume(run: AnyPath) -> RunFolder:
     """Continue an interrupted run at its last checkpoint, as if it had not been stopped.
 
     A run that was stopped before its first checkpoint starts from the beginning, with the same
