@@ -10,6 +10,7 @@ over batches and processes.
 
 from lcnet.metrics.ap import ApFormula, average_precision
 from lcnet.metrics.array_checks import Flags, Floats, Targets
+from lcnet.metrics.bootstrap import Interval, intervals, paired_difference
 from lcnet.metrics.by_image import ImageScores, RankingScores, image_scores, ranking_scores
 from lcnet.metrics.calibration_error import CalibrationScores, calibration_scores
 from lcnet.metrics.decisions import (
@@ -29,6 +30,7 @@ __all__ = [
     "Flags",
     "Floats",
     "ImageScores",
+    "Interval",
     "RankingScores",
     "Rates",
     "Targets",
@@ -37,6 +39,8 @@ __all__ = [
     "calibration_scores",
     "count_decisions",
     "image_scores",
+    "intervals",
+    "paired_difference",
     "predict_at",
     "predict_top",
     "ranking_scores",

@@ -7,14 +7,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lcnet.errors import DataError
-from lcnet.metrics import (
-    ApFormula,
-    Floats,
-    Targets,
-    average_precision,
-    predict_at,
-    rates,
-)
+from lcnet.metrics.ap import ApFormula, average_precision
+from lcnet.metrics.array_checks import Floats, Targets
+from lcnet.metrics.decisions import predict_at, rates
 
 LEVEL = 95
 """The confidence level of every interval, in percent."""
@@ -32,15 +27,17 @@ class Interval:
 
 
 def mean_ap(probabilities: Floats, targets: Targets) -> float:
-    """The mAP, 0 to 100, over labels with a positive."""
-    return float(100 * np.nanmean(average_precision(probabilities, targets)))
+    """The mAP, 0 to 100, over labels with a positive; NaN if there is none."""
+    ap = average_precision(probabilities, targets)
+    known = ap[~np.isnan(ap)]
+    return float(100 * known.mean()) if known.size else float("nan")
 
 
 def intervals(
     probabilities: Floats,
     targets: Targets,
     *,
-    threshold: float | Floats,
+    threshold: float | Floats = 0.5,
     formula: ApFormula = "step",
     resamples: int = RESAMPLES,
     seed: int = 0,
