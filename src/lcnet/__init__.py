@@ -7,12 +7,17 @@ if TYPE_CHECKING:
     from lcnet.checking.check import check
     from lcnet.config import Config
     from lcnet.data.pack import pack
+    from lcnet.data.pictures import eval_pictures, train_pictures
+    from lcnet.data.readers import load_split
+    from lcnet.data.readers.digits import draw_digits
     from lcnet.data.split import split
+    from lcnet.data.transforms import Normalize
     from lcnet.errors import LCNetError
     from lcnet.evaluating.calibrate import calibrate
     from lcnet.evaluating.evaluate import evaluate
     from lcnet.exporting.export import export
-    from lcnet.metrics import verify
+    from lcnet.metrics import intervals, verify
+    from lcnet.model.backbone import Backbone
     from lcnet.model.build import build_model
     from lcnet.model.lcnet import LCNet
     from lcnet.model_folder import ModelFolder, load_model
@@ -26,13 +31,17 @@ if TYPE_CHECKING:
     from lcnet.serving.serve import serve
     from lcnet.training.compare import compare
     from lcnet.training.losses import asymmetric_loss
+    from lcnet.training.new_model import new_model
+    from lcnet.training.parameter_groups import parameter_groups
     from lcnet.training.train import resume, train
 
 __all__ = [
+    "Backbone",
     "Config",
     "LCNet",
     "LCNetError",
     "ModelFolder",
+    "Normalize",
     "Predictor",
     "RunFolder",
     "asymmetric_loss",
@@ -40,12 +49,18 @@ __all__ = [
     "calibrate",
     "check",
     "compare",
+    "draw_digits",
+    "eval_pictures",
     "evaluate",
     "export",
     "graph",
     "import_model",
+    "intervals",
     "load_model",
+    "load_split",
+    "new_model",
     "pack",
+    "parameter_groups",
     "predict",
     "push",
     "report",
@@ -53,15 +68,18 @@ __all__ = [
     "serve",
     "split",
     "train",
+    "train_pictures",
     "verify",
 ]
 
 # Found on first use, so that `import lcnet` and `lcnet --help` need not wait for torch.
 _HOMES = {
+    "Backbone": "lcnet.model.backbone",
     "Config": "lcnet.config",
     "LCNet": "lcnet.model.lcnet",
     "LCNetError": "lcnet.errors",
     "ModelFolder": "lcnet.model_folder",
+    "Normalize": "lcnet.data.transforms",
     "Predictor": "lcnet.predicting.predictor",
     "RunFolder": "lcnet.run_folder",
     "asymmetric_loss": "lcnet.training.losses",
@@ -69,12 +87,18 @@ _HOMES = {
     "calibrate": "lcnet.evaluating.calibrate",
     "check": "lcnet.checking.check",
     "compare": "lcnet.training.compare",
+    "draw_digits": "lcnet.data.readers.digits",
+    "eval_pictures": "lcnet.data.pictures",
     "evaluate": "lcnet.evaluating.evaluate",
     "export": "lcnet.exporting.export",
     "graph": "lcnet.reporting.graph",
     "import_model": "lcnet.published.import_model",
+    "intervals": "lcnet.metrics",
     "load_model": "lcnet.model_folder",
+    "load_split": "lcnet.data.readers",
+    "new_model": "lcnet.training.new_model",
     "pack": "lcnet.data.pack",
+    "parameter_groups": "lcnet.training.parameter_groups",
     "predict": "lcnet.predicting.predict",
     "push": "lcnet.reporting.push",
     "report": "lcnet.reporting.report",
@@ -82,6 +106,7 @@ _HOMES = {
     "serve": "lcnet.serving.serve",
     "split": "lcnet.data.split",
     "train": "lcnet.training.train",
+    "train_pictures": "lcnet.data.pictures",
     "verify": "lcnet.metrics",
 }
 

@@ -2,6 +2,7 @@
 
 from torch import nn
 
+from lcnet.config import Train
 from lcnet.model.classifier import Classifier
 
 
@@ -9,8 +10,8 @@ def parameter_groups(
     model: Classifier,
     lr: float,
     *,
-    backbone_lr_factor: float,
-    weight_decay: float,
+    backbone_lr_factor: float = Train.backbone_lr_factor,
+    weight_decay: float = Train.weight_decay,
     decoder_lr_factor: float = 1.0,
 ) -> list[dict[str, object]]:
     """Groups for an optimizer: backbone and decoder at their own rates, weight decay on matrices.

@@ -5,28 +5,23 @@ from pathlib import Path
 from typing import Any
 
 import lightning
-import torch
 
 from lcnet.compute import best_precision, usual_device
 from lcnet.config import Config
 from lcnet.data.dataset import NEGATIVE, POSITIVE, Split
 from lcnet.data.loading import check_steps
 from lcnet.data.readers import load_split, load_split_for
-from lcnet.data.statistics import assume_absent, count_labels, labels_without_absent
-from lcnet.data.vectors import read_vectors
-from lcnet.errors import CheckpointError, ConfigError, DataError, reason_of
-from lcnet.model.backbone import describe_backbone
-from lcnet.model.build import build_model
+from lcnet.data.statistics import count_labels, labels_without_absent
+from lcnet.errors import CheckpointError, DataError, reason_of
 from lcnet.model.classifier import Classifier
-from lcnet.model.size import TooLarge, within_memory
 from lcnet.model_folder import MISFITS, ModelFolder, ModelInfo, load_model, model_of, read_info
 from lcnet.progress import tell
-from lcnet.published.backbone_weights import load_backbone_weights
 from lcnet.published.choices import ImportChoices
 from lcnet.published.imported import Import
 from lcnet.published.importing import read_model
 from lcnet.training.checkpoints import Progress
 from lcnet.training.memory import Memory, fitting_batch, training_memory
+from lcnet.training.new_model import new_model
 from lcnet.training.processes import is_first, pass_turn
 
 
@@ -48,7 +43,12 @@ def prepare(config: Config, init: Path | Import | None) -> Start:
     lightning.seed_everything(config.train.seed, verbose=False)
     if init is None:
         splits = load_splits(config)
-        model, info = _build(config, splits[0])
+        model, info = new_model(
+            config.model,
+            splits[0].labels,
+            targets=splits[0].targets(),
+            unknown=config.train.unknown,
+        )
     else:
         model, info = _read_start(init)
         splits = load_splits(config, info.labels)
@@ -152,41 +152,6 @@ def memory_of(config: Config, model: Classifier) -> Memory:
     return training_memory(model.to(usual_device()), config.train, config.model.image_size)
 
 
-def _build(config: Config, training: Split) -> tuple[Classifier, ModelInfo]:
-    """The model to train, and its description for model.json."""
-    targets = training.targets()
-    assumed = count_labels(assume_absent(targets, everywhere=config.train.unknown == "negative"))
-    vectors = None
-    if config.model.backbone_weights and config.model.pretrained:
-        config = replace(config, model=replace(config.model, pretrained=False))
-    if config.model.label_vectors:
-        vectors = torch.from_numpy(read_vectors(Path(config.model.label_vectors), training.labels))
-    spec = describe_backbone(config.model.backbone, config.model.view_size)
-    try:
-        with within_memory():
-            model = build_model(
-                config.model,
-                len(training.labels),
-                spec=spec,
-                prior=torch.from_numpy(assumed.conditional_probability()),
-                vectors=vectors,
-                shares=torch.from_numpy(assumed.shares()),
-            )
-    except TooLarge as error:
-        raise ConfigError(f"--model: {error}. Set smaller widths, or fewer layers.") from None
-    if config.model.backbone_weights:
-        load_backbone_weights(model.backbone.features, Path(config.model.backbone_weights))
-    _check_forward(config, model)
-    info = ModelInfo(
-        labels=training.labels,
-        model=config.model,
-        backbone=spec,
-        thresholds=(0.5,) * len(training.labels),
-        statistics=count_labels(targets),
-    )
-    return model, info
-
-
 def _read_start(init: Path | Import) -> tuple[Classifier, ModelInfo]:
     """The model to start from: that of a model or run folder, or of a published checkpoint."""
     if isinstance(init, Path) and ModelFolder.find(init):
@@ -195,17 +160,3 @@ def _read_start(init: Path | Import) -> tuple[Classifier, ModelInfo]:
     for line in imported.report:
         tell(line)
     return imported.model.requires_grad_(True).train(), imported.info
-
-
-def _check_forward(config: Config, model: Classifier) -> None:
-    """Raises ConfigError if the model fails on a picture, as the backbone has no feature map."""
-    size = config.model.view_size
-    try:
-        with torch.inference_mode():
-            model.eval()(torch.zeros(1, 3, size, size))
-    except (RuntimeError, AssertionError, AttributeError, ValueError) as error:
-        raise ConfigError(
-            f"model.backbone: {config.model.backbone!r} gives no feature map for views of {size} "
-            f"px ({reason_of(error)}). Choose another --model.backbone or --model.view_size."
-        ) from error
-    model.train()

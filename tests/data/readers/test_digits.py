@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from lcnet.data.dataset import read_image
-from lcnet.data.readers import digits
-from lcnet.data.readers.digits import read_digits, write_scenes
+from lcnet.data.readers import digits, load_split
+from lcnet.data.readers.digits import draw_digits, read_digits, write_scenes
 from lcnet.errors import DataError
 
 
@@ -79,3 +79,12 @@ def test_another_split_or_a_model_of_other_labels_is_refused(few, tmp_path):
     with pytest.raises(DataError, match="does not know the labels 1, 2"):
         read_digits(tmp_path, "val", ("0", "cat"))
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_small_data_set_is_drawn_once(tmp_path):
+    data = draw_digits(tmp_path, train=3, val=2, test=2)
+    assert [len(load_split(data, split)) for split in ("train", "val", "test")] == [3, 2, 2]
+    first = (tmp_path / "train" / "000000.jpg").stat().st_mtime_ns
+    draw_digits(tmp_path, train=3, val=1, test=2)
+    assert (tmp_path / "train" / "000000.jpg").stat().st_mtime_ns == first
+    assert len(load_split(data, "val")) == 1

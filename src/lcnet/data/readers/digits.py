@@ -21,6 +21,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageDraw, ImageFilter
 
+from lcnet.config import Data
 from lcnet.data.dataset import Sample, Split
 from lcnet.data.readers.checks import unreadable
 from lcnet.errors import DataError
@@ -178,6 +179,18 @@ def read_digits(root: Path, split: str, labels: Sequence[str] | None = None) -> 
         targets = tuple(int(label in shown) for label in names)
         samples.append(Sample(folder / name, targets, f"{folder / 'scenes.json'}: {name}"))
     return Split(names, tuple(samples), split)
+
+
+def draw_digits(root: Path | str, *, train: int, val: int, test: int) -> Data:
+    """A small data set of digit scenes, drawn into a folder; its settings, for `Config`.
+
+    The numbers are of pictures, at least 1 each. A split that is there with as many is left as it is.
+    """
+    for split, scenes in (("train", train), ("val", val), ("test", test)):
+        folder = Path(root, split)
+        if not (folder / "scenes.json").is_file() or len(read_digits(Path(root), split)) != scenes:
+            write_scenes(folder, split, scenes=scenes)
+    return Data(format="digits", root=str(root))
 
 
 def write_scenes(folder: Path, split: str, *, scenes: int | None = None, seed: int = 0) -> None:

@@ -1,0 +1,75 @@
+"""A new model for a data set: from settings, label names and training targets."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Literal
+
+import torch
+
+from lcnet import config
+from lcnet.data.statistics import assume_absent, count_labels
+from lcnet.data.vectors import read_vectors
+from lcnet.errors import ConfigError, reason_of
+from lcnet.metrics import Targets
+from lcnet.model.backbone import describe_backbone
+from lcnet.model.build import build_model
+from lcnet.model.classifier import Classifier
+from lcnet.model.size import TooLarge, within_memory
+from lcnet.model_folder import ModelInfo
+from lcnet.published.backbone_weights import load_backbone_weights
+
+
+def new_model(
+    settings: config.Model,
+    labels: Sequence[str],
+    *,
+    targets: Targets,
+    unknown: Literal["ignore", "negative", "weighted"] = "ignore",
+) -> tuple[Classifier, ModelInfo]:
+    """A model to be trained, and what its model folder says of it.
+
+    The label graph starts from how often the labels occur together in `targets`, those of the
+    training pictures: N x L, 1 present, 0 absent, -1 unknown. `unknown` is that of the training
+    recipe: with `negative` unknown entries count as absent there. The random numbers are torch's,
+    so seed them before. Raises ConfigError if the settings cannot be built.
+    """
+    labels = tuple(labels)
+    known = count_labels(assume_absent(targets, everywhere=unknown == "negative"))
+    vectors = None
+    if settings.backbone_weights and settings.pretrained:
+        settings = replace(settings, pretrained=False)
+    if settings.label_vectors:
+        vectors = torch.from_numpy(read_vectors(Path(settings.label_vectors), labels))
+    spec = describe_backbone(settings.backbone, settings.view_size)
+    try:
+        with within_memory():
+            model = build_model(
+                settings,
+                len(labels),
+                spec=spec,
+                prior=torch.from_numpy(known.conditional_probability()),
+                vectors=vectors,
+                shares=torch.from_numpy(known.shares()),
+            )
+    except TooLarge as error:
+        raise ConfigError(f"--model: {error}. Set smaller widths, or fewer layers.") from None
+    if settings.backbone_weights:
+        load_backbone_weights(model.backbone.features, Path(settings.backbone_weights))
+    _check_forward(settings, model)
+    thresholds = (0.5,) * len(labels)
+    return model, ModelInfo(labels, settings, spec, thresholds, count_labels(targets))
+
+
+def _check_forward(settings: config.Model, model: Classifier) -> None:
+    """Raises ConfigError if a picture does not go through, as with a backbone without a map."""
+    size = settings.view_size
+    try:
+        with torch.inference_mode():
+            model.eval()(torch.zeros(1, 3, size, size))
+    except (RuntimeError, AssertionError, AttributeError, ValueError) as error:
+        raise ConfigError(
+            f"model.backbone: {settings.backbone!r} gives no map for views of {size} px "
+            f"({reason_of(error)}). Choose another backbone or --model.view_size."
+        ) from error
+    model.train()
