@@ -6,13 +6,15 @@ from pathlib import Path
 
 import pytest
 
+import lcnet
 from lcnet import config
 from lcnet.cli import build_parser
-from lcnet.data.readers.digits import LABELS, write_scenes
+from lcnet.data.readers.digits import LABELS, draw_digits
 from lcnet.model.backbone import describe_backbone
 from lcnet.model.build import build_model
 from lcnet.model_folder import ModelFolder, ModelInfo
 from lcnet.published.released_flags import command_parser
+from lcnet.run_folder import RunFolder
 
 ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md")), *ROOT.glob("configs/*.yaml")]
@@ -51,18 +53,37 @@ def test_no_number_is_left_to_fill_in():
         assert not re.search(r"\b[A-Z0-9]+_(?:MAP|MINUTES|TABLE|READING)\b", page.read_text()), page
 
 
-def test_the_python_lines_run(tmp_path, monkeypatch, capsys):
+def python_blocks(page: str) -> list[str]:
+    """The Python that stands in a page."""
+    return re.findall(r"```python\n(.*?)```", (ROOT / page).read_text(), re.DOTALL)
+
+
+@pytest.fixture
+def demo(tmp_path, monkeypatch):
+    """A folder with an untrained runs/demo, few scenes and the config, as the current one."""
     settings = config.Config.load(ROOT / "configs" / "digits.yaml")
     spec = describe_backbone(settings.model.backbone, settings.model.view_size)
     model = build_model(settings.model, len(LABELS), spec=spec)
     info = ModelInfo(LABELS, settings.model, spec, (0.5,) * len(LABELS))
     ModelFolder(tmp_path / "runs" / "demo" / "model").save(model, info)
     settings.save(tmp_path / "runs" / "demo" / "config.yaml")
-    write_scenes(tmp_path / "data" / "digits" / "test", "test", scenes=2)
+    settings.save(tmp_path / "configs" / "digits.yaml")
+    draw_digits(tmp_path / "data" / "digits", train=8, val=6, test=6)
     monkeypatch.chdir(tmp_path)
-    block = re.search(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
-    assert block is not None
-    exec(compile(block[1], "README.md", "exec"), {})
+    return tmp_path
+
+
+def test_the_python_lines_run(demo, capsys):
+    library, loop = python_blocks("README.md")
+    exec(compile(library, "README.md", "exec"), {})
     printed = capsys.readouterr().out
     assert "000001.jpg" in printed
     assert "torch.Size([1, 10, 128, 128])" in printed
+    exec(compile(loop, "README.md", "exec"), {})
+    assert RunFolder(demo / "runs" / "own").metrics_file.is_file()
+
+
+def test_the_guide_to_python_has_every_public_name():
+    page = (ROOT / "docs" / "guide" / "python.md").read_text()
+    missing = [name for name in lcnet.__all__ if not re.search(rf"\b{name}\b", page)]
+    assert missing == []
