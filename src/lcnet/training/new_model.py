@@ -62,14 +62,14 @@ def new_model(
 
 
 def _check_forward(settings: config.Model, model: Classifier) -> None:
-    """Raises ConfigError if a picture does not go through, as with a backbone without a map."""
+    """Raises ConfigError if the model fails on a picture, as the backbone has no feature map."""
     size = settings.view_size
     try:
         with torch.inference_mode():
             model.eval()(torch.zeros(1, 3, size, size))
     except (RuntimeError, AssertionError, AttributeError, ValueError) as error:
         raise ConfigError(
-            f"model.backbone: {settings.backbone!r} gives no map for views of {size} px "
-            f"({reason_of(error)}). Choose another backbone or --model.view_size."
+            f"model.backbone: {settings.backbone!r} gives no feature map for views of {size} px "
+            f"({reason_of(error)}). Choose another --model.backbone or --model.view_size."
         ) from error
     model.train()
