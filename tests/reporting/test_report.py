@@ -138,9 +138,9 @@ def test_a_model_folder_without_history_statistics_or_graph(run, tiny_config, tm
     ("settings", "drawn", "missing"),
     [
         ({"graph": "prior"}, "This graph is not learned", "Learned minus prior"),
-        ({"graph": "released"}, "As released", "Learned minus prior"),
+        ({"graph": "released"}, "As in the release", "Learned minus prior"),
         ({"graph": "none"}, "This model has no label graph", "Learned minus prior"),
-        ({}, "Learned minus prior", "As released"),
+        ({}, "Learned minus prior", "As in the release"),
     ],
 )
 def test_every_kind_of_graph(tiny_config, monkeypatch, page, tmp_path, settings, drawn, missing):
