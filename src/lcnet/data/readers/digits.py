@@ -184,7 +184,7 @@ def read_digits(root: Path, split: str, labels: Sequence[str] | None = None) -> 
 def draw_digits(root: Path | str, *, train: int, val: int, test: int) -> Data:
     """A small data set of digit scenes, drawn into a folder; its settings, for `Config`.
 
-    The numbers are of pictures, at least 1 each. A split of this size that is there already is kept.
+    The numbers are of pictures, at least 1 each. A split of this size that is there is kept.
     """
     for split, scenes in (("train", train), ("val", val), ("test", test)):
         folder = Path(root, split)
