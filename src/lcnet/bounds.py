@@ -119,7 +119,8 @@ def described(hint: Any) -> str:
     if len(parts := members(hint)) > 1:
         return " or ".join(described(part) for part in parts if part is not NoneType)
     if get_origin(hint) is Literal:
-        return f"one of {', '.join(filter(None, map(str, get_args(hint))))}"
+        choices = [str(choice) for choice in get_args(hint) if choice != ""]
+        return f"one of {', '.join(choices)}" if len(choices) > 1 else choices[0]
     if get_origin(hint) in (list, tuple):
         return "a list"
     return WORDS.get(hint, getattr(hint, "__name__", str(hint)))
