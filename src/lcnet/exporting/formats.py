@@ -133,7 +133,7 @@ def write_openvino(program: ExportedProgram, description: str, file: Path, weigh
         model = openvino.Core().read_model(source)
         _keep_sums_unfused(model)
         model.set_rt_info(description, KEY)
-        openvino.save_model(graph, model, compress_to_fp16=False)
+        openvino.save_model(model, graph, compress_to_fp16=False)
         graph.replace(file)
         graph.with_suffix(".bin").replace(weights)
 
