@@ -311,7 +311,7 @@ CASES = (
     Case("command", "a value of another type", "predict run pictures --batch_size many", _nothing,
          "--batch_size", 2),
     Case("command", "a value out of range", "evaluate run --threshold 2", _nothing,
-         "--threshold: expected a probability from 0 to 1, got 2.0", 2),
+         "--threshold: expected from 0 to 1, got 2.0", 2),
     Case("command", "a value of 100,000 characters",
          f"evaluate run --protocol {'x' * 100_000}", _nothing, "--protocol: expected one of", 2),
     Case("command", "a folder that is there", "train --config config.yaml --out run", _nothing,

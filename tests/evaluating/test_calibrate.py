@@ -26,7 +26,7 @@ def test_evaluation_and_prediction_use_what_was_fitted(run, tmp_path, read_json,
     fitted = calibrate(run, split="train.csv")
     shown = " ".join(capsys.readouterr().out.split())
     assert "best F1 on train.csv (24 pictures), a slope and a bias per label" in shown
-    assert "warning: train.csv is the split that was trained on" in shown
+    assert "warning: train.csv is the training split (data.train)" in shown
     assert (run / "model/model.safetensors").read_bytes() == weights
     info = read_info(run)
     assert info.thresholds == fitted.thresholds.values
@@ -103,7 +103,7 @@ def test_a_goal_out_of_reach_and_labels_without_a_positive_are_said(run, tmp_pat
 
 def test_the_split_that_is_tested_is_taken_with_a_warning_only(run, capsys):
     calibrate(run)  # data.val and data.test are the same here
-    assert "warning: val.csv is the split that data.test names" in capsys.readouterr().out
+    assert "warning: val.csv is the test split (data.test)" in capsys.readouterr().out
 
 
 def test_a_model_folder_needs_data_and_keeps_its_report(run, tiny_config, tmp_path):
