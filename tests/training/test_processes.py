@@ -134,7 +134,7 @@ def test_fsdp_refuses_averaged_weights():
         (
             {"TORCHELASTIC_RUN_ID": "x", "WORLD_SIZE": "4", "RANK": "0", "LOCAL_RANK": "0"},
             {},
-            "torchrun has started 4 processes",
+            "expected 4 processes, which torchrun has started, got 1",
         ),
         (
             {"TORCHELASTIC_RUN_ID": "x", "WORLD_SIZE": "4", "RANK": "0", "LOCAL_RANK": "0"},

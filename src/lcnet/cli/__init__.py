@@ -16,7 +16,10 @@ def build_parser(verb: str | None = None) -> ArgumentParser:
     Adding the flags of all verbs took nearly half of the time of `lcnet --help`.
     """
     parser = Parser(
-        prog="lcnet", description="Multi-label image classification.", version=_version()
+        prog="lcnet",
+        description="Multi-label image classification. A project goes: split, check, train, "
+        "evaluate, calibrate, predict. Help on one verb: lcnet VERB --help.",
+        version=_version(),
     )
     verbs = parser.add_subcommands(dest="verb", metavar="VERB")
     for name, entry in VERBS.items():

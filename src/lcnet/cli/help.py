@@ -78,6 +78,17 @@ class Help(DefaultHelpFormatter):
             return shown.partition(", --")[0]
         return shown
 
+    def _metavar_formatter(self, action: Action, default_metavar: str) -> Any:
+        """The choices of a flag without the empty one and null, which nobody types."""
+        shown = super()._metavar_formatter(action, default_metavar)
+
+        def plain(size: int) -> tuple[str, ...]:
+            return tuple(
+                text and text.replace("{,", "{").replace(",null}", "}") for text in shown(size)
+            )
+
+        return plain
+
     def _get_default_metavar_for_optional(self, action: Action) -> str:
         return self._metavar(action)
 
@@ -114,7 +125,7 @@ def _metavar_of(hint: Any) -> str:
     if hasattr(hint, "__metadata__"):
         hint = get_args(hint)[0]
     if get_origin(hint) is Literal:
-        return "|".join(map(str, get_args(hint)))
+        return "|".join(filter(None, map(str, get_args(hint))))
     return METAVARS.get(hint, "LIST" if get_origin(hint) is list else "")
 
 

@@ -46,7 +46,7 @@ def parser_of(function: Function) -> ArgumentParser:
         if parameter.annotation is Config:
             continue
         if Data in members(parameter.annotation):
-            _add_data(parser, has_config=parameter.annotation is Data)
+            _add_data(parser, meanings[name], has_config=parameter.annotation is Data)
         else:
             _add_flag(parser, name, parameter, meanings[name].replace("%", "%%"))
     _hide_sections(parser, SECTIONS if has_settings else ("data",))
@@ -142,7 +142,7 @@ def _add_config_file(parser: ArgumentParser) -> None:
     )
 
 
-def _add_data(parser: ArgumentParser, *, has_config: bool) -> None:
+def _add_data(parser: ArgumentParser, meaning: str, *, has_config: bool) -> None:
     """Add the --data flags without defaults, so that only the given ones are parsed."""
     if has_config:
         parser.add_argument(
@@ -154,6 +154,7 @@ def _add_data(parser: ArgumentParser, *, has_config: bool) -> None:
     set_parsing_settings(docstring_parse_attribute_docstrings=True)
     parser.add_class_arguments(Data, "data", instantiate=False)
     parser.set_defaults({f"data.{setting.name}": SUPPRESS for setting in fields(Data)})
+    parser.groups["data"].description = meaning
 
 
 def _hide_sections(parser: ArgumentParser, sections: Iterable[str]) -> None:

@@ -23,6 +23,8 @@ class Verb:
 
     location: str
     """Its function, as `module:function` below lcnet; the module imports no torch."""
+    example: str
+    """A command that someone would give, for its help."""
     exit_code: Callable[[Any], int] = lambda result: 0
     """The exit code, from the function's result."""
     extend: Callable[[ArgumentParser], None] = lambda parser: None
@@ -47,6 +49,7 @@ class Verb:
     def parser(self) -> ArgumentParser:
         """A parser with the verb's flags."""
         parser = parser_of(self.function)
+        parser.epilog = f"Example: {self.example}".replace("%", "%%")
         self.extend(parser)
         return parser
 
@@ -115,25 +118,52 @@ def _predict_to_standard_output(predict: Callable[..., Any], given: dict[str, An
 
 
 VERBS: Mapping[str, Verb] = {
-    "split": Verb("data.split:split"),
-    "check": Verb("checking.check:check", lambda report: 0 if report.is_safe else 1),
-    "pack": Verb("data.pack:pack"),
-    "train": Verb("training.train:train", extend=_may_resume, call=_train_or_resume),
-    "evaluate": Verb("evaluating.evaluate:evaluate"),
-    "report": Verb("reporting.report:report"),
+    "split": Verb(
+        "data.split:split", "lcnet split labels.csv --shares '{train: 0.8, val: 0.1, test: 0.1}'"
+    ),
+    "check": Verb(
+        "checking.check:check",
+        "lcnet check --data.format table --data.root DATA --data.train train.csv "
+        "--data.val val.csv --html check.html",
+        exit_code=lambda report: 0 if report.is_safe else 1,
+    ),
+    "pack": Verb("data.pack:pack", "lcnet pack --data.format coco --data.root COCO --out packed"),
+    "train": Verb(
+        "training.train:train",
+        "lcnet train --data.format table --data.root DATA --data.train train.csv "
+        "--data.val val.csv --out runs/mine",
+        extend=_may_resume,
+        call=_train_or_resume,
+    ),
+    "evaluate": Verb("evaluating.evaluate:evaluate", "lcnet evaluate runs/mine --split test.csv"),
+    "report": Verb("reporting.report:report", "lcnet report runs/mine --split test.csv"),
     "calibrate": Verb(
-        "evaluating.calibrate:calibrate", extend=_may_reset, call=_calibrate_or_reset
+        "evaluating.calibrate:calibrate",
+        "lcnet calibrate runs/mine --goal precision --at_least 0.9",
+        extend=_may_reset,
+        call=_calibrate_or_reset,
     ),
     "predict": Verb(
         "predicting.predict:predict",
-        lambda predicted: 1 if predicted.failed else 0,
+        "lcnet predict runs/mine 'DATA/images/*.jpg' --out predictions.jsonl",
+        exit_code=lambda predicted: 1 if predicted.failed else 0,
         call=_predict_to_standard_output,
     ),
-    "serve": Verb("serving.serve:serve"),
-    "export": Verb("exporting.export:export"),
-    "push": Verb("reporting.push:push"),
-    "graph": Verb("reporting.graph:graph"),
-    "compare": Verb("training.compare:compare"),
-    "import": Verb("published.import_model:import_model"),
+    "serve": Verb(
+        "serving.serve:serve",
+        "lcnet serve runs/mine, then open http://127.0.0.1:7860 or send a picture with: "
+        "curl -F picture=@it.jpg http://127.0.0.1:7860/predict",
+    ),
+    "export": Verb("exporting.export:export", "lcnet export runs/mine --format onnx"),
+    "push": Verb("reporting.push:push", "lcnet push runs/mine user/name --license apache-2.0"),
+    "graph": Verb("reporting.graph:graph", "lcnet graph runs/mine --edges 50"),
+    "compare": Verb(
+        "training.compare:compare",
+        "lcnet compare --config runs/mine/config.yaml --heads '[lcnet,csra,gap]' --out runs/heads",
+    ),
+    "import": Verb(
+        "published.import_model:import_model",
+        "lcnet import model_best.pth.tar --out models/coco",
+    ),
 }
 """In the order in which a project needs them; `lcnet --help` keeps it."""

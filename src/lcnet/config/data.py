@@ -23,7 +23,7 @@ class Data:
     val: str = "val"
     """Validation split, which selects the best model."""
     test: str = "test"
-    """Test split, for `lcnet evaluate`; empty if there is none."""
+    """Test split, used only to measure finished models; empty if there is none."""
     images: Literal["all", "annotated"] = "all"
     """Use all pictures, or only those with at least one present label."""
     separator: str = "|"
@@ -31,14 +31,15 @@ class Data:
     difficult: Literal["positive", "negative", "unknown"] = "unknown"
     """`voc`: how to treat a label whose objects are all marked difficult."""
     shuffle_window: Annotated[int, AtLeast(1)] = 1000
-    """`shards`: training reads them in order and shuffles within a window of this many pictures."""
+    """`shards`: training reads pictures in the order of the files and shuffles among this many."""
     workers: Workers = -1
     """Loader processes; -1 chooses by the number of cores."""
     broken: Literal["stop", "skip"] = "stop"
-    """If a training picture cannot be read: stop, or skip it and count it."""
+    """What to do with a picture that cannot be read: stop, or skip it and report how many were
+    skipped."""
     cache_images: str = ""
     """Folder for shrunk copies of the pictures, so that large files are decoded only once; empty
-    keeps none. Later runs use it too."""
+    keeps none. Later runs with the same folder reuse them."""
 
     def __post_init__(self) -> None:
         check_bounds(self, "data")

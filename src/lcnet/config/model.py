@@ -18,10 +18,10 @@ class Released:
     """The released LCNet, part by part; the defaults are this project's own way."""
 
     layer: Literal["exchange_first", "released"] = "exchange_first"
-    """Order in a decoder layer: image and graph exchange before the labels read the image, or
-    after it, as released."""
+    """Order in a decoder layer. exchange_first: image and graph tokens update each other, then the
+    labels read the image. released: the labels read first."""
     graph_tokens: Literal["label", "feature"] = "label"
-    """What each graph token stands for: one label, or one feature, as released."""
+    """What a graph token stands for. label: one label. feature: one feature, as in the release."""
     graph_width: Width = 1024
     """Width between the two hops of the released graph (`--model.graph released`)."""
     graph_low: Annotated[float, Share(one=False)] = 0.2
@@ -50,12 +50,13 @@ class Model:
     """File with weights for the backbone, in the format of timm or of the published TResNet, Swin
     and CvT checkpoints."""
     crop_level: Annotated[int, Within(0, 32)] = 2
-    """Crop-Forwarding: C x C tiles and the whole image; 0 is the whole image alone."""
+    """Crop-Forwarding: cut the image into N x N tiles (N is this number) and add the whole image; 0
+    is the whole image alone."""
     view_size: Annotated[int, Within(8, 8_192)] = 224
     """Side of each view in pixels. Pictures are resized to max(1, crop_level) times this."""
     view_chunk: Annotated[int, Within(0, 2**31)] = 0
-    """Views that pass the backbone at a time; 0 passes all at once. Training with chunks takes
-    little memory at any crop level, but computes each chunk twice."""
+    """Views that go through the backbone together; 0 is all. A small number saves memory in
+    training, but every view is then computed twice."""
     head: Literal["lcnet", "gap", "csra", "ml_gcn", "query2label", "ml_decoder"] = "lcnet"
     """What turns feature maps into logits: LCNet, or a rival with the sizes of its paper. The
     settings of LCNet's head do not apply to rivals."""
@@ -72,15 +73,19 @@ class Model:
     dropout: Annotated[float, Share(one=False)] = 0.1
     """Dropout inside the decoder."""
     graph: Literal["learned", "prior", "released", "none"] = "learned"
-    """Label graph: learned, starting from the prior; the prior alone; as released; or none. The
-    prior is how often one label occurs with another in the training split."""
+    """Label graph. learned: starts from the prior and is trained. prior: stays as it is. released:
+    as in the published code. none: no graph. The prior is how often label B is present when label A
+    is, in the training split."""
     label_vectors: str = ""
-    """File with a vector for each label: text (`name v1 v2 ...`), or .npy with a row per label."""
+    """File with a vector for each label, such as word vectors, from which the graph's nodes start:
+    text (`name v1 v2 ...`), or .npy with a row per label."""
     pooling: Literal["one_classifier", "two_classifiers", "none"] = "one_classifier"
-    """Average the decoder's logits with those of attention pooling as in CSRA. It has one
-    classifier for all views, or two: for the tiles and for the whole image."""
+    """Branch of attention pooling, as in CSRA; its logits and the decoder's are averaged.
+    one_classifier: the same for all views. two_classifiers: one for the tiles, one for the whole
+    image. none: no branch."""
     decoder_gradient: Annotated[float, Share()] = 0.0
-    """Share of the decoder's gradient that reaches the backbone if the model has pooling too."""
+    """With pooling: how much the decoder trains the backbone. 0: pooling alone trains it. 1: both
+    do. Without pooling it is always 1."""
     position: bool = False
     """Add sine position codes to image tokens: place in the image and size of the view."""
     released: Released = field(default_factory=Released)

@@ -20,32 +20,32 @@ class Train:
     epochs: Count = 20
     """Passes over the training split."""
     batch_size: Count | Literal["auto"] = 32
-    """Images per step and device. `auto` takes the most that fit in memory, up to 32, and
-    accumulates them to 32, so that training stays comparable."""
+    """Images per batch on each device. auto: the largest batch that fits in memory, with as many
+    batches per update that each update uses 32 images over all devices."""
     lr: Annotated[float, Above(0)] = 3e-4
     """Peak learning rate of the one-cycle schedule (AdamW)."""
     backbone_lr_factor: NotNegative = 1.0
     """The backbone's learning rate as a multiple of `lr`; 0 freezes the backbone."""
     precision: Literal["fp32", "bf16", "fp16", "auto"] = "fp32"
-    """float32, or mixed precision with bfloat16 or float16; `auto` is bfloat16 on devices that
-    multiply in it and float32 on others."""
+    """Arithmetic: float32, or mixed precision with bfloat16 or float16. auto: bfloat16 on devices
+    with hardware for it, float32 on others."""
     devices: Annotated[int, Within(1, 1_024)] = 1
-    """Devices on each machine. Each runs one process and takes `batch_size` images per step."""
-    seed: Annotated[int, Within(0, 2**32 - 1, f"0 to {2**32 - 1}")] = 0
+    """Devices on each machine. Each has one process and its own batches."""
+    seed: Annotated[int, Within(0, 2**32 - 1, f"0 to {2**32 - 1:,}")] = 0
     """Seed of initial weights, order of pictures, augmentation and dropout."""
     cache_features: str = ""
     """Folder for the features of a frozen backbone, so that they are computed only once; empty
-    keeps none. Later runs use it too."""
+    keeps none. Needs backbone_lr_factor 0, and no randaugment, cutout or min_scale."""
 
     decoder_lr_factor: NotNegative = 0.3
-    """The learning rate of LCNet's graph, tokens and decoder as a multiple of `lr` if the model has
-    pooling too, whose linear classifier learns best at a higher rate."""
+    """Learning rate of LCNet's graph, tokens and decoder, as a multiple of `lr`. Used only with
+    pooling; without it the factor is 1."""
     warmup: Annotated[float, Share(zero=False, one=False)] = 0.2
-    """Share of all steps in which the learning rate rises."""
+    """Share of all updates during which the learning rate rises."""
     weight_decay: NotNegative = 1e-2
     """Decoupled weight decay of matrices; biases, norms, tokens and graph nodes have none."""
     accumulate: Count = 1
-    """Steps whose gradients are summed before the weights are updated."""
+    """Batches per update of the weights; their gradients are averaged, as in one larger batch."""
     clip_norm: NotNegative = 1.0
     """Clip the gradient to this norm; 0 never clips."""
     ema_decay: BelowOne = 0.9997
@@ -62,17 +62,19 @@ class Train:
     gamma_pos: NotNegative = 0.0
     """Asymmetric loss: focusing exponent for present labels."""
     loss_clip: BelowOne = 0.05
-    """Asymmetric loss: probability margin. Absent labels below it add no loss."""
+    """Asymmetric loss: an absent label with a probability below this adds no loss."""
     unknown: Literal["ignore", "negative", "weighted"] = "ignore"
     """How to treat unknown labels in training: leave them out, take them as absent, or take them as
     absent with the weight `unknown_weight`."""
     unknown_weight: Annotated[float, Share()] = 0.0
-    """Weight of an unknown label relative to a known one; 0 means 1 / (number of labels - 1)."""
+    """Only with `--train.unknown weighted`: weight of an unknown label relative to a known one. 0
+    chooses it: 1 / (number of labels - 1)."""
     positive_weight: NotNegative = 0.0
-    """Weigh the present entries of a label by (absent / present) to this power; 0 weighs all alike,
-    1 balances present and absent."""
+    """Weight of the pictures in which a label is present: (absent count / present count) ** this
+    number, per label. 0: no weighting. 1: present and absent are balanced."""
     repeat_rare: BelowOne = 0.0
-    """Oversample pictures with a label rarer than this share; 0 shows all equally often."""
+    """Show a picture more often if one of its labels is present in less than this share of the
+    training pictures, such as 0.01; 0 shows all equally often."""
 
     flip: bool = True
     """Mirror half of the training images."""
@@ -81,17 +83,18 @@ class Train:
     randaugment: Annotated[int, Within(0, 30)] = 9
     """Magnitude of RandAugment; 0 turns it off."""
     cutout: BelowOne = 0.5
-    """Cut a square out of half of the training images: its side as a share of theirs; 0 is off."""
+    """Cut a square out of half of the training images. This is its side as a share of the image's
+    side; 0 cuts none."""
 
     nodes: Annotated[int, Within(1, 65_536)] = 1
     """Machines that train together, each started with the same command (docs/guide/scaling.md)."""
     strategy: Literal["ddp", "fsdp"] = "ddp"
-    """Each device holds the whole model (ddp), or a share of weights, gradients and moments
-    (fsdp)."""
+    """ddp: each device holds the whole model. fsdp: each holds a share of it; needs GPUs and
+    ema_decay 0."""
     sync_batchnorm: bool = False
     """Compute the statistics of batch norms over the images of all devices."""
     timeout_s: Annotated[float, Above(0, MOST_WAITING)] = 1800.0
-    """Seconds that a device waits for the others before training fails; at most a week."""
+    """Seconds that a device waits for the others before training fails."""
     compile: bool = False
     """Compile the model with torch.compile: some minutes at the start, then faster steps."""
 

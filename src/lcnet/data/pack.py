@@ -25,7 +25,7 @@ def pack(
     all kinds. After an error no shards are left.
 
     Args:
-        data: Data set of any format.
+        data: Data set to pack. Give --data flags, or --config.
         out: Folder for the shards.
         shard_megabytes: Largest size of a shard; a larger picture gets its own.
         seed: Seed of the order of the training pictures.

@@ -24,15 +24,17 @@ def split(
     overwrite: bool = False,
     quiet: bool = False,
 ) -> "list[Part]":
-    """Split a table so that labels have the same shares.
+    """Split a table into parts in which every label is equally frequent.
 
     Each file has the table's header and some of its rows, unchanged and in their order. Either all
     files are written or none.
 
     Args:
         table: CSV file with a row per picture.
-        shares: Share of the rows for each file to write: '{train: 0.8, val: 0.2}'. They sum to 1.
-        out: Folder for the files; by default the table's, where its picture paths stay right.
+        shares: Share of the rows for each file to write: '{train: 0.8, val: 0.2}'. They must sum
+            to 1.
+        out: Folder for the files; the table's own if not given. In another folder, relative paths
+            of pictures no longer lead to them.
         separator: What separates the label names in one column.
         seed: Seed of the split.
         overwrite: Replace existing files.

@@ -27,25 +27,25 @@ def calibrate(
     batch_size: Annotated[int, AtLeast(1)] | None = None,
     quiet: bool = False,
 ) -> "Fitted":
-    """Fit thresholds and probabilities to a goal.
+    """Calibrate the probabilities, and choose each label's threshold for a goal.
 
     They are fitted on the validation split. They replace older ones in the model folder, and every
     verb uses them. The cross-fitted numbers say what to expect of new pictures.
 
     Args:
-        model: Run folder, or model folder with --data flags.
+        model: Run folder. Or a model folder, which needs --data flags.
         goal: What each label's threshold aims at. f1: the best F1. precision: the best recall with
             a precision of at least --at_least. recall: the best precision with a recall of at
             least --at_least.
         at_least: Precision or recall to reach, such as 0.9; not for f1.
         method: How probabilities are calibrated. platt: with a slope and a bias per label.
             temperature: with one temperature for all. none: not at all.
-        shrinkage: How strongly the threshold of a rare label is drawn to the threshold of all
-            labels pooled: with this many present pictures both weigh the same. 0 uses only the
-            label's own.
+        shrinkage: Rare labels get a mix of their own threshold and one common threshold. A label
+            with this many positive pictures gets half of each. 0: only its own.
         split: Split to fit on; data.val if not given.
-        root: Folder of the data set, if it has moved since training.
-        data: Data set; the run's if not given.
+        root: New folder of the data set, if it has moved; overrides --data.root.
+        data: Data set to fit on; the run's if not given. These flags do not change single settings
+            of the run's data set: they describe a whole one, and --data.format must be among them.
         batch_size: Pictures per batch; the run's if not given.
         quiet: Print nothing.
 

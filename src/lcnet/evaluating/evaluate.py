@@ -31,14 +31,17 @@ def evaluate(
     """Measure a model on a split.
 
     Args:
-        model: Run folder, or model folder or hf://user/name with --data flags.
+        model: Run folder. Or a model folder or hf://user/name; these need --data flags, and hf://
+            needs --out.
         split: Split to measure on; the protocol's or data.test if not given.
-        protocol: Measure as published work does: the pictures that count, the threshold and the
-            AP formula. See docs/reference/metrics.md.
+        protocol: Measure as a paper does: the same pictures, threshold and AP formula. See
+            docs/reference/metrics.md.
         threshold: One threshold for all labels; the protocol's or the model's own if not given.
         intervals: Add 95 % intervals of mAP, CF1 and OF1, from 1,000 resamples of the images.
-        root: Folder of the data set, if it has moved since training.
-        data: Data set; the run's if not given.
+        root: New folder of the data set, if it has moved; overrides --data.root.
+        data: Data set to measure on; the run's if not given. These flags do not change single
+            settings of the run's data set: they describe a whole one, and --data.format must be
+            among them.
         batch_size: Pictures per batch; the run's if not given.
         out: JSON file to write; MODEL/metrics.json if not given.
         quiet: Print nothing.

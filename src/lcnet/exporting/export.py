@@ -32,16 +32,19 @@ def export(
     Args:
         model: Run or model folder, or hf://user/name.
         format: Runtime of the file: onnxruntime, torch.export or OpenVINO.
-        out: File to write; model.onnx, model.pt2 or model.xml in the folder if not given.
-        tolerance: Largest allowed difference from the model's logits.
+        out: File to write; model.onnx, model.pt2 or model.xml in MODEL if not given; hf://
+            needs it.
+        tolerance: Largest allowed difference from the model's logits, before --quantize.
         pictures: What to check with: a split, a picture, a folder or a glob; the validation or test
-            split if not given.
+            split if not given, or drawn pictures if neither can be read.
         limit: Pictures to check with, at most.
         quantize: int8 computes in 8 bits, with scales from training pictures (onnx only).
         calibration_pictures: Training pictures that give --quantize its scales.
         most_loss: Points of mAP that --quantize may cost.
-        root: Folder of the data set, if it has moved.
-        data: Data set; the run's if not given.
+        root: New folder of the data set, if it has moved; overrides --data.root.
+        data: Data set to check with; the run's if not given. These flags do not change single
+            settings of the run's data set: they describe a whole one, and --data.format must be
+            among them.
 
     Returns:
         The file.

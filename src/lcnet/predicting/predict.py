@@ -34,23 +34,24 @@ def predict(
 ) -> "Predicted":
     """Label pictures, one JSON line each.
 
-    A picture that cannot be read gets a row with the error; the others are labelled.
+    A picture gets the labels whose probability is above their threshold. A picture that cannot be
+    read gets a row with the error; the others are labelled.
 
     Args:
         model: Run or model folder, hf://user/name, or an ONNX file of lcnet export.
         paths: Pictures, folders of pictures, globs, lists (.txt, a path per line), or tar and
             Parquet files with pictures inside.
-        out: File to write, or with --format a folder of files; standard output if not given.
-        format: Format for big jobs: --out becomes a folder of such files, and the same command
-            continues a stopped job.
-        rows_per_file: Pictures in each file of --format.
-        shard: i/n such as 2/8: only every n-th picture, starting with the i-th. Give each process
-            its own i.
+        out: File to write, or with --format a folder for many files; standard output if not given.
+        format: For big jobs: write many files of this format into the folder --out. The same
+            command continues a job that was stopped. Goes without --explain.
+        rows_per_file: Pictures in each file, with --format.
+        shard: Part of the job for this process, as i/n such as 2/8: every n-th picture, starting
+            with the i-th.
         batch_size: Pictures at a time.
         workers: Loader processes; -1 chooses by the number of cores.
-        precision: Arithmetic; auto is bf16 where the device computes in it, with probabilities
-            within 0.01 of fp32, else fp32.
-        compile: Compile the model first, which takes minutes; if not given, only for 5,000 pictures
+        precision: Arithmetic. auto: bf16 on devices with hardware for it, else fp32. bf16
+            changes probabilities, seldom by more than 0.01.
+        compile: Compile the model first, which takes minutes. If not given: yes for 5,000 pictures
             or more.
         engine: What does the work: this process, or workers of Ray (lcnet[ray]); a worker that dies
             is replaced.

@@ -25,15 +25,16 @@ def import_model(
     No code in the checkpoint is run. What was read, dropped and assumed is printed.
 
     Args:
-        checkpoint: Published checkpoint of LCNet, ML-Decoder, ASL or Query2Label, the folder of
-            LCNet's model_best.pth.tar, or hf://user/name.
+        checkpoint: Published checkpoint of LCNet, ML-Decoder, ASL or Query2Label, the folder that
+            contains LCNet's model_best.pth.tar, or hf://user/name (then only --out is allowed).
         out: Model folder to make.
         labels: Text file with one label name per line, or names separated by commas.
-        correlation: .npy file with the L x L label correlations that LCNet's graph starts from.
-        crop_level: Crop-Forwarding level.
-        view_size: Side of a view in pixels.
-        heads: Attention heads of the decoder.
-        data: Data set that the model was trained on; gives label names and label correlations.
+        correlation: .npy file from which LCNet's graph starts: a matrix with a row and a column per
+            label.
+        crop_level: Crop-Forwarding level; what the checkpoint says, or a usual value, if not given.
+        view_size: Side of a view in pixels; chosen as --crop_level is.
+        heads: Attention heads of the decoder; chosen as --crop_level is.
+        data: Data set that the model was trained on. It gives the label names and correlations.
 
     Returns:
         The model, its description, and the printed lines.

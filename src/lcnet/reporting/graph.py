@@ -16,7 +16,7 @@ def graph(
 
     Args:
         model: Run or model folder, or hf://user/name.
-        out: Folder for the files; MODEL/graph if not given.
+        out: Folder for the files; MODEL/graph if not given. hf:// needs it.
         edges: How many of the strongest edges the network shows.
 
     Returns:

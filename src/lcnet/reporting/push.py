@@ -18,15 +18,16 @@ def push(
     with_metrics: bool = False,
     dry_run: Path | None = None,
 ) -> str:
-    """Share a model, with a page of its measurements.
+    """Upload a model with a model card to the Hugging Face Hub.
 
     Model and card are uploaded as one commit.
 
     Args:
         model: Run or model folder that was measured with `lcnet evaluate --intervals`.
-        name: Repository, as user/name or user/name@branch.
-        license: Identifier for the card, such as apache-2.0.
-        dataset: What the measured data set is called.
+        name: Repository on the Hugging Face Hub, as user/name or user/name@branch. Needs HF_TOKEN
+            or `hf auth login`.
+        license: License of the model, such as apache-2.0.
+        dataset: Name of the data set that the model was measured on, for the card.
         private: Make the repository private if it is new.
         message: Commit message.
         with_report: Upload report.html too, which shows some of the pictures.

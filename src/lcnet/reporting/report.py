@@ -27,11 +27,14 @@ def report(
     The model is measured as by `lcnet evaluate`. The page needs no network.
 
     Args:
-        model: Run folder, or model folder or hf://user/name with --data flags.
+        model: Run folder. Or a model folder or hf://user/name; these need --data flags, and hf://
+            needs --out.
         split: Split; the protocol's or data.test if not given.
-        root: Folder of the data set, if it has moved.
-        data: Data set; the run's if not given.
-        protocol: Measure as published.
+        root: New folder of the data set, if it has moved; overrides --data.root.
+        data: Data set to measure on; the run's if not given. These flags do not change single
+            settings of the run's data set: they describe a whole one, and --data.format must be
+            among them.
+        protocol: Measure as a paper does: the same pictures, threshold and AP formula.
         batch_size: Pictures at a time; as in the run if not given.
         out: HTML file to write; MODEL/report.html if not given.
         quiet: Print nothing.

@@ -22,20 +22,20 @@ def compare(
     lr_factors: Sequence[float] = (1 / 3, 1.0, 3.0),
     jobs: Annotated[int, AtLeast(1)] = 1,
 ) -> "list[Row]":
-    """Compare heads or settings on equal terms.
+    """Compare heads or settings, each at its own best learning rate.
 
     Each tries every learning rate with the first seed; the other seeds use the rate that is best in
     validation. The test split is used only for the results. Finished runs are not repeated, and
     interrupted ones continue. Results: comparison.md, comparison.json and comparison.png.
 
     Args:
-        config: Settings that all have in common.
+        config: Settings that all have in common. data.test is needed.
         out: Folder for runs and results.
-        heads: Heads to compare, such as '[lcnet,gap]'. The others are compared with the first.
+        heads: Heads to compare, such as '[lcnet,gap]'. Each is compared with the first one.
         variants: YAML file of variants and the settings that each changes, such as
-            'no graph: {model.graph: none}'. In Python also a mapping.
-        seeds: Seeds that each is trained with.
-        lr_factors: Learning rates that each tries, as factors of train.lr.
+            'no graph: {model.graph: none}', one per line.
+        seeds: Seeds of the runs. The first tries all learning rates, the others use the best one.
+        lr_factors: Learning rates that the first seed tries, as factors of train.lr.
         jobs: Number of runs at a time, each on its share of the cores.
 
     Returns:

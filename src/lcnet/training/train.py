@@ -22,10 +22,10 @@ def train(
 
     Args:
         config: Model, data and recipe.
-        out: Run folder to make.
+        out: Run folder to create.
         overwrite: Replace the run in --out.
         init: Model to start from: a model or run folder, hf://user/name, or a published
-            checkpoint. It keeps its architecture.
+            checkpoint. The model keeps its architecture, so give no --model flags.
 
     Returns:
         The run folder, with the best model by validation mAP in it.
