@@ -32,7 +32,7 @@ def with_train(config: Config, **changes: object) -> Config:
 
 
 def history(run):
-    with (run / "history.csv").open(newline="") as file:
+    with (Path(run) / "history.csv").open(newline="") as file:
         return list(csv.DictReader(file))
 
 
