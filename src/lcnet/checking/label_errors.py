@@ -87,7 +87,7 @@ def _columns(known: Sequence[str], labels: Sequence[str], run: Path) -> list[int
 def wrong_entries(
     probabilities: NDArray[np.float32], targets: NDArray[np.int8]
 ) -> list[LabelError]:
-    """The entries that confident learning takes for errors, the least probable first.
+    """The labels that are probably wrong by confident learning, the most suspicious first.
 
     Both have the shape (pictures, labels); unknown targets are not judged. Each label is a problem
     of two classes (Northcutt et al. 2021, confident joint), as in cleanlab's

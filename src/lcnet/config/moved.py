@@ -18,8 +18,8 @@ MOVED = {
 def with_new_names(fields: Mapping[str, Any]) -> dict[str, Any]:
     """The sections of a config with every setting under its current name.
 
-    A setting given by both names stays as it is, and so does anything that is not a section: the
-    checks that follow refuse them.
+    A setting that is given by both names is left alone, and so is what is not a section: the checks
+    that are made next raise an error for both.
     """
     renamed = dict(fields)
     for former, name in MOVED.items():

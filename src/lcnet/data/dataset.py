@@ -31,7 +31,7 @@ class Enclosed(Protocol):
 
     @property
     def file(self) -> Path:
-        """That file."""
+        """The larger file that holds the picture."""
 
     def read(self) -> bytes:
         """The bytes; raises OSError if the file is gone, DataError if it is damaged."""

@@ -21,7 +21,7 @@ from lcnet.progress import tell, track
 
 @dataclass(frozen=True)
 class Packed:
-    """A split in shards."""
+    """What was packed of one split: pictures, shards and bytes."""
 
     name: str
     pictures: int

@@ -102,7 +102,7 @@ class Proof:
 
     @property
     def gained(self) -> float | None:
-        """How much higher the second's mAP is, in points; None if unknown."""
+        """The second model's mAP minus the first's, in points; None if one is unknown."""
         if self.mAP is None or self.other_mAP is None:
             return None
         return self.other_mAP - self.mAP

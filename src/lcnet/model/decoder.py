@@ -88,9 +88,10 @@ class LLCDLayer(nn.Module):
 class Decoder(nn.Module):
     """The LLCD stack: one layer after the other, or one shared layer run `depth` times.
 
-    A layer exchanges first and lets the labels read afterwards. In the release the labels read
-    first: nothing reads the last layer's exchange, and a single layer never sees the graph. The
-    released order equals this stack without the first exchange (`read_first`).
+    In a layer, image and graph tokens first update each other (exchange); then the label tokens
+    read the image. The release does it the other way round, so nothing reads its last exchange, and
+    a single layer never sees the graph. `read_first` gives the released order: this stack without
+    the first exchange.
     """
 
     def __init__(

@@ -129,7 +129,7 @@ class ParquetTable:
 
     @staticmethod
     def refuse(labels: Sequence[str]) -> None:
-        """Refuse to start without pyarrow."""
+        """Raise ConfigError if pyarrow is not installed."""
         pyarrow_parquet()
 
     @staticmethod

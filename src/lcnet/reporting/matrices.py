@@ -95,7 +95,7 @@ class Matrix:
 
     @property
     def shades(self) -> list[Shade]:
-        """The cells that differ from 0, by shade."""
+        """The cells beside the diagonal, grouped by colour; those near 0 are left out."""
         scaled = self._off_diagonal / self.scale
         levels = np.ceil(np.abs(scaled) * LEVELS - 0.5) * np.sign(scaled)
         shades, edge = [], self.cell - 1

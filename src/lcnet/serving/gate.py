@@ -32,7 +32,7 @@ DRAINED = 4
 
 
 def bounded(receive: Receive, most: int, error: Exception) -> Receive:
-    """A `receive` that raises the error once a body has more than `most` bytes."""
+    """Wrap a `receive` so that it raises the error once a body has more than `most` bytes."""
     total = 0
 
     async def counted() -> Message:

@@ -107,7 +107,7 @@ class Service:
 
     @contextmanager
     def counted(self) -> Iterator[None]:
-        """Hold a place while the block runs; count its outcome and its seconds."""
+        """Hold one of the request slots while the block runs; count its outcome and its seconds."""
         started = time.perf_counter()
         outcome: Outcome = "failed"
         try:

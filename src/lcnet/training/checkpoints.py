@@ -81,7 +81,7 @@ class Progress:
 
     @property
     def batches(self) -> int:
-        """Number of batches that are done in the next epoch."""
+        """Batches already trained in the unfinished epoch; 0 between epochs."""
         if self._epochs["ready"] == self._epochs["processed"]:
             return 0
         done: int = self.state["loops"]["fit_loop"]["epoch_loop.batch_progress"]["current"]["ready"]
@@ -218,7 +218,7 @@ class Saving(Checkpoint):
         batch_idx: int,
         dataloader_idx: int = 0,
     ) -> None:
-        """If the run must stop, save the training; the resumed run validates from the start."""
+        """If the run must stop, save it and end it. The resumed run repeats the validation."""
         if _anywhere(trainer, self.stop.is_wanted):
             callbacks: list[Callback] = vars(trainer)["callbacks"]
             for callback in callbacks:

@@ -118,7 +118,9 @@ def wait_turn() -> None:
 
 
 def pass_turn(text: str = "") -> str:
-    """The text of the first process, in all of them; it ends the waiting of `wait_turn`."""
+    """Let the processes that are in `wait_turn` go on; returns the first one's text in all of
+    them.
+    """
     if _meeting is None:
         return text
     if is_first():

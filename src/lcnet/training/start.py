@@ -146,7 +146,7 @@ def _settled(config: Config, model: Classifier) -> Config:
 
 
 def memory_of(config: Config, model: Classifier) -> Memory:
-    """The memory that training needs; moves the model to the device where it will be trained."""
+    """Move the model to the device where it is trained; returns the memory that training needs."""
     if config.train.backbone_lr_factor == 0:
         model.backbone.features.requires_grad_(False)
     return training_memory(model.to(usual_device()), config.train, config.model.image_size)

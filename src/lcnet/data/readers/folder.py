@@ -11,11 +11,11 @@ from lcnet.errors import DataError
 def read_folder(root: Path, split: str, labels: Sequence[str] | None = None) -> Split:
     """The pictures `root/{split}/LABEL/name`, sorted by name.
 
-    A name (including subfolders below the label) in the folders of several labels is one picture
-    with all these labels; the file of the first label is used. A picture directly in the split's
-    folder has no label. Labels are present or absent, never unknown. Without `labels`, the labels
-    are the sorted folder names. Hidden files and folders are skipped. Raises DataError for a folder
-    that is not a label, a split without pictures, and a name both with and without a label.
+    If the same name (with its subfolders) is in the folders of several labels, it is one picture
+    with all these labels, and the file of the first label is used. A picture directly in the
+    split's folder has no label. Labels are present or absent, never unknown. Without `labels`, the
+    labels are the sorted folder names. Hidden files and folders are skipped. Raises DataError for a
+    folder that is not a label, a split without pictures, and a name both with and without a label.
     """
     check_root(root, f"a folder {split}/ with a folder of pictures per label")
     folder = root / split

@@ -23,5 +23,8 @@ class GlobalPooling(Head):
         return F.linear(tokens_of(maps).mean(dim=1), self.weight, self.bias)
 
     def looked(self, maps: Tensor) -> Tensor:
-        """The class activation map (Zhou et al. 2016), ReLU(w_k . x) as shares: B L T."""
+        """Where each label looked: B L T, rows sum to 1. The class activation map ReLU(w_k . x).
+
+        Zhou et al. 2016.
+        """
         return shares((tokens_of(maps) @ self.weight.T).mT)

@@ -70,7 +70,7 @@ class Query2Label(Head):
         return (self.norm(labels) * self.weight).sum(dim=-1) + self.bias
 
     def undecayed(self) -> list[Tensor]:
-        """The queries."""
+        """The label queries, which get no weight decay."""
         return [self.queries.tokens]
 
     def looked(self, maps: Tensor) -> Tensor:
