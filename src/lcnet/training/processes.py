@@ -118,9 +118,7 @@ def wait_turn() -> None:
 
 
 def pass_turn(text: str = "") -> str:
-    """Let the processes that are in `wait_turn` go on; returns the first one's text in all of
-    them.
-    """
+    """Let the processes in `wait_turn` go on; returns the first one's text in all of them."""
     if _meeting is None:
         return text
     if is_first():

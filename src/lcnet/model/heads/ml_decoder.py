@@ -48,7 +48,7 @@ class MLDecoder(Head):
         return grouped.flatten(1)[:, : len(self.bias)] + self.bias
 
     def undecayed(self) -> list[Tensor]:
-        """The queries."""
+        """The queries, which get no weight decay."""
         return [self.queries.tokens]
 
     def looked(self, maps: Tensor) -> Tensor:
