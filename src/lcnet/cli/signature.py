@@ -154,6 +154,7 @@ def _add_data(parser: ArgumentParser, meaning: str, *, has_config: bool) -> None
     set_parsing_settings(docstring_parse_attribute_docstrings=True)
     parser.add_class_arguments(Data, "data", instantiate=False)
     parser.set_defaults({f"data.{setting.name}": SUPPRESS for setting in fields(Data)})
+    assert parser.groups is not None
     parser.groups["data"].description = meaning
 
 
