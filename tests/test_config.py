@@ -86,7 +86,7 @@ def test_a_changed_config_differs_in_what_is_named_by_either_name():
         ({"train": {"precision": "64"}}, "train.precision"),
         ({"train": {"lr": 0}}, "train.lr: expected above 0, got 0"),
         ({"train": {"epochs": 0}}, "train.epochs: expected at least 1, got 0"),
-        ({"train": {"seed": -1}}, "train.seed: expected 0 to 4294967295"),
+        ({"train": {"seed": -1}}, "train.seed: expected 0 to 4,294,967,295"),
         ({"train": {"devices": 10**7}}, "train.devices: expected 1 to 1,024, got 10000000"),
         ({"train": {"nodes": 0}}, "train.nodes: expected 1 to 65,536, got 0"),
         ({"train": {"timeout_s": 1e9}}, "train.timeout_s: expected above 0, at most 604,800"),

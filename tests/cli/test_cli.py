@@ -39,7 +39,7 @@ def train_help() -> str:
 def test_every_setting_is_a_flag_and_explained(train_help, name, section):
     for setting in fields(section):
         assert f"--{name}.{setting.name}" in train_help
-    assert "Crop-Forwarding: C x C tiles and the whole image" in train_help
+    assert "Crop-Forwarding: cut the image into N x N tiles" in train_help
 
 
 def test_the_help_begins_with_what_matters_and_ends_with_the_released_layout():

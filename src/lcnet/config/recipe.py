@@ -31,7 +31,7 @@ class Train:
     with hardware for it, float32 on others."""
     devices: Annotated[int, Within(1, 1_024)] = 1
     """Devices on each machine. Each has one process and its own batches."""
-    seed: Annotated[int, Within(0, 2**32 - 1, f"0 to {2**32 - 1:,}")] = 0
+    seed: Annotated[int, Within(0, 2**32 - 1)] = 0
     """Seed of initial weights, order of pictures, augmentation and dropout."""
     cache_features: str = ""
     """Folder for the features of a frozen backbone, so that they are computed only once; empty
