@@ -9,8 +9,8 @@ from jsonargparse import ActionConfigFile, ArgumentParser  # type: ignore[attr-d
 
 from lcnet.cli.help import Help, by_subject
 from lcnet.config import MOVED, Config, in_words, with_new_names
+from lcnet.config.plain_yaml import read_yaml
 from lcnet.errors import ConfigError
-from lcnet.plain_yaml import read_yaml
 
 
 class Parser(ArgumentParser):

@@ -15,10 +15,10 @@ from lcnet.bounds import described
 from lcnet.config.data import Data
 from lcnet.config.model import Model
 from lcnet.config.moved import MOVED, with_new_names
+from lcnet.config.plain_yaml import read_yaml
 from lcnet.config.recipe import Train
 from lcnet.errors import ConfigError
 from lcnet.files import write_text
-from lcnet.plain_yaml import read_yaml
 
 
 @dataclass(frozen=True)

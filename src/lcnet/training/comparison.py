@@ -13,6 +13,7 @@ import torch
 
 from lcnet.compute import usual_device
 from lcnet.config import Config
+from lcnet.config.plain_yaml import read_yaml
 from lcnet.data.readers import load_split
 from lcnet.errors import ConfigError
 from lcnet.evaluating.measuring import score_split
@@ -21,7 +22,6 @@ from lcnet.metrics import predict_at, rates
 from lcnet.metrics.bootstrap import Interval, mean_ap, paired_difference
 from lcnet.metrics.calibration import to_probabilities
 from lcnet.model_folder import load_model, read_info
-from lcnet.plain_yaml import read_yaml
 from lcnet.progress import tell
 from lcnet.run_folder import RunFolder
 from lcnet.training.many_runs import Run, Trainer

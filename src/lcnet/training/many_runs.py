@@ -13,8 +13,8 @@ from multiprocessing.connection import wait
 import torch
 
 from lcnet.config import Config, by_name, parse_config, with_new_names
+from lcnet.config.plain_yaml import read_yaml
 from lcnet.errors import CheckpointError, ConfigError
-from lcnet.plain_yaml import read_yaml
 from lcnet.progress import tell
 from lcnet.run_folder import RunFolder
 from lcnet.training.train import resume, train
