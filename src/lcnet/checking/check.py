@@ -22,11 +22,11 @@ def check(
     """Find what is wrong with a data set before training.
 
     Args:
-        data: Data set to check; the digits scenes if none is given. Not shards: check the data set
-            that they were packed from.
+        data: Data set to check; the built-in `digits` if none is given. Not shards: check the data
+            set that they were packed from.
         model: Run or model folder. Its predictions show suspicious labels; needs lcnet[check].
-        split: Split that the model judges; val and test if not given. On its training pictures a
-            model has learned the wrong labels too.
+        split: Split that the model judges; val and test if not given. Not the training split:
+            its wrong labels were learned, and are not noticed.
         json: JSON file for the findings: a list of kind, where, detail.
         html: HTML file for the same, with pictures and label counts.
         quiet: Print nothing.

@@ -21,7 +21,8 @@ class Released:
     """Order in a decoder layer. exchange_first: image and graph tokens update each other, then the
     labels read the image. released: the labels read first."""
     graph_tokens: Literal["label", "feature"] = "label"
-    """What a graph token stands for. label: one label. feature: one feature, as in the release."""
+    """What a graph token stands for. label: one label. feature: one of the `width` numbers of the
+    graph's nodes, over all labels, as in the release."""
     graph_width: Width = 1024
     """Width between the two hops of the released graph (`--model.graph released`)."""
     graph_low: Annotated[float, Share(one=False)] = 0.2

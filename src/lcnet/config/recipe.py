@@ -20,8 +20,9 @@ class Train:
     epochs: Count = 20
     """Passes over the training split."""
     batch_size: Count | Literal["auto"] = 32
-    """Images per batch on each device. auto: the largest batch that fits in memory, with as many
-    batches per update that each update uses 32 images over all devices."""
+    """Images per batch on each device. auto: the largest batch that fits in memory. If it is
+    small, gradients of several batches are averaged, so that each update uses 32 images over all
+    devices."""
     lr: Annotated[float, Above(0)] = 3e-4
     """Peak learning rate of the one-cycle schedule (AdamW)."""
     backbone_lr_factor: NotNegative = 1.0
@@ -68,10 +69,10 @@ class Train:
     absent with the weight `unknown_weight`."""
     unknown_weight: Annotated[float, Share()] = 0.0
     """Only with `--train.unknown weighted`: weight of an unknown label relative to a known one. 0
-    chooses it: 1 / (number of labels - 1)."""
+    means automatic: 1 / (number of labels - 1)."""
     positive_weight: NotNegative = 0.0
-    """Weight of the pictures in which a label is present: (absent count / present count) ** this
-    number, per label. 0: no weighting. 1: present and absent are balanced."""
+    """Exponent p: pictures in which a label is present get the weight (absent count / present
+    count) ** p in that label's loss. 0: no weighting. 1: present and absent are balanced."""
     repeat_rare: BelowOne = 0.0
     """Show a picture more often if one of its labels is present in less than this share of the
     training pictures, such as 0.01; 0 shows all equally often."""

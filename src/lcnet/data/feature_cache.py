@@ -20,7 +20,8 @@ class CachedMaps(Dataset[tuple[Tensor, Tensor]]):
     """Feature maps of a split with their targets, in half precision.
 
     Each version holds the whole split: the first as it is, a second one mirrored if flips are
-    wanted. A `Draw` picks a version by its seed; an index takes the first.
+    wanted. Indexed by a `Draw`, it takes the version that the draw's seed picks; by a whole number,
+    the first.
     """
 
     def __init__(self, versions: Sequence[Tensor], targets: Tensor) -> None:

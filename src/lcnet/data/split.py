@@ -24,7 +24,7 @@ def split(
     overwrite: bool = False,
     quiet: bool = False,
 ) -> "list[Part]":
-    """Split a table into parts in which every label is equally frequent.
+    """Split a table so that each label has the same share in every part.
 
     Each file has the table's header and some of its rows, unchanged and in their order. Either all
     files are written or none.

@@ -36,7 +36,7 @@ def export(
             needs it.
         tolerance: Largest allowed difference from the model's logits, before --quantize.
         pictures: What to check with: a split, a picture, a folder or a glob; the validation or test
-            split if not given, or drawn pictures if neither can be read.
+            split if not given, or scenes that lcnet draws itself if neither can be read.
         limit: Pictures to check with, at most.
         quantize: int8 computes in 8 bits, with scales from training pictures (onnx only).
         calibration_pictures: Training pictures that give --quantize its scales.

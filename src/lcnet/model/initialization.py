@@ -74,7 +74,10 @@ def _start_released_graph(graph: ReleasedGraph, model: nn.Module) -> None:
 
 @torch.no_grad()
 def start_at_shares(bias: Tensor, shares: Tensor | None) -> None:
-    """Set a head's bias to the log odds of the labels' shares; one bias for all to their mean."""
+    """Set a head's biases to the log odds of the labels' shares.
+
+    A head with a single bias for all labels gets the mean of these log odds.
+    """
     odds = torch.zeros(1) if shares is None else torch.logit(shares.float(), eps=1e-6).clamp(-4, 4)
     bias.copy_(odds if len(odds) == len(bias) else odds.mean())
 

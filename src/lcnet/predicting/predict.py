@@ -43,7 +43,8 @@ def predict(
             Parquet files with pictures inside.
         out: File to write, or with --format a folder for many files; standard output if not given.
         format: For big jobs: write many files of this format into the folder --out. The same
-            command continues a job that was stopped. Goes without --explain.
+            command continues a job that was stopped. Cannot be combined with
+            --explain.
         rows_per_file: Pictures in each file, with --format.
         shard: Part of the job for this process, as i/n such as 2/8: every n-th picture, starting
             with the i-th.

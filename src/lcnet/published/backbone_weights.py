@@ -14,7 +14,7 @@ from lcnet.published.reading import read_published
 
 
 def to_timm(weights: Mapping[str, Tensor], features: Any) -> dict[str, Tensor]:
-    """Published weights under the names of a timm model, without its classifier's.
+    """Published weights, renamed as in a timm model; those of its classifier are left out.
 
     timm's own filters rename them. TResNets were published with InPlaceABN, whose batch norms
     multiply by |weight| + 1e-5; the filters turn them into plain batch norms with that weight.

@@ -32,8 +32,10 @@ def import_model(
         correlation: .npy file from which LCNet's graph starts: a matrix with a row and a column per
             label.
         crop_level: Crop-Forwarding level; what the checkpoint says, or a usual value, if not given.
-        view_size: Side of a view in pixels; chosen as --crop_level is.
-        heads: Attention heads of the decoder; chosen as --crop_level is.
+        view_size: Side of a view in pixels; what the checkpoint says, or a usual value, if not
+            given.
+        heads: Attention heads of the decoder; what the checkpoint says, or a usual value, if not
+            given.
         data: Data set that the model was trained on. It gives the label names and correlations.
 
     Returns:

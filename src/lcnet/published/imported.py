@@ -26,7 +26,7 @@ class Import:
 
 
 def dropped_line(names: Sequence[str], why: str, published: Published) -> str:
-    """The report's line about what was not used: these weights and the file's other entries."""
+    """The report's line on what was not used: the weights `names`, and all other entries."""
     parts = [f"{len(names)} weights {why}"] if names else []
     others = [name for name in published.others if name not in ("idx_to_class", "num_classes")]
     return f"dropped: {'; '.join([*parts, *others]) or 'nothing'}"

@@ -17,7 +17,7 @@ def graph(
     Args:
         model: Run or model folder, or hf://user/name.
         out: Folder for the files; MODEL/graph if not given. hf:// needs it.
-        edges: How many of the strongest edges the network shows.
+        edges: Number of edges in the drawing; the strongest are shown.
 
     Returns:
         The folder with matrix and network as PNG and SVG, and edges.csv.

@@ -87,8 +87,8 @@ def training_memory(model: Classifier, recipe: config.Train, image_size: int) ->
 def fitting_batch(recipe: config.Train, memory: Memory) -> config.Train:
     """The recipe with `batch_size: auto` replaced by the largest batch that fits.
 
-    A step of the optimizer keeps its number of pictures (`USUAL_BATCH` x accumulate), shared by all
-    devices and accumulated over more batches if they are smaller. Raises ConfigError if not even
+    Each update still uses `USUAL_BATCH` x accumulate pictures, counted over all devices: if the
+    batch is smaller, gradients are accumulated over more batches. Raises ConfigError if not even
     one picture fits.
     """
     wanted = max(1, USUAL_BATCH * recipe.accumulate // recipe.processes)
