@@ -65,10 +65,11 @@ def export(
 )
 def test_an_argument_out_of_its_bounds_is_named_by_its_flag(name, value, message):
     with pytest.raises(ConfigError) as error:
-        check_arguments(export, {name: value})
+        check_arguments(export.__annotations__, {name: value})
     assert str(error.value).startswith(message)
 
 
 def test_arguments_within_their_bounds_pass():
-    check_arguments(export, {"limit": 1, "batch": "auto", "threshold": None, "unknown": 3})
+    values = {"limit": 1, "batch": "auto", "threshold": None, "unknown": 3}
+    check_arguments(export.__annotations__, values)
     check_arguments({"limit": Annotated[int, AtLeast(1)]}, {"limit": 1})

@@ -151,17 +151,12 @@ def check_bounds(section: Any, prefix: str) -> None:
         _check(getattr(section, field.name), hints[field.name], name, f"--{name}")
 
 
-def check_arguments(
-    function: Callable[..., Any] | Mapping[str, Any], values: Mapping[str, Any]
-) -> None:
-    """Check arguments against the bounds that a function declares for its parameters.
+def check_arguments(hints: Mapping[str, Any], values: Mapping[str, Any]) -> None:
+    """Check arguments against the bounds in a function's type hints, both by name.
 
-    `function` may also be its type hints. `values` are the arguments by name; unknown names are
-    not checked. Raises ConfigError as `check_bounds` does, and names the flag.
+    Names without a hint are not checked. Raises ConfigError as `check_bounds` does, and names the
+    flag.
     """
-    hints = (
-        function if isinstance(function, Mapping) else get_type_hints(function, include_extras=True)
-    )
     for name, value in values.items():
         if name in hints:
             _check(value, hints[name], f"--{name}", f"--{name}")

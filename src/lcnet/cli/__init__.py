@@ -24,7 +24,12 @@ def build_parser(verb: str | None = None) -> ArgumentParser:
     verbs = parser.add_subcommands(dest="verb", metavar="VERB")
     for name, entry in VERBS.items():
         wanted = verb is None or name == verb
-        verbs.add_subcommand(name, entry.parser() if wanted else Parser(), help=entry.help)
+        # The sentences are shown without a verb only, and reading one imports the verb's file.
+        verbs.add_subcommand(
+            name,
+            entry.parser() if wanted else Parser(),
+            help=None if verb else entry.help,
+        )
     return parser
 
 

@@ -105,9 +105,8 @@ def _add_flag(
     elif kind is bool and default is False:
         parser.add_argument(f"--{name}", action="store_true", help=meaning)
     elif is_required and isinstance(parser, SettingsParser):
-        parser.add_argument(
-            f"--{name}", type=kind | None, help=meaning
-        )  # checked later: --resume needs none
+        # Not required here, since --resume goes without; the verb checks it.
+        parser.add_argument(f"--{name}", type=kind | None, help=meaning)
     elif is_required:
         parser.add_argument(f"--{name}", type=kind, required=True, help=meaning)
     else:

@@ -8,6 +8,7 @@ import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from importlib import import_module
+from pathlib import Path
 from typing import Any
 
 from jsonargparse import ArgumentParser, Namespace
@@ -62,8 +63,6 @@ class Verb:
 
 
 def _may_resume(parser: ArgumentParser) -> None:
-    from pathlib import Path
-
     parser.usage = "lcnet train --out RUN [flags]\n       lcnet train --resume RUN"
     parser.add_argument(
         "--resume", type=Path | None, help="Run folder to continue, with its own settings."

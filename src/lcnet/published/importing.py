@@ -45,10 +45,8 @@ def _shared(model: Path, choices: ImportChoices) -> Import:
             f"{repository}: a shared model brings its own labels and settings. Leave out --labels, "
             "--data and the other options."
         )
-    folder = local_model(model)
-    return Import(
-        load_model(folder), read_info(folder), (f"{repository}: commit {folder.name[:12]}",)
-    )
+    folder = local_model(model)  # which prints the commit
+    return Import(load_model(folder), read_info(folder), ())
 
 
 def read_model(file: Path, choices: ImportChoices) -> Import:

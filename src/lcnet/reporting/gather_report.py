@@ -145,18 +145,18 @@ def _cautions(measured: Measured) -> Iterator[str]:
 
 def _environment(run: Path, measured: Measured, config: Config) -> dict[str, str]:
     """Versions, machine, seed, commands and date, without the path to the folder."""
-    name = run.resolve().name
+    name, folder = run.resolve().name, RunFolder(run)
     device = torch.cuda.get_device_name() if torch.cuda.is_available() else "none"
     command = f"lcnet report {name} --split {measured.samples.name}"
     if measured.protocol:
         command += f" --protocol {measured.protocol}"
-    if not RunFolder(run).is_run:
+    if not folder.is_run:
         command += f" --data.format {measured.data.format} --data.root {measured.data.root}"
     origin = {
         "written": f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC",
         "this page again": command,
     }
-    if (folder := RunFolder(run)).is_run:
+    if folder.is_run:
         origin["this training again"] = (
             f"lcnet train --config {name}/{folder.config_file.name} --out FOLDER"
         )
