@@ -11,7 +11,7 @@ import yaml
 
 from lcnet.errors import ConfigError
 from lcnet.run_folder import RunFolder
-from lcnet.training.many_runs import Run, Trainer
+from lcnet.training.many_runs import Run, RunQueue
 from lcnet.training.train import train
 
 PARENT = """
@@ -40,7 +40,7 @@ def test_an_interrupted_run_goes_on_or_starts_anew_if_damaged(
     capsys.readouterr()
     run = Run("one", config, folder)
     assert not run.folder.is_finished
-    Trainer(1).train([run])
+    RunQueue(1).train([run])
     assert run.folder.is_finished
     said = capsys.readouterr()
     assert ("It is started again" in said.out + said.err, "epoch 1/1" in said.out) == (
@@ -59,7 +59,7 @@ def test_a_run_of_an_lcnet_that_did_not_know_a_setting_is_not_taken_for_done(tin
     lines = [line for line in file.read_text().splitlines() if "decoder_lr_factor" not in line]
     file.write_text("\n".join(lines))
     with pytest.raises(ConfigError, match="got one where it is not known"):
-        Trainer(1).train([run])
+        RunQueue(1).train([run])
 
 
 def test_a_run_that_was_stored_with_former_names_is_the_same_run(tiny_config, tmp_path):

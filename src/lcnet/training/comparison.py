@@ -24,7 +24,7 @@ from lcnet.metrics.calibration import to_probabilities
 from lcnet.model_folder import load_model, read_info
 from lcnet.progress import tell
 from lcnet.run_folder import RunFolder
-from lcnet.training.many_runs import Run, Trainer
+from lcnet.training.many_runs import Run, RunQueue
 from lcnet.training.start import with_precision
 
 Settings = Mapping[str, Any]
@@ -68,18 +68,18 @@ def compare_all(
     several `jobs`, a row's minutes are those on a share of the machine.
     """
     configs = _check(config, contestants, seeds, out, jobs)
-    trainer = Trainer(len(configs) * (len(lr_factors) + len(seeds) - 1), jobs)
+    queue = RunQueue(len(configs) * (len(lr_factors) + len(seeds) - 1), jobs)
     tried = {
         name: [_run(out, name, own, own.train.lr * factor, seeds[0]) for factor in lr_factors]
         for name, own in configs.items()
     }
-    trainer.train([run for runs in tried.values() for run in runs])
+    queue.train([run for runs in tried.values() for run in runs])
     best = {name: max(runs, key=lambda run: run.best) for name, runs in tried.items()}
     other_seeds = {
         name: [_run(out, name, configs[name], run.config.train.lr, seed) for seed in seeds[1:]]
         for name, run in best.items()
     }
-    trainer.train([run for runs in other_seeds.values() for run in runs])
+    queue.train([run for runs in other_seeds.values() for run in runs])
     chosen = {name: [run.folder for run in (best[name], *other_seeds[name])] for name in configs}
     rows = _rows(configs, contestants, chosen)
     _write(out, config, rows, seeds)

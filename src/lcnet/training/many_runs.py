@@ -53,11 +53,12 @@ class Run:
         return self.folder.history()[-1]["best_mAP"]
 
 
-class Trainer:
-    """Trains runs, `jobs` at a time, and prints how many are done and how long the rest will take.
+class RunQueue:
+    """Trains runs one after another, or several at a time, and skips those that are finished.
 
-    With several jobs, each is a process with its share of the cores. It writes what it would print
-    to a log file beside its folder.
+    After each run it prints how many are done and about how long the rest will take. With several
+    `jobs`, each run is trained in a process of its own, with its share of the cores; what that
+    process prints goes to a log file beside the run's folder.
     """
 
     def __init__(self, total: int, jobs: int = 1) -> None:
