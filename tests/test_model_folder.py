@@ -76,6 +76,18 @@ def test_a_description_with_the_former_names_of_settings_is_read(saved):
         read_info(folder)
 
 
+def test_a_description_without_the_setting_of_pixels_keeps_its_mean_and_std(saved):
+    folder, _, info = saved()
+    file = folder / "model.json"
+    stored = json.loads(file.read_text(encoding="utf-8"))
+    del stored["model"]["pixel_statistics"]
+    stored["backbone"] |= {"mean": [0.1, 0.2, 0.3], "std": [0.4, 0.5, 0.6]}
+    file.write_text(json.dumps(stored), encoding="utf-8")
+    read = read_info(folder)
+    assert read.model == info.model
+    assert (read.preprocessing.mean, read.preprocessing.std) == ((0.1, 0.2, 0.3), (0.4, 0.5, 0.6))
+
+
 def test_a_run_folder_stands_for_its_model(saved):
     folder, _, _ = saved()
     assert ModelFolder.at(folder.parent) == ModelFolder.at(folder) == ModelFolder(folder)

@@ -44,6 +44,21 @@ def test_a_local_folder_gives_its_weights_and_its_preprocessing(local_weights):
         assert weight.equal(features.state_dict()[key]), key
 
 
+@pytest.mark.parametrize(
+    ("name", "statistics", "mean", "std"),
+    [
+        ("test_resnet", "backbone", (0.5, 0.5, 0.5), (0.5, 0.5, 0.5)),
+        ("tresnet_l", "backbone", (0.0, 0.0, 0.0), (1.0, 1.0, 1.0)),
+        ("tresnet_l", "imagenet", (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)),
+        ("resnet50", "unit", (0.0, 0.0, 0.0), (1.0, 1.0, 1.0)),
+    ],
+)
+def test_pixels_are_normalised_as_asked(name, statistics, mean, std):
+    before = describe_backbone(name, 64)
+    spec = before.normalised_by(statistics)
+    assert spec == replace(before, mean=mean, std=std)
+
+
 def test_build_options_of_a_local_folder_are_kept(local_weights):
     folder, _ = local_weights
     content = json.loads((folder / "config.json").read_text())

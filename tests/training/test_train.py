@@ -53,6 +53,22 @@ def test_a_run_folder_holds_what_the_documents_say(finished, tiny_config, read_j
     assert not list(finished.rglob("*.part"))
 
 
+def test_the_chosen_mean_and_std_reach_the_model_folder_and_the_measured_model(
+    tiny_config, tmp_path, read_json
+):
+    model = replace(tiny_config.model, pixel_statistics="imagenet")
+    run = train(replace(with_train(tiny_config, epochs=1), model=model), tmp_path / "run").path
+    stored = read_json(run / "model" / "model.json")
+    for part in ("backbone", "preprocessing"):
+        assert stored[part]["mean"] == [0.485, 0.456, 0.406]
+        assert stored[part]["std"] == [0.229, 0.224, 0.225]
+    assert stored["model"]["pixel_statistics"] == "imagenet"
+    best = max(float(row["val_mAP"]) for row in history(run))
+    assert evaluate(run, split="val.csv", quiet=True).mAP == pytest.approx(best, abs=1e-3)
+    on = train(with_train(tiny_config, **STILL), tmp_path / "on", init=run).path
+    assert read_info(on).preprocessing == read_info(run).preprocessing
+
+
 def test_the_kept_model_is_the_one_that_was_validated(finished):
     best = max(float(row["val_mAP"]) for row in history(finished))
     assert evaluate(finished, split="val.csv", quiet=True).mAP == pytest.approx(best, abs=1e-3)

@@ -14,7 +14,7 @@ from lcnet.config.config import (
     type_of,
 )
 from lcnet.config.data import MOST_WORKERS, Data
-from lcnet.config.model import Model, Released
+from lcnet.config.model import Model, PixelStatistics, Released
 from lcnet.config.moved import MOVED, with_new_names
 from lcnet.config.recipe import Train
 
@@ -25,6 +25,7 @@ __all__ = [
     "Config",
     "Data",
     "Model",
+    "PixelStatistics",
     "Released",
     "Train",
     "by_name",

@@ -11,6 +11,7 @@ MOST_PIXELS = 16_384
 """Longest side of a picture that a model sees."""
 
 Width = Annotated[int, Within(1, MOST_WIDTH)]
+PixelStatistics = Literal["backbone", "imagenet", "unit"]
 
 
 @dataclass(frozen=True)
@@ -50,6 +51,9 @@ class Model:
     backbone_weights: str = ""
     """File with weights for the backbone, in the format of timm or of the published TResNet, Swin
     and CvT checkpoints."""
+    pixel_statistics: PixelStatistics = "backbone"
+    """Mean and std that normalise pixels. backbone: those of the backbone's pretraining. imagenet:
+    ImageNet's. unit: mean 0 and std 1, so that pixels stay from 0 to 1."""
     crop_level: Annotated[int, Within(0, 32)] = 2
     """Crop-Forwarding: cut the image into N x N tiles (N is this number) and add the whole image; 0
     is the whole image alone."""

@@ -4,7 +4,7 @@ import difflib
 import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, nullcontext
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.utils.checkpoint import checkpoint
 
+from lcnet.config import PixelStatistics
 from lcnet.errors import ConfigError, reason_of
 from lcnet.model.cvt import CVT, build_cvt
 from lcnet.schema import check_fields, check_mapping, check_numbers, check_options
@@ -36,6 +37,13 @@ class BackboneSpec:
     """How pictures are resized: `bilinear` or `bicubic`."""
     leaky_slope: float | None = None
     """Slope of all leaky ReLUs, if the weights were trained with another slope than timm's."""
+
+    def normalised_by(self, statistics: PixelStatistics) -> "BackboneSpec":
+        """A copy with these mean and std, as `config.Model.pixel_statistics` explains them."""
+        if statistics == "backbone":
+            return self
+        mean, std = STATISTICS[statistics]
+        return replace(self, mean=mean, std=std)
 
     def to_dict(self) -> dict[str, Any]:
         """The fields as plain values for JSON."""
@@ -60,6 +68,11 @@ class BackboneSpec:
         return cls(**{**given, "options": check_build_options(given["options"])})
 
 
+STATISTICS = {
+    "imagenet": (IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD),
+    "unit": ((0.0, 0.0, 0.0), (1.0, 1.0, 1.0)),
+}
+"""Mean and std of pixels (red, green, blue, from 0 to 1) that do not depend on the backbone."""
 INTERPOLATIONS = ("nearest", "nearest-exact", "bilinear", "bicubic", "box", "hamming", "lanczos")
 FOREIGN = (
     "pretrained",

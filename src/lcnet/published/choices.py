@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from lcnet.config import Data
 
@@ -49,13 +49,16 @@ class Assumed:
         self.add(f"{name} {default}")
         return default
 
-    def unnormalised(self, choices: ImportChoices, *, default: bool) -> bool:
-        """Whether pictures go in from 0 to 1, without ImageNet's mean and std; chosen as above."""
+    def pixel_statistics(
+        self, choices: ImportChoices, *, default: Literal["imagenet", "unit"]
+    ) -> Literal["imagenet", "unit"]:
+        """How pictures are normalised, as in `config.Model`; chosen as above."""
         if choices.unnormalised:
-            return True
+            return "unit"
         if "orid_norm" in self.settings:
-            return bool(self.settings["orid_norm"])
-        self.add("pictures from 0 to 1" if default else "pictures normalised as ImageNet's")
+            return "unit" if self.settings["orid_norm"] else "imagenet"
+        unit = default == "unit"
+        self.add("pictures from 0 to 1" if unit else "pictures normalised as ImageNet's")
         return default
 
     def line(self) -> str:

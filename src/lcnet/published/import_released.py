@@ -51,9 +51,9 @@ def import_released(published: Published, choices: ImportChoices) -> Import:
         share_layers=sizes.shared,
         graph_width=sizes.graph_width,
         graph_low=data.graph_low,
+        pixel_statistics=assumed.pixel_statistics(choices, default="imagenet"),
     )
-    plain = assumed.unnormalised(choices, default=False)
-    spec = published_spec(backbone, options, settings.view_size, normalised=not plain)
+    spec = published_spec(settings, options)
     # Names and correlations may both need the split: read it at most once, and only if needed.
     training = cache(partial(training_split, choices.data, sizes.labels))
     correlation = _correlation(choices, data, sizes.labels, training, assumed)

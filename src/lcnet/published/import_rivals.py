@@ -42,8 +42,10 @@ def import_rival(published: Published, layout: RivalLayout, choices: ImportChoic
         view_size=assumed.choose(
             "view size", choices.view_size, "img_size", VIEW_SIZES.get(backbone, VIEW_SIZE)
         ),
+        pixel_statistics=assumed.pixel_statistics(
+            choices, default="unit" if "tresnet" in backbone else "imagenet"
+        ),
     )
-    plain = assumed.unnormalised(choices, default="tresnet" in backbone)
     head_options = dict(layout.options)
     if layout.heads:
         head_options["heads"] = assumed.choose(
@@ -54,7 +56,7 @@ def import_rival(published: Published, layout: RivalLayout, choices: ImportChoic
         raise ConfigError(f"--heads: {layout.title} has no attention. Leave it out.")
     if choices.correlation is not None:
         raise ConfigError(f"--correlation: {layout.title} has no label graph. Leave it out.")
-    spec = published_spec(backbone, options, settings.view_size, normalised=not plain)
+    spec = published_spec(settings, options)
     with as_large_as(published.tensors, layout.labels):
         model = build_model(settings, layout.labels, spec=spec, head_options=head_options)
     fill(model, layout.backbone, layout.weights, file)

@@ -5,9 +5,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from timm.data import IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD
 from torch import Tensor
 
+from lcnet.config import Model
 from lcnet.model.backbone import BackboneSpec, describe_backbone
 from lcnet.model.classifier import Classifier
 from lcnet.model_folder import ModelInfo
@@ -32,16 +32,12 @@ def dropped_line(names: Sequence[str], why: str, published: Published) -> str:
     return f"dropped: {'; '.join([*parts, *others]) or 'nothing'}"
 
 
-def published_spec(
-    backbone: str, options: Mapping[str, Any], view_size: int, *, normalised: bool
-) -> BackboneSpec:
+def published_spec(settings: Model, options: Mapping[str, Any]) -> BackboneSpec:
     """The backbone's spec, with the preprocessing of its publisher instead of timm's."""
-    spec = describe_backbone(backbone, view_size)
+    spec = describe_backbone(settings.backbone, settings.view_size)
     return replace(
-        spec,
+        spec.normalised_by(settings.pixel_statistics),
         options={**spec.options, **options},
-        mean=IMAGENET_DEFAULT_MEAN if normalised else (0.0, 0.0, 0.0),
-        std=IMAGENET_DEFAULT_STD if normalised else (1.0, 1.0, 1.0),
         interpolation="bilinear",
     )
 

@@ -42,6 +42,7 @@ def new_model(
     if settings.label_vectors:
         vectors = torch.from_numpy(read_vectors(Path(settings.label_vectors), labels))
     spec = describe_backbone(settings.backbone, settings.view_size)
+    spec = spec.normalised_by(settings.pixel_statistics)
     try:
         with within_memory():
             model = build_model(
