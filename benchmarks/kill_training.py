@@ -25,12 +25,12 @@ from pathlib import Path
 
 import torch
 
-import lcnet.training.run  # noqa: F401  # once, before the forks
+import lcnet.runs.run  # noqa: F401  # once, before the forks
 from lcnet.cli import main as lcnet_main
 from lcnet.data.readers import digits
 
 FORK = multiprocessing.get_context("fork")
-CLOCK = ("seconds", "data_wait")
+CLOCK = ("seconds", "data_wait", "images_per_s")
 """Columns of the history that say how long it took."""
 SETTINGS = Path(__file__).parent.parent / "configs" / "digits.yaml"
 LONGEST = 600.0
@@ -67,12 +67,8 @@ def phase(run: Path) -> str:
     if not (run / "checkpoints" / "last.ckpt").is_file():
         return "before its first checkpoint"
     state = torch.load(run / "checkpoints" / "last.ckpt", weights_only=True, map_location="cpu")
-    loops = state["loops"]["fit_loop"]
-    epochs = loops["epoch_progress"]["current"]
-    if epochs["ready"] == epochs["processed"]:
-        return f"after epoch {epochs['processed']}"
-    batch = loops["epoch_loop.batch_progress"]["current"]["ready"]
-    return f"after batch {batch} of epoch {epochs['ready']}"
+    epochs, batches = state["epochs"], state["epoch"]["batches"]
+    return f"after batch {batches} of epoch {epochs + 1}" if batches else f"after epoch {epochs}"
 
 
 def differences(one: Path, other: Path) -> list[str]:
@@ -92,7 +88,7 @@ def differences(one: Path, other: Path) -> list[str]:
         torch.load(run / "checkpoints" / "last.ckpt", weights_only=True, map_location="cpu")
         for run in (one, other)
     ]
-    for part in ("state_dict", "current_model_state", "averaging_state", "optimizer_states"):
+    for part in ("weights", "average", "average_steps", "optimizer", "schedule", "steps", "best"):
         if not alike(states[0].get(part), states[1].get(part)):
             unlike.append(f"{part} of last.ckpt")
     unlike += [f"{file} is left" for file in other.rglob("*.part")]

@@ -30,8 +30,8 @@ from benchmarks.timing import (
 )
 from lcnet.compute import autocast
 from lcnet.config import Model
-from lcnet.training.learner import compile_parts
 from lcnet.training.losses import asymmetric_loss
+from lcnet.training.objective import compile_parts
 
 FORMS = ("plain", "fp32", "bf16")
 """The plain model, and ours in two precisions."""

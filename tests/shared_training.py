@@ -2,8 +2,10 @@
 
 `HAPPENS` in the environment is a list of events: `{"what": "SIGTERM", "rank": 1, "epoch": 1,
 "batch": 2}` sends that process a signal before its step, `"what": "nan"` makes the step's pixels
-nan. `NOTES` names a folder where each process leaves what it did to files below `WATCHED`, and its
-exit code.
+nan. With `"unless": "resumed"` it happens only before the run is resumed. `NOTES` names a folder
+where each process leaves what it did to files below `WATCHED`, and its exit code.
+
+torch's launcher starts each process with a new Python, which imports this file again.
 """
 
 import json
@@ -34,25 +36,24 @@ def note_changes(folder: Path) -> list[str]:
 
 def arrange(events: list[dict[str, Any]]) -> None:
     """Let the events come to pass in this process's training."""
-    os.environ["TORCH_CPP_LOG_LEVEL"] = "ERROR"  # as `lcnet train` does before it imports torch
     import torch
 
     from lcnet.data.transforms import Normalize
-    from lcnet.training import run
-    from lcnet.training.learner import Learner
-    from lcnet.training.processes import rank
+    from lcnet.runs import run
+    from lcnet.training import loop
 
-    begin, normalize, now = Learner.on_train_batch_start, Normalize.forward, set[str]()
+    seed_step, normalize, now = loop.seed_step, Normalize.forward, set[str]()
 
-    def begun(self: Learner, batch: Any, batch_idx: int) -> None:
+    def seeded(seed: int, epoch: int, batch: int, rank: int) -> None:
         now.clear()
-        place = {"rank": rank(), "epoch": self.current_epoch, "batch": batch_idx}
+        place = {"rank": rank, "epoch": epoch, "batch": batch}
         for event in events:
-            if all(event[name] == value for name, value in place.items()):
+            happens = all(event[name] == value for name, value in place.items())
+            if happens and not (event.get("unless") == "resumed" and was_resumed()):
                 now.add(event["what"])
                 if event["what"] != "nan":
                     os.kill(os.getpid(), signal.Signals[event["what"]])
-        begin(self, batch, batch_idx)
+        seed_step(seed, epoch, batch, rank)
 
     def normalized(self: Normalize, images: torch.Tensor) -> torch.Tensor:
         spoiled = self.training and "nan" in now
@@ -60,27 +61,46 @@ def arrange(events: list[dict[str, Any]]) -> None:
 
     # A report's charts take longer than such a run.
     run.report_on = lambda run, measured, file: file.write_text("report")  # type: ignore
-    Learner.on_train_batch_start = begun  # type: ignore[method-assign]
+    loop.seed_step = seeded
     Normalize.forward = normalized  # type: ignore[method-assign]
 
 
-def main() -> None:
-    """Run the command with all that."""
-    changes = note_changes(Path(os.environ["WATCHED"]))
-    own = os.environ.get("LOCAL_RANK", "0")
-    code = None
-    try:
+def was_resumed() -> bool:
+    """Whether the run that is watched has been resumed."""
+    record = json.loads((Path(os.environ["WATCHED"]) / "run.json").read_text())
+    return bool(record["resumed"])
+
+
+def watch() -> None:
+    """In a process of the training: note what it changes, and let the events come to pass."""
+    from lcnet.training import launching
+
+    work = launching._work
+
+    def noted(*given: Any) -> Any:
+        changes = note_changes(Path(os.environ["WATCHED"]))
         arrange(json.loads(os.environ["HAPPENS"]))
-        from lcnet.cli import main as lcnet
+        code: object = 1
+        try:
+            result = work(*given)
+            code = 0
+            return result
+        except SystemExit as ended:
+            code = ended.code
+            raise
+        finally:
+            said = {"code": code, "changes": changes}
+            (Path(os.environ["NOTES"]) / f"{os.environ['LOCAL_RANK']}.json").write_text(
+                json.dumps(said)
+            )
 
-        lcnet()
-    except SystemExit as ended:
-        code = ended.code
-        raise
-    finally:
-        said = {"code": code, "changes": changes}
-        (Path(os.environ["NOTES"]) / f"{own}.json").write_text(json.dumps(said))
+    launching._work = noted
 
+
+if __name__ == "__mp_main__":  # a process that the command below has started
+    watch()
 
 if __name__ == "__main__":
+    from lcnet.cli import main
+
     main()

@@ -123,7 +123,7 @@ def loaded_by(modules: str, packages: set[str]) -> set[str]:
 
 @pytest.mark.parametrize("module", ["lcnet", "lcnet.cli", "lcnet.metrics"])
 def test_importing_the_command_line_does_not_import_torch(module):
-    assert loaded_by(module, {"torch", "lightning"}) == set()
+    assert loaded_by(module, {"torch", "lightning_fabric"}) == set()
 
 
 def test_who_evaluates_reports_checks_or_predicts_loads_no_training_engine():
@@ -131,6 +131,6 @@ def test_who_evaluates_reports_checks_or_predicts_loads_no_training_engine():
         "lcnet.evaluating.evaluate, lcnet.evaluating.calibrate, lcnet.reporting.report, "
         "lcnet.reporting.push, lcnet.checking.check, lcnet.predicting.predict"
     )
-    engine = {"lightning", "torchmetrics", "tensorboard", "ray", "transformers", "onnxruntime"}
+    engine = {"lightning_fabric", "tensorboard", "ray", "transformers", "onnxruntime"}
     seldom = {"scipy", "sklearn", "pandas", "matplotlib"}  # imported where they are used
     assert loaded_by(modules, engine | seldom) == set()

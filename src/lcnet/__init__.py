@@ -28,12 +28,12 @@ if TYPE_CHECKING:
     from lcnet.reporting.push import push
     from lcnet.reporting.report import report
     from lcnet.run_folder import RunFolder
+    from lcnet.runs.compare import compare
+    from lcnet.runs.new_model import new_model
+    from lcnet.runs.train import resume, train
     from lcnet.serving.serve import serve
-    from lcnet.training.compare import compare
     from lcnet.training.losses import asymmetric_loss
-    from lcnet.training.new_model import new_model
     from lcnet.training.parameter_groups import parameter_groups
-    from lcnet.training.train import resume, train
 
 __all__ = [
     "Backbone",
@@ -86,7 +86,7 @@ _HOMES = {
     "build_model": "lcnet.model.build",
     "calibrate": "lcnet.evaluating.calibrate",
     "check": "lcnet.checking.check",
-    "compare": "lcnet.training.compare",
+    "compare": "lcnet.runs.compare",
     "draw_digits": "lcnet.data.readers.digits",
     "eval_pictures": "lcnet.data.pictures",
     "evaluate": "lcnet.evaluating.evaluate",
@@ -96,16 +96,16 @@ _HOMES = {
     "intervals": "lcnet.metrics",
     "load_model": "lcnet.model_folder",
     "load_split": "lcnet.data.readers",
-    "new_model": "lcnet.training.new_model",
+    "new_model": "lcnet.runs.new_model",
     "pack": "lcnet.data.pack",
     "parameter_groups": "lcnet.training.parameter_groups",
     "predict": "lcnet.predicting.predict",
     "push": "lcnet.reporting.push",
     "report": "lcnet.reporting.report",
-    "resume": "lcnet.training.train",
+    "resume": "lcnet.runs.train",
     "serve": "lcnet.serving.serve",
     "split": "lcnet.data.split",
-    "train": "lcnet.training.train",
+    "train": "lcnet.runs.train",
     "train_pictures": "lcnet.data.pictures",
     "verify": "lcnet.metrics",
 }

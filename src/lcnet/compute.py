@@ -16,7 +16,7 @@ PACKAGES = (
     "torch",
     "torchvision",
     "timm",
-    "lightning",
+    "lightning-fabric",
     "numpy",
     "pillow",
     "safetensors",

@@ -86,7 +86,11 @@ class Stopped(SystemExit):
 
     def __init__(self, message: str, signal: int) -> None:
         super().__init__(128 + signal)
-        self.message = message
+        self.message, self.signal = message, signal
+
+    def __reduce__(self) -> tuple[type["Stopped"], tuple[str, int]]:
+        """How one process sends it to another."""
+        return type(self), (self.message, self.signal)
 
     def __str__(self) -> str:
         return self.message

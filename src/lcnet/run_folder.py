@@ -157,6 +157,9 @@ class RunFolder:
     def history(self) -> list[dict[str, float]]:
         """A row per finished epoch, by column name; nan where a value is missing.
 
+        `epoch` is the number of epochs trained: 1 for the first, and 0 for a row of the model that
+        the run started from. An older lcnet wrote 0 for the first; that is corrected here.
+
         Raises CheckpointError if the file is missing, damaged or not the history of a run.
         """
         path = self.history_file
@@ -169,6 +172,8 @@ class RunFolder:
             needed = {"epoch", "train_loss", "val_mAP", "best_mAP"}
             if missing := needed - set(rows.fieldnames or ()):
                 raise ValueError(f"no column {min(missing)}")
+            if "images_per_s" not in (rows.fieldnames or ()):
+                read = [row | {"epoch": row["epoch"] + 1} for row in read]
         except (OSError, ValueError, TypeError, csv.Error) as error:
             raise CheckpointError(
                 f"{path}: not the history of a run ({reason_of(error)}). Put it back, or delete it."

@@ -8,6 +8,7 @@ import csv
 import io
 import json
 import tarfile
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -27,7 +28,8 @@ from tests.tiny import TINY
 from lcnet.config import Config, Data, Train
 from lcnet.model_folder import read_info
 from lcnet.predicting.exported import KEY, describe
-from lcnet.training.train import train
+from lcnet.runs.train import train
+from lcnet.training.loop import Loop
 
 LABELS = ("red", "green", "blue")
 COLOURS = ((200, 40, 40), (40, 180, 60), (40, 60, 200))
@@ -137,13 +139,14 @@ def _run(folder: Path) -> None:
     data = replace(CONFIG.data, root=str(folder / "table"))
     config = replace(CONFIG, data=data)
 
-    def stop(callback: object, trainer: object, learner: object) -> None:
-        if getattr(trainer, "current_epoch", 0) == 1:
+    def stop(loop: Loop, whole: Callable[[Loop], None] = Loop.train_epoch) -> None:
+        if loop.state.epochs == 1:
             raise KeyboardInterrupt
+        whole(loop)
 
     train(replace(config, train=replace(CONFIG.train, epochs=1)), folder / "run")
     with (
-        patch("lcnet.training.history.History.on_train_epoch_start", stop),
+        patch.object(Loop, "train_epoch", stop),
         suppress(KeyboardInterrupt),
     ):
         train(config, folder / "cut")

@@ -25,7 +25,7 @@ from lcnet.checking.label_errors import wrong_entries
 from lcnet.config import Data
 from lcnet.data.readers.digits import write_scenes
 from lcnet.errors import CheckpointError, ConfigError, DataError
-from lcnet.training.train import train
+from lcnet.runs.train import train
 
 LABELS = ("cat", "dog", "sofa")
 

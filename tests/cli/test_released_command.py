@@ -14,6 +14,7 @@ from PIL import Image
 from tests.published import layouts
 
 from lcnet.cli.released_command import released_config
+from lcnet.config import Config
 from lcnet.data.readers.coco import COCO_LABELS
 from lcnet.errors import ConfigError
 from lcnet.model_folder import read_info
@@ -233,6 +234,44 @@ def test_flags_become_settings():
     assert (config.train.batch_size, config.train.weight_decay) == (5, 0.02)
     assert (config.train.gamma_neg, config.train.early_stop, config.train.seed) == (3, 8, 7)
     assert config.train.epochs == 80
+    assert config.model.pixel_statistics == "imagenet"
+    recipe = config.train
+    assert (recipe.optimizer, recipe.decay, recipe.lr, recipe.warmup) == (
+        "adam",
+        "all_matrices",
+        1e-3,
+        0.2,
+    )
+    assert (recipe.loss_factor, recipe.clip_norm, recipe.ema_warmup) == (10_000, 0, False)
+
+
+def test_pictures_from_0_to_1_can_be_asked_for():
+    arguments = command_parser().parse_args(shlex.split("--dataset_dir D --output O --orid_norm"))
+    assert released_config(arguments).model.pixel_statistics == "unit"
+
+
+@pytest.mark.parametrize("resumed", [True, False])
+def test_backbone_layers_before_layer2_stay_as_they_are(
+    resumed, voc, checkpoint, tmp_path, monkeypatch, capsys
+):
+    start = f"--resume {checkpoint(20)}" if resumed else "--backbone test_resnet"
+    sizes = "--img_size 32 --hidden_dim 24 --dim_feedforward 32 -b 2 -j 0 --epochs 1"
+    places = f"--dataset_dir {voc} --output {tmp_path / 'out'}"
+    assert run(f"--dataname voc --isTrain True {sizes} {places} {start}", monkeypatch) == 0
+    layers = "body.conv1 body.layer1" if resumed else "conv1 bn1 layer1"
+    frozen = ",".join(f"backbone.features.{layer}" for layer in layers.split())
+    assert Config.load(tmp_path / "out" / "config.yaml").train.freeze == frozen
+    assert "layer2" not in capsys.readouterr().out
+
+
+def test_a_backbone_without_layer2_is_trained_whole_and_said_to_be(
+    voc, tmp_path, monkeypatch, capsys
+):
+    sizes = "--img_size 32 --hidden_dim 24 --dim_feedforward 32 -b 2 -j 0 --epochs 1"
+    places = f"--dataset_dir {voc} --output {tmp_path / 'out'} --backbone test_efficientnet"
+    assert run(f"--dataname voc --isTrain True {sizes} {places}", monkeypatch) == 0
+    assert "test_efficientnet has no layer2, so its whole backbone" in capsys.readouterr().out
+    assert Config.load(tmp_path / "out" / "config.yaml").train.freeze == ""
 
 
 def test_impossible_values_are_refused():

@@ -180,7 +180,7 @@ def test_an_epoch_shows_each_picture_once_about_half_of_them_mirrored():
     loader = train_loader(two_versions(), batch_size=8, workers=0, seed=0)
     epochs = []
     for epoch in range(4):
-        loader.sampler.set_epoch(epoch)
+        loader.sampler.start(epoch)
         maps = torch.cat([maps for maps, _ in loader]).flatten()
         targets = torch.cat([targets for _, targets in loader]).flatten()
         assert torch.where(maps < 0, -1 - maps, maps).equal(targets.half())

@@ -28,7 +28,7 @@ def test_an_epoch_holds_each_sample_once_in_its_own_order():
     first = list(sampler)
     assert sorted(draw.index for draw in first) == list(range(100))
     assert list(sampler) == first
-    sampler.set_epoch(1)
+    sampler.start(1)
     assert [draw.index for draw in sampler] != [draw.index for draw in first]
     assert list(SeededSampler(100, seed=4)) != first
 
@@ -58,7 +58,7 @@ def test_shares_decide_how_often_a_sample_comes_up():
     # Over epochs chance evens out, and the last places hold no more of one kind than the first.
     total, first_half = np.zeros(100), 0
     for epoch in range(200):
-        sampler.set_epoch(epoch)
+        sampler.start(epoch)
         indices = [draw.index for draw in sampler]
         total += np.bincount(indices, minlength=100)
         first_half += sum(index >= 90 for index in indices[:50])

@@ -13,7 +13,7 @@ from lcnet.evaluating.calibrate import calibrate, reset_calibration
 from lcnet.evaluating.evaluate import evaluate
 from lcnet.model_folder import load_model, read_info
 from lcnet.predicting.predictor import Predictor
-from lcnet.training.train import resume, train
+from lcnet.runs.train import resume, train
 
 
 @pytest.fixture

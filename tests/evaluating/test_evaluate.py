@@ -12,7 +12,7 @@ from lcnet.errors import CheckpointError, ConfigError, DataError
 from lcnet.evaluating import measuring as module
 from lcnet.evaluating.evaluate import evaluate
 from lcnet.predicting.predictor import Predictor
-from lcnet.training.train import train
+from lcnet.runs.train import train
 
 
 @pytest.fixture

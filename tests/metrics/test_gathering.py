@@ -25,7 +25,7 @@ def batch(images: int, *, seed: int = 0) -> tuple[Tensor, Tensor]:
 
 @pytest.fixture
 def process_group() -> Iterator[None]:
-    """A group of this process alone, over which the state is gathered all the same."""
+    """A group of this process alone."""
     torch.distributed.init_process_group(
         "gloo", store=torch.distributed.HashStore(), rank=0, world_size=1
     )
@@ -43,15 +43,6 @@ def test_batches_come_back_as_one_split() -> None:
     np.testing.assert_array_equal(probabilities, logits.sigmoid().numpy())
     np.testing.assert_array_equal(gathered, targets.numpy())
     assert verify(probabilities, gathered, list("abcd")).images == 7
-
-
-def test_forward_gives_the_batch_and_adds_it() -> None:
-    state = VerificationState()
-    state(*batch(3))
-    logits, targets = batch(2, seed=1)
-    probabilities, _ = state(logits, targets)
-    np.testing.assert_array_equal(probabilities, logits.sigmoid().numpy())
-    assert len(state.compute()[0]) == 5
 
 
 def test_reset_forgets() -> None:
@@ -82,7 +73,7 @@ def test_half_precision_logits_become_float32_probabilities() -> None:
     np.testing.assert_array_equal(state.compute()[0], half.detach().float().sigmoid().numpy())
 
 
-def test_processes_are_gathered(process_group: None) -> None:
+def test_a_group_of_one_process_gathers_its_own_batches(process_group: None) -> None:
     state = VerificationState()
     state.update(*batch(3))
     state.update(*batch(2, seed=1))
@@ -91,6 +82,11 @@ def test_processes_are_gathered(process_group: None) -> None:
     # Afterwards the process goes on with its own part.
     state.update(*batch(1))
     assert len(state.compute()[0]) == 6
+
+
+def test_a_state_without_batches_is_refused() -> None:
+    with pytest.raises(ValueError, match="at least one batch"):
+        VerificationState().compute()
 
 
 def test_logits_and_targets_of_two_shapes_are_refused() -> None:
@@ -130,6 +126,10 @@ def gather_in_a_process(rank: int, folder: str) -> None:
     assert len(seen) == 4
     probabilities, targets = state.compute()
     np.savez(f"{folder}/{rank}.npz", probabilities=probabilities, targets=targets)
+    state.reset()
+    if rank == 1:  # the other one has no batch of its own
+        state.update(*batch(2))
+    assert state.compute()[0].shape == (2, 4)
     torch.distributed.destroy_process_group()
 
 

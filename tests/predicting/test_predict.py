@@ -11,7 +11,7 @@ from lcnet.errors import DataError
 from lcnet.predicting.predict import predict
 from lcnet.predicting.predictor import Predictor
 from lcnet.predicting.sources import find_images
-from lcnet.training.train import train
+from lcnet.runs.train import train
 
 
 @pytest.fixture

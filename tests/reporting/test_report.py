@@ -18,7 +18,7 @@ from lcnet.model.build import build_model
 from lcnet.reporting import gather_report as module
 from lcnet.reporting.report import report
 from lcnet.reporting.report_page import ERRORS, write_report
-from lcnet.training.train import train
+from lcnet.runs.train import train
 
 DASH = "\N{EN DASH}"
 """Where there is no value."""
@@ -71,7 +71,7 @@ def test_a_page_that_cannot_be_drawn_does_not_fail_the_training(
     def fail(*args):
         raise RuntimeError("no pencil\nat all")
 
-    monkeypatch.setattr("lcnet.training.run.report_on", fail)
+    monkeypatch.setattr("lcnet.runs.run.report_on", fail)
     run = train(tiny_config, tmp_path / "run").path
     assert (run / "metrics.json").is_file()
     assert not (run / "report.html").exists()

@@ -27,12 +27,12 @@ from lcnet.config import Config, Train
 from lcnet.data.loading import SeededSampler, StreamSampler, train_loader
 from lcnet.errors import ConfigError
 from lcnet.run_folder import RunFolder
+from lcnet.runs.memory import USUAL_BATCH, Memory, fitting_batch
+from lcnet.runs.run import _check_processes
+from lcnet.runs.train import train
 from lcnet.training.checkpoints import read_progress
+from lcnet.training.engine import check_machine, with_shared_norms
 from lcnet.training.losses import asymmetric_loss, known_entries
-from lcnet.training.memory import USUAL_BATCH, Memory, fitting_batch
-from lcnet.training.run import _check_processes, begin
-from lcnet.training.strategy import with_shared_norms
-from lcnet.training.train import train
 
 EPOCHS = 7
 """With three steps each."""
@@ -44,7 +44,7 @@ def test_processes_share_the_draws_of_one(shares):
     parts = [SeededSampler(25, 3, shares, rank=rank, processes=3) for rank in range(3)]
     for epoch in (0, 1):
         for sampler in (whole, *parts):
-            sampler.set_epoch(epoch)
+            sampler.start(epoch)
         found = [list(part) for part in parts]
         assert [len(draws) for draws in found] == [8, 8, 8] == [len(part) for part in parts]
         assert [draw for step in zip(*found, strict=True) for draw in step] == list(whole)[:24]
@@ -59,10 +59,9 @@ def test_a_resumed_epoch_leaves_out_a_process_s_own_draws(processes):
     for kind in kinds:
         for rank in range(processes):
             sampler, resumed = (kind(rank=rank, processes=processes) for _ in range(2))
-            resumed.resume_at(1, 5)
             for epoch, done in ((1, 5), (2, 0)):
-                for one in (sampler, resumed):
-                    one.set_epoch(epoch)
+                sampler.start(epoch)
+                resumed.start(epoch, done)
                 assert list(resumed) == list(sampler)[done:] == list(resumed.own())[done:]
                 assert len(list(sampler)) == len(sampler) == len(resumed)
 
@@ -112,20 +111,10 @@ def test_shared_norms_keep_weights_and_activations():
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is an accelerator here")
-@pytest.mark.parametrize(
-    "settings", [{"strategy": "fsdp", "ema_decay": 0.0}, {"sync_batchnorm": True}]
-)
-def test_what_needs_an_accelerator_says_so(tiny_config, tmp_path, settings):
-    recipe = replace(tiny_config.train, devices=2, **settings)
-    with pytest.raises(ConfigError, match="needs accelerators"):
-        config, run = replace(tiny_config, train=recipe), RunFolder(tmp_path / "run")
-        begin.__wrapped__(config, run, overwrite=False, init=None)  # starts nothing
-    assert not (tmp_path / "run").exists()
-
-
-def test_fsdp_refuses_averaged_weights():
-    with pytest.raises(ConfigError, match=r"train\.ema_decay: expected 0, since fsdp"):
-        Train(strategy="fsdp")
+@pytest.mark.parametrize("settings", [{"precision": "fp16"}, {"sync_batchnorm": True}])
+def test_what_needs_an_accelerator_says_so(settings):
+    with pytest.raises(ConfigError, match=r"needs .*accelerator"):
+        check_machine(Train(devices=2, **settings))
 
 
 @pytest.mark.parametrize(
@@ -227,9 +216,8 @@ def test_two_processes_learn_what_one_learns_even_if_one_of_them_dies(
         while len(rows(two)) < 2:
             time.sleep(0.01)
             assert process.poll() is None, process.communicate()
-        (other,) = psutil.Process(process.pid).children()
         killed = time.monotonic()
-        other.send_signal(signal.SIGKILL)
+        workers(process)[1].send_signal(signal.SIGKILL)
         printed, said = process.communicate(timeout=60)
         assert time.monotonic() - killed < 60
     assert process.returncode == 1
@@ -247,8 +235,8 @@ def test_two_processes_learn_what_one_learns_even_if_one_of_them_dies(
     measured = [read_json(run / "metrics.json") | {"model": ""} for run in (one, two)]
     assert measured[0] == measured[1]
     ends = [torch.load(run / "checkpoints" / "last.ckpt", weights_only=True) for run in (one, two)]
-    assert ends[0]["global_step"] == ends[1]["global_step"] == 3 * EPOCHS
-    for part in ("state_dict", "current_model_state"):
+    assert ends[0]["steps"] == ends[1]["steps"] == 3 * EPOCHS
+    for part in ("weights", "average"):
         for name, weight in ends[0][part].items():
             # A softmax does not feel its keys' bias: its gradient is rounding, which Adam enlarges.
             if not name.endswith(".key.bias"):
@@ -262,6 +250,15 @@ def train_in_two(config: Config, folder: Path, *, epochs: int) -> tuple[str, ...
     recipe = replace(config.train, epochs=epochs, devices=2, batch_size=4)
     replace(config, train=recipe).save(folder / "both.yaml")
     return ("train", "--config", str(folder / "both.yaml"), "--out", str(folder / "two"))
+
+
+def workers(process: subprocess.Popen[str]) -> list[psutil.Process]:
+    """The processes of a training that this one has started, by rank."""
+    started = psutil.Process(process.pid).children()
+    return sorted(
+        (one for one in started if "spawn_main" in " ".join(one.cmdline())),
+        key=psutil.Process.create_time,
+    )
 
 
 def is_running(pid: int) -> bool:
@@ -303,7 +300,7 @@ def shared(config: Config, folder: Path, *events: dict[str, object], resume: Pat
     ) as process:
         printed, said = process.communicate(timeout=300)
     left = [json.loads((notes / f"{rank}.json").read_text()) for rank in (0, 1)]
-    assert left[0]["code"] == process.returncode
+    assert left[0]["code"] == process.returncode, said
     codes, changes = ([one[name] for one in left] for name in ("code", "changes"))
     return Trained(run, codes, said.strip(), "".join(printed.split()), changes)
 
@@ -373,7 +370,7 @@ def test_a_step_that_is_not_finite_in_one_process_is_skipped_in_all(pair, tmp_pa
     of_other = [str(root / f"images/train{draw.index}.png") for draw in list(sampler)[6:8]]
     assert f"isnotfinite({','.join(of_other)})" in done.printed
     state = torch.load(done.run / "checkpoints" / "last.ckpt")
-    for part in ("state_dict", "current_model_state"):
+    for part in ("weights", "average"):
         assert all(t.isfinite().all() for t in state[part].values() if t.is_floating_point())
 
 
@@ -381,8 +378,7 @@ def test_a_broken_off_epoch_goes_on_with_as_many_processes_only(pair, whole, tmp
     progress = read_progress(RunFolder(whole.run), print)
     assert progress.processes == 2
     amid = replace(progress, state=deepcopy(progress.state))
-    loop = amid.state["loops"]["fit_loop"]
-    loop["epoch_progress"]["current"] |= {"ready": 2, "processed": 1}
+    amid.state["epoch"]["batches"], amid.state["epochs"] = 6, 1
     with pytest.raises(ConfigError, match=r"expected 2 processes in all, as .* epoch 2, .* got 1"):
         _check_processes(amid, replace(pair.train, devices=1))
     _check_processes(amid, pair.train)
@@ -398,8 +394,7 @@ def test_a_process_that_dies_or_hangs_ends_the_others(tiny_config, tmp_path, who
         while not (run / "checkpoints" / "last.ckpt").is_file():
             time.sleep(0.01)
             assert process.poll() is None, process.communicate()
-        (other,) = psutil.Process(process.pid).children()
-        hit, left = (process, other) if who == "first" else (other, process)
+        hit, left = workers(process) if who == "first" else reversed(workers(process))
         sent = time.monotonic()
         hit.send_signal(how)
         while is_running(left.pid):
@@ -413,6 +408,58 @@ def test_a_process_that_dies_or_hangs_ends_the_others(tiny_config, tmp_path, who
     assert f"Continue from its last checkpoint with: lcnet train --resume {run}" in said
     assert len(said.strip().splitlines()) == 1, said
     torch.load(run / "checkpoints" / "last.ckpt", weights_only=True)
+
+
+@pytest.mark.parametrize(
+    "how", [signal.SIGKILL, pytest.param(signal.SIGSTOP, marks=pytest.mark.slow)]
+)
+def test_a_process_that_dies_or_hangs_is_replaced_and_the_run_ends_alike(
+    pair, whole, tmp_path, how
+):
+    recipe = replace(pair.train, restarts=1, save_minutes=1e-9)
+    event = {"what": how.name, "rank": 1, "epoch": 1, "batch": 3, "unless": "resumed"}
+    done = shared(replace(pair, train=recipe), tmp_path, event)
+    assert done.codes == [0, 0], done.said
+    assert "hasdiedorhangs(process2of2wasendedbySIGKILL).Restart1." in done.printed
+    assert_alike(whole.run, done.run)
+
+
+def test_an_error_is_no_reason_to_start_again(pair, tmp_path):
+    root = draw_colours(tmp_path / "colours")
+    (root / "images" / "train3.png").write_bytes(b"\x89PNG broken")
+    config = replace(
+        pair, data=replace(pair.data, root=str(root)), train=replace(pair.train, restarts=3)
+    )
+    config.save(tmp_path / "config.yaml")
+    run = tmp_path / "run"
+    with lcnet("train", "--config", str(tmp_path / "config.yaml"), "--out", str(run)) as process:
+        printed, said = process.communicate(timeout=300)
+    assert (process.returncode, len(said.strip().splitlines())) == (1, 1), said
+    assert "train3.png" in said
+    assert "Restart" not in printed
+    assert not run.exists()
+
+
+def test_shared_weights_learn_what_whole_ones_learn(tiny_config, tmp_path):
+    config = shared_recipe(tiny_config)
+    runs = []
+    for strategy in ("ddp", "fsdp"):
+        recipe = replace(config.train, epochs=2, devices=2, batch_size=4, strategy=strategy)
+        replace(config, train=recipe).save(tmp_path / f"{strategy}.yaml")
+        runs.append(tmp_path / strategy)
+        command = ("train", "--config", f"{runs[-1]}.yaml", "--out", str(runs[-1]))
+        with lcnet(*command) as process:
+            _, said = process.communicate(timeout=300)
+        assert process.returncode == 0, said
+    ends = [torch.load(run / "checkpoints" / "last.ckpt", weights_only=True) for run in runs]
+    for part in ("weights", "average"):
+        assert ends[0][part].keys() == ends[1][part].keys()
+        for name, weight in ends[0][part].items():
+            if not name.endswith(".key.bias"):  # its gradient is rounding, which Adam enlarges
+                torch.testing.assert_close(
+                    weight, ends[1][part][name], atol=1e-5, rtol=0, msg=f"{part} {name}"
+                )
+    assert rows(runs[0])[1]["val_mAP"] == rows(runs[1])[1]["val_mAP"]
 
 
 @pytest.mark.slow

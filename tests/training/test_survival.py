@@ -25,9 +25,10 @@ from lcnet.data.transforms import Normalize
 from lcnet.errors import CheckpointError, ConfigError, DataError, Stopped, TrainingError
 from lcnet.model_folder import load_model, read_info
 from lcnet.run_folder import RunFolder
+from lcnet.runs.train import resume, train
+from lcnet.training import loop
 from lcnet.training.checkpoints import read_progress
-from lcnet.training.learner import Learner
-from lcnet.training.train import resume, train
+from lcnet.training.objective import Objective
 
 OFTEN = 1e-9
 """Minutes between checkpoints: after each step."""
@@ -37,7 +38,7 @@ OFTEN = 1e-9
 def no_report(monkeypatch):
     """A report's charts take longer than such a run."""
     monkeypatch.setattr(
-        "lcnet.training.run.report_on", lambda run, measured, file: file.write_text("report")
+        "lcnet.runs.run.report_on", lambda run, measured, file: file.write_text("report")
     )
 
 
@@ -68,22 +69,27 @@ def own(config: Config, tmp_path: Path) -> Config:
 def score(monkeypatch, *values: float) -> None:
     """Let the validations give these mAPs, one after the other."""
     scores = iter(values)
-    monkeypatch.setattr(
-        "lcnet.training.callbacks.verify", lambda *_: SimpleNamespace(mAP=next(scores))
-    )
+    monkeypatch.setattr("lcnet.training.loop.verify", lambda *_: SimpleNamespace(mAP=next(scores)))
 
 
 def at(monkeypatch, step: str, epoch: int, batch: int, action) -> None:
-    """Do something in a learner's step, before it is taken; the first time only."""
-    original, done = getattr(Learner, step), []
+    """Do something at a batch of training or validation, before it is used; once only."""
+    original, done, now = Objective.forward, [], {"validation": -1}
 
-    def changed(self, batch_of, batch_idx):
-        if (self.current_epoch, batch_idx) == (epoch, batch) and not done:
+    def seeded(seed, of_epoch, of_batch, rank, original=loop.seed_step):
+        now.update(epoch=of_epoch, training=of_batch, validation=-1)
+        original(seed, of_epoch, of_batch, rank)
+
+    def changed(self, *given):
+        now["validation"] += not self.training
+        kind = "training" if self.training else "validation"
+        if kind == step and (now["epoch"], now[kind]) == (epoch, batch) and not done:
             done.append(True)
             action()
-        return original(self, batch_of, batch_idx)
+        return original(self, *given)
 
-    monkeypatch.setattr(Learner, step, changed)
+    monkeypatch.setattr(loop, "seed_step", seeded)
+    monkeypatch.setattr(Objective, "forward", changed)
 
 
 def send(number: signal.Signals):
@@ -93,9 +99,9 @@ def send(number: signal.Signals):
 @pytest.mark.parametrize(
     ("step", "epoch", "batch", "where"),
     [
-        ("training_step", 0, 0, "epoch 1, batch 2"),
-        ("training_step", 1, 2, "epoch 2, batch 4"),
-        ("validation_step", 1, 1, "epoch 2, batch 6"),
+        ("training", 0, 0, "epoch 1, batch 2"),
+        ("training", 1, 2, "epoch 2, batch 4"),
+        ("validation", 1, 1, "epoch 2, batch 6"),
     ],
 )
 def test_sigterm_saves_and_stops_and_the_run_ends_alike(
@@ -113,7 +119,7 @@ def test_sigterm_saves_and_stops_and_the_run_ends_alike(
 
 def test_the_order_goes_on_alike_with_loader_processes(config, whole, tmp_path, monkeypatch):
     config = replace(config, data=replace(config.data, workers=2))
-    at(monkeypatch, "training_step", 1, 2, send(signal.SIGTERM))
+    at(monkeypatch, "training", 1, 2, send(signal.SIGTERM))
     with pytest.raises(Stopped):
         train(config, tmp_path / "cut")
     resume(tmp_path / "cut")
@@ -125,7 +131,7 @@ def test_a_stream_of_shards_goes_on_alike(config, tmp_path, monkeypatch):
     data = Data(format="shards", root=str(tmp_path / "shards"), shuffle_window=5, workers=0)
     config = replace(config, data=data)
     train(config, tmp_path / "whole")
-    at(monkeypatch, "training_step", 1, 2, send(signal.SIGTERM))
+    at(monkeypatch, "training", 1, 2, send(signal.SIGTERM))
     with pytest.raises(Stopped, match="epoch 2, batch 4"):
         train(config, tmp_path / "cut")
     resume(tmp_path / "cut")
@@ -142,7 +148,7 @@ def crash():
 
 def test_a_validation_that_broke_off_is_done_anew(config, whole, tmp_path, monkeypatch):
     often = with_train(config, save_minutes=OFTEN)
-    at(monkeypatch, "validation_step", 0, 1, crash)
+    at(monkeypatch, "validation", 0, 1, crash)
     with pytest.raises(Crash):
         train(often, tmp_path / "cut")
     assert read_progress(RunFolder(tmp_path / "cut"), print).batches == 6
@@ -152,7 +158,7 @@ def test_a_validation_that_broke_off_is_done_anew(config, whole, tmp_path, monke
 
 def test_ctrl_c_has_its_own_exit_code_and_says_how_to_go_on(config, tmp_path, monkeypatch, capsys):
     config.save(tmp_path / "config.yaml")
-    at(monkeypatch, "training_step", 0, 1, send(signal.SIGINT))
+    at(monkeypatch, "training", 0, 1, send(signal.SIGINT))
     usual = signal.getsignal(signal.SIGINT)
     with pytest.raises(SystemExit) as stopped:
         main(["train", "--config", str(tmp_path / "config.yaml"), "--out", str(tmp_path / "run")])
@@ -167,9 +173,7 @@ def test_a_run_stopped_before_its_first_checkpoint_starts_from_the_beginning(
 ):
     cut = tmp_path / "cut"
     with monkeypatch.context() as patch:
-        patch.setattr(
-            "lcnet.training.fit._loaders", lambda *_: os.kill(os.getpid(), signal.SIGTERM)
-        )
+        patch.setattr("lcnet.runs.fit._loaders", lambda *_: os.kill(os.getpid(), signal.SIGTERM))
         with pytest.raises(Stopped):
             train(config, cut)
     assert not (cut / "checkpoints").exists()
@@ -205,7 +209,7 @@ def test_a_damaged_checkpoint_is_told_and_the_one_before_continues(
     config, whole, tmp_path, monkeypatch, capsys
 ):
     cut = tmp_path / "cut"
-    at(monkeypatch, "training_step", 1, 4, crash)
+    at(monkeypatch, "training", 1, 4, crash)
     with pytest.raises(Crash):
         train(with_train(config, save_minutes=OFTEN), cut)
     last = cut / "checkpoints" / "last.ckpt"
@@ -222,7 +226,7 @@ def test_a_checkpoint_with_a_nan_in_its_description_is_refused_in_one_line(whole
     file = tmp_path / "checkpoints" / "last.ckpt"
     file.parent.mkdir()
     state = torch.load(whole / "checkpoints" / "last.ckpt", weights_only=True)
-    state["lcnet_model"]["model"]["released"]["graph_tokens"] = float("nan")
+    state["info"]["model"]["released"]["graph_tokens"] = float("nan")
     torch.save(state, file)
     with pytest.raises(CheckpointError, match=r"last\.ckpt: not a checkpoint \(ValueError\)"):
         read_progress(RunFolder(tmp_path), print)
@@ -234,7 +238,7 @@ def test_where_the_best_model_is_lost_the_best_of_the_epochs_to_come_is_kept(
 ):
     cut = tmp_path / "cut"
     score(monkeypatch, 80.0, 70.0)
-    at(monkeypatch, "training_step", 1, 4, crash)
+    at(monkeypatch, "training", 1, 4, crash)
     with pytest.raises(Crash):
         train(with_train(config, save_minutes=OFTEN), cut)
     file = cut / "model" / damage
@@ -251,7 +255,7 @@ def test_where_the_best_model_is_lost_the_best_of_the_epochs_to_come_is_kept(
 def test_a_lost_best_model_is_no_measure_for_stopping_early(config, tmp_path, monkeypatch):
     cut = tmp_path / "cut"
     score(monkeypatch, 80.0, 70.0, 75.0, 60.0)
-    at(monkeypatch, "training_step", 1, 4, crash)
+    at(monkeypatch, "training", 1, 4, crash)
     with pytest.raises(Crash):
         train(with_train(config, save_minutes=OFTEN, epochs=4, early_stop=1), cut)
     shutil.rmtree(cut / "model")
@@ -259,15 +263,15 @@ def test_a_lost_best_model_is_no_measure_for_stopping_early(config, tmp_path, mo
     assert [row["best_mAP"] for row in RunFolder(cut).history()] == [80, 70, 75, 75]
 
 
-def test_a_history_that_was_deleted_begins_again(config, tmp_path, monkeypatch, capsys):
+def test_a_history_that_was_deleted_is_written_again(config, tmp_path, monkeypatch, capsys):
     cut = tmp_path / "cut"
     score(monkeypatch, 80.0, 70.0)
-    at(monkeypatch, "training_step", 1, 4, crash)
+    at(monkeypatch, "training", 1, 4, crash)
     with pytest.raises(Crash):
         train(with_train(config, save_minutes=OFTEN), cut)
     (cut / "history.csv").unlink()
     resume(cut)
-    assert [row["epoch"] for row in RunFolder(cut).history()] == [1]
+    assert [row["epoch"] for row in RunFolder(cut).history()] == [1, 2]
     assert "best validation mAP 80.0" in capsys.readouterr().out
 
 
@@ -297,10 +301,10 @@ def test_a_full_disk_leaves_the_checkpoint_before_it_whole(config, whole, tmp_pa
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full, a disk always full")
-def test_a_disk_that_is_really_full_is_one_line(tmp_path, monkeypatch):
-    from lcnet.training.checkpoints import WholeCheckpoints
+def test_a_disk_that_is_really_full_is_one_line(whole, tmp_path, monkeypatch):
+    from lcnet.training.checkpoints import write_checkpoint
 
-    original = Path.open
+    original, info = Path.open, read_info(whole)
 
     def to_full(self, mode="r", *args, **options):
         where = Path("/dev/full") if "w" in mode else self
@@ -308,9 +312,7 @@ def test_a_disk_that_is_really_full_is_one_line(tmp_path, monkeypatch):
 
     monkeypatch.setattr(Path, "open", to_full)
     with pytest.raises(TrainingError, match="No space left on device"):
-        WholeCheckpoints().save_checkpoint(
-            {"weights": torch.zeros(10**6)}, tmp_path / "run" / "checkpoints" / "last.ckpt"
-        )
+        write_checkpoint(RunFolder(tmp_path / "run"), {"weights": torch.zeros(10**6)}, info)
     assert not list((tmp_path / "run" / "checkpoints").iterdir())
 
 
@@ -321,27 +323,16 @@ def poison(monkeypatch, *bad: tuple[int, int]) -> None:
     """Make the pixels of these batches nan, thus the loss and what batch norm learns of them."""
     original, place = Normalize.forward, []
 
-    def note(self, batch, batch_idx, seed=Learner.on_train_batch_start):
-        place[:] = [(self.current_epoch, batch_idx)]
-        seed(self, batch, batch_idx)
+    def seeded(seed, epoch, batch, rank, original=loop.seed_step):
+        place[:] = [(epoch, batch)]
+        original(seed, epoch, batch, rank)
 
     def changed(self, images):
-        return original(self, images) * (float("nan") if place and place[0] in bad else 1)
+        spoiled = self.training and place and place[0] in bad
+        return original(self, images) * (float("nan") if spoiled else 1)
 
-    monkeypatch.setattr(Learner, "on_train_batch_start", note)
-    monkeypatch.setattr(Learner, "validation_step", clearing(place))
+    monkeypatch.setattr(loop, "seed_step", seeded)
     monkeypatch.setattr(Normalize, "forward", changed)
-
-
-def clearing(place: list):
-    """A validation step that first empties a list."""
-    original = Learner.validation_step
-
-    def changed(self, batch, batch_idx):
-        place.clear()
-        return original(self, batch, batch_idx)
-
-    return changed
 
 
 @pytest.mark.parametrize("bad", [(0, 1), (0, 2)])  # the second and the first batch of a step
@@ -353,7 +344,7 @@ def test_a_step_that_is_not_finite_is_skipped_and_counted(
     assert [row["skipped"] for row in history_without_clock(run)] == ["1", "0"]
     assert all(float(row["train_loss"]) > 0 for row in history_without_clock(run))
     state = torch.load(run / "checkpoints" / "last.ckpt")
-    for part in ("state_dict", "current_model_state"):
+    for part in ("weights", "average"):
         assert all(t.isfinite().all() for t in state[part].values() if t.is_floating_point())
     said = " ".join(capsys.readouterr().out.split())
     assert f"epoch 1, batch {bad[1] // 2 * 2 + 2}, learning rate" in said
@@ -364,8 +355,8 @@ def test_a_skipped_step_changes_no_weight_and_no_average(config, tmp_path, monke
     poison(monkeypatch, (1, 0), (1, 2), (1, 4))
     run = train(with_train(config, nan_limit=4), tmp_path / "run").path
     after = [torch.load(run / "checkpoints" / f"{name}.ckpt") for name in ("previous", "last")]
-    assert [state["epoch"] for state in after] == [0, 1]
-    for part in ("state_dict", "current_model_state"):
+    assert [state["epochs"] for state in after] == [1, 2]
+    for part in ("weights", "average"):
         assert all(t.equal(after[1][part][name]) for name, t in after[0][part].items()), part
 
 
@@ -402,7 +393,7 @@ def test_a_picture_that_breaks_amid_a_run_leaves_it_to_be_continued(
 ):
     cut, file = tmp_path / "cut", Path(config.data.root) / "images" / "train3.png"
     content = file.read_bytes()
-    at(monkeypatch, "validation_step", 0, 0, lambda: file.write_bytes(b"\x89PNG broken"))
+    at(monkeypatch, "validation", 0, 0, lambda: file.write_bytes(b"\x89PNG broken"))
     with pytest.raises(DataError, match=rf"train3\.png.*--resume {cut}"):
         train(config, cut)
     file.write_bytes(content)
@@ -444,7 +435,7 @@ def test_other_versions_and_data_are_told_when_a_run_goes_on(
     own, tmp_path, monkeypatch, capsys, read_json
 ):
     run, table = tmp_path / "run", tmp_path / "colours" / "train.csv"
-    at(monkeypatch, "training_step", 1, 0, send(signal.SIGTERM))
+    at(monkeypatch, "training", 1, 0, send(signal.SIGTERM))
     with pytest.raises(Stopped):
         train(own, run)
     record = read_json(run / "run.json")

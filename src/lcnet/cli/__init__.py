@@ -41,7 +41,7 @@ def main(argv: list[str] | None = None) -> None:
         given = sys.argv[1:] if argv is None else argv
         parser = build_parser(next((word for word in given if word in VERBS), ""))
         arguments = parser.instantiate(parser.parse_args(given))
-        code = VERBS[arguments.verb].run(arguments[arguments.verb])
+        code = VERBS[arguments.verb].run(arguments[arguments.verb], given)
     except LCNetError as error:
         print(f"lcnet: {error}", file=sys.stderr)
         code = error.exit_code

@@ -3,13 +3,14 @@
 import argparse
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from lcnet.config import Config, Data, Train
+from lcnet.config import Config, Data
 from lcnet.errors import CheckpointError, ConfigError, LCNetError, Stopped
 from lcnet.published.released_flags import command_parser, without_meaning
-from lcnet.published.settings import VIEW_SIZE, released_model
+from lcnet.published.settings import VIEW_SIZE, released_model, released_recipe
 from lcnet.run_folder import RunFolder
 
 if TYPE_CHECKING:
@@ -40,13 +41,14 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 def _train(arguments: argparse.Namespace) -> None:
     """`--isTrain True`: train; with --resume, from the weights of that checkpoint."""
-    from lcnet.training.run import begin
+    from lcnet.runs.run import begin
 
     config = released_config(arguments)
     init = None
     if arguments.resume:
         _say("--resume gives architecture and weights; optimizer and epochs start anew")
         init = _start(arguments)
+    config = replace(config, train=replace(config.train, freeze=_frozen(config, init)))
     try:
         begin(config, RunFolder(Path(arguments.output)), overwrite=False, init=init)
     except ConfigError as error:
@@ -106,6 +108,25 @@ def _start(arguments: argparse.Namespace) -> "Path | Import":
     return imported
 
 
+def _frozen(config: Config, init: "Path | Import | None") -> str:
+    """The parts of the backbone that the release does not train, as `config.Train.freeze`."""
+    from lcnet.model.backbone import build_backbone, describe_backbone
+    from lcnet.model_folder import read_info
+    from lcnet.published.frozen_layers import layers_before_layer2
+
+    if init is None:
+        spec = describe_backbone(config.model.backbone, config.model.view_size)
+    else:
+        spec = (read_info(init) if isinstance(init, Path) else init.info).backbone
+    layers = layers_before_layer2(build_backbone(spec).features)
+    if not layers:
+        _say(
+            f"{spec.architecture} has no layer2, so its whole backbone is trained (the release "
+            "freezes the layers before layer2)"
+        )
+    return ",".join(layers)
+
+
 def released_config(arguments: argparse.Namespace) -> Config:
     """The run that the released flags describe. Raises ConfigError if a value cannot work."""
     from lcnet.published.datasets import RELEASED_SETS
@@ -124,9 +145,10 @@ def released_config(arguments: argparse.Namespace) -> Config:
             share_layers=True,
             dropout=arguments.dropout,
             graph_low=RELEASED_SETS[arguments.dataname].graph_low,
+            pixel_statistics="unit" if arguments.orid_norm else "imagenet",
         ),
         data=_data(arguments.dataname, arguments.dataset_dir, arguments.workers),
-        train=Train(
+        train=released_recipe(
             epochs=arguments.epochs,
             batch_size=arguments.batch_size,
             lr=arguments.lr,
@@ -135,7 +157,6 @@ def released_config(arguments: argparse.Namespace) -> Config:
             gamma_neg=arguments.gamma_neg,
             gamma_pos=arguments.gamma_pos,
             loss_clip=arguments.loss_clip,
-            flip=False,
             cutout=arguments.cut_fact if arguments.cutout else 0.0,
             precision=_precision(amp=arguments.amp),
             early_stop=8 if arguments.early_stop else 0,

@@ -6,7 +6,7 @@ the flags). To add a verb, write its function and add a row to `VERBS`.
 
 import sys
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -30,10 +30,10 @@ class Verb:
     """The exit code, from the function's result."""
     extend: Callable[[ArgumentParser], None] = lambda parser: None
     """Adds flags that the function does not have."""
-    call: Callable[[Callable[..., Any], dict[str, Any]], Any] = lambda function, given: function(
-        **given
+    call: Callable[[Callable[..., Any], dict[str, Any], list[str]], Any] = (
+        lambda function, given, words: function(**given)
     )
-    """Calls the function with the arguments that were parsed."""
+    """Calls the function with the arguments that were parsed, from the words of the command."""
 
     @property
     def function(self) -> Callable[..., Any]:
@@ -54,32 +54,40 @@ class Verb:
         self.extend(parser)
         return parser
 
-    def run(self, arguments: Namespace) -> int:
+    def run(self, arguments: Namespace, words: list[str]) -> int:
         """Call the function; returns the exit code."""
-        return self.exit_code(self.call(self.function, arguments_of(self.function, arguments)))
+        given = arguments_of(self.function, arguments)
+        return self.exit_code(self.call(self.function, given, words))
 
 
 # What the command line adds to a function
 
 
 def _may_resume(parser: ArgumentParser) -> None:
-    parser.usage = "lcnet train --out RUN [flags]\n       lcnet train --resume RUN"
+    parser.usage = (
+        "lcnet train --out RUN [flags]\n       lcnet train --resume RUN [--train.epochs N]"
+    )
     parser.add_argument(
-        "--resume", type=Path | None, help="Run folder to continue, with its own settings."
+        "--resume",
+        type=Path | None,
+        help="Run folder to continue, with its own settings; --train.epochs extends it.",
     )
 
 
-def _train_or_resume(train: Callable[..., Any], given: dict[str, Any]) -> Any:
-    from lcnet.training.train import resume
+def _train_or_resume(train: Callable[..., Any], given: dict[str, Any], words: list[str]) -> Any:
+    from lcnet.runs.train import resume
 
     run, others = given.pop("resume"), (given["out"], given["init"], given["overwrite"])
     if run is not None:
-        if given["config"] != Config() or any(others):
+        config: Config = given["config"]
+        usual = replace(config, train=replace(config.train, epochs=Config().train.epochs))
+        if usual != Config() or any(others):
             raise ConfigError(
-                "--resume: expected no other flags, since a run keeps its own settings. "
-                "Leave them out."
+                "--resume: expected no other flags but --train.epochs, since a run keeps its own "
+                "settings. Leave them out."
             )
-        return resume(run)
+        extends = any(word.partition("=")[0] == "--train.epochs" for word in words)
+        return resume(run, epochs=config.train.epochs if extends else None)
     if given["out"] is None:
         raise ConfigError("--out: expected a folder for the run, got none. Add --out runs/NAME.")
     if given["init"] is not None and given["config"].model != Model():
@@ -96,7 +104,9 @@ def _may_reset(parser: ArgumentParser) -> None:
     )
 
 
-def _calibrate_or_reset(calibrate: Callable[..., Any], given: dict[str, Any]) -> Any:
+def _calibrate_or_reset(
+    calibrate: Callable[..., Any], given: dict[str, Any], words: list[str]
+) -> Any:
     from lcnet.evaluating.calibrate import reset_calibration
 
     if not given.pop("reset"):
@@ -109,7 +119,9 @@ def _calibrate_or_reset(calibrate: Callable[..., Any], given: dict[str, Any]) ->
     return reset_calibration(given["model"])
 
 
-def _predict_to_standard_output(predict: Callable[..., Any], given: dict[str, Any]) -> Any:
+def _predict_to_standard_output(
+    predict: Callable[..., Any], given: dict[str, Any], words: list[str]
+) -> Any:
     out = given["out"]
     if out is None and not given["format"]:
         out = sys.stdout
@@ -128,7 +140,7 @@ VERBS: Mapping[str, Verb] = {
     ),
     "pack": Verb("data.pack:pack", "lcnet pack --data.format coco --data.root COCO --out packed"),
     "train": Verb(
-        "training.train:train",
+        "runs.train:train",
         "lcnet train --data.format table --data.root DATA --data.train train.csv "
         "--data.val val.csv --out runs/mine",
         extend=_may_resume,
@@ -157,7 +169,7 @@ VERBS: Mapping[str, Verb] = {
     "push": Verb("reporting.push:push", "lcnet push runs/mine user/name --license apache-2.0"),
     "graph": Verb("reporting.graph:graph", "lcnet graph runs/mine --edges 50"),
     "compare": Verb(
-        "training.compare:compare",
+        "runs.compare:compare",
         "lcnet compare --config runs/mine/config.yaml --heads '[lcnet,csra,gap]' --out runs/heads",
     ),
     "import": Verb(

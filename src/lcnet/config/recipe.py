@@ -8,6 +8,9 @@ from lcnet.bounds import Above, AtLeast, Share, Within, check_bounds, require
 MOST_WAITING = 604_800
 """Most seconds that a device waits for the others: a week."""
 
+LOGGERS = ("tensorboard", "csv", "wandb", "mlflow")
+"""What `loggers` may name."""
+
 Count = Annotated[int, AtLeast(1)]
 NotNegative = Annotated[float, AtLeast(0)]
 BelowOne = Annotated[float, Share(one=False)]
@@ -24,7 +27,7 @@ class Train:
     small, gradients of several batches are averaged, so that each update uses 32 images over all
     devices."""
     lr: Annotated[float, Above(0)] = 3e-4
-    """Peak learning rate of the one-cycle schedule (AdamW)."""
+    """Peak learning rate."""
     backbone_lr_factor: NotNegative = 1.0
     """The backbone's learning rate as a multiple of `lr`; 0 freezes the backbone."""
     precision: Literal["fp32", "bf16", "fp16", "auto"] = "fp32"
@@ -41,16 +44,33 @@ class Train:
     decoder_lr_factor: NotNegative = 0.3
     """Learning rate of LCNet's graph, tokens and decoder, as a multiple of `lr`. Used only with
     pooling; without it the factor is 1."""
+    optimizer: Literal["adamw", "adam", "sgd"] = "adamw"
+    """adamw: Adam with decoupled weight decay. adam, sgd (momentum 0.9): the weight decay is added
+    to the gradient, which is L2."""
+    schedule: Literal["one_cycle", "cosine", "constant"] = "one_cycle"
+    """one_cycle: the learning rate rises during `warmup` and then falls to 0 as a cosine. cosine:
+    it only falls. constant: it stays."""
     warmup: Annotated[float, Share(zero=False, one=False)] = 0.2
-    """Share of all updates during which the learning rate rises."""
+    """Share of all updates during which the learning rate rises. Used only with one_cycle."""
     weight_decay: NotNegative = 1e-2
-    """Decoupled weight decay of matrices; biases, norms, tokens and graph nodes have none."""
+    """Weight decay of the weights that `decay` names."""
+    decay: Literal["matrices", "all_matrices"] = "matrices"
+    """What the weight decay is for. matrices: weights of two or more dimensions, without label
+    tokens, graph nodes and what a ViT leaves out. all_matrices: these too."""
+    freeze: str = ""
+    """Parts whose weights stay as they are, by name and separated by commas, such as
+    `backbone.features.layer1`; a name stands for all weights that it begins. The running statistics
+    of their batch norms still change; backbone_lr_factor 0 stops these too."""
+    freeze_epochs: Annotated[int, AtLeast(0)] = 0
+    """Epochs after which the parts in `freeze` learn too; 0 freezes them for the whole run."""
     accumulate: Count = 1
     """Batches per update of the weights; their gradients are averaged, as in one larger batch."""
     clip_norm: NotNegative = 1.0
     """Clip the gradient to this norm; 0 never clips."""
     ema_decay: BelowOne = 0.9997
     """Decay of the moving average of the weights, which is validated and saved; 0 keeps none."""
+    ema_warmup: bool = True
+    """Start the average with a small decay that grows, so that it forgets the first weights."""
     early_stop: Annotated[int, AtLeast(0)] = 0
     """Stop after this many epochs without a better validation mAP; 0 trains all epochs."""
     nan_limit: Count = 10
@@ -58,6 +78,8 @@ class Train:
     save_minutes: NotNegative = 10.0
     """Minutes between checkpoints during an epoch; 0 saves only at the end of each epoch."""
 
+    loss_factor: Annotated[float, Above(0)] = 1.0
+    """Multiply the loss by this. Adam alone does not notice; clipping and L2 do."""
     gamma_neg: NotNegative = 4.0
     """Asymmetric loss: focusing exponent for absent labels."""
     gamma_pos: NotNegative = 0.0
@@ -90,14 +112,19 @@ class Train:
     nodes: Annotated[int, Within(1, 65_536)] = 1
     """Machines that train together, each started with the same command (docs/guide/scaling.md)."""
     strategy: Literal["ddp", "fsdp"] = "ddp"
-    """ddp: each device holds the whole model. fsdp: each holds a share of it; needs GPUs and
-    ema_decay 0."""
+    """ddp: each device holds the whole model. fsdp: each holds a share of it."""
     sync_batchnorm: bool = False
     """Compute the statistics of batch norms over the images of all devices."""
+    restarts: Annotated[int, AtLeast(0)] = 0
+    """How often a run on several devices goes on from its last checkpoint by itself after one of
+    its processes has died."""
     timeout_s: Annotated[float, Above(0, MOST_WAITING)] = 1800.0
     """Seconds that a device waits for the others before training fails."""
     compile: bool = False
     """Compile the model with torch.compile: some minutes at the start, then faster steps."""
+    loggers: str = "tensorboard"
+    """Where to log, separated by commas: tensorboard, csv, wandb, mlflow; empty for nowhere. wandb
+    and mlflow need their packages: pip install 'lcnet[wandb]' or 'lcnet[mlflow]'."""
 
     def __post_init__(self) -> None:
         check_bounds(self, "train")
@@ -109,11 +136,13 @@ class Train:
         )
         if self.cache_features:
             self._check_features_can_be_cached()
+        unknown = [name for name in self.logger_names if name not in LOGGERS]
+        require(not unknown, "train.loggers", expected=f"of {', '.join(LOGGERS)}", got=unknown)
         require(
-            self.strategy != "fsdp" or self.ema_decay == 0,
-            "train.ema_decay",
-            expected="0, since fsdp splits the weights and cannot average them",
-            got=self.ema_decay,
+            bool(self.freeze) or self.freeze_epochs == 0,
+            "train.freeze_epochs",
+            expected="0 unless train.freeze names parts",
+            got=self.freeze_epochs,
         )
 
     def _check_features_can_be_cached(self) -> None:
@@ -131,6 +160,16 @@ class Train:
                 expected=f"{needed:g}, which train.cache_features needs",
                 got=value,
             )
+
+    @property
+    def frozen(self) -> tuple[str, ...]:
+        """The names in `freeze`."""
+        return tuple(name.strip() for name in self.freeze.split(",") if name.strip())
+
+    @property
+    def logger_names(self) -> tuple[str, ...]:
+        """The names in `loggers`."""
+        return tuple(name.strip() for name in self.loggers.split(",") if name.strip())
 
     @property
     def processes(self) -> int:

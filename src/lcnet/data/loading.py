@@ -48,20 +48,11 @@ class SeededSampler(Sampler[Draw]):
         self.shares = shares
         self.rank = rank
         self.processes = processes
-        self.epoch = 0
-        self.resumed_epoch, self.drawn = -1, 0
+        self.epoch, self.drawn = 0, 0
 
-    def set_epoch(self, epoch: int) -> None:
-        """Choose the epoch; Lightning calls this before each."""
-        self.epoch = epoch
-
-    def resume_at(self, epoch: int, drawn: int) -> None:
-        """Start `epoch` after this process's first `drawn` draws; later epochs are whole.
-
-        The epoch is set at once, since loader processes start to draw before Lightning sets it.
-        """
-        self.epoch = self.resumed_epoch = epoch
-        self.drawn = drawn
+    def start(self, epoch: int, drawn: int = 0) -> None:
+        """Choose the epoch, and leave out this process's first `drawn` draws of it."""
+        self.epoch, self.drawn = epoch, drawn
 
     def __len__(self) -> int:
         """The number of this process's draws in a whole epoch, the same for all processes."""
@@ -69,8 +60,7 @@ class SeededSampler(Sampler[Draw]):
 
     def __iter__(self) -> Iterator[Draw]:
         """This process's draws of the chosen epoch that are still to come."""
-        done = self.drawn if self.epoch == self.resumed_epoch else 0
-        return islice(self.own(), done, None)
+        return islice(self.own(), self.drawn, None)
 
     def own(self) -> Iterator[Draw]:
         """All of this process's draws of the chosen epoch; subclasses override this."""

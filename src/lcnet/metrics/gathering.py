@@ -1,19 +1,27 @@
 """Gathers a split's predictions, batch by batch and process by process, for `metrics.verify`."""
 
-from typing import Any
+from collections.abc import Sequence
+from itertools import chain
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-import torchmetrics
+import torch.distributed as dist
 from numpy.typing import NDArray
 from torch import Tensor
-from torchmetrics.utilities.data import dim_zero_cat
-from torchmetrics.utilities.distributed import gather_all_tensors
 
 from lcnet.metrics.calibration import probabilities
 
 
-class VerificationState(torchmetrics.Metric):
+class _Rows(NamedTuple):
+    """A row per image. `places` has none if the images came without them."""
+
+    probabilities: NDArray[np.float32]
+    targets: NDArray[np.int8]
+    places: NDArray[np.int64]
+
+
+class VerificationState:
     """All probabilities and targets seen since the last reset; `compute` returns them as arrays.
 
     They are kept on the CPU, so that a large split does not fill the accelerator. If places are
@@ -21,19 +29,8 @@ class VerificationState(torchmetrics.Metric):
     batch.
     """
 
-    is_differentiable = False
-    higher_is_better = True
-    full_state_update = False
-
-    probabilities: list[Tensor]
-    targets: list[Tensor]
-    places: list[Tensor]
-
     def __init__(self) -> None:
-        super().__init__(dist_sync_fn=_gather)
-        self.add_state("probabilities", default=[], dist_reduce_fx="cat")
-        self.add_state("targets", default=[], dist_reduce_fx="cat")
-        self.add_state("places", default=[], dist_reduce_fx="cat")
+        self._batches: list[_Rows] = []
 
     def update(self, logits: Tensor, targets: Tensor, places: Tensor | None = None) -> None:
         """Add a batch: logits (B L, any float type) and targets (B L, of 1, 0 and -1).
@@ -46,31 +43,45 @@ class VerificationState(torchmetrics.Metric):
                 "VerificationState: expected logits and targets of one shape, "
                 f"got {tuple(logits.shape)} and {tuple(targets.shape)}."
             )
-        self.probabilities.append(probabilities(logits.detach()).cpu())
-        self.targets.append(targets.detach().to(torch.int8).cpu())
-        if places is not None:
-            self.places.append(places.cpu())
+        if places is None:
+            places = torch.empty(0, dtype=torch.int64)
+        self._batches.append(
+            _Rows(
+                probabilities(logits.detach()).cpu().numpy(),
+                targets.detach().to(torch.int8).cpu().numpy(),
+                places.cpu().numpy(),
+            )
+        )
 
     def compute(self) -> tuple[NDArray[np.float32], NDArray[np.int8]]:
         """The probabilities (N L, float32) and targets (N L, int8) of all batches and processes.
 
-        With places, each image is there once, in the order of the split.
+        With places, each image is there once, in the order of the split. All processes must call
+        this. Raises ValueError if none of them has a batch.
         """
-        gathered = dim_zero_cat(self.probabilities).numpy(), dim_zero_cat(self.targets).numpy()
-        # Gathering over processes turns an empty list into a tensor without elements.
-        places = dim_zero_cat(self.places) if len(self.places) else torch.empty(0)
-        if not places.numel():
-            return gathered
-        _, first = np.unique(places.numpy(), return_index=True)
-        return gathered[0][first], gathered[1][first]
+        own = [_as_one(self._batches)] if self._batches else []
+        batches = list(chain.from_iterable(_from_all_processes(own)))
+        if not batches:
+            raise ValueError("VerificationState: expected at least one batch, got none.")
+        rows = _as_one(batches)
+        if not rows.places.size:
+            return rows.probabilities, rows.targets
+        _, first = np.unique(rows.places, return_index=True)
+        return rows.probabilities[first], rows.targets[first]
+
+    def reset(self) -> None:
+        """Forget all batches."""
+        self._batches = []
 
 
-def _gather(tensor: Tensor, group: Any = None) -> list[Tensor]:
-    """The tensor of every process, on the CPU.
+def _as_one(batches: Sequence[_Rows]) -> _Rows:
+    return _Rows(*(np.concatenate(column) for column in zip(*batches, strict=True)))
 
-    With NCCL, which cannot carry CPU tensors, it goes through the accelerator. (torchmetrics' own
-    `compute_on_cpu` fails there.)
-    """
-    nccl = torch.distributed.get_backend(group) == "nccl"
-    carried = tensor.cuda() if nccl else tensor
-    return [part.cpu() for part in gather_all_tensors(carried, group)]
+
+def _from_all_processes(own: list[_Rows]) -> list[list[_Rows]]:
+    """What each process has, by rank."""
+    if not dist.is_initialized() or dist.get_world_size() == 1:
+        return [own]
+    parts: list[Any] = [None] * dist.get_world_size()
+    dist.all_gather_object(parts, own)
+    return parts

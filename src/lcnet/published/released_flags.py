@@ -8,7 +8,7 @@ from lcnet.evaluating.protocols import PROTOCOLS
 WITHOUT_MEANING = {
     "print_freq_val": "progress is always shown",
     "print_freq": "progress is always shown",
-    "optim": "the optimizer is AdamW",
+    "optim": "the optimizer is Adam",
     "eps": "the loss needs no eps",
     "dtgfl": "the focal weight is always detached",
     "loss_dev": "the loss has one scale",

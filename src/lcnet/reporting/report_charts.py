@@ -150,14 +150,14 @@ def learning_charts(rows: Sequence[Mapping[str, float]]) -> list[LineChart]:
     """Loss, validation mAP and learning rate by epoch."""
     if not rows:
         return []
-    epochs = [row["epoch"] + 1 for row in rows]
-    span = max(epochs[-1], 2)
+    epochs = [row["epoch"] for row in rows]
+    first, span = min(1, epochs[0]), max(epochs[-1], 2)
     ticks = tuple(
         (tick, text)
-        for tick, text in axis_over("", (1, span)).ticks
-        if 1 <= tick <= span and tick == int(tick)
+        for tick, text in axis_over("", (first, span)).ticks
+        if first <= tick <= span and tick == int(tick)
     )
-    x = Axis("epoch", 1, span, ticks)
+    x = Axis("epoch", first, span, ticks)
 
     def chart(title: str, *columns: tuple[str, str, str]) -> LineChart:
         values = [[row[column] for row in rows] for column, _, _ in columns]

@@ -1,1 +1,1 @@
-"""What `lcnet train` is made of."""
+"""The training loop and its parts."""

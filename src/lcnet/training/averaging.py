@@ -1,57 +1,51 @@
 """The moving average of the weights; validation and model/ use it."""
 
-from typing import Any
+from collections.abc import Iterable
+from copy import deepcopy
+from itertools import chain
+from typing import Generic, TypeVar
 
-from lightning import LightningModule, Trainer
-from lightning.pytorch.callbacks import WeightAveraging
-from torch import Tensor
+import torch
+from torch import Tensor, nn
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 
-from lcnet.training.learner import Learner
+Module = TypeVar("Module", bound=nn.Module)
 
 
-class AveragedWeights(WeightAveraging):
-    """Keeps an exponential moving average of the weights, and puts it in place for validation.
+class Average(Generic[Module]):
+    """An exponential moving average of a module's weights and buffers.
 
-    The decay after n steps is min(decay, (1 + n) / (10 + n)). Skipped steps do not count.
+    With `warmup` it starts as a copy of the weights after the first step, and the decay after n
+    steps is min(decay, (1 + n) / (10 + n)). Without, it starts from the weights of `module`, with
+    the full decay. Skipped steps do not count.
     """
 
-    def __init__(self, decay: float) -> None:
-        def average(kept: list[Tensor], current: list[Tensor], steps: Tensor) -> None:
-            # The decay rises slowly, so that a short run does not average in its random start.
-            warm = min(decay, (1 + int(steps)) / (10 + int(steps)))
-            get_ema_multi_avg_fn(warm)(kept, current, steps)
+    def __init__(self, module: Module, decay: float, *, warmup: bool) -> None:
+        self.module: Module = deepcopy(module).requires_grad_(False)
+        """The same module with averaged weights."""
+        self.decay = decay
+        self.warmup = warmup
+        self.steps = 0
 
-        super().__init__(multi_avg_fn=average)
-        self._is_in_place = False
+    def update(self, module: nn.Module) -> None:
+        """Take in the weights of `module` after a step of the optimizer."""
+        average = get_ema_multi_avg_fn(self._decay_now())
+        kept, current = _by_kind(self.module), _by_kind(module)
+        for kind, tensors in kept.items():
+            average(tensors, current[kind], torch.tensor(self.steps))
+        self.steps += 1
 
-    def on_train_batch_end(
-        self,
-        trainer: Trainer,
-        pl_module: LightningModule,
-        outputs: Any,
-        batch: Any,
-        batch_idx: int,
-    ) -> None:
-        """Average the weights after a step of the optimizer, unless it was skipped."""
-        assert isinstance(pl_module, Learner)
-        if pl_module.has_skipped:  # makes the base class take the step as averaged already
-            self._latest_update_step = trainer.global_step
-        super().on_train_batch_end(trainer, pl_module, outputs, batch, batch_idx)
+    def _decay_now(self) -> float:
+        # A growing decay forgets the random start soon, which matters in a short run.
+        if not self.warmup:
+            return self.decay
+        return min(self.decay, (1 + self.steps) / (10 + self.steps)) if self.steps else 0.0
 
-    def on_validation_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Put the averaged weights into the model."""
-        super().on_validation_epoch_start(trainer, pl_module)
-        self._is_in_place = True
 
-    def on_validation_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Put the current weights back into the model."""
-        if self._is_in_place:
-            super().on_validation_epoch_end(trainer, pl_module)
-        self._is_in_place = False
-
-    def take_back(self, learner: LightningModule) -> None:
-        """Put the current weights back if a validation is broken off."""
-        if self._is_in_place and self._average_model is not None:
-            self._swap_models(learner)
-        self._is_in_place = False
+def _by_kind(module: nn.Module) -> dict[tuple[type, torch.dtype], list[Tensor]]:
+    """Weights and buffers that may be averaged in one operation: of one class and type."""
+    kinds: dict[tuple[type, torch.dtype], list[Tensor]] = {}
+    tensors: Iterable[Tensor] = chain(module.parameters(), module.buffers())
+    for tensor in tensors:
+        kinds.setdefault((type(tensor.data), tensor.dtype), []).append(tensor.detach())
+    return kinds

@@ -2,133 +2,88 @@
 
 import csv
 import io
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from lightning import LightningModule, Trainer
-from lightning.pytorch.callbacks import Callback
-
 from lcnet.files import write_text
-from lcnet.training.callbacks import DataWait, KeepBest
-from lcnet.training.processes import from_all_processes
-from lcnet.training.skipping import StepWatch
+from lcnet.progress import tell
+from lcnet.run_folder import RunFolder
+from lcnet.training.engine import Engine
+from lcnet.training.optimizers import learning_rate
+from lcnet.training.pace import images_per_second
+from lcnet.training.state import State
+
+FIELDS = (
+    "epoch",
+    "train_loss",
+    "val_mAP",
+    "best_mAP",
+    "lr",
+    "seconds",
+    "images_per_s",
+    "data_wait",
+    "skipped",
+    "broken",
+)
 
 
-class History(Callback):
-    """Writes a row per epoch to history.csv, and prints the same as a line."""
+def row_of(state: State, engine: Engine, mean_ap: float) -> dict[str, Any]:
+    """The row of the epoch that has just been validated; all processes must call this."""
+    epoch = state.epoch
+    sums, counts = zip(*engine.from_all((float(epoch.loss), float(epoch.images))), strict=True)
+    mean_loss = sum(sums) / sum(counts) if sum(counts) else float("nan")
+    return {
+        "epoch": state.epochs + 1,
+        "train_loss": f"{mean_loss:.6f}",
+        "val_mAP": f"{mean_ap:.3f}",
+        "best_mAP": f"{state.best:.3f}",
+        "lr": f"{learning_rate(state.optimizer):.3g}",
+        "seconds": f"{epoch.trained_s + epoch.validated_s:.1f}",
+        "images_per_s": f"{sum(engine.from_all(images_per_second(epoch))):.1f}",
+        "data_wait": f"{epoch.waiting:.3f}",
+        "skipped": epoch.skipped,
+        "broken": len(state.broken),
+    }
 
-    FIELDS = (
-        "epoch",
-        "train_loss",
-        "val_mAP",
-        "best_mAP",
-        "lr",
-        "seconds",
-        "data_wait",
-        "skipped",
-        "broken",
-    )
 
-    def __init__(
-        self,
-        file: Path,
-        keep_best: KeepBest,
-        watch: StepWatch,
-        data_wait: DataWait,
-        broken: Callable[[], Sequence[Path]],
-        tell: Callable[[str], None],
-    ) -> None:
-        """Write to `file` and print with `tell`; the other callbacks provide the values.
+def row_of_start(state: State, mean_ap: float) -> dict[str, Any]:
+    """Row 0: how good the model is that the run starts from."""
+    row = {"epoch": 0, "val_mAP": f"{mean_ap:.3f}", "best_mAP": f"{state.best:.3f}"}
+    return dict.fromkeys(FIELDS, "") | row
 
-        `broken` returns the pictures that could not be read so far.
-        """
-        self.file = file
-        self.keep_best = keep_best
-        self.watch = watch
-        self.data_wait = data_wait
-        self.broken = broken
-        self.tell = tell
-        self.start = self.before = 0.0
-        self.rows: list[dict[str, Any]] = []
-        self._broken: set[str] = set()
 
-    def on_train_start(self, trainer: Trainer, learner: LightningModule) -> None:
-        """Begin the file; on resuming, drop the rows of epochs that are trained again."""
-        self.start = time.monotonic()
-        if not trainer.is_global_zero:
-            return
-        if self.file.is_file():
-            with self.file.open(newline="", encoding="utf-8") as file:
-                self.rows = [
-                    dict(row) for row in csv.DictReader(file) if self._is_done(row, trainer)
-                ]
-        self._write()
-
-    def on_train_epoch_start(self, trainer: Trainer, learner: LightningModule) -> None:
-        """Start the clock."""
-        self.start, self.before = time.monotonic(), 0.0
-
-    def on_train_epoch_end(self, trainer: Trainer, learner: LightningModule) -> None:
-        """Write and print the row of this epoch."""
-        metrics, epoch = trainer.callback_metrics, trainer.current_epoch
-        # All processes must ask for these two, since they gather from all.
-        mean_loss, broken = self.watch.mean_loss(), self._count_broken()
-        if not trainer.is_global_zero:
-            return
-        row = {
-            "epoch": epoch,
-            "train_loss": f"{mean_loss:.6f}",
-            "val_mAP": f"{metrics['val/mAP'].item():.3f}",
-            "best_mAP": f"{self.keep_best.best:.3f}",
-            "lr": f"{trainer.optimizers[0].param_groups[0]['lr']:.3g}",
-            "seconds": f"{self._seconds():.1f}",
-            "data_wait": f"{self.data_wait.share:.3f}",
-            "skipped": self.watch.skipped,
-            "broken": broken,
-        }
-        self.rows.append(row)
-        self._write()
-        best = "  best" if self.keep_best.best_epoch == epoch else ""
-        self.tell(
-            f"epoch {epoch + 1:>{len(str(trainer.max_epochs))}}/{trainer.max_epochs}  "
-            f"loss {row['train_loss']}  val mAP {metrics['val/mAP'].item():5.1f}  "
-            f"{row['seconds']:>5} s{best}"
+def note_broken(state: State, engine: Engine, files: Sequence[Path]) -> None:
+    """Add the pictures that some process could not read, and warn of new ones."""
+    of_all = engine.from_all([str(file) for file in files])
+    new = sorted({file for files in of_all for file in files} - set(state.broken))
+    state.broken += new
+    if new:
+        tell(
+            f"warning: {len(new)} pictures could not be read and are left out: "
+            f"{', '.join(new[:3])}{', ...' * (len(new) > 3)}"
         )
-        if self.watch.skipped:
-            self.tell(f"warning: {self.watch.skipped} steps skipped: loss or gradient not finite")
 
-    def state_dict(self) -> dict[str, Any]:
-        """The seconds of the epoch so far, and the broken pictures."""
-        return {"seconds": self._seconds(), "broken": sorted(self._broken)}
 
-    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Restore what `state_dict` returned."""
-        self.before, self._broken = state_dict["seconds"], set(state_dict["broken"])
+def write_history(run: RunFolder, rows: list[dict[str, Any]]) -> None:
+    """Write history.csv, whole or not at all."""
+    text = io.StringIO(newline="")
+    writer = csv.DictWriter(text, FIELDS)
+    writer.writeheader()
+    writer.writerows(rows)
+    write_text(run.history_file, text.getvalue())
 
-    def _count_broken(self) -> int:
-        """The number of pictures that some process could not read so far; warns of new ones."""
-        of_all = from_all_processes([str(file) for file in self.broken()])
-        new = sorted({file for files in of_all for file in files} - self._broken)
-        self._broken.update(new)
-        if new:
-            self.tell(
-                f"warning: {len(new)} pictures could not be read and are left out: "
-                f"{', '.join(new[:3])}{', ...' * (len(new) > 3)}"
-            )
-        return len(self._broken)
 
-    def _seconds(self) -> float:
-        return self.before + time.monotonic() - self.start
-
-    def _write(self) -> None:
-        text = io.StringIO(newline="")
-        writer = csv.DictWriter(text, self.FIELDS, extrasaction="ignore")
-        writer.writeheader()
-        writer.writerows(self.rows)
-        write_text(self.file, text.getvalue())
-
-    @staticmethod
-    def _is_done(row: dict[str, str], trainer: Trainer) -> bool:
-        return row["epoch"].isdigit() and int(row["epoch"]) < trainer.current_epoch
+def print_row(row: dict[str, Any], epochs: int, *, is_best: bool) -> None:
+    """Print a row as a line, and a warning if steps were skipped."""
+    number = f"epoch {row['epoch']:>{len(str(epochs))}}/{epochs}"
+    best = "  best" if is_best else ""
+    if not row["seconds"]:
+        tell(f"{number}  val mAP {float(row['val_mAP']):5.1f}  before training{best}")
+        return
+    tell(
+        f"{number}  loss {row['train_loss']}  val mAP {float(row['val_mAP']):5.1f}  "
+        f"{row['seconds']:>5} s{best}"
+    )
+    if row["skipped"]:
+        tell(f"warning: {row['skipped']} steps skipped: loss or gradient not finite")

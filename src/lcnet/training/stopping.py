@@ -2,6 +2,7 @@
 
 import signal
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
@@ -9,6 +10,8 @@ from types import FrameType
 from lcnet.errors import Stopped
 
 SIGNALS = (signal.SIGTERM, signal.SIGINT)
+SAME_S = 1.0
+"""Seconds within which two signals are one: a launcher passes on what its processes got too."""
 
 
 class Stop:
@@ -23,6 +26,7 @@ class Stop:
         self.advice = advice
         self.is_patient = False
         self.signal: signal.Signals | None = None
+        self._came = 0.0
 
     @property
     def is_wanted(self) -> bool:
@@ -31,7 +35,8 @@ class Stop:
 
     def now(self, where: str = "") -> Stopped:
         """The exception that ends the run; `where` says how far it got."""
-        assert self.signal is not None
+        if self.signal is None:  # the signal went to another process
+            self.signal = signal.SIGTERM
         what = f"stopped by {self.signal.name} {where}".strip()
         return Stopped(f"{what}. {self.advice}", self.signal)
 
@@ -42,8 +47,9 @@ class Stop:
                 signal.signal(number, self._handle)
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
-        is_second = self.is_wanted
-        self.signal = signal.Signals(number)
+        now = time.monotonic()
+        is_second = self.is_wanted and now - self._came > SAME_S
+        self.signal, self._came = signal.Signals(number), now
         if is_second or not self.is_patient:
             raise self.now()
 

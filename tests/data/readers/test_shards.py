@@ -21,7 +21,7 @@ from lcnet.data.readers.shards import INDEX, read_shards
 from lcnet.data.transforms import Preprocessing, eval_transform
 from lcnet.errors import ConfigError, DataError
 from lcnet.reporting.report import report
-from lcnet.training.train import train
+from lcnet.runs.train import train
 
 EXPECTED = Preprocessing(16, (0.5,) * 3, (0.5,) * 3, "bilinear")
 
@@ -155,7 +155,7 @@ def test_each_process_reads_its_own_part_of_the_stream(processes):
     drawn = {}
     for epoch in (0, 1):
         for sampler in parts:
-            sampler.set_epoch(epoch)
+            sampler.start(epoch)
         found = [list(sampler) for sampler in parts]
         assert [len(draws) for draws in found] == [127 // processes] * processes
         places = [draw.index for draws in found for draw in draws]

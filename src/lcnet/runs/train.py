@@ -37,12 +37,12 @@ def train(
         TrainingError: if the run cannot go on.
     """
     _quiet_torch()
-    from lcnet.training.run import begin
+    from lcnet.runs.run import begin
 
     return begin(config, RunFolder(Path(out)), overwrite=overwrite, init=init)
 
 
-def resume(run: AnyPath) -> RunFolder:
+def resume(run: AnyPath, *, epochs: int | None = None) -> RunFolder:
     """Continue an interrupted run at its last checkpoint, as if it had not been stopped.
 
     A run that was stopped before its first checkpoint starts from the beginning, with the same
@@ -52,18 +52,20 @@ def resume(run: AnyPath) -> RunFolder:
 
     Args:
         run: Run folder to continue.
+        epochs: Number of epochs in all, in place of the run's own. It extends a finished run; the
+            learning rate goes on as in a run that had that number from its beginning.
 
     Returns:
         The run folder.
 
     Raises:
         CheckpointError: if the folder holds no run, or its checkpoints are damaged.
-        ConfigError: if another process is still training the run.
+        ConfigError: if another process is still training the run, or `epochs` are done already.
     """
     _quiet_torch()
-    from lcnet.training.run import go_on
+    from lcnet.runs.run import go_on
 
-    return go_on(RunFolder(Path(run)))
+    return go_on(RunFolder(Path(run)), epochs)
 
 
 def _quiet_torch() -> None:

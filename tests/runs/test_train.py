@@ -3,11 +3,11 @@ from argparse import Namespace
 from dataclasses import replace
 from pathlib import Path
 
-import lightning
 import pytest
 import timm
 import torch
 from PIL import Image
+from tests.alike import assert_alike
 from tests.published import layouts
 
 from lcnet.config import Config, Model
@@ -20,9 +20,10 @@ from lcnet.predicting.predictor import Predictor
 from lcnet.published.choices import ImportChoices
 from lcnet.published.importing import read_model
 from lcnet.run_folder import RunFolder
-from lcnet.training.averaging import AveragedWeights
-from lcnet.training.run import begin
-from lcnet.training.train import resume, train
+from lcnet.runs.run import begin
+from lcnet.runs.train import resume, train
+from lcnet.training.averaging import Average
+from lcnet.training.loop import Loop
 
 FROZEN = {"backbone_lr_factor": 0.0, "randaugment": 0, "cutout": 0.0}
 
@@ -44,7 +45,7 @@ def finished(tiny_config, tmp_path):
 def test_a_run_folder_holds_what_the_documents_say(finished, tiny_config, read_json):
     assert Config.load(finished / "config.yaml") == tiny_config
     rows = history(finished)
-    assert [row["epoch"] for row in rows] == ["0", "1"]
+    assert [row["epoch"] for row in rows] == ["1", "2"]
     assert float(rows[-1]["best_mAP"]) == max(float(row["val_mAP"]) for row in rows)
     assert all(0 < float(row["data_wait"]) < 1 for row in rows)
     assert read_json(finished / "model" / "model.json")["labels"] == ["red", "green", "blue"]
@@ -85,26 +86,18 @@ def assert_resumed_is_whole(tmp_path, monkeypatch):
     def check(config: Config, **start: Path) -> None:
         whole = train(config, tmp_path / "whole", **start).path
 
-        def stop(self, trainer, *_):
-            if trainer.current_epoch == 2:
+        def stop(self, original=Loop.train_epoch):
+            if self.state.epochs == 2:
                 raise Stop
+            original(self)
 
-        monkeypatch.setattr("lcnet.training.history.History.on_train_epoch_start", stop)
+        monkeypatch.setattr(Loop, "train_epoch", stop)
         with pytest.raises(Stop):
             train(config, tmp_path / "cut", **start)
         monkeypatch.undo()
         resumed = resume(tmp_path / "cut").path
 
-        ends = [torch.load(run / "checkpoints" / "last.ckpt") for run in (whole, resumed)]
-        for part in ("state_dict", "current_model_state"):
-            assert ends[0][part].keys() == ends[1][part].keys()
-            for name, tensor in ends[0][part].items():
-                assert tensor.equal(ends[1][part][name]), (part, name)
-        assert str(ends[0]["optimizer_states"]) == str(ends[1]["optimizer_states"])
-        of_the_clock = {"seconds": "", "data_wait": ""}
-        assert [r | of_the_clock for r in history(whole)] == [
-            r | of_the_clock for r in history(resumed)
-        ]
+        assert_alike(whole, resumed)
 
     return check
 
@@ -156,23 +149,20 @@ def test_a_frozen_backbone_keeps_its_weights_and_statistics(
     tiny_config, tmp_path, monkeypatch, kept
 ):
     starts, heads = [], []
-    original = lightning.Trainer.fit
+    original = Loop.train
 
-    def fit(self, learner, *args, **kwargs):
-        features = learner.model.backbone.features
+    def noted(self):
+        features = self.state.objective.model.backbone.features
         starts.append({name: tensor.clone() for name, tensor in features.state_dict().items()})
-        heads.append(learner.model.mapping.weight.detach().clone())
-        return original(self, learner, *args, **kwargs)
+        heads.append(self.state.objective.model.mapping.weight.detach().clone())
+        return original(self)
 
-    monkeypatch.setattr(lightning.Trainer, "fit", fit)
+    monkeypatch.setattr(Loop, "train", noted)
     config = with_train(tiny_config, **FROZEN, cache_features=kept and str(tmp_path / kept))
     run = train(config, tmp_path / "run").path
     ends = [
         load_model(run).state_dict(),
-        {
-            name.removeprefix("model."): tensor
-            for name, tensor in torch.load(run / "checkpoints" / "last.ckpt")["state_dict"].items()
-        },
+        torch.load(run / "checkpoints" / "last.ckpt")["weights"],
     ]
     for end in ends:
         assert all(
@@ -247,12 +237,21 @@ def test_other_recipes_run(tiny_config, tmp_path, settings):
     assert load_model(run)(torch.randn(1, 3, 32, 32)).isfinite().all()
 
 
-def test_averaged_weights_follow_the_current_ones_quickly_at_first():
-    average = AveragedWeights(0.999)._kwargs["multi_avg_fn"]
-    for steps, moved in ((1, 1 - 2 / 11), (10**6, 1e-3)):
-        kept = [torch.zeros(1)]
-        average(kept, [torch.ones(1)], torch.tensor(steps))
-        assert kept[0].item() == pytest.approx(moved, rel=1e-3)
+@pytest.mark.parametrize(
+    ("warmup", "steps", "moved"),
+    [(True, 0, 1), (True, 1, 1 - 2 / 11), (True, 10**6, 1e-3), (False, 0, 1e-3)],
+)
+def test_averaged_weights_follow_the_current_ones_quickly_at_first(warmup, steps, moved):
+    module = torch.nn.BatchNorm1d(1)  # weights, and statistics of two types
+    average = Average(module, 0.999, warmup=warmup)
+    average.steps = steps
+    for tensor in module.state_dict().values():
+        tensor.add_(1)
+    average.update(module)
+    before = torch.nn.BatchNorm1d(1).state_dict()
+    for name, tensor in average.module.state_dict().items():
+        if tensor.is_floating_point():
+            assert (tensor - before[name]).item() == pytest.approx(moved, rel=1e-3), name
 
 
 def test_nothing_is_written_when_the_data_or_the_folder_is_wrong(tiny_config, tmp_path):
@@ -380,7 +379,8 @@ def test_training_on_starts_from_a_run_s_model(finished, tiny_config, tmp_path, 
 
 def test_training_on_moves_the_weights_of_every_part(finished, tiny_config, tmp_path):
     run = train(with_train(tiny_config, epochs=1), tmp_path / "on", init=finished).path
-    before, after = load_model(finished).state_dict(), load_model(run).state_dict()
+    before = load_model(finished).state_dict()
+    after = torch.load(run / "checkpoints" / "last.ckpt")["weights"]
     for name in ("backbone.features.conv1.0.weight", "graph.nodes", "mapping.bias"):
         assert not after[name].equal(before[name]), name
 
@@ -543,8 +543,8 @@ def test_rare_labels_are_weighed_and_shown_more(tiny_config, tmp_path):
 
 
 def test_batch_size_auto_becomes_a_number_that_the_run_keeps(tiny_config, tmp_path, monkeypatch):
-    monkeypatch.setattr("lcnet.training.memory.USUAL_BATCH", 12)
-    monkeypatch.setattr("lcnet.training.memory.Memory.largest_batch", lambda memory: 7)
+    monkeypatch.setattr("lcnet.runs.memory.USUAL_BATCH", 12)
+    monkeypatch.setattr("lcnet.runs.memory.Memory.largest_batch", lambda memory: 7)
     recipe = replace(tiny_config.train, batch_size="auto")
     run = train(replace(tiny_config, train=recipe), tmp_path / "run").path
     kept = Config.load(run / "config.yaml").train
@@ -555,7 +555,7 @@ def test_batch_size_auto_becomes_a_number_that_the_run_keeps(tiny_config, tmp_pa
 def test_precision_auto_becomes_the_machine_s_own_that_the_run_keeps(
     tiny_config, tmp_path, monkeypatch, capsys, best
 ):
-    monkeypatch.setattr("lcnet.training.start.best_precision", lambda device: best)
+    monkeypatch.setattr("lcnet.runs.start.best_precision", lambda device: best)
     run = train(with_train(tiny_config, precision="auto", epochs=1), tmp_path / "run").path
     assert Config.load(run / "config.yaml").train.precision == best
     assert f"precision {best}\n" in capsys.readouterr().out

@@ -24,8 +24,8 @@ from lcnet.metrics.calibration import to_probabilities
 from lcnet.model_folder import load_model, read_info
 from lcnet.progress import tell
 from lcnet.run_folder import RunFolder
-from lcnet.training.many_runs import Run, RunQueue
-from lcnet.training.start import with_precision
+from lcnet.runs.many_runs import Run, RunQueue
+from lcnet.runs.start import with_precision
 
 Settings = Mapping[str, Any]
 """The settings that a contestant changes: from a flag's name, such as `model.head`, to a value."""

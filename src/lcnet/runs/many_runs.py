@@ -17,7 +17,7 @@ from lcnet.config.plain_yaml import read_yaml
 from lcnet.errors import CheckpointError, ConfigError
 from lcnet.progress import tell
 from lcnet.run_folder import RunFolder
-from lcnet.training.train import resume, train
+from lcnet.runs.train import resume, train
 
 
 @dataclass(frozen=True)

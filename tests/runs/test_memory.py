@@ -6,8 +6,8 @@ import torch
 from lcnet.config import Model, Train
 from lcnet.errors import ConfigError
 from lcnet.model.build import build_model
-from lcnet.training import memory
-from lcnet.training.memory import Memory, fitting_batch, training_memory
+from lcnet.runs import memory
+from lcnet.runs.memory import Memory, fitting_batch, training_memory
 
 
 def model(**settings):

@@ -11,13 +11,13 @@ import yaml
 
 from lcnet.errors import ConfigError
 from lcnet.run_folder import RunFolder
-from lcnet.training.many_runs import Run, RunQueue
-from lcnet.training.train import train
+from lcnet.runs.many_runs import Run, RunQueue
+from lcnet.runs.train import train
 
 PARENT = """
 import multiprocessing, os, time
 from concurrent.futures import ProcessPoolExecutor
-from lcnet.training.many_runs import _begin
+from lcnet.runs.many_runs import _begin
 
 if __name__ == "__main__":
     context = multiprocessing.get_context("spawn")

@@ -7,8 +7,8 @@ import pytest
 
 from lcnet.cli import main
 from lcnet.errors import ConfigError, DataError
-from lcnet.training.compare import compare
-from lcnet.training.comparison import read_variants
+from lcnet.runs.compare import compare
+from lcnet.runs.comparison import read_variants
 
 HEADS = {head: {"model.head": head} for head in ("lcnet", "gap")}
 

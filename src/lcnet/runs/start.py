@@ -2,9 +2,8 @@
 
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
-import lightning
+from lightning_fabric import seed_everything
 
 from lcnet.compute import best_precision, usual_device
 from lcnet.config import Config
@@ -19,10 +18,10 @@ from lcnet.progress import tell
 from lcnet.published.choices import ImportChoices
 from lcnet.published.imported import Import
 from lcnet.published.importing import read_model
+from lcnet.runs.memory import Memory, fitting_batch, training_memory
+from lcnet.runs.new_model import new_model
 from lcnet.training.checkpoints import Progress
-from lcnet.training.memory import Memory, fitting_batch, training_memory
-from lcnet.training.new_model import new_model
-from lcnet.training.processes import is_first, pass_turn
+from lcnet.training.engine import Engine
 
 
 @dataclass(frozen=True)
@@ -34,13 +33,15 @@ class Start:
     info: ModelInfo
     training: Split
     validation: Split
+    is_trained: bool = False
+    """Whether the model was trained before, so that it is worth measuring before the first step."""
     has_lost_best: bool = False
     """Whether the best model so far is lost, so that even a worse one replaces it."""
 
 
 def prepare(config: Config, init: Path | Import | None) -> Start:
     """Data and model of a new run, which starts from its seed or from `init`."""
-    lightning.seed_everything(config.train.seed, verbose=False)
+    seed_everything(config.train.seed, verbose=False)
     if init is None:
         splits = load_splits(config)
         model, info = new_model(
@@ -58,15 +59,13 @@ def prepare(config: Config, init: Path | Import | None) -> Start:
             statistics=count_labels(splits[0].targets()),
         )
         config = replace(config, model=info.model)
-    start = Start(_settled(config, model), model, info, *splits)
-    check_steps(len(splits[0]), start.config.train.batch, start.config.train.processes)
-    return start
+    return Start(config, model, info, *splits, is_trained=init is not None)
 
 
 def restored(progress: Progress, info: ModelInfo) -> Classifier:
     """The model as it was at a checkpoint. Raises CheckpointError if its weights do not fit."""
     try:
-        return model_of(info, progress.weights).train()
+        return model_of(info, progress.state["weights"]).train()
     except MISFITS as error:
         raise CheckpointError(
             f"{progress.file}: its weights do not fit the run's model ({reason_of(error)}). "
@@ -121,28 +120,23 @@ def with_precision(config: Config) -> Config:
     """The config with a `precision` of auto replaced by the best one of this machine."""
     if config.train.precision != "auto":
         return config
-    return replace(config, train=replace(config.train, precision=best_precision(usual_device())))
+    precision = best_precision(usual_device())
+    return replace(config, train=replace(config.train, precision=precision))
 
 
-def _settled(config: Config, model: Classifier) -> Config:
-    """The config with `batch_size` and `precision` of auto replaced; the first process decides."""
-    if config.train.precision == "auto" and is_first():
-        config = with_precision(config)
-        tell(f"precision {config.train.precision}")
-    recipe = config.train
-    if recipe.batch_size == "auto" and is_first():
-        recipe = fitting_batch(recipe, memory_of(config, model))
+def with_batch_size(start: Start, engine: Engine) -> Start:
+    """The start with a `batch_size` of auto replaced by a number; the first process decides.
+
+    Raises ConfigError if the pictures do not make a batch for each process.
+    """
+    recipe = start.config.train
+    if recipe.batch_size == "auto" and engine.is_first:
+        recipe = fitting_batch(recipe, memory_of(start.config, start.model))
         steps = f", {recipe.accumulate} batches per step" if recipe.accumulate > 1 else ""
         tell(f"batch size {recipe.batch}{steps}")
-    batch, accumulate, precision = pass_turn(
-        f"{recipe.batch_size} {recipe.accumulate} {recipe.precision}"
-    ).split()
-    settled: dict[str, Any] = {
-        "batch_size": int(batch),
-        "accumulate": int(accumulate),
-        "precision": precision,
-    }
-    return replace(config, train=replace(recipe, **settled))
+    recipe = engine.fabric.broadcast(recipe)
+    check_steps(len(start.training), recipe.batch, recipe.processes)
+    return replace(start, config=replace(start.config, train=recipe))
 
 
 def memory_of(config: Config, model: Classifier) -> Memory:

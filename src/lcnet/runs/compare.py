@@ -8,7 +8,7 @@ from lcnet.bounds import AtLeast, bounded
 from lcnet.config import Config
 
 if TYPE_CHECKING:
-    from lcnet.training.comparison import Row
+    from lcnet.runs.comparison import Row
 
 
 @bounded
@@ -45,7 +45,7 @@ def compare(
         ConfigError: if there is nothing to compare, a setting does not exist, or a folder holds a
             run with other settings.
     """
-    from lcnet.training.comparison import compare_all, read_variants
+    from lcnet.runs.comparison import compare_all, read_variants
 
     contestants = {head: {"model.head": head} for head in heads}
     changes = read_variants(variants) if isinstance(variants, Path) else variants or {}

@@ -1,0 +1,1 @@
+"""A run from begin to end, and many runs compared."""

@@ -1,0 +1,242 @@
+"""A training run from begin to end: it starts or continues, then measures and reports."""
+
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+
+from lcnet.config import Config, Train
+from lcnet.data.changes import tell_changes
+from lcnet.errors import CheckpointError, ConfigError, reason_of
+from lcnet.evaluating.measuring import Measured, measure
+from lcnet.evaluating.metrics_file import write_metrics
+from lcnet.files import AnyPath
+from lcnet.model_folder import load_model, local_model
+from lcnet.progress import tell
+from lcnet.published.imported import Import
+from lcnet.reporting.gather_report import report_on
+from lcnet.run_folder import RunFolder
+from lcnet.runs.fit import fit
+from lcnet.runs.record import init_of, record_finish, record_resumption, record_start
+from lcnet.runs.start import (
+    Start,
+    load_splits,
+    prepare,
+    restored,
+    with_batch_size,
+    with_precision,
+)
+from lcnet.training.checkpoints import OlderCheckpoint, Progress, explained, read_progress
+from lcnet.training.engine import Engine, engine_for
+from lcnet.training.launching import launched
+from lcnet.training.loggers import loggers_for
+from lcnet.training.stopping import Stop, stopping
+
+
+def begin(
+    config: Config, run: RunFolder, *, overwrite: bool, init: AnyPath | Import | None
+) -> RunFolder:
+    """The folder of a run that was trained; arguments and errors are those of `train.train`.
+
+    `init` can also be a model that was read before; its architecture replaces `config.model`. A run
+    that fails before its first checkpoint leaves nothing.
+    """
+    init = init if init is None or isinstance(init, Import) else local_model(init)
+    work = partial(_begin, config, run, overwrite=overwrite, init=init)
+    return launched(config.train, run, work, partial(_go_on, run, None))
+
+
+def go_on(run: RunFolder, epochs: int | None = None) -> RunFolder:
+    """Continue a run at its last checkpoint, as `train.resume` says."""
+    if not run.is_run:
+        raise CheckpointError(
+            f"{run.config_file}: expected the folder of a run, got none. "
+            f"Start a run with: lcnet train --out {run}"
+        )
+    work = partial(_go_on, run, epochs)
+    return launched(run.config().train, run, work, work)
+
+
+def _begin(
+    config: Config, run: RunFolder, *, overwrite: bool, init: Path | Import | None
+) -> RunFolder:
+    """Begin a run in this process, which may be one of several."""
+    is_auto, config = config.train.precision == "auto", with_precision(config)
+    with _engine(config, run) as (engine, stop):
+        if is_auto:
+            tell(f"precision {config.train.precision}")
+        with engine.fabric.rank_zero_first():
+            if engine.is_first:
+                run.check_free(overwrite=overwrite)  # here too: reading the data can take minutes
+            start = prepare(config, init)
+        start = with_batch_size(start, engine)
+        config = start.config
+        with _locked(run, engine):
+            if engine.is_first:
+                run.check_free(overwrite=overwrite)
+                run.clear()
+                record_start(run, config, start.training, start.validation, init=init)
+                config.save(run.config_file)  # from here on `resume` knows the run
+            stop.advice = run.continuation
+            try:
+                fit(run, start, engine, stop)
+                return _finish(config, run, engine)
+            except Exception:
+                if engine.is_first and not run.has_checkpoint:
+                    shutil.rmtree(run.path)  # it failed before there was anything to keep
+                raise
+
+
+def _go_on(run: RunFolder, epochs: int | None) -> RunFolder:
+    """Continue a run in this process, which may be one of several."""
+    with _engine(run.config(), run) as (engine, stop), _locked(run, engine):
+        stop.advice = run.continuation
+        with engine.fabric.rank_zero_first():
+            if engine.is_first:
+                if run.history_file.is_file():
+                    run.history()  # raises if it is damaged, before anything is written
+                run.remove_unfinished()
+            config = run.config()
+            try:
+                progress = read_progress(run, tell)
+            except OlderCheckpoint:
+                if not run.is_finished or epochs is not None:
+                    raise
+                tell(f"{run}: already finished")
+                return run
+        if epochs is not None:
+            config = _with_epochs(config, epochs, progress)
+            if engine.is_first:
+                config.save(run.config_file)
+        if progress and progress.is_at_end(config.train.epochs):
+            if run.is_finished:
+                tell(f"{run}: already finished")
+                return run
+            return _finish(config, run, engine)
+        if engine.is_first:
+            record_resumption(run, progress)
+        with engine.fabric.rank_zero_first():
+            if progress is None:
+                start = prepare(config, init_of(run))
+            else:
+                start = _start_again(run, config, progress, is_first=engine.is_first)
+        has_lost_best = engine.fabric.broadcast(start.has_lost_best)
+        start = replace(with_batch_size(start, engine), has_lost_best=has_lost_best)
+        fit(run, start, engine, stop, progress)
+        return _finish(config, run, engine)
+
+
+@contextmanager
+def _engine(config: Config, run: RunFolder) -> Iterator[tuple[Engine, Stop]]:
+    """The engine of a run, while signals can stop the run."""
+    loggers = loggers_for(config.train.logger_names, run)
+    with stopping("Start it again.") as stop, engine_for(config.train, loggers) as engine:
+        yield engine, stop
+
+
+@contextmanager
+def _locked(run: RunFolder, engine: Engine) -> Iterator[None]:
+    """Hold the run's lock in its first process, for all of them."""
+    with run.locked() if engine.is_first else nullcontext():
+        yield
+
+
+def _with_epochs(config: Config, epochs: int, progress: Progress | None) -> Config:
+    """The config with another number of epochs. Raises ConfigError if they are done already."""
+    done = progress.epoch if progress else 0
+    if epochs <= done:
+        raise ConfigError(
+            f"train.epochs: expected more than {done}, which this run has trained, got {epochs}. "
+            f"Set --train.epochs {done + 1} or more."
+        )
+    return replace(config, train=replace(config.train, epochs=epochs))
+
+
+def _start_again(run: RunFolder, config: Config, progress: Progress, *, is_first: bool) -> Start:
+    """Data and model of a run, as they were at its last checkpoint."""
+    _check_processes(progress, config.train)
+    info, is_lost = progress.info, False
+    splits = load_splits(config, info.labels)
+    if is_first:
+        for split in splits:
+            tell_changes(run.fingerprints_file, config.data, split)
+        is_lost = progress.has_best and _put_aside_if_damaged(run)
+    # The calibration belongs to the best model so far; a better one must be calibrated again.
+    return Start(
+        config,
+        restored(progress, info),
+        info.uncalibrated(),
+        *splits,
+        is_trained=init_of(run) is not None,
+        has_lost_best=is_lost,
+    )
+
+
+def _put_aside_if_damaged(run: RunFolder) -> bool:
+    """Whether the best model so far cannot be loaded; if so, its folder is moved aside."""
+    try:
+        load_model(run.model)
+    except CheckpointError as error:
+        kept = ""
+        if run.model.is_dir():
+            shutil.rmtree(run.damaged_model, ignore_errors=True)
+            run.model.rename(run.damaged_model)
+            kept = f" It is kept as {run.damaged_model.name}."
+        reason = str(error).partition(". ")[0]
+        tell(
+            f"warning: {run.model}: the best model so far cannot be used ({reason}).{kept} "
+            "The best of the epochs to come takes its place."
+        )
+        return True
+    return False
+
+
+def _check_processes(progress: Progress, recipe: Train) -> None:
+    """Raises ConfigError if an unfinished epoch was begun with another number of processes."""
+    # Its pictures were shared among that number; after a whole epoch the number may change.
+    if progress.batches and progress.processes != recipe.processes:
+        raise ConfigError(
+            f"train.devices: expected {progress.processes} processes in all, as when the run "
+            f"stopped in {progress.describe()}, got {recipe.processes}. Set that number again."
+        )
+
+
+def _finish(config: Config, run: RunFolder, engine: Engine) -> RunFolder:
+    """Measure a trained model and write its report, in the first process alone."""
+    engine.end()
+    if not engine.is_first:
+        return run
+    tell(_best_of(run))
+    tell(f"run folder: {run}")
+    with explained(run):
+        measured = measure(run.path, split=config.data.val, use_cache=True, quiet=True)
+        write_metrics(run.metrics_file, measured)
+    record_finish(run)
+    _report(run, measured)
+    return run
+
+
+def _best_of(run: RunFolder) -> str:
+    """The best validation mAP in words, with its epoch if the history has it."""
+    rows = run.history()
+    if not rows:
+        raise CheckpointError(
+            f"{run.history_file}: expected a row per epoch, got none. Restore the file from a copy."
+        )
+    best = rows[-1]["best_mAP"]
+    epochs = [int(row["epoch"]) for row in rows if row["val_mAP"] == best]
+    return f"best validation mAP {best:.1f}" + (f", epoch {epochs[-1]}" if epochs else "")
+
+
+def _report(run: RunFolder, measured: Measured) -> None:
+    """Write the report; if that fails, warn only, since the run is trained and measured."""
+    try:
+        report_on(run.path, measured, run.report_file)
+        tell(f"report: {run.report_file}")
+    except Exception as error:
+        tell(
+            f"warning: no {run.report_file.name} ({type(error).__name__}: {reason_of(error)}). "
+            f"Try again with: lcnet report {run} --split {measured.samples.name}"
+        )

@@ -1,0 +1,85 @@
+"""What a training minimises: pictures -> feature maps -> logits -> loss."""
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from lcnet.config import Train
+from lcnet.data.statistics import Statistics
+from lcnet.data.transforms import Normalize, Preprocessing
+from lcnet.model.classifier import Classifier
+from lcnet.training.losses import asymmetric_loss
+
+
+class Objective(nn.Module):
+    """A model in training. With targets it gives the loss of a batch, without them the logits.
+
+    The recipe's `positive_weight` needs the `statistics` of the training labels.
+    """
+
+    positive_weight: Tensor | None
+
+    def __init__(
+        self,
+        model: Classifier,
+        recipe: Train,
+        preprocessing: Preprocessing,
+        statistics: Statistics | None = None,
+    ) -> None:
+        super().__init__()
+        self.model = model.to(memory_format=torch.channels_last)
+        self.recipe = recipe
+        self.normalize = Normalize(preprocessing)
+        weights = None
+        if recipe.positive_weight and statistics is not None:
+            unknown = recipe.weight_of_unknown(len(statistics.positives))
+            by_label = statistics.positive_weights(recipe.positive_weight, unknown)
+            weights = torch.from_numpy(by_label).float()
+        self.register_buffer("positive_weight", weights, persistent=False)
+
+    def train(self, mode: bool = True) -> "Objective":
+        """Switch dropout and batch statistics on or off; in a frozen backbone they stay off."""
+        super().train(mode)
+        if self.recipe.backbone_lr_factor == 0:
+            self.model.backbone.features.eval()
+        return self
+
+    def forward(
+        self, images: Tensor, targets: Tensor | None = None, entries: Tensor | None = None
+    ) -> Tensor:
+        """The loss, a scalar, of images (B 3 H W, uint8) or cached maps (B V C h w); see `losses`.
+
+        It is the sum over the model's ways to its logits, each of which has its own loss. `targets`
+        (B L) are 1, 0 or -1 for unknown; without them the result is the logits (B L, float32).
+        """
+        maps = images.float() if self.recipe.cache_features else self._maps(images)
+        if targets is None:
+            return self.model.score(maps).float()
+        losses = [self._loss(logits, targets, entries) for logits in self.model.ways(maps)]
+        return self.recipe.loss_factor * torch.stack(losses).sum()
+
+    def _maps(self, images: Tensor) -> Tensor:
+        return self.model.maps(self.normalize(images))
+
+    def _loss(self, logits: Tensor, targets: Tensor, entries: Tensor | None) -> Tensor:
+        return asymmetric_loss(
+            logits.float(),
+            targets,
+            gamma_neg=self.recipe.gamma_neg,
+            gamma_pos=self.recipe.gamma_pos,
+            clip=self.recipe.loss_clip,
+            unknown_weight=self.recipe.weight_of_unknown(targets.shape[1]),
+            positive_weight=self.positive_weight,
+            entries=entries,
+        )
+
+
+def compile_parts(model: nn.Module) -> None:
+    """Make torch compile each part of a model at its first call, for `--train.compile`."""
+    for part in model.children():
+        part.compile()
+
+
+def seed_step(seed: int, epoch: int, batch: int, rank: int) -> None:
+    """Seed a step's random numbers, so that a resumed run draws the same dropout."""
+    torch.manual_seed(int(np.random.SeedSequence((seed, epoch, batch, rank)).generate_state(1)[0]))

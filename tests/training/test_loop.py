@@ -1,0 +1,196 @@
+"""What a training can do besides: freeze, extend, measure its start, log, and be changed."""
+
+import csv
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+from lcnet.config import Config, Train
+from lcnet.errors import CheckpointError, ConfigError
+from lcnet.model_folder import load_model
+from lcnet.run_folder import RunFolder
+from lcnet.runs.train import resume, train
+from lcnet.training import loop
+from lcnet.training.loop import Loop
+from lcnet.training.optimizers import OPTIMIZERS, SCHEDULES
+
+
+@pytest.fixture(autouse=True)
+def no_report(monkeypatch):
+    """A report's charts take longer than such a run."""
+    monkeypatch.setattr(
+        "lcnet.runs.run.report_on", lambda run, measured, file: file.write_text("report")
+    )
+
+
+def with_train(config: Config, **changes: object) -> Config:
+    return replace(config, train=replace(config.train, **changes))
+
+
+def history(run: Path) -> list[dict[str, str]]:
+    with (run / "history.csv").open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def weights(run: Path) -> dict[str, torch.Tensor]:
+    return torch.load(run / "checkpoints" / "last.ckpt")["weights"]
+
+
+# Frozen parts
+
+
+LAYER = "backbone.features.layer1"
+
+
+@pytest.mark.parametrize(("freeze_epochs", "moves"), [(0, [False, False]), (1, [False, True])])
+def test_frozen_parts_stay_for_the_epochs_that_are_asked_for(
+    tiny_config, tmp_path, monkeypatch, freeze_epochs, moves
+):
+    seen, original = [], Loop.train_epoch
+
+    def noted(self):
+        seen.append({name: t.clone() for name, t in self.state.objective.model.named_parameters()})
+        original(self)
+
+    monkeypatch.setattr(Loop, "train_epoch", noted)
+    config = with_train(tiny_config, freeze=LAYER, freeze_epochs=freeze_epochs)
+    end = weights(train(config, tmp_path / "run").path)
+    seen.append({name: end[name] for name in seen[0]})
+    for before, after, moved in zip(seen, seen[1:], moves, strict=False):
+        for name in before:
+            if name.startswith(f"{LAYER}."):
+                assert before[name].equal(after[name]) is not moved, name
+        assert not before["backbone.features.layer2.0.conv1.weight"].equal(
+            after["backbone.features.layer2.0.conv1.weight"]
+        )
+
+
+def test_a_frozen_part_that_does_not_exist_is_named_with_those_that_do(tiny_config, tmp_path):
+    config = with_train(tiny_config, freeze="backbone.features.layr1")
+    with pytest.raises(
+        ConfigError, match=r"got 'backbone\.features\.layr1'\. Choose from:"
+    ) as error:
+        train(config, tmp_path / "run")
+    assert LAYER in str(error.value)
+    assert "\n" not in str(error.value)
+    assert not (tmp_path / "run").exists()
+
+
+def test_epochs_of_freezing_need_parts():
+    with pytest.raises(ConfigError, match=r"train\.freeze_epochs: expected 0 unless"):
+        Train(freeze_epochs=2)
+
+
+# Longer and shorter
+
+
+def test_a_finished_run_can_be_extended(tiny_config, tmp_path, capsys):
+    run = train(tiny_config, tmp_path / "run").path
+    resume(run, epochs=4)
+    assert [row["epoch"] for row in history(run)] == ["1", "2", "3", "4"]
+    assert Config.load(run / "config.yaml").train.epochs == 4
+    assert "the learning rate goes on as in a run of that length" in capsys.readouterr().out
+    whole = train(with_train(tiny_config, epochs=4), tmp_path / "whole").path
+    assert [row["lr"] for row in history(run)][2:] == [row["lr"] for row in history(whole)][2:]
+    assert RunFolder(run).is_finished
+
+
+def test_a_run_cannot_be_made_shorter_than_it_is(tiny_config, tmp_path):
+    run = train(tiny_config, tmp_path / "run").path
+    with pytest.raises(ConfigError, match="expected more than 2, which this run has trained"):
+        resume(run, epochs=1)
+    assert Config.load(run / "config.yaml") == tiny_config
+
+
+# The start
+
+
+def test_the_model_that_a_run_starts_from_is_measured_and_kept_if_none_is_better(
+    tiny_config, tmp_path, monkeypatch, capsys
+):
+    first = train(tiny_config, tmp_path / "first").path
+    scores = iter((90.0, 80.0, 85.0))
+    real = loop.verify
+    monkeypatch.setattr(loop, "verify", lambda *given: replace_map(real(*given), next(scores)))
+    run = train(tiny_config, tmp_path / "on", init=first).path
+    rows = history(run)
+    assert [(row["epoch"], row["val_mAP"], row["train_loss"] == "") for row in rows] == [
+        ("0", "90.000", True),
+        ("1", "80.000", False),
+        ("2", "85.000", False),
+    ]
+    printed = capsys.readouterr().out
+    assert "epoch 0/2  val mAP  90.0  before training  best" in printed
+    assert "best validation mAP 90.0, epoch 0" in printed
+    kept, start = load_model(run).state_dict(), load_model(first).state_dict()
+    assert all(tensor.equal(kept[name]) for name, tensor in start.items())
+
+
+def replace_map(verified, value: float):
+    from types import SimpleNamespace
+
+    return SimpleNamespace(mAP=value)
+
+
+# Loggers, optimizers and schedules
+
+
+def test_csv_and_tensorboard_log_at_once(tiny_config, tmp_path, monkeypatch):
+    monkeypatch.setattr(loop, "LOG_STEPS", 1)
+    run = train(with_train(tiny_config, loggers="csv, tensorboard"), tmp_path / "run").path
+    assert list((run / "logs").glob("events.out.tfevents.*"))
+    with (run / "logs" / "metrics.csv").open(newline="") as file:
+        logged = list(csv.DictReader(file))
+    assert sum(bool(row["train/loss"]) for row in logged) == 6
+    assert [row["val/mAP"] for row in logged if row["val/mAP"]] == [
+        str(float(row["val_mAP"])) for row in history(run)
+    ]
+
+
+def test_no_logger_leaves_no_logs(tiny_config, tmp_path):
+    run = train(with_train(tiny_config, loggers="", epochs=1), tmp_path / "run").path
+    assert not (run / "logs").exists()
+
+
+@pytest.mark.parametrize("name", ["wandb", "mlflow"])
+def test_a_logger_without_its_package_is_one_line(tiny_config, tmp_path, monkeypatch, name):
+    monkeypatch.setitem(__import__("sys").modules, name, None)
+    with pytest.raises(ConfigError, match=rf"pip install 'lcnet\[{name}\]'"):
+        train(with_train(tiny_config, loggers=name), tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+    with pytest.raises(ConfigError, match=r"train\.loggers: expected of tensorboard, csv"):
+        Train(loggers="tensorbord")
+
+
+def test_each_setting_names_an_optimizer_and_a_schedule():
+    hints = Train.__annotations__
+    assert set(OPTIMIZERS) == set(hints["optimizer"].__args__)
+    assert set(SCHEDULES) == set(hints["schedule"].__args__)
+
+
+@pytest.mark.parametrize(
+    ("changes", "rates"),
+    [
+        ({"optimizer": "adam", "schedule": "constant"}, [1e-3, 1e-3]),
+        ({"optimizer": "sgd", "schedule": "cosine"}, [5e-4, 0.0]),
+    ],
+)
+def test_other_optimizers_and_schedules_train(tiny_config, tmp_path, changes, rates):
+    config = with_train(tiny_config, lr=1e-3, **changes)
+    run = train(config, tmp_path / "run").path
+    assert [float(row["lr"]) for row in history(run)] == pytest.approx(rates, abs=1e-9)
+
+
+# Checkpoints of the loop before
+
+
+def test_a_checkpoint_of_the_loop_before_is_refused_with_what_to_do(tiny_config, tmp_path):
+    run = train(tiny_config, tmp_path / "run").path
+    torch.save({"loops": {}, "state_dict": {}}, run / "checkpoints" / "last.ckpt")
+    record = run / "run.json"
+    record.write_text(record.read_text().replace('"finished": "', '"finished": null, "was": "'))
+    with pytest.raises(CheckpointError, match=r"written by an older lcnet.* --init") as error:
+        resume(run)
+    assert "\n" not in str(error.value)
