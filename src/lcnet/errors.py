@@ -75,7 +75,25 @@ class TrainingError(LCNetError):
 
 
 class ProcessError(TrainingError):
-    """Another process of the same training has died or hangs."""
+    """A process of a training on several devices has died or hangs."""
+
+    reason = ""
+    """Which process, and how it ended."""
+
+    @classmethod
+    def of(cls, run: object, reason: str, *, go_on: bool) -> "ProcessError":
+        """The error for a run; `go_on` says whether it has a checkpoint to continue from."""
+        then = (
+            f"Continue from its last checkpoint with: lcnet train --resume {run}"
+            if go_on
+            else f"There is no checkpoint yet: start again with --out {run} --overwrite."
+        )
+        error = cls(
+            f"{run}: a process of this training has died or hangs ({reason}), so all of them end. "
+            f"{then}"
+        )
+        error.reason = reason
+        return error
 
 
 class Stopped(SystemExit):

@@ -194,3 +194,15 @@ def test_a_checkpoint_of_the_loop_before_is_refused_with_what_to_do(tiny_config,
     with pytest.raises(CheckpointError, match=r"written by an older lcnet.* --init") as error:
         resume(run)
     assert "\n" not in str(error.value)
+
+
+def test_a_setting_that_was_changed_in_the_run_s_config_is_named(tiny_config, tmp_path):
+    run = train(tiny_config, tmp_path / "run").path
+    config = Config.load(run / "config.yaml")
+    with_train(config, epochs=3, optimizer="sgd").save(run / "config.yaml")
+    with pytest.raises(ConfigError, match=r"train\.optimizer: expected adamw, .* got sgd") as error:
+        resume(run)
+    assert "\n" not in str(error.value)
+    with_train(config, epochs=3).save(run / "config.yaml")
+    resume(run)
+    assert len(history(run)) == 3

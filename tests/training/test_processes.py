@@ -123,12 +123,12 @@ def test_what_needs_an_accelerator_says_so(settings):
         (
             {"TORCHELASTIC_RUN_ID": "x", "WORLD_SIZE": "4", "RANK": "0", "LOCAL_RANK": "0"},
             {},
-            "expected 4 processes, which torchrun has started, got 1",
+            "expected 4 processes in all, as torchrun has started, got 1 x 1",
         ),
         (
             {"TORCHELASTIC_RUN_ID": "x", "WORLD_SIZE": "4", "RANK": "0", "LOCAL_RANK": "0"},
             {"devices": 2},
-            "expected 4 processes in all, as were started, got 2 x 1",
+            "expected 4 processes in all, as torchrun has started, got 2 x 1",
         ),
         ({}, {"nodes": 2}, "expected torchrun or srun"),
     ],
@@ -420,7 +420,7 @@ def test_a_process_that_dies_or_hangs_is_replaced_and_the_run_ends_alike(
     event = {"what": how.name, "rank": 1, "epoch": 1, "batch": 3, "unless": "resumed"}
     done = shared(replace(pair, train=recipe), tmp_path, event)
     assert done.codes == [0, 0], done.said
-    assert "hasdiedorhangs(process2of2wasendedbySIGKILL).Restart1." in done.printed
+    assert "process2of2wasendedbySIGKILL.Restart1of1." in done.printed
     assert_alike(whole.run, done.run)
 
 

@@ -18,7 +18,7 @@ from tests.conftest import colours_config, draw_colours
 from torch.utils.data import get_worker_info
 
 from lcnet.cli import main
-from lcnet.config import Config, Data
+from lcnet.config import Config, Data, Train
 from lcnet.data.dataset import ImageLabels
 from lcnet.data.pack import pack
 from lcnet.data.transforms import Normalize
@@ -312,7 +312,9 @@ def test_a_disk_that_is_really_full_is_one_line(whole, tmp_path, monkeypatch):
 
     monkeypatch.setattr(Path, "open", to_full)
     with pytest.raises(TrainingError, match="No space left on device"):
-        write_checkpoint(RunFolder(tmp_path / "run"), {"weights": torch.zeros(10**6)}, info)
+        write_checkpoint(
+            RunFolder(tmp_path / "run"), {"weights": torch.zeros(10**6)}, info, Train()
+        )
     assert not list((tmp_path / "run" / "checkpoints").iterdir())
 
 

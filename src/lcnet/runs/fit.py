@@ -94,7 +94,6 @@ def _loop(
     sampler = training.sampler
     assert isinstance(sampler, SeededSampler)
     model = with_shared_norms(start.model, recipe).to(engine.fabric.device)
-    frozen = frozen_weights(model, recipe)
     objective = Objective(model, recipe, info.preprocessing, info.statistics)
     average = None
     if recipe.ema_decay:
@@ -123,9 +122,9 @@ def _loop(
         sampler=sampler,
         guard=_guard(run, recipe, engine, partial(_pictures_of, sampler, start.training, recipe)),
         pace=Pace(epochs=recipe.epochs, batches=len(training), hint=_hint(config)),
-        saving=Saving(run, info, engine, recipe.save_minutes),
+        saving=Saving(run, info, engine, recipe),
         stop=stop,
-        frozen=frozen,
+        frozen=frozen_weights(model, recipe),
         broken=partial(_broken, training.dataset, validation.dataset),
         measures_start=start.is_trained,
     )

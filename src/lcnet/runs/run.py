@@ -156,6 +156,7 @@ def _with_epochs(config: Config, epochs: int, progress: Progress | None) -> Conf
 
 def _start_again(run: RunFolder, config: Config, progress: Progress, *, is_first: bool) -> Start:
     """Data and model of a run, as they were at its last checkpoint."""
+    progress.check_recipe(config.train)
     _check_processes(progress, config.train)
     info, is_lost = progress.info, False
     splits = load_splits(config, info.labels)

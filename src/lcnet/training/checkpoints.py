@@ -3,7 +3,7 @@
 import zipfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,8 @@ from typing import Any
 import torch
 from safetensors import SafetensorError
 
-from lcnet.errors import CheckpointError, LCNetError, TrainingError, reason_of
+from lcnet.config import Train
+from lcnet.errors import CheckpointError, ConfigError, LCNetError, TrainingError, reason_of
 from lcnet.files import written_whole
 from lcnet.model_folder import ModelInfo
 from lcnet.run_folder import RunFolder
@@ -19,15 +20,30 @@ from lcnet.run_folder import RunFolder
 FORMAT = 2
 """The checkpoint's layout. Before 2 it was that of Lightning's Trainer."""
 
+CHANGEABLE = (
+    "epochs",
+    "devices",
+    "nodes",
+    "restarts",
+    "timeout_s",
+    "early_stop",
+    "nan_limit",
+    "save_minutes",
+    "compile",
+    "loggers",
+    "cache_features",
+)
+"""Settings that may differ when a run goes on."""
 
-def write_checkpoint(run: RunFolder, state: dict[str, Any], info: ModelInfo) -> None:
+
+def write_checkpoint(run: RunFolder, state: dict[str, Any], info: ModelInfo, recipe: Train) -> None:
     """Write last.ckpt, read it back, and only then replace the older one by it.
 
     The older one becomes previous.ckpt. Raises TrainingError if the new one cannot be written; the
     older one then stays as it is.
     """
     file = run.last_checkpoint
-    content = {"format": FORMAT, "info": info.to_dict(), **state}
+    content = {"format": FORMAT, "info": info.to_dict(), "recipe": asdict(recipe), **state}
     try:
         with written_whole(file, previous=run.previous_checkpoint) as unfinished:
             # With Python's own file, since torch's writer hides that the disk is full.
@@ -92,6 +108,16 @@ class Progress:
     def info(self) -> ModelInfo:
         """The model's description."""
         return ModelInfo.from_dict(self.state["info"])
+
+    def check_recipe(self, recipe: Train) -> None:
+        """Raises ConfigError if a setting was changed that the state depends on."""
+        was = self.state["recipe"]
+        for name, value in asdict(recipe).items():
+            if name not in CHANGEABLE and was.get(name, value) != value:
+                raise ConfigError(
+                    f"train.{name}: expected {was[name]}, as when the run was saved, got {value}. "
+                    "Put it back into the run's config.yaml, or start a new run with --init."
+                )
 
     def describe(self) -> str:
         """How far the run had got, in words."""

@@ -30,6 +30,8 @@ class Objective(nn.Module):
         self.model = model.to(memory_format=torch.channels_last)
         self.recipe = recipe
         self.normalize = Normalize(preprocessing)
+        if recipe.backbone_lr_factor == 0:
+            self.model.backbone.features.requires_grad_(False)
         weights = None
         if recipe.positive_weight and statistics is not None:
             unknown = recipe.weight_of_unknown(len(statistics.positives))

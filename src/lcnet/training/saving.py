@@ -3,6 +3,7 @@
 import time
 from dataclasses import dataclass, field
 
+from lcnet.config import Train
 from lcnet.model_folder import ModelInfo
 from lcnet.run_folder import RunFolder
 from lcnet.training.checkpoints import write_checkpoint
@@ -17,18 +18,18 @@ class Saving:
     run: RunFolder
     info: ModelInfo
     engine: Engine
-    minutes: float
-    """Between two checkpoints within an epoch; 0 for none within."""
+    recipe: Train
     saved: float = field(default_factory=time.monotonic)
 
     @property
     def is_due(self) -> bool:
         """Whether the last checkpoint is old enough for another one."""
-        return self.minutes > 0 and time.monotonic() - self.saved >= 60 * self.minutes
+        minutes = self.recipe.save_minutes  # 0 for none within an epoch
+        return minutes > 0 and time.monotonic() - self.saved >= 60 * minutes
 
     def save(self, state: State) -> None:
         """Write a checkpoint; all processes must call this."""
         content = state.content(self.engine)
         if self.engine.is_first:
-            write_checkpoint(self.run, content, self.info)
+            write_checkpoint(self.run, content, self.info, self.recipe)
         self.saved = time.monotonic()
