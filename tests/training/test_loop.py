@@ -97,6 +97,15 @@ def test_a_finished_run_can_be_extended(tiny_config, tmp_path, capsys):
     assert RunFolder(run).is_finished
 
 
+def test_a_run_that_ended_early_can_be_extended_all_the_same(tiny_config, tmp_path, monkeypatch):
+    real, scores = loop.verify, iter((80.0, 70.0, 60.0, 50.0))
+    monkeypatch.setattr(loop, "verify", lambda *given: replace_map(real(*given), next(scores)))
+    run = train(with_train(tiny_config, epochs=5, early_stop=1), tmp_path / "run").path
+    assert len(history(run)) == 2
+    resume(run, epochs=6)
+    assert [row["val_mAP"] for row in history(run)] == ["80.000", "70.000", "60.000"]
+
+
 def test_a_run_cannot_be_made_shorter_than_it_is(tiny_config, tmp_path):
     run = train(tiny_config, tmp_path / "run").path
     with pytest.raises(ConfigError, match="expected more than 2, which this run has trained"):

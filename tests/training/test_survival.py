@@ -156,6 +156,22 @@ def test_a_validation_that_broke_off_is_done_anew(config, whole, tmp_path, monke
     assert_alike(whole, tmp_path / "cut")
 
 
+@pytest.mark.skipif(not hasattr(signal, "SIGHUP"), reason="this system has no SIGHUP")
+def test_a_terminal_that_closes_is_a_signal_too_but_not_under_nohup(
+    config, whole, tmp_path, monkeypatch
+):
+    at(monkeypatch, "training", 1, 2, send(signal.SIGHUP))
+    with pytest.raises(Stopped, match="SIGHUP in epoch 2, batch 4, which is saved"):
+        train(config, tmp_path / "run")
+    usual = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        at(monkeypatch, "training", 1, 4, send(signal.SIGHUP))
+        resume(tmp_path / "run")
+    finally:
+        signal.signal(signal.SIGHUP, usual)
+    assert_alike(whole, tmp_path / "run")
+
+
 def test_ctrl_c_has_its_own_exit_code_and_says_how_to_go_on(config, tmp_path, monkeypatch, capsys):
     config.save(tmp_path / "config.yaml")
     at(monkeypatch, "training", 0, 1, send(signal.SIGINT))

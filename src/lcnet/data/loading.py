@@ -187,8 +187,9 @@ def _leave_signals_to_the_run(worker: int) -> None:
 
     If the loaders ended first, the run could not save its state.
     """
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, signal.SIG_IGN)
+    for name in ("SIGINT", "SIGTERM", "SIGHUP"):
+        if hasattr(signal, name):
+            signal.signal(getattr(signal, name), signal.SIG_IGN)
 
 
 def each_picture(data: ImageLabels, *, workers: int) -> Batches:

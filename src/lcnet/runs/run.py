@@ -108,6 +108,8 @@ def _go_on(run: RunFolder, epochs: int | None) -> RunFolder:
                 return run
         if epochs is not None:
             config = _with_epochs(config, epochs, progress)
+            if progress:
+                progress.goes_on()
             if engine.is_first:
                 config.save(run.config_file)
         if progress and progress.is_at_end(config.train.epochs):

@@ -104,6 +104,10 @@ class Progress:
         """Whether a training of `epochs` epochs is over."""
         return bool(self.state["stopped_early"]) or self.epoch >= epochs
 
+    def goes_on(self) -> None:
+        """Forget that the training ended early, since it is to be extended."""
+        self.state.update(stopped_early=False, epochs_without_better=0)
+
     @cached_property
     def info(self) -> ModelInfo:
         """The model's description."""

@@ -9,7 +9,9 @@ from types import FrameType
 
 from lcnet.errors import Stopped
 
-SIGNALS = (signal.SIGTERM, signal.SIGINT)
+SIGNALS = [
+    getattr(signal, name) for name in ("SIGTERM", "SIGINT", "SIGHUP") if hasattr(signal, name)
+]
 SAME_S = 1.0
 """Seconds within which two signals are one: a launcher passes on what its processes got too."""
 
@@ -44,7 +46,8 @@ class Stop:
         """Handle the signals, in place of any handlers that a library has set since."""
         if threading.current_thread() is threading.main_thread():
             for number in SIGNALS:
-                signal.signal(number, self._handle)
+                if signal.getsignal(number) is not signal.SIG_IGN:  # as under nohup
+                    signal.signal(number, self._handle)
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
         now = time.monotonic()
