@@ -25,7 +25,7 @@ SUBJECTS = {
     "model.width": "The head of LCNet",
     "train.decoder_lr_factor": "Optimizer and schedule",
     "train.early_stop": "Stopping and saving",
-    "train.gamma_neg": "Loss",
+    "train.loss_factor": "Loss",
     "train.flip": "Augmentation",
     "train.nodes": "Several machines, and speed",
     "model.released.layer": "Parts of LCNet as released, only to reproduce it",

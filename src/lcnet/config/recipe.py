@@ -58,9 +58,9 @@ class Train:
     """What the weight decay is for. matrices: weights of two or more dimensions, without label
     tokens, graph nodes and what a ViT leaves out. all_matrices: these too."""
     freeze: str = ""
-    """Parts whose weights stay as they are, by name and separated by commas, such as
-    `backbone.features.layer1`; a name stands for all weights that it begins. The running statistics
-    of their batch norms still change; backbone_lr_factor 0 stops these too."""
+    """Parts whose weights do not learn, by name and separated by commas, such as
+    `backbone.features.layer1` for all that is in it. The running statistics of their batch norms
+    still change; backbone_lr_factor 0 stops these too."""
     freeze_epochs: Annotated[int, AtLeast(0)] = 0
     """Epochs after which the parts in `freeze` learn too; 0 freezes them for the whole run."""
     accumulate: Count = 1
@@ -77,6 +77,9 @@ class Train:
     """Skip steps whose loss or gradient is not finite; stop after this many in a row."""
     save_minutes: NotNegative = 10.0
     """Minutes between checkpoints during an epoch; 0 saves only at the end of each epoch."""
+    loggers: str = "tensorboard"
+    """Where to log, separated by commas: tensorboard, csv, wandb, mlflow; empty for nowhere. wandb
+    and mlflow need their packages: pip install 'lcnet[wandb]' or 'lcnet[mlflow]'."""
 
     loss_factor: Annotated[float, Above(0)] = 1.0
     """Multiply the loss by this. Adam alone does not notice; clipping and L2 do."""
@@ -122,9 +125,6 @@ class Train:
     """Seconds that a device waits for the others before training fails."""
     compile: bool = False
     """Compile the model with torch.compile: some minutes at the start, then faster steps."""
-    loggers: str = "tensorboard"
-    """Where to log, separated by commas: tensorboard, csv, wandb, mlflow; empty for nowhere. wandb
-    and mlflow need their packages: pip install 'lcnet[wandb]' or 'lcnet[mlflow]'."""
 
     def __post_init__(self) -> None:
         check_bounds(self, "train")

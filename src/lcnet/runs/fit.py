@@ -3,12 +3,13 @@
 import traceback
 import warnings
 from collections.abc import Callable, Sequence
+from dataclasses import asdict
 from functools import partial
 from itertools import islice
 from math import ceil
 from pathlib import Path
 
-from lcnet.config import Config, Train
+from lcnet.config import Config, Train, by_name
 from lcnet.data.dataset import ImageLabels, Split
 from lcnet.data.loading import (
     Batches,
@@ -31,6 +32,7 @@ from lcnet.training.averaging import Average
 from lcnet.training.checkpoints import Progress, explained
 from lcnet.training.engine import Engine, with_shared_norms
 from lcnet.training.history import write_history
+from lcnet.training.loggers import Tracker
 from lcnet.training.loop import Loop
 from lcnet.training.objective import Objective, compile_parts
 from lcnet.training.optimizers import learning_rate, optimizer_for, schedule_for
@@ -62,6 +64,9 @@ def fit(
         assert loop is not None
         if engine.is_first:
             write_history(run, loop.state.history)  # without epochs that are trained again
+        for logger in engine.fabric.loggers:
+            if isinstance(logger, Tracker):
+                logger.log_hyperparams(by_name(asdict(start.config)))
         try:
             with loop.pace.shown(), warnings.catch_warnings():
                 warnings.filterwarnings("ignore", message="find_unused_parameters=True was")

@@ -1,8 +1,7 @@
 """Loggers by name: Fabric's own, and adapters to Weights & Biases and to MLflow."""
 
 from argparse import Namespace
-from collections.abc import Callable
-from functools import cached_property
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from lightning_fabric.loggers.csv_logs import CSVLogger
@@ -10,7 +9,9 @@ from lightning_fabric.loggers.logger import Logger
 from lightning_fabric.loggers.tensorboard import TensorBoardLogger
 from lightning_fabric.utilities.rank_zero import rank_zero_only
 
-from lcnet.errors import ConfigError
+from lcnet.errors import ConfigError, reason_of
+from lcnet.files import write_text
+from lcnet.progress import tell
 from lcnet.run_folder import RunFolder
 
 
@@ -19,79 +20,106 @@ def loggers_for(names: tuple[str, ...], run: RunFolder) -> list[Logger]:
     return [LOGGERS[name](run) for name in names]
 
 
-class WandbLogger(Logger):
+class Tracker(Logger):
+    """A service that records runs. If it fails within a run, a line says so and the run goes on."""
+
+    name = ""
+    version = None
+
+    def __init__(self, run: RunFolder) -> None:
+        """Log the run in `run`. Raises ConfigError if the service's package is missing."""
+        try:
+            self.package = __import__(self.name)
+        except ImportError:
+            raise ConfigError.missing(self.name, self.name, use="train.loggers") from None
+        self.run = run
+        self.is_open = self.has_failed = False
+
+    def open(self, settings: Mapping[str, Any]) -> None:
+        """Begin, or go on, a run at the service, and record its settings."""
+        raise NotImplementedError
+
+    def send(self, values: dict[str, float], step: int | None) -> None:
+        """Record values at a step."""
+        raise NotImplementedError
+
+    def close(self) -> None:
+        """End the run at the service."""
+        raise NotImplementedError
+
+    @rank_zero_only
+    def log_hyperparams(self, params: dict[str, Any] | Namespace, *_: Any, **__: Any) -> None:
+        """Begin with a run's settings. Raises ConfigError if the service cannot be used."""
+        try:
+            self.open(vars(params) if isinstance(params, Namespace) else params)
+            self.is_open = True
+        except Exception as error:  # a service can raise anything
+            raise ConfigError(
+                f"train.loggers: {self.name} cannot be used ({reason_of(error)}). Mend that, or "
+                f"leave {self.name} out."
+            ) from error
+
+    @rank_zero_only
+    def log_metrics(self, metrics: dict[str, float], step: int | None = None) -> None:
+        """Record values at a step; the first failure is printed as a warning."""
+        try:
+            self.send(metrics, step)
+        except Exception as error:
+            if not self.has_failed:
+                tell(f"warning: {self.name} did not record step {step} ({reason_of(error)})")
+            self.has_failed = True
+
+    @rank_zero_only
+    def finalize(self, status: str) -> None:
+        """End the run at the service."""
+        if self.is_open:
+            self.close()
+
+
+class WandbLogger(Tracker):
     """Writes to Weights & Biases; `wandb login` and its WANDB_ variables say where."""
 
     name = "wandb"
-    version = None
 
-    def __init__(self, run: RunFolder) -> None:
-        try:
-            import wandb
-        except ImportError:
-            raise ConfigError.missing("wandb", "wandb", use="train.loggers") from None
-        self.package, self.run = wandb, run
-
-    @cached_property
-    def experiment(self) -> Any:
-        """The run at Weights & Biases; a run of the same folder goes on in the same one."""
+    def open(self, settings: Mapping[str, Any]) -> None:
+        """Begin a run, or go on with that of the same folder."""
         name = self.run.path.resolve().name
-        return self.package.init(project="lcnet", name=name, id=name, resume="allow")
+        folder = {"project": "lcnet", "name": name, "id": name, "resume": "allow"}
+        self.experiment = self.package.init(**folder, config=dict(settings))
 
-    @rank_zero_only
-    def log_metrics(self, metrics: dict[str, float], step: int | None = None) -> None:
+    def send(self, values: dict[str, float], step: int | None) -> None:
         """Record values at a step."""
-        self.experiment.log(metrics, step=step)
+        self.experiment.log(values, step=step)
 
-    @rank_zero_only
-    def log_hyperparams(self, params: dict[str, Any] | Namespace, *_: Any, **__: Any) -> None:
-        """Record settings."""
-        self.experiment.config.update(_plain(params))
-
-    @rank_zero_only
-    def finalize(self, status: str) -> None:
-        """End the run at Weights & Biases."""
+    def close(self) -> None:
+        """Send what is left."""
         self.experiment.finish()
 
 
-class MLflowLogger(Logger):
-    """Writes to MLflow; MLFLOW_TRACKING_URI says where, else the folder mlruns."""
+class MLflowLogger(Tracker):
+    """Writes to MLflow; its MLFLOW_ variables say where."""
 
     name = "mlflow"
-    version = None
 
-    def __init__(self, run: RunFolder) -> None:
-        try:
-            import mlflow
-        except ImportError:
-            raise ConfigError.missing("mlflow", "mlflow", use="train.loggers") from None
-        self.package, self.run = mlflow, run
-
-    @cached_property
-    def experiment(self) -> str:
-        """The id of the run at MLflow."""
+    def open(self, settings: Mapping[str, Any]) -> None:
+        """Begin a run, or go on with that of the same folder."""
+        known = self.run.logs / "mlflow_run_id"
         self.package.set_experiment("lcnet")
-        started = self.package.start_run(run_name=self.run.path.resolve().name)
-        return str(started.info.run_id)
+        started = self.package.start_run(
+            run_id=known.read_text(encoding="utf-8") if known.is_file() else None,
+            run_name=self.run.path.resolve().name,
+        )
+        if not known.is_file():
+            self.package.log_params(dict(settings))
+            write_text(known, started.info.run_id)
 
-    @rank_zero_only
-    def log_metrics(self, metrics: dict[str, float], step: int | None = None) -> None:
+    def send(self, values: dict[str, float], step: int | None) -> None:
         """Record values at a step."""
-        self.package.log_metrics(metrics, step=step, run_id=self.experiment)
+        self.package.log_metrics(values, step=step)
 
-    @rank_zero_only
-    def log_hyperparams(self, params: dict[str, Any] | Namespace, *_: Any, **__: Any) -> None:
-        """Record settings."""
-        self.package.log_params(_plain(params), run_id=self.experiment)
-
-    @rank_zero_only
-    def finalize(self, status: str) -> None:
-        """End the run at MLflow."""
+    def close(self) -> None:
+        """Mark the run as ended."""
         self.package.end_run()
-
-
-def _plain(settings: dict[str, Any] | Namespace) -> dict[str, Any]:
-    return vars(settings) if isinstance(settings, Namespace) else settings
 
 
 LOGGERS: dict[str, Callable[[RunFolder], Logger]] = {
