@@ -1,8 +1,10 @@
 """What a training can do besides: freeze, extend, measure its start, log, and be changed."""
 
 import csv
+import sys
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -138,8 +140,6 @@ def test_the_model_that_a_run_starts_from_is_measured_and_kept_if_none_is_better
 
 
 def replace_map(verified, value: float):
-    from types import SimpleNamespace
-
     return SimpleNamespace(mAP=value)
 
 
@@ -150,7 +150,7 @@ def test_csv_and_tensorboard_log_at_once(tiny_config, tmp_path, monkeypatch):
     monkeypatch.setattr(loop, "LOG_STEPS", 1)
     run = train(with_train(tiny_config, loggers="csv, tensorboard"), tmp_path / "run").path
     assert list((run / "logs").glob("events.out.tfevents.*"))
-    with (run / "logs" / "metrics.csv").open(newline="") as file:
+    with (run / "logs" / "version_0" / "metrics.csv").open(newline="") as file:
         logged = list(csv.DictReader(file))
     assert sum(bool(row["train/loss"]) for row in logged) == 6
     assert [row["val/mAP"] for row in logged if row["val/mAP"]] == [
@@ -165,12 +165,59 @@ def test_no_logger_leaves_no_logs(tiny_config, tmp_path):
 
 @pytest.mark.parametrize("name", ["wandb", "mlflow"])
 def test_a_logger_without_its_package_is_one_line(tiny_config, tmp_path, monkeypatch, name):
-    monkeypatch.setitem(__import__("sys").modules, name, None)
+    monkeypatch.setitem(sys.modules, name, None)
     with pytest.raises(ConfigError, match=rf"pip install 'lcnet\[{name}\]'"):
         train(with_train(tiny_config, loggers=name), tmp_path / "run")
     assert not (tmp_path / "run").exists()
     with pytest.raises(ConfigError, match=r"train\.loggers: expected of tensorboard, csv"):
         Train(loggers="tensorbord")
+
+
+class Service(SimpleNamespace):
+    """Stands for the package wandb: notes what is logged, and fails where it is to."""
+
+    def __init__(self, *, fails_to_open: bool = False, fails_at: int = 0) -> None:
+        super().__init__(settings={}, logged=[], ended=0)
+        self.fails_to_open, self.fails_at = fails_to_open, fails_at
+
+    def init(self, config, **folder):
+        if self.fails_to_open:
+            raise OSError("no api key")
+        self.settings = config
+        return SimpleNamespace(log=self.log, finish=self.finish)
+
+    def log(self, values, step):
+        if step == self.fails_at:
+            raise OSError("connection lost")
+        self.logged.append(values)
+
+    def finish(self):
+        self.ended += 1
+
+
+def test_a_service_gets_settings_and_values_and_may_fail_within_a_run(
+    tiny_config, tmp_path, monkeypatch, capsys
+):
+    monkeypatch.setattr(loop, "LOG_STEPS", 1)
+    service = Service(fails_at=2)
+    monkeypatch.setitem(sys.modules, "wandb", service)
+    run = train(with_train(tiny_config, loggers="wandb"), tmp_path / "run").path
+    assert service.settings["train.lr"] == tiny_config.train.lr
+    assert sum("train/loss" in values for values in service.logged) == 5  # of 6 steps
+    assert sum("val/mAP" in values for values in service.logged) == 2
+    assert service.ended == 1
+    assert "warning: wandb did not record step 2 (connection lost)" in capsys.readouterr().out
+    assert RunFolder(run).is_finished
+
+
+def test_a_service_that_cannot_be_used_is_one_line_before_training(
+    tiny_config, tmp_path, monkeypatch
+):
+    monkeypatch.setitem(sys.modules, "wandb", Service(fails_to_open=True))
+    with pytest.raises(ConfigError, match=r"wandb cannot be used \(no api key\)") as error:
+        train(with_train(tiny_config, loggers="wandb"), tmp_path / "run")
+    assert "\n" not in str(error.value)
+    assert not (tmp_path / "run").exists()
 
 
 def test_each_setting_names_an_optimizer_and_a_schedule():

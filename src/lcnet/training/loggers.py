@@ -2,6 +2,7 @@
 
 from argparse import Namespace
 from collections.abc import Callable, Mapping
+from importlib import import_module
 from typing import Any
 
 from lightning_fabric.loggers.csv_logs import CSVLogger
@@ -29,7 +30,7 @@ class Tracker(Logger):
     def __init__(self, run: RunFolder) -> None:
         """Log the run in `run`. Raises ConfigError if the service's package is missing."""
         try:
-            self.package = __import__(self.name)
+            self.package = import_module(self.name)
         except ImportError:
             raise ConfigError.missing(self.name, self.name, use="train.loggers") from None
         self.run = run
@@ -124,7 +125,7 @@ class MLflowLogger(Tracker):
 
 LOGGERS: dict[str, Callable[[RunFolder], Logger]] = {
     "tensorboard": lambda run: TensorBoardLogger(run.path, name="", version=run.logs.name),
-    "csv": lambda run: CSVLogger(run.path, name="", version=run.logs.name),
+    "csv": lambda run: CSVLogger(run.path, name=run.logs.name),  # a folder for each resumption
     "wandb": WandbLogger,
     "mlflow": MLflowLogger,
 }
