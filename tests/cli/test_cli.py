@@ -63,7 +63,9 @@ def test_the_help_says_in_words_what_a_flag_takes(train_help):
     assert "--train.batch_size INT|auto" in train_help
     assert "(at least 1, or auto, default: 32)" in train_help
     assert "Annotated" not in train_help
-    places = [train_help.index(flag) for flag in ("--out", "--data.root STR", "--train.epochs INT")]
+    places = [
+        train_help.index(flag) for flag in ("--out", "--data.root TEXT", "--train.epochs INT")
+    ]
     assert places == sorted(places)
 
 

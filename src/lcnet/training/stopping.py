@@ -1,4 +1,4 @@
-"""Signals: SIGTERM and Ctrl-C stop a run at a point from which it can be continued."""
+"""Signals: SIGTERM, Ctrl-C and SIGHUP stop a run at a point from which it can be continued."""
 
 import signal
 import threading
@@ -46,7 +46,8 @@ class Stop:
         """Handle the signals, in place of any handlers that a library has set since."""
         if threading.current_thread() is threading.main_thread():
             for number in SIGNALS:
-                if signal.getsignal(number) is not signal.SIG_IGN:  # as under nohup
+                is_ignored = signal.getsignal(number) is signal.SIG_IGN
+                if number in (signal.SIGTERM, signal.SIGINT) or not is_ignored:  # as under nohup
                     signal.signal(number, self._handle)
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
