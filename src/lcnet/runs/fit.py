@@ -121,7 +121,7 @@ def _loop(
         engine=engine,
         state=state,
         forward=forward,
-        optimizer=engine.optimizer(optimizer),
+        optimizer=engine.fabric.setup_optimizers(optimizer),
         training=training,
         validation=validation,
         sampler=sampler,

@@ -5,7 +5,7 @@ import math
 import os
 import warnings
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any, Literal, TypeVar
@@ -75,14 +75,6 @@ class Engine:
         dist.all_reduce(counts)
         return tuple(count > 0 for count in counts.tolist())
 
-    def mean(self, value: Tensor) -> Tensor:
-        """The mean of a tensor over the processes; all must call this, with one shape."""
-        if self.fabric.world_size == 1:
-            return value
-        total = value.clone()
-        dist.all_reduce(total)
-        return total / self.fabric.world_size
-
     def share_buffers(self, module: nn.Module) -> None:
         """Copy the first process's buffers to all, so that all validate the same model."""
         if self.fabric.world_size > 1:
@@ -114,16 +106,6 @@ class Engine:
             set_optimizer_state_dict(module, optimizer, state, options=WHOLE)
         else:
             optimizer.load_state_dict(state)
-
-    def gathering(self, forward: nn.Module, *, enabled: bool) -> AbstractContextManager[object]:
-        """A context in which gradients are added up and not yet shared among the processes."""
-        wrapped: Any = forward
-        return self.fabric.no_backward_sync(wrapped, enabled=enabled)
-
-    def optimizer(self, optimizer: Optimizer) -> Optimizer:
-        """The optimizer with the scaling that the precision needs."""
-        wrapped: Any = self.fabric.setup_optimizers(optimizer)
-        return wrapped
 
     def clipped_norm(self, module: nn.Module, optimizer: Any, limit: float) -> Tensor | None:
         """Clip the gradients to a norm (0 never clips); returns the norm before.

@@ -3,10 +3,10 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import nn
-from torch.optim import Optimizer
 
 from lcnet.config import Train
 from lcnet.data.loading import Batches, SeededSampler, places_in_split
@@ -40,10 +40,10 @@ class Loop:
     run: RunFolder
     engine: Engine
     state: State
-    forward: nn.Module
-    """The state's objective for training steps, in which the processes share their gradients."""
-    optimizer: Optimizer
-    """The state's optimizer, with the scaling that the precision needs."""
+    forward: Any
+    """The state's objective as Fabric wraps it: in its steps the processes share gradients."""
+    optimizer: Any
+    """The state's optimizer as Fabric wraps it, with the scaling that the precision needs."""
     training: Batches
     validation: Batches
     sampler: SeededSampler
@@ -83,8 +83,8 @@ class Loop:
             is_step = (batch + 1) % recipe.accumulate == 0 or batch + 1 == len(self.training)
             images, targets = engine.fabric.to_device((images, targets))
             entries = known_entries(targets, recipe.weight_of_unknown(targets.shape[1]))
-            with engine.gathering(self.forward, enabled=not is_step):
-                loss = self.forward(images, targets, engine.mean(entries))
+            with engine.fabric.no_backward_sync(self.forward, enabled=not is_step):
+                loss = self.forward(images, targets, engine.fabric.all_reduce(entries))
                 engine.fabric.backward(loss / recipe.accumulate)
             self.guard.see(loss.detach())
             state.count(loss.detach(), len(images))
