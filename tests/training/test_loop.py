@@ -262,3 +262,15 @@ def test_a_setting_that_was_changed_in_the_run_s_config_is_named(tiny_config, tm
     with_train(config, epochs=3).save(run / "config.yaml")
     resume(run)
     assert len(history(run)) == 3
+
+
+@pytest.mark.parametrize("part", ["average", "optimizer"])
+def test_a_checkpoint_that_does_not_fit_its_run_is_one_line(tiny_config, tmp_path, part):
+    run = train(with_train(tiny_config, epochs=1), tmp_path / "run").path
+    file = run / "checkpoints" / "last.ckpt"
+    state = torch.load(file)
+    state[part].popitem()
+    torch.save(state, file)
+    with pytest.raises(CheckpointError, match=r"last\.ckpt: does not fit its run") as error:
+        resume(run, epochs=2)
+    assert "\n" not in str(error.value)

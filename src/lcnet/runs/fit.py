@@ -2,7 +2,8 @@
 
 import traceback
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict
 from functools import partial
 from itertools import islice
@@ -22,7 +23,7 @@ from lcnet.data.loading import (
 )
 from lcnet.data.pictures import eval_pictures, train_pictures
 from lcnet.data.statistics import repeat_factors
-from lcnet.errors import CheckpointError, LCNetError, reason_of
+from lcnet.errors import CheckpointError, reason_of
 from lcnet.evaluating.frozen_features import frozen_features
 from lcnet.model.classifier import Classifier
 from lcnet.progress import tell
@@ -104,7 +105,8 @@ def _loop(
     if recipe.ema_decay:
         average = Average(objective, recipe.ema_decay, warmup=recipe.ema_warmup)
         if progress:
-            average.module.model.load_state_dict(progress.state["average"])
+            with _fitting(progress):
+                average.module.model.load_state_dict(progress.state["average"])
     steps = ceil(len(training) / recipe.accumulate) * recipe.epochs
     forward = engine.share(objective, average.module if average else None)
     optimizer = optimizer_for(model, recipe)
@@ -135,17 +137,22 @@ def _loop(
     )
 
 
-def _restore(state: State, progress: Progress, engine: Engine, *, has_lost_best: bool) -> None:
-    """Put a run's state back. Raises CheckpointError if it does not fit the run."""
+@contextmanager
+def _fitting(progress: Progress) -> Iterator[None]:
+    """Raises CheckpointError if what the block takes from a checkpoint does not fit the run."""
     try:
-        state.restore(progress.state, engine)
-    except LCNetError:
-        raise
+        yield
     except (AttributeError, IndexError, KeyError, RuntimeError, TypeError, ValueError) as error:
         raise CheckpointError(
             f"{progress.file}: does not fit its run ({type(error).__name__}: {reason_of(error)}). "
             "Start the run again with --overwrite."
         ) from error
+
+
+def _restore(state: State, progress: Progress, engine: Engine, *, has_lost_best: bool) -> None:
+    """Put a run's state back, and say where the learning rate stands if the run was extended."""
+    with _fitting(progress):
+        state.restore(progress.state, engine)
     if has_lost_best:  # the best of the epochs to come takes its place
         state.best, state.best_epoch, state.epochs_without_better = -1.0, -1, 0
     planned = progress.state["total_steps"]

@@ -168,10 +168,9 @@ def _read(file: Path, run: RunFolder) -> Progress:
         is_older = "loops" in state and "format" not in state
         progress = Progress(file, {} if is_older else state)
         if not is_older:
-            progress.describe()
-            assert state["format"] == FORMAT
-            assert progress.info.labels
-            assert isinstance(state["weights"], dict)
+            assert state["format"] == FORMAT and progress.info.labels and progress.processes
+            assert isinstance(state["weights"], dict) and isinstance(state["recipe"], dict)
+            _ = progress.describe(), progress.has_best, progress.is_at_end(1)
     except Exception as error:  # a damaged pickle or dict fails in a dozen types
         raise CheckpointError(f"{file}: not a checkpoint ({type(error).__name__}).") from error
     if is_older:
