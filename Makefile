@@ -45,7 +45,7 @@ stress: SECONDS ?= 1800
 stress: setup
 	OMP_NUM_THREADS=1 $(BIN)/python -m tests.bad_input.generate --cases 500 --seconds $(SECONDS)
 	$(PYTEST) tests/bad_input
-	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.kill_training --kills 20
+	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.kill_training --kills 20 --minutes 40
 	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.kill_training --kills 5 --workers 2 --seed 1
 	$(PYTEST) -m slow tests/training/test_processes.py
 
