@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -68,3 +69,16 @@ def colours_config(root: Path) -> Config:
 def read_json():
     """Reads a JSON file."""
     return lambda path: json.loads(Path(path).read_text(encoding="utf-8"))
+
+
+def with_train(config: Config, **changes: object) -> Config:
+    """The config with other settings of its recipe."""
+    return replace(config, train=replace(config.train, **changes))
+
+
+@pytest.fixture
+def no_report(monkeypatch):
+    """Writes no charts in a run's report, since they take longer than a small run."""
+    monkeypatch.setattr(
+        "lcnet.runs.run.report_on", lambda run, measured, file: file.write_text("report")
+    )

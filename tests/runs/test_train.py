@@ -1,4 +1,3 @@
-import csv
 from argparse import Namespace
 from dataclasses import replace
 from pathlib import Path
@@ -7,7 +6,8 @@ import pytest
 import timm
 import torch
 from PIL import Image
-from tests.alike import assert_alike
+from tests.alike import assert_alike, history
+from tests.conftest import with_train
 from tests.published import layouts
 
 from lcnet.config import Config, Model
@@ -26,15 +26,6 @@ from lcnet.training.averaging import Average
 from lcnet.training.loop import Loop
 
 FROZEN = {"backbone_lr_factor": 0.0, "randaugment": 0, "cutout": 0.0}
-
-
-def with_train(config: Config, **changes: object) -> Config:
-    return replace(config, train=replace(config.train, **changes))
-
-
-def history(run):
-    with (Path(run) / "history.csv").open(newline="") as file:
-        return list(csv.DictReader(file))
 
 
 @pytest.fixture

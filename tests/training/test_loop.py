@@ -2,12 +2,13 @@
 
 import csv
 import sys
-from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 import torch
+from tests.alike import history
+from tests.conftest import with_train
 
 from lcnet.config import Config, Train
 from lcnet.errors import CheckpointError, ConfigError
@@ -18,22 +19,7 @@ from lcnet.training import loop
 from lcnet.training.loop import Loop
 from lcnet.training.optimizers import OPTIMIZERS, SCHEDULES
 
-
-@pytest.fixture(autouse=True)
-def no_report(monkeypatch):
-    """A report's charts take longer than such a run."""
-    monkeypatch.setattr(
-        "lcnet.runs.run.report_on", lambda run, measured, file: file.write_text("report")
-    )
-
-
-def with_train(config: Config, **changes: object) -> Config:
-    return replace(config, train=replace(config.train, **changes))
-
-
-def history(run: Path) -> list[dict[str, str]]:
-    with (run / "history.csv").open(newline="") as file:
-        return list(csv.DictReader(file))
+pytestmark = pytest.mark.usefixtures("no_report")
 
 
 def weights(run: Path) -> dict[str, torch.Tensor]:

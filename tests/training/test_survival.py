@@ -14,7 +14,7 @@ import pytest
 import torch
 from filelock import FileLock
 from tests.alike import assert_alike, history_without_clock
-from tests.conftest import colours_config, draw_colours
+from tests.conftest import colours_config, draw_colours, with_train
 from torch.utils.data import get_worker_info
 
 from lcnet.cli import main
@@ -33,17 +33,7 @@ from lcnet.training.objective import Objective
 OFTEN = 1e-9
 """Minutes between checkpoints: after each step."""
 
-
-@pytest.fixture(autouse=True)
-def no_report(monkeypatch):
-    """A report's charts take longer than such a run."""
-    monkeypatch.setattr(
-        "lcnet.runs.run.report_on", lambda run, measured, file: file.write_text("report")
-    )
-
-
-def with_train(config: Config, **changes: object) -> Config:
-    return replace(config, train=replace(config.train, **changes))
+pytestmark = pytest.mark.usefixtures("no_report")
 
 
 @pytest.fixture(scope="module")
