@@ -74,12 +74,12 @@ def main() -> None:
     training = load_split(data, data.train)
     for name, split in (("val", data.val), ("test", data.test)):
         measured = load_split(data, split, training.labels)
-        write_table(tables / f"{name}.csv", measured, measured.targets())
+        write_table(tables / f"{name}.csv", measured, measured.targets)
     rows: dict[tuple[str, str], list[dict[str, float]]] = {}
     for seed in arguments.seeds:
         for how in ["0", *arguments.hide]:
             table = f"train-{how}-seed{seed}.csv"
-            write_table(tables / table, training, hidden(training.targets(), how, seed))
+            write_table(tables / table, training, hidden(training.targets, how, seed))
             for name, setting in TREATMENTS.items():
                 if how == "0" and name != "unknown left out":
                     continue  # nothing is unknown

@@ -135,10 +135,10 @@ def measure(
 ) -> None:
     """Print the rows of one size."""
     width, height = map(int, stored.split("x"))
-    samples = tuple(Sample(folder / f"{index}.jpg", ()) for index in range(pictures))
+    samples = tuple(Sample(folder / f"{index}.jpg") for index in range(pictures))
     for seed, sample in enumerate(samples):
         photo(width, height, seed).save(sample.path, quality=90)
-    split = Split((), samples)
+    split = Split((), samples, np.empty((pictures, 0), np.int8))
     keep = Data(cache_images=str(folder / "kept"), workers=0)
     theirs = UsualPictures(split, expected)
     read = ImageLabels(split, eval_transform(expected))

@@ -33,7 +33,7 @@ def measured(images: int, labels: int) -> Measured:
     targets = targets.astype(np.int8)
     logits = rng.normal(5.0 * targets - 4, 1.6).astype(np.float32)
     names = tuple(f"label {number}" for number in range(labels))
-    samples = tuple(Sample(Path(f"{n}.jpg"), tuple(row)) for n, row in enumerate(targets.tolist()))
+    samples = tuple(Sample(Path(f"{number}.jpg")) for number in range(images))
     settings = Model(backbone="test_resnet", pretrained=False, view_size=32)
     info = ModelInfo(
         labels=names,
@@ -46,7 +46,7 @@ def measured(images: int, labels: int) -> Measured:
     return Measured(
         info=info,
         data=Data(format="table", train="train", val="val", test="val"),
-        samples=Split(names, samples, "val"),
+        samples=Split(names, samples, targets, "val"),
         protocol="",
         calibration=None,
         probabilities=probabilities,

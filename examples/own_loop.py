@@ -28,7 +28,7 @@ def main(out: Path, data: Path, pictures: int, epochs: int) -> None:
         train=Train(flip=False, randaugment=0, cutout=0),
     )
     training, validation = (lcnet.load_split(config.data, name) for name in ("train", "val"))
-    model, info = lcnet.new_model(config.model, training.labels, targets=training.targets())
+    model, info = lcnet.new_model(config.model, training.labels, targets=training.targets)
     normalize = lcnet.Normalize(info.preprocessing)
     expected = info.preprocessing
     train_set = lcnet.train_pictures(training, config.data, expected, config.train)
@@ -53,7 +53,7 @@ def main(out: Path, data: Path, pictures: int, epochs: int) -> None:
         with torch.inference_mode():
             logits = [model(normalize(images)) for images, _ in val_batches]
         probabilities = torch.cat(logits).sigmoid().numpy()
-        measured = lcnet.verify(probabilities, validation.targets(), training.labels)
+        measured = lcnet.verify(probabilities, validation.targets, training.labels)
         print(f"epoch {epoch + 1}: loss {loss.item():.4f}, validation mAP {measured.mAP:.1f}")
 
     run = lcnet.RunFolder(out)

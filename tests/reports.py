@@ -28,11 +28,11 @@ def made_report(root: Path, labels: tuple[str, ...] = LABELS, images: int = 40) 
     targets[:, -1] = np.minimum(targets[:, -1], 0)
     probabilities = np.clip(rng.normal(0.3 + 0.4 * (targets == 1), 0.2), 0, 1).astype(np.float32)
     samples = []
-    for number, row in enumerate(targets.tolist()):
+    for number in range(images):
         path = root / f"{number}.png"
         path.parent.mkdir(parents=True, exist_ok=True)
         Image.fromarray(rng.integers(256, size=(8, 8, 3), dtype=np.uint8)).save(path)
-        samples.append(Sample(path, tuple(row), f"val.csv:{number + 2}"))
+        samples.append(Sample(path, f"val.csv:{number + 2}"))
     model = Model(backbone="test_resnet", pretrained=False, view_size=32)
     statistics = count_labels(targets)
     data = Data(format="table", root=str(root), train="train.csv", val="val.csv", test="")
@@ -40,7 +40,7 @@ def made_report(root: Path, labels: tuple[str, ...] = LABELS, images: int = 40) 
     measured = Measured(
         info=ModelInfo(labels, model, BACKBONE, tuple(thresholds), statistics),
         data=data,
-        samples=Split(labels, tuple(samples), "val.csv"),
+        samples=Split(labels, tuple(samples), targets, "val.csv"),
         protocol="",
         calibration=None,
         probabilities=probabilities,

@@ -36,10 +36,10 @@ def test_a_written_table_is_read_as_the_same_split(tiny_config, tmp_path) -> Non
     data = data_of(["--config", str(tmp_path / "tiny.yaml"), "--data.images", "annotated"])
     assert (data.root, data.images) == (tiny_config.data.root, "annotated")
     split = load_split(tiny_config.data, "train.csv")
-    made = hidden(split.targets(), "0.5", seed=0)
+    made = hidden(split.targets, "0.5", seed=0)
     write_table(tmp_path / "tables" / "half.csv", split, made)
     again = load_split(
         type(data)(format="table", root=str(tmp_path / "tables")), "half.csv", split.labels
     )
-    assert (again.targets() == made).all()
+    assert (again.targets == made).all()
     assert [sample.path for sample in again.samples] == [sample.path for sample in split.samples]

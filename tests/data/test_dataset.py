@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import ExifTags, Image
+from tests.marks import marks
 
 from lcnet.data.dataset import Draw, ImageLabels, Sample, Split, read_image
 from lcnet.data.transforms import Transform
@@ -12,13 +13,24 @@ from lcnet.errors import DataError
 def split(tmp_path):
     for index in range(3):
         Image.new("RGB", (8, 8), (index, 0, 0)).save(tmp_path / f"{index}.png")
-    samples = [Sample(tmp_path / f"{i}.png", (1, 0, -1), f"list.csv:{i + 2}") for i in range(3)]
-    return Split(("a", "b", "c"), tuple(samples), "list.csv")
+    samples = [Sample(tmp_path / f"{i}.png", f"list.csv:{i + 2}") for i in range(3)]
+    return Split(("a", "b", "c"), tuple(samples), marks([[1, 0, -1]] * 3), "list.csv")
 
 
-def test_targets_of_a_split_are_one_array(split):
-    assert split.targets().tolist() == [[1, 0, -1]] * 3
-    assert Split(("a", "b"), ()).targets().shape == (0, 2)
+def test_targets_of_a_split_have_a_row_for_each_picture_and_a_column_for_each_label(split):
+    for targets in (split.targets[:2], split.targets[:, :2], split.targets.astype(int)):
+        with pytest.raises(ValueError, match="expected int8 targets"):
+            Split(split.labels, split.samples, targets)
+
+
+def test_some_pictures_of_a_split_keep_their_targets(split):
+    targets = marks([[1, 0, -1], [0, 1, 1], [-1, -1, 0]])
+    whole = Split(split.labels, split.samples, targets, "list.csv")
+    for rows in (np.array([False, True, True]), np.array([1, 2])):
+        some = whole.chosen(rows)
+        assert some.samples == whole.samples[1:]
+        assert some.targets.tolist() == targets[1:].tolist()
+        assert (some.labels, some.name) == (whole.labels, "list.csv")
 
 
 def test_items_are_pictures_with_their_targets(split):
@@ -127,7 +139,7 @@ def test_a_small_jpeg_is_rgb_and_decodable_whatever_it_was(tmp_path, mode):
 
 def test_items_are_read_no_larger_than_the_transform_needs(tmp_path):
     smooth(64, 48).save(tmp_path / "x.jpg")
-    split = Split(("a",), (Sample(tmp_path / "x.jpg", (1,)),))
+    split = Split(("a",), (Sample(tmp_path / "x.jpg"),), marks([[1]]))
     for needed, found in ((24, [24, 32]), (25, [48, 64])):
         shape = Transform(lambda image: torch.tensor(np.asarray(image).shape[:2]), needed)
         assert ImageLabels(split, shape)[0][0].tolist() == found

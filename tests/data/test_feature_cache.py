@@ -1,10 +1,13 @@
 """Feature maps that are kept in place of pictures."""
 
 import os
+from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 from PIL import Image
+from tests.marks import marks
 
 from lcnet.data.dataset import Draw, Sample, Split
 from lcnet.data.feature_cache import CachedMaps, cache_key, cached_maps
@@ -20,8 +23,10 @@ def split(tmp_path):
     for number in range(5):
         path = tmp_path / f"{number}.png"
         Image.new("RGB", (4, 4), (number, 0, 0)).save(path)
-        samples.append(Sample(path, (number % 2, -1 if number == 3 else 0)))
-    return Split(("a", "b"), tuple(samples), "train")
+        samples.append(Sample(path))
+    return Split(
+        ("a", "b"), tuple(samples), marks([[0, 0], [1, 0], [0, 0], [1, -1], [0, 0]]), "train"
+    )
 
 
 def images(split):
@@ -49,7 +54,7 @@ def test_maps_are_kept_in_half_precision_with_their_targets(tmp_path, split):
         assert maps.dtype == torch.float16
         expected = torch.tensor([number, number + 1 / 3])
         torch.testing.assert_close(maps.flatten().float(), expected, atol=0, rtol=2**-11)
-        assert targets.tolist() == list(split.samples[number].targets)
+        assert targets.tolist() == split.targets[number].tolist()
     assert cached.size == 5 * 2 * 2
 
 
@@ -84,10 +89,8 @@ def test_maps_are_computed_once_and_then_read(tmp_path, split):
 
 def test_targets_are_the_split_s_of_now(tmp_path, split):
     cached_maps(tmp_path / "kept", "key", split, lambda: images(split), maps_of)
-    samples = tuple(Sample(sample.path, (1, 1)) for sample in split.samples)
-    again = cached_maps(
-        tmp_path / "kept", "key", Split(("a", "b"), samples), lambda: images(split), maps_of
-    )
+    other = replace(split, targets=np.ones_like(split.targets))
+    again = cached_maps(tmp_path / "kept", "key", other, lambda: images(split), maps_of)
     assert (again.targets == 1).all()
 
 
@@ -112,8 +115,8 @@ def test_a_key_is_the_same_for_equal_pictures_weights_and_settings(split):
     key = cache_key(split, WEIGHTS, (2, 32), None)
     copied = {name: weight.clone() for name, weight in reversed(WEIGHTS.items())}
     assert cache_key(split, copied, (2, 32), None) == key
-    other_targets = tuple(Sample(sample.path, (1, 1)) for sample in split.samples)
-    assert cache_key(Split(("c", "d"), other_targets, "other"), WEIGHTS, (2, 32), None) == key
+    other = Split(("c", "d"), split.samples, np.ones_like(split.targets), "other")
+    assert cache_key(other, WEIGHTS, (2, 32), None) == key
 
 
 def changed_weight(split):
@@ -129,11 +132,11 @@ def changed_setting(split):
 
 
 def fewer_pictures(split):
-    return Split(split.labels, split.samples[:4]), WEIGHTS, (2, 32)
+    return split.chosen(np.arange(4)), WEIGHTS, (2, 32)
 
 
 def other_order(split):
-    return Split(split.labels, split.samples[::-1]), WEIGHTS, (2, 32)
+    return split.chosen(np.arange(5)[::-1]), WEIGHTS, (2, 32)
 
 
 def larger_picture(split):

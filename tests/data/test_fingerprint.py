@@ -3,8 +3,10 @@
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 from PIL import Image
+from tests.marks import marks
 
 from lcnet.config import Data
 from lcnet.data.dataset import Sample, Split
@@ -18,8 +20,10 @@ def split(tmp_path: Path) -> Split:
     samples = []
     for number in range(5):
         (tmp_path / f"{number}.png").write_bytes(b"x" * number)
-        samples.append(Sample(tmp_path / f"{number}.png", (number % 2, 1)))
-    return Split(("red", "green"), tuple(samples), "train")
+        samples.append(Sample(tmp_path / f"{number}.png"))
+    return Split(
+        ("red", "green"), tuple(samples), marks([[0, 1], [1, 1], [0, 1], [1, 1], [0, 1]]), "train"
+    )
 
 
 def test_what_is_the_same_has_the_same_fingerprint_wherever_it_lies(split, tmp_path):
@@ -35,19 +39,21 @@ def test_what_is_the_same_has_the_same_fingerprint_wherever_it_lies(split, tmp_p
 
 
 def changed(split: Split, tmp_path: Path, kind: str) -> Split:
-    first, *others = split.samples
+    targets = split.targets.copy()
     match kind:
         case "gone":
-            return replace(split, samples=tuple(others))
+            return split.chosen(np.arange(1, 5))
         case "new":
-            return replace(split, samples=(*split.samples, Sample(tmp_path / "new.png", (1, 1))))
+            samples = (*split.samples, Sample(tmp_path / "new.png"))
+            return replace(split, samples=samples, targets=np.vstack([targets, targets[1:2]]))
         case "with other labels":
-            return replace(split, samples=(replace(first, targets=(1, 1)), *others))
+            targets[0] = 1
+            return replace(split, targets=targets)
         case "order":
-            return replace(split, samples=(*others, first))
+            return split.chosen(np.array([1, 2, 3, 4, 0]))
         case "labels":
             return replace(split, labels=("red", "blue"))
-    first.path.write_bytes(b"longer")
+    split.samples[0].path.write_bytes(b"longer")
     return split
 
 
@@ -89,7 +95,7 @@ def test_a_run_remembers_what_it_saw_first(split, tmp_path):
     file = tmp_path / "fingerprints"
     assert changed_since(file, "train", split, tmp_path) == []
     assert changed_since(file, "train", split, tmp_path) == []
-    fewer = replace(split, samples=split.samples[:1])
+    fewer = split.chosen(np.array([0]))
     assert changed_since(file, "train", fewer, tmp_path) == [
         "4 pictures gone (1.png, 2.png, 3.png, ...)"
     ]

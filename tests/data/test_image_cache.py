@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from tests.marks import marks
 
 from lcnet.config import Data, Train
 from lcnet.data import dataset, image_cache, pictures
@@ -28,8 +29,8 @@ def split(tmp_path):
         pixels = rng.integers(0, 256, size=(height, width, 3)).astype(np.uint8)
         path = tmp_path / f"{index}.{('png', 'jpg')[index % 2]}"
         Image.fromarray(pixels).save(path)
-        samples.append(Sample(path, (index % 2,), f"list.csv:{index + 2}"))
-    return Split(("odd",), tuple(samples), "list.csv")
+        samples.append(Sample(path, f"list.csv:{index + 2}"))
+    return Split(("odd",), tuple(samples), marks([[0], [1], [0], [1]]), "list.csv")
 
 
 @pytest.fixture
@@ -103,7 +104,7 @@ def test_whatever_changes_the_pixels_keeps_them_anew(split, data, change):
     elif change == "time":
         os.utime(path, ns=(1, 1))
     elif change == "rows":
-        split = replace(split, samples=split.samples[:3])
+        split = split.chosen(np.arange(3))
     else:
         expected = replace(EXPECTED, **{change: {"size": 40, "interpolation": "bicubic"}[change]})
     again = eval_pictures(split, data, expected)

@@ -3,6 +3,7 @@ import os
 import numpy as np
 import torch
 from PIL import Image
+from tests.marks import marks
 
 from lcnet.data.dataset import ImageLabels, Sample, Split
 from lcnet.data.loading import (
@@ -18,9 +19,11 @@ from lcnet.data.transforms import Normalize, Preprocessing, Transform, eval_tran
 def data(tmp_path, count=10):
     for index in range(count):
         Image.new("RGB", (4, 4), (index, 0, 0)).save(tmp_path / f"{index}.png")
-    samples = tuple(Sample(tmp_path / f"{index}.png", (index % 2,)) for index in range(count))
+    samples = tuple(Sample(tmp_path / f"{index}.png") for index in range(count))
     first_pixel = Transform(lambda image: torch.tensor(image.getpixel((0, 0))), decode_size=0)
-    return ImageLabels(Split(("odd",), samples), first_pixel)
+    return ImageLabels(
+        Split(("odd",), samples, marks([[index % 2] for index in range(count)])), first_pixel
+    )
 
 
 def test_an_epoch_holds_each_sample_once_in_its_own_order():
@@ -76,9 +79,9 @@ def test_batches_are_uint8_and_lie_as_pixels_do(tmp_path):
     for index in range(3):
         pixels = rng.integers(0, 256, size=(20, 30, 3)).astype(np.uint8)
         Image.fromarray(pixels).save(tmp_path / f"{index}.png")
-    samples = tuple(Sample(tmp_path / f"{index}.png", (index,)) for index in range(3))
+    samples = tuple(Sample(tmp_path / f"{index}.png") for index in range(3))
     expected = Preprocessing(16, (0.5,) * 3, (0.2,) * 3, "bilinear")
-    pictures = ImageLabels(Split(("a",), samples), eval_transform(expected))
+    pictures = ImageLabels(Split(("a",), samples, marks([[0], [1], [0]])), eval_transform(expected))
     for workers in (0, 1):
         ((images, targets),) = eval_loader(pictures, batch_size=4, workers=workers)
         assert (images.dtype, images.shape, targets.shape) == (torch.uint8, (3, 3, 16, 16), (3, 1))

@@ -48,7 +48,7 @@ def test_annotated_leaves_out_what_has_no_present_label(tmp_path: Path):
     settings = {"format": "table", "images": "annotated"}
     assert names(tmp_path, "train.csv", **settings) == ["0.png", "2.png", "5.png"]
     split = load_split(Data(root=str(tmp_path), **settings), "train.csv")
-    assert split.targets().tolist() == [[1, 0], [-1, 1], [1, 1]]
+    assert split.targets.tolist() == [[1, 0], [-1, 1], [1, 1]]
     assert [sample.source for sample in split.samples] == [f"train.csv:{n}" for n in (2, 4, 7)]
     assert (split.labels, split.name) == (("cat", "dog"), "train.csv")
 
@@ -99,4 +99,4 @@ def test_the_separator_reaches_the_table_reader(colour_table: Path):
     rows = "image,names\nimages/train0.png,a;b\nimages/train1.png,b\n"
     (colour_table / "names.csv").write_text(rows)
     split = load_split(Data("table", str(colour_table), separator=";"), "names.csv")
-    assert (split.labels, split.targets().tolist()) == (("a", "b"), [[1, 1], [0, 1]])
+    assert (split.labels, split.targets.tolist()) == (("a", "b"), [[1, 1], [0, 1]])

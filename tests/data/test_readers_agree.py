@@ -120,7 +120,7 @@ def test_every_format_gives_the_same_labels_targets_and_pictures(
 ) -> None:
     split = reader(tmp_path, None)
     assert split.labels == LABELS
-    assert split.targets().tolist() == TARGETS
+    assert split.targets.tolist() == TARGETS
     assert [sample.path.name for sample in split.samples] == list(PICTURES)
     for sample in split.samples:
         assert read_image(sample.path, sample.source).size == (4, 3)
@@ -131,4 +131,4 @@ def test_every_format_follows_the_given_order_of_labels(tmp_path: Path, reader: 
     backwards = LABELS[::-1]
     split = reader(tmp_path, backwards)
     assert split.labels == backwards
-    assert split.targets().tolist() == [row[::-1] for row in TARGETS]
+    assert split.targets.tolist() == [row[::-1] for row in TARGETS]

@@ -49,9 +49,9 @@ def test_every_row_is_in_one_file_byte_by_byte_and_in_order(table):
 def test_rows_and_label_shares_are_as_asked(table):
     parts = split(table, shares=THREE, quiet=True)
     assert [part.rows for part in parts] == [320, 40, 40]
-    whole = (read_table(table.parent, table.name).targets() == 1).mean(axis=0)
+    whole = (read_table(table.parent, table.name).targets == 1).mean(axis=0)
     for part in parts:
-        own = (read_table(table.parent, part.file.name).targets() == 1).mean(axis=0)
+        own = (read_table(table.parent, part.file.name).targets == 1).mean(axis=0)
         assert np.abs(own - whole).max() == pytest.approx(part.deviation)
         assert part.deviation <= 1 / part.rows
         assert part.without_positive == ()

@@ -50,7 +50,7 @@ def test_features_are_the_maps_of_the_pictures_and_of_their_mirror_images(frozen
         assert version.shape[:2] == (12, 5)
         torch.testing.assert_close(version.float(), model.maps(shown), atol=1e-4, rtol=2e-3)
     assert not found.versions[0].equal(found.versions[1])
-    assert found.targets.equal(torch.from_numpy(split.targets()))
+    assert found.targets.equal(torch.from_numpy(split.targets))
     assert len(frozen_features(config, model, info, split).versions) == 1
 
 

@@ -53,7 +53,7 @@ def run(tiny_config, tmp_path):
     """A run folder with random weights, measured with intervals."""
     folder, settings = tmp_path / "run", tiny_config.model
     spec = describe_backbone(settings.backbone, settings.view_size)
-    statistics = count_labels(load_split(tiny_config.data, "train.csv").targets())
+    statistics = count_labels(load_split(tiny_config.data, "train.csv").targets)
     ModelFolder(folder / "model").save(
         build_model(settings, len(LABELS), spec=spec),
         ModelInfo(LABELS, settings, spec, (0.5,) * len(LABELS), statistics),

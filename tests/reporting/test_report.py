@@ -308,7 +308,9 @@ def test_one_or_two_labels_are_enough(page, tmp_path, labels):
         made = change(
             made,
             info=info,
-            samples=replace(found.samples, labels=LABELS[:1]),
+            samples=replace(
+                found.samples, labels=LABELS[:1], targets=found.samples.targets[:, one]
+            ),
             probabilities=found.probabilities[:, one],
             targets=found.targets[:, one],
             verification=measuring.verify(

@@ -67,7 +67,7 @@ class CheckedSplit:
     @cached_property
     def statistics(self) -> Statistics:
         """The counts of its labels."""
-        return count_labels(self.split.targets())
+        return count_labels(self.split.targets)
 
     def place(self, index: int) -> str:
         """Where a sample is listed, and its picture."""
@@ -80,12 +80,8 @@ class CheckedSplit:
 
     def present(self, index: int) -> set[str]:
         """The names of a sample's present labels."""
-        targets = self.split.samples[index].targets
-        return {
-            name
-            for name, target in zip(self.split.labels, targets, strict=True)
-            if target == POSITIVE
-        }
+        shown = np.flatnonzero(self.split.targets[index] == POSITIVE)
+        return {self.split.labels[label] for label in shown}
 
 
 def finding(kind: str, where: str, detail: str, *pictures: Path, unsafe: bool = False) -> Finding:
@@ -179,7 +175,7 @@ def _copy(
 
 def unlabelled_rows(checked: CheckedSplit) -> Iterator[Finding]:
     """A finding for each picture without any known label."""
-    targets = checked.split.targets()
+    targets = checked.split.targets
     for index in np.flatnonzero((targets == UNKNOWN).all(axis=1)):
         broken = checked.facts[index].fault
         shown = () if broken else (checked.split.samples[int(index)].path,)

@@ -1,7 +1,6 @@
 """The labels that a trained model contradicts: cleanlab's confident learning, label by label."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -54,8 +53,7 @@ def suspicious_labels(
     lacks a label of the split.
     """
     readable = [index for index, facts in enumerate(checked.facts) if not facts.fault]
-    samples = tuple(checked.split.samples[index] for index in readable)
-    split, info = replace(checked.split, samples=samples), read_info(run)
+    split, info = checked.split.chosen(np.array(readable, dtype=np.int64)), read_info(run)
     columns = _columns(info.labels, split.labels, run)
     pictures = ImageLabels(split, eval_transform(info.preprocessing))
     loader = eval_loader(pictures, batch_size=BATCH_SIZE, workers=workers)

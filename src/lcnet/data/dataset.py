@@ -3,9 +3,9 @@
 import io
 import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Protocol, overload
+from typing import Any, Protocol, overload
 
 import numpy as np
 import torch
@@ -39,12 +39,10 @@ class Enclosed(Protocol):
 
 @dataclass(frozen=True)
 class Sample:
-    """One picture and what is known of its labels."""
+    """One picture, and where it is listed."""
 
     path: Path
     """The picture's file; for a picture inside a larger file, that file's path / its name."""
-    targets: tuple[int, ...]
-    """One value per label, in the order of the label names: 1 present, 0 absent, -1 unknown."""
     source: str = ""
     """Where the picture is listed, such as `train.csv:17`; error messages quote it."""
     inside: Enclosed | None = None
@@ -67,19 +65,14 @@ class Sample:
 
 
 class StoredSamples(Sequence[Sample]):
-    """Samples of a data set that is kept as arrays; each is made when it is asked for."""
+    """Samples that are kept as texts or arrays; each is made when it is asked for.
 
-    targets: NDArray[np.int8]
-    """N x L: 1, 0 and -1."""
-    runs: NDArray[np.int64]
-    """The number of consecutive samples in each file; they sum to N."""
+    A million of them take a tenth of the memory of a tuple of `Sample`.
+    """
 
     def sample(self, index: int) -> Sample:
         """The sample at an index from 0 to N - 1."""
         raise NotImplementedError
-
-    def __len__(self) -> int:
-        return len(self.targets)
 
     @overload
     def __getitem__(self, index: int) -> Sample: ...
@@ -93,25 +86,48 @@ class StoredSamples(Sequence[Sample]):
         return self.sample(index % len(self))
 
 
-@dataclass(frozen=True)
+class Streamed(StoredSamples):
+    """Samples in large files, each of which is read from front to back."""
+
+    runs: NDArray[np.int64]
+    """The number of consecutive samples in each file; they sum to N."""
+
+
+@dataclass(frozen=True, eq=False)
 class Split:
-    """The pictures of one split and its label names."""
+    """The pictures of one split, its label names, and what is known of each picture's labels."""
 
     labels: tuple[str, ...]
     samples: Sequence[Sample]
+    targets: NDArray[np.int8]
+    """N x L, pictures by labels: 1 present, 0 absent, -1 unknown."""
     name: str = ""
     """What the user called it, such as `train` or `val.csv`."""
+
+    def __post_init__(self) -> None:
+        expected = (len(self.samples), len(self.labels))
+        if self.targets.shape != expected or self.targets.dtype != np.int8:
+            raise ValueError(
+                f"expected int8 targets of shape {expected}, "
+                f"got {self.targets.dtype} of shape {self.targets.shape}"
+            )
 
     def __len__(self) -> int:
         return len(self.samples)
 
-    def targets(self) -> np.ndarray:
-        """All targets as one int8 array of shape (samples, labels), with values 1, 0 and -1."""
-        if isinstance(self.samples, StoredSamples):
-            return self.samples.targets
-        return np.array([sample.targets for sample in self.samples], dtype=np.int8).reshape(
-            len(self.samples), len(self.labels)
+    def __eq__(self, other: object) -> bool:
+        """Whether pictures, labels, targets and name are the same."""
+        return isinstance(other, Split) and (
+            (self.labels, self.name) == (other.labels, other.name)
+            and list(self.samples) == list(other.samples)
+            and np.array_equal(self.targets, other.targets)
         )
+
+    def chosen(self, rows: NDArray[Any]) -> "Split":
+        """Some of the pictures: those at the given indices, or where a boolean array is true."""
+        indices = np.flatnonzero(rows) if rows.dtype == bool else rows
+        samples = tuple(self.samples[int(index)] for index in indices)
+        return replace(self, samples=samples, targets=self.targets[indices])
 
 
 @dataclass(frozen=True)
@@ -256,19 +272,20 @@ class ImageLabels(Dataset[tuple[Tensor, Tensor]]):
                 raise
             self._broken[index] = True
             image, targets = self._in_place_of(draw)
-        return self._transformed(image, torch.tensor(targets, dtype=torch.int8), draw)
+        return self._transformed(image, targets, draw)
 
-    def _read(self, index: int) -> tuple[Image.Image | Tensor, tuple[int, ...]]:
+    def _read(self, index: int) -> tuple[Image.Image | Tensor, Tensor]:
         """A picture, or its pixels, and its targets."""
-        sample = self.split.samples[index]
+        targets = torch.from_numpy(self.split.targets[index])
         if self.pixels is not None:
-            return self.pixels[index], sample.targets
-        return sample.read(self.transform.decode_size), sample.targets
+            return self.pixels[index], targets
+        return self.split.samples[index].read(self.transform.decode_size), targets
 
-    def _in_place_of(self, draw: Draw | int) -> tuple[Image.Image | Tensor, tuple[int, ...]]:
+    def _in_place_of(self, draw: Draw | int) -> tuple[Image.Image | Tensor, Tensor]:
         """The stand-in for an unreadable picture, and its targets."""
         if not isinstance(draw, Draw):
-            return Image.new("RGB", (64, 64)), (UNKNOWN,) * len(self.split.labels)
+            nothing = torch.full((len(self.split.labels),), UNKNOWN, dtype=torch.int8)
+            return Image.new("RGB", (64, 64)), nothing
         others = np.random.default_rng(draw.seed).integers(len(self.split), size=SUBSTITUTES)
         for index in others.tolist()[:-1]:  # the last one may raise
             try:

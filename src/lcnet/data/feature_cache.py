@@ -63,7 +63,7 @@ def cached_maps(
     with FileLock(folder / f"{key}.lock"):  # of two runs that want the same maps, one waits
         if not file.is_file():
             _write_maps(file, images(), maps_of)
-    return CachedMaps([load_file(file)["maps"]], torch.from_numpy(split.targets()))
+    return CachedMaps([load_file(file)["maps"]], torch.from_numpy(split.targets))
 
 
 def _write_maps(file: Path, images: Iterable[Tensor], maps_of: Callable[[Tensor], Tensor]) -> None:

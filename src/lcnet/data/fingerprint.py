@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from lcnet.data.dataset import Split, StoredSamples
+from lcnet.data.dataset import Split, Streamed
 from lcnet.files import written_whole
 
 NAMED = 3
@@ -65,28 +65,28 @@ def fingerprint(split: Split, root: Path) -> Fingerprint:
 
     It asks for file sizes but reads no picture: about 2 s for 100,000 on a local disk.
     """
-    if isinstance(split.samples, StoredSamples):
-        return _of_shards(split.labels, split.samples, root)
+    if isinstance(split.samples, Streamed):
+        return _of_shards(split, split.samples, root)
     with ThreadPoolExecutor(AT_A_TIME) as pool:
         sizes = list(pool.map(_size, [sample.path for sample in split.samples], chunksize=256))
     pictures: dict[str, tuple[int, str]] = {}
-    for sample, size in zip(split.samples, sizes, strict=True):
+    for sample, targets, size in zip(split.samples, split.targets, sizes, strict=True):
         name = os.path.relpath(sample.path, root)
         if name in pictures:  # a picture that is listed twice
             name = f"{name} ({sample.source or len(pictures)})"
-        row = hashlib.sha256(repr(sample.targets).encode()).hexdigest()[:8]
+        row = hashlib.sha256(repr(tuple(targets.tolist())).encode()).hexdigest()[:8]
         pictures[name] = (size, row)
     return Fingerprint(split.labels, pictures)
 
 
-def _of_shards(labels: tuple[str, ...], samples: StoredSamples, root: Path) -> Fingerprint:
+def _of_shards(split: Split, samples: Streamed, root: Path) -> Fingerprint:
     shards: dict[str, tuple[int, str]] = {}
     ends = samples.runs.cumsum()
     for start, end in zip(ends - samples.runs, ends, strict=True):
         file = samples.sample(int(start)).file
-        targets = hashlib.sha256(samples.targets[start:end].tobytes()).hexdigest()[:8]
+        targets = hashlib.sha256(split.targets[start:end].tobytes()).hexdigest()[:8]
         shards[os.path.relpath(file, root)] = (_size(file), targets)
-    return Fingerprint(labels, shards, len(samples))
+    return Fingerprint(split.labels, shards, len(samples))
 
 
 def _size(path: Path) -> int:

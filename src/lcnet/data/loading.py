@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Sampler, default_collate
 from torch.utils.data.distributed import DistributedSampler
 
-from lcnet.data.dataset import Draw, ImageLabels, StoredSamples
+from lcnet.data.dataset import Draw, ImageLabels, Streamed
 from lcnet.data.feature_cache import CachedMaps
 from lcnet.errors import ConfigError
 
@@ -141,7 +141,7 @@ def train_loader(
     sampler = SeededSampler(len(data), seed, shares, rank=rank, processes=processes)
     if window and shares is None and isinstance(data, ImageLabels) and data.pixels is None:
         samples = data.split.samples
-        if isinstance(samples, StoredSamples):
+        if isinstance(samples, Streamed):
             sampler = StreamSampler(samples.runs, seed, window, rank=rank, processes=processes)
     full = len(sampler) >= batch_size
     check_steps(len(data), batch_size, processes)

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from lcnet.config import Data
 from lcnet.data.dataset import POSITIVE, UNKNOWN, Sample, Split
@@ -48,8 +49,8 @@ def pack_splits(
             order = np.arange(len(split))
             if name == "train":
                 order = np.random.default_rng(seed).permutation(len(split))
-            ordered = [split.samples[int(index)] for index in order]
-            tracked = track(ordered, f"Packing {name}, pictures", len(ordered), quiet=quiet)
+            ordered = ((split.samples[index], split.targets[index]) for index in order.tolist())
+            tracked = track(ordered, f"Packing {name}, pictures", len(split), quiet=quiet)
             shards = _write(tracked, labels, out / name, int(shard_megabytes * 1e6))
             read_shards(out, name)  # writes the index, and proves that they can be read
             size = sum(shard.stat().st_size for shard in shards)
@@ -80,14 +81,19 @@ def _splits(data: Data) -> dict[str, Split]:
     return splits
 
 
-def _write(samples: Iterable[Sample], labels: Sequence[str], folder: Path, most: int) -> list[Path]:
+def _write(
+    pictures: Iterable[tuple[Sample, NDArray[np.int8]]],
+    labels: Sequence[str],
+    folder: Path,
+    most: int,
+) -> list[Path]:
     """Write the shards; a new one starts before one would be larger than `most` bytes."""
     folder.mkdir(parents=True)
     shards: list[Path] = []
     tar: tarfile.TarFile | None = None
     written = 0
     try:
-        for number, sample in enumerate(samples):
+        for number, (sample, targets) in enumerate(pictures):
             content = _bytes(sample)
             if tar is None or (written and written + len(content) > most):
                 if tar is not None:
@@ -97,7 +103,7 @@ def _write(samples: Iterable[Sample], labels: Sequence[str], folder: Path, most:
             key = f"{number:09}"
             for suffix, part in (
                 (sample.path.suffix.lower(), content),
-                (".json", _described(sample, labels)),
+                (".json", _described(sample, targets, labels)),
             ):
                 member = tarfile.TarInfo(f"{key}{suffix}")
                 member.size = len(part)
@@ -113,12 +119,10 @@ def _bytes(sample: Sample) -> bytes:
     return sample.path.read_bytes() if sample.inside is None else sample.inside.read()
 
 
-def _described(sample: Sample, labels: Sequence[str]) -> bytes:
+def _described(sample: Sample, targets: NDArray[np.int8], labels: Sequence[str]) -> bytes:
     """The labels as JSON: the present ones, and the unknown ones if there are any."""
     marked = {
-        name: [
-            label for label, target in zip(labels, sample.targets, strict=True) if target == mark
-        ]
+        name: [labels[label] for label in np.flatnonzero(targets == mark).tolist()]
         for name, mark in (("labels", POSITIVE), ("unknown", UNKNOWN))
     }
     if not marked["unknown"]:

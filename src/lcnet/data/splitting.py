@@ -53,7 +53,7 @@ def split_table(
         raise DataError(f"{table}: no such table. Correct the path.")
     files = _files(table, out or table.parent, shares, overwrite=overwrite)
     whole = read_table(table.parent, table.name, separator=separator)
-    present = whole.targets() == POSITIVE
+    present = whole.targets == POSITIVE
     part_of = stratify(present, list(shares.values()), seed)
     header, records = _records(table)
     # A sample's source ends with the number of its record; the header has number 1.

@@ -74,7 +74,7 @@ def pictures_of_split(data: Data, name: str, info: ModelInfo, most: int) -> Pict
     chosen = [samples.samples[index] for index in indices]
     return Pictures(
         [sample.path if sample.inside is None else sample.read() for sample in chosen],
-        samples.targets()[indices],
+        samples.targets[indices],
         f"{len(indices):,} pictures of {name}",
     )
 

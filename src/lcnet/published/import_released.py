@@ -90,7 +90,7 @@ def _correlation(
     """The label correlations (L L): from the user's file or data set, else the release's."""
     if choices.correlation is None and choices.data is not None and not data.labels:
         assumed.add(f"label correlations counted in {choices.data.train}")
-        targets = training().targets()
+        targets = training().targets
         return torch.from_numpy(count_labels(targets).conditional_probability()).float()
     if choices.correlation is None:
         if data.name == "coco14":

@@ -116,7 +116,7 @@ def _statistics(measured: Measured) -> tuple[dict[str, Statistics], list[str]]:
             continue
         try:
             samples = load_split_for(data, name, measured.info.labels)
-            counts[name] = count_labels(samples.targets())
+            counts[name] = count_labels(samples.targets)
         except (LCNetError, OSError):
             notes.append(f"The split {name} could not be read.")
     return counts, notes

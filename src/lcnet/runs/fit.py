@@ -170,7 +170,7 @@ def _loaders(start: Start, engine: Engine) -> tuple[Batches, Batches]:
     recipe, factors = config.train, None
     workers = chosen_workers(config.data.workers, recipe.devices)
     if recipe.repeat_rare:
-        factors = repeat_factors(training.targets(), recipe.repeat_rare)
+        factors = repeat_factors(training.targets, recipe.repeat_rare)
     training_pictures: Pictures
     validation_pictures: Pictures
     if recipe.cache_features:

@@ -47,7 +47,7 @@ def prepare(config: Config, init: Path | Import | None) -> Start:
         model, info = new_model(
             config.model,
             splits[0].labels,
-            targets=splits[0].targets(),
+            targets=splits[0].targets,
             unknown=config.train.unknown,
         )
     else:
@@ -56,7 +56,7 @@ def prepare(config: Config, init: Path | Import | None) -> Start:
         info = replace(
             info.uncalibrated(),
             labels=splits[0].labels,
-            statistics=count_labels(splits[0].targets()),
+            statistics=count_labels(splits[0].targets),
         )
         config = replace(config, model=info.model)
     return Start(config, model, info, *splits, is_trained=init is not None)
@@ -83,7 +83,7 @@ def load_splits(config: Config, labels: tuple[str, ...] | None = None) -> tuple[
     else:
         training = load_split_for(config.data, config.data.train, labels)
     validation = load_split(config.data, config.data.val, training.labels)
-    if not (validation.targets() == POSITIVE).any():
+    if not (validation.targets == POSITIVE).any():
         raise DataError(
             f"{config.data.val}: no label is present in any picture, so nothing can be measured. "
             "Choose another --data.val."
@@ -95,7 +95,7 @@ def load_splits(config: Config, labels: tuple[str, ...] | None = None) -> tuple[
 def _check_absent(config: Config, training: Split, validation: Split) -> None:
     """Warn of labels that are never known to be absent; raise DataError if no label ever is."""
     # Without absent entries a model that always says yes has the smallest loss.
-    targets = training.targets()
+    targets = training.targets
     never = labels_without_absent(targets)
     names = ", ".join(training.labels[label] for label in never[:5]) + ", ..." * (len(never) > 5)
     if never.size and config.train.unknown == "ignore":
@@ -109,7 +109,7 @@ def _check_absent(config: Config, training: Split, validation: Split) -> None:
             f"warning: never known to be absent, so the model will always predict it: {names}. "
             "Mark it with 0 in some pictures, or set --train.unknown weighted."
         )
-    if not (validation.targets() == NEGATIVE).any():
+    if not (validation.targets == NEGATIVE).any():
         tell(
             f"warning: {config.data.val}: no label is known to be absent in any picture, so the "
             "validation mAP is always 100. Mark absent labels with 0 in the validation split."

@@ -44,27 +44,27 @@ def test_every_image_comes_with_its_file_and_place_even_without_objects(tmp_path
         tmp_path / "val/sub/b.jpg",
         tmp_path / "val/c.jpg",
     ]
-    assert split.samples[2].targets == (0, 0)
+    assert split.targets[2].tolist() == [0, 0]
     assert split.samples[1].source == "instances_val.json: image 7"
     assert split.name == "val"
 
 
 def test_an_object_makes_its_label_present_also_as_a_crowd(tmp_path: Path) -> None:
     split = read_coco(write(tmp_path, content()), "val")
-    assert split.targets().tolist() == [[0, 1], [1, 1], [0, 0]]
+    assert split.targets.tolist() == [[0, 1], [1, 1], [0, 0]]
 
 
 def test_given_labels_set_the_order_and_may_be_more_than_the_split_has(tmp_path: Path) -> None:
     split = read_coco(write(tmp_path, content()), "val", ["dog", "cat", "person"])
     assert split.labels == ("dog", "cat", "person")
-    assert split.targets().tolist() == [[1, 0, 0], [1, 0, 1], [0, 0, 0]]
+    assert split.targets.tolist() == [[1, 0, 0], [1, 0, 1], [0, 0, 0]]
 
 
 def test_a_label_without_any_object_need_not_be_known(tmp_path: Path) -> None:
     stored = content()
     stored["categories"].append({"id": 90, "name": "toothbrush"})
     split = read_coco(write(tmp_path, stored), "val", ["person", "dog"])
-    assert split.targets().tolist() == [[0, 1], [1, 1], [0, 0]]
+    assert split.targets.tolist() == [[0, 1], [1, 1], [0, 0]]
 
 
 def test_an_unknown_label_is_named_with_its_object_and_the_nearest_name(tmp_path: Path) -> None:

@@ -29,9 +29,9 @@ def test_scenes_are_drawn_once_and_read_back(few, tmp_path):
 def test_targets_are_the_digits_in_the_scene_and_boxes_lie_inside(few, tmp_path):
     split = read_digits(tmp_path, "val")
     scenes = json.loads((tmp_path / "val" / "scenes.json").read_text())
-    for sample in split.samples:
+    for sample, targets in zip(split.samples, split.targets, strict=True):
         places = scenes[sample.path.name]
-        shown = {label for label, value in zip(split.labels, sample.targets, strict=True) if value}
+        shown = {label for label, value in zip(split.labels, targets, strict=True) if value}
         assert shown == {place["label"] for place in places}
         assert 1 <= len(shown) <= 6
         assert all(0 <= place["left"] <= 192 - place["size"] for place in places)

@@ -19,7 +19,7 @@ def write(root: Path, *names: str) -> Path:
 def test_a_folder_is_a_label(tmp_path: Path) -> None:
     split = read_folder(write(tmp_path, "train/dog/b.jpg", "train/cat/a.jpg"), "train")
     assert split.labels == ("cat", "dog")
-    assert split.targets().tolist() == [[1, 0], [0, 1]]
+    assert split.targets.tolist() == [[1, 0], [0, 1]]
     assert [s.path for s in split.samples] == [
         tmp_path / "train/cat/a.jpg",
         tmp_path / "train/dog/b.jpg",
@@ -34,12 +34,12 @@ def test_a_name_in_several_folders_is_one_picture_with_all_their_labels(tmp_path
         "cat/b.jpg",
         "cow/sub/a.jpg",
     ]
-    assert split.targets().tolist() == [[0, 1, 1], [1, 0, 0], [0, 1, 0]]
+    assert split.targets.tolist() == [[0, 1, 1], [1, 0, 0], [0, 1, 0]]
 
 
 def test_a_picture_directly_in_the_split_has_no_label(tmp_path: Path) -> None:
     split = read_folder(write(tmp_path, "train/a.jpg", "train/cat/b.jpg"), "train")
-    assert split.targets().tolist() == [[0], [1]]
+    assert split.targets.tolist() == [[0], [1]]
     assert split.samples[0].path == tmp_path / "train/a.jpg"
 
 
@@ -62,7 +62,7 @@ def test_given_labels_set_the_order_and_may_be_more_than_there_are_folders(tmp_p
     write(tmp_path, "val/cat/a.jpg", "val/dog/b.jpg")
     split = read_folder(tmp_path, "val", ["dog", "cow", "cat"])
     assert split.labels == ("dog", "cow", "cat")
-    assert split.targets().tolist() == [[0, 0, 1], [1, 0, 0]]
+    assert split.targets.tolist() == [[0, 0, 1], [1, 0, 0]]
 
 
 @pytest.mark.parametrize(

@@ -19,7 +19,7 @@ def test_a_row_is_a_picture_of_the_split_and_a_column_a_label(tmp_path: Path) ->
     write(tmp_path, "name,wear,cut,birdcage\na.jpg,1,0,1\nb.png,0.0,1.0,0\n")
     split = read_rope(tmp_path, "train")
     assert split.labels == ("wear", "cut", "birdcage")
-    assert split.targets().tolist() == [[1, 0, 1], [0, 1, 0]]
+    assert split.targets.tolist() == [[1, 0, 1], [0, 1, 0]]
     assert [s.path for s in split.samples] == [
         tmp_path / "ropeTrain/a.jpg",
         tmp_path / "ropeTrain/b.png",
@@ -45,7 +45,7 @@ def test_every_further_column_is_a_label_however_many(tmp_path: Path, count: int
     write(tmp_path, f"{header}\na.jpg,{','.join(str(int(value)) for value in marks)}\n")
     split = read_rope(tmp_path, "train")
     assert split.labels == tuple(names)
-    assert split.targets().tolist() == [marks]
+    assert split.targets.tolist() == [marks]
 
 
 @pytest.mark.parametrize("labels", [None, ["wear"]])
@@ -72,13 +72,13 @@ def test_names_of_pictures_and_labels_may_have_spaces_and_subfolders(tmp_path: P
 
 def test_an_empty_cell_and_minus_one_are_unknown(tmp_path: Path) -> None:
     write(tmp_path, "name,wear,cut\na.jpg,,1\nb.jpg,0,-1\nc.jpg,0\n")
-    assert read_rope(tmp_path, "train").targets().tolist() == [[-1, 1], [0, -1], [0, -1]]
+    assert read_rope(tmp_path, "train").targets.tolist() == [[-1, 1], [0, -1], [0, -1]]
 
 
 def test_given_labels_set_the_order(tmp_path: Path) -> None:
     write(tmp_path, "name,wear,cut\na.jpg,1,0\n")
     split = read_rope(tmp_path, "train", ["cut", "wear"])
-    assert (split.labels, split.targets().tolist()) == (("cut", "wear"), [[0, 1]])
+    assert (split.labels, split.targets.tolist()) == (("cut", "wear"), [[0, 1]])
 
 
 @pytest.mark.parametrize("split", ["Train", "ropeTrain", "imageLabelsTrain.csv", "all", ""])

@@ -13,7 +13,7 @@ from PIL import Image
 from webdataset.tariterators import group_by_keys, tar_file_iterator
 
 from lcnet.config import Data
-from lcnet.data.dataset import ImageLabels, StoredSamples
+from lcnet.data.dataset import ImageLabels, Streamed
 from lcnet.data.loading import StreamSampler, train_loader
 from lcnet.data.pack import pack
 from lcnet.data.readers import load_split
@@ -61,8 +61,8 @@ def test_webdataset_s_shards_are_read(shards):
     assert split.labels == ("cat", "dog")
     wanted = [[place % 2, int(place % 3 == 0)] for place in range(12)]
     wanted[4][0] = -1
-    assert split.targets().tolist() == wanted
-    assert [list(sample.targets) for sample in split.samples] == wanted
+    assert split.targets.tolist() == wanted
+    assert split.targets.tolist() == wanted
     images = ImageLabels(split, eval_transform(EXPECTED))
     assert [int(images[place][0][0].max()) for place in range(12)] == list(range(12))
     assert split.samples[-1].path == shards / "train" / "2.tar" / "0011.png"
@@ -70,12 +70,12 @@ def test_webdataset_s_shards_are_read(shards):
 
 
 def test_the_index_is_used_again_and_made_anew_when_a_shard_changes(shards, monkeypatch):
-    first = read_shards(shards, "train").targets()
+    first = read_shards(shards, "train").targets
     monkeypatch.setattr("lcnet.data.readers.shards._in_tar", None)
-    np.testing.assert_array_equal(read_shards(shards, "train").targets(), first)
+    np.testing.assert_array_equal(read_shards(shards, "train").targets, first)
     monkeypatch.undo()
     write_tar(shards / "train" / "1.tar", [("a.png", png(7)), ("a.txt", b"dog|cat")])
-    assert read_shards(shards, "train").targets()[5:].tolist() == [[1, 1], *first[9:].tolist()]
+    assert read_shards(shards, "train").targets[5:].tolist() == [[1, 1], *first[9:].tolist()]
 
 
 @pytest.mark.parametrize(
@@ -86,9 +86,9 @@ def test_every_form_of_labels_is_read(tmp_path, suffix, said):
     (tmp_path / "labels.txt").write_text("cat\ndog\nsofa\n")
     write_tar(tmp_path / "train" / "0.tar", [("x/1.png", png(1)), (f"x/1.{suffix}", said)])
     split = read_shards(tmp_path, "train")
-    assert (split.labels, split.targets().tolist()) == (("cat", "dog", "sofa"), [[1, 0, 1]])
+    assert (split.labels, split.targets.tolist()) == (("cat", "dog", "sofa"), [[1, 0, 1]])
     other = read_shards(tmp_path, "train", ["sofa", "dog", "cat", "bird"])
-    assert other.targets().tolist() == [[1, 0, 1, 0]]
+    assert other.targets.tolist() == [[1, 0, 1, 0]]
 
 
 @pytest.mark.parametrize("as_struct", [False, True])
@@ -107,7 +107,7 @@ def test_parquet_files_are_read(tmp_path, as_struct):
     (tmp_path / "train").mkdir()
     pyarrow.parquet.write_table(table, tmp_path / "train" / "0.parquet", row_group_size=3)
     split = read_shards(tmp_path, "train")
-    assert split.targets()[:, 0].tolist() == [0, 1, -1, 1, 0, 1, 0]
+    assert split.targets[:, 0].tolist() == [0, 1, -1, 1, 0, 1, 0]
     images = ImageLabels(split, eval_transform(EXPECTED))
     assert [int(images[place][0][0].max()) for place in range(7)] == list(range(7))
 
@@ -197,10 +197,13 @@ def test_packing_keeps_pictures_and_labels(tiny_config, packed):
     shards = Data(format="shards", root=str(packed))
     for name, given in (("train", "train.csv"), ("val", "val.csv"), ("test", "val.csv")):
         before, after = load_split(tiny_config.data, given), load_split(shards, name)
-        assert isinstance(after.samples, StoredSamples)
+        assert isinstance(after.samples, Streamed)
         assert before.labels == after.labels
         contents = [
-            sorted((sample.targets, sample.read().tobytes()) for sample in split.samples)
+            sorted(
+                (row, sample.read().tobytes())
+                for row, sample in zip(split.targets.tolist(), split.samples, strict=True)
+            )
             for split in (before, after)
         ]
         assert contents[0] == contents[1]

@@ -21,24 +21,24 @@ def test_columns_hold_present_absent_and_unknown(tmp_path: Path) -> None:
     write(tmp_path, "picture,dog,cat\na.jpg,1,0\nb.jpg,1.0,0.0\nc.jpg,-1,\nd.jpg,-1.0, 1 \n")
     split = read_table(tmp_path, "train.csv")
     assert split.labels == ("dog", "cat")
-    assert split.targets().tolist() == [[1, 0], [1, 0], [-1, -1], [-1, 1]]
+    assert split.targets.tolist() == [[1, 0], [1, 0], [-1, -1], [-1, 1]]
     assert split.name == "train.csv"
 
 
 def test_a_row_that_ends_early_is_unknown_from_there(tmp_path: Path) -> None:
     write(tmp_path, "picture,dog,cat\na.jpg,1\n")
-    assert read_table(tmp_path, "train.csv").samples[0].targets == (1, -1)
+    assert read_table(tmp_path, "train.csv").targets[0].tolist() == [1, -1]
 
 
 def test_one_column_of_zeros_and_ones_is_one_label(tmp_path: Path) -> None:
     split = read_table(write(tmp_path, "picture,dog\na.jpg,1\nb.jpg,0\nc.jpg,\n"), "train.csv")
     assert split.labels == ("dog",)
-    assert split.targets().tolist() == [[1], [0], [-1]]
+    assert split.targets.tolist() == [[1], [0], [-1]]
 
 
 def test_given_labels_set_the_order_of_columns(tmp_path: Path) -> None:
     write(tmp_path, "picture,dog,cat\na.jpg,1,0\n")
-    assert read_table(tmp_path, "train.csv", ["cat", "dog"]).samples[0].targets == (0, 1)
+    assert read_table(tmp_path, "train.csv", ["cat", "dog"]).targets[0].tolist() == [0, 1]
 
 
 def test_pictures_are_found_from_the_root_and_rows_by_their_line(tmp_path: Path) -> None:
@@ -74,7 +74,7 @@ def test_one_column_of_names_marks_those_and_no_others(tmp_path: Path) -> None:
     write(tmp_path, "picture,labels\na.jpg,dog | traffic light\nb.jpg,\nc.jpg,cat|\n")
     split = read_table(tmp_path, "train.csv")
     assert split.labels == ("cat", "dog", "traffic light")
-    assert split.targets().tolist() == [[0, 1, 1], [0, 0, 0], [1, 0, 0]]
+    assert split.targets.tolist() == [[0, 1, 1], [0, 0, 0], [1, 0, 0]]
 
 
 def test_the_separator_can_be_chosen(tmp_path: Path) -> None:
@@ -92,15 +92,15 @@ def test_given_labels_set_the_order_of_names_and_may_be_more(tmp_path: Path) -> 
     write(tmp_path, "picture,labels\na.jpg,dog\n")
     split = read_table(tmp_path, "train.csv", ["dog", "cow", "cat"])
     assert split.labels == ("dog", "cow", "cat")
-    assert split.samples[0].targets == (1, 0, 0)
+    assert split.targets[0].tolist() == [1, 0, 0]
 
 
 def test_given_labels_tell_names_from_marks_where_cells_do_not(tmp_path: Path) -> None:
     write(tmp_path, "picture,labels\na.jpg,1\nb.jpg,\n")
-    assert read_table(tmp_path, "train.csv", ["0", "1"]).targets().tolist() == [[0, 1], [0, 0]]
+    assert read_table(tmp_path, "train.csv", ["0", "1"]).targets.tolist() == [[0, 1], [0, 0]]
     write(tmp_path, "picture,labels\na.jpg,\nb.jpg,\n")
-    assert read_table(tmp_path, "train.csv", ["dog"]).targets().tolist() == [[0], [0]]
-    assert read_table(tmp_path, "train.csv", ["labels"]).targets().tolist() == [[-1], [-1]]
+    assert read_table(tmp_path, "train.csv", ["dog"]).targets.tolist() == [[0], [0]]
+    assert read_table(tmp_path, "train.csv", ["labels"]).targets.tolist() == [[-1], [-1]]
 
 
 # Errors

@@ -60,11 +60,11 @@ def test_a_label_with_difficult_objects_only_counts_as_told(
     tmp_path: Path, difficult: Literal["positive", "negative", "unknown"], cat: int
 ) -> None:
     split = read_voc(small(tmp_path), "train", ["cat", "dog"], difficult=difficult)
-    assert split.targets().tolist() == [[cat, 1], [1, 0], [0, 0]]
+    assert split.targets.tolist() == [[cat, 1], [1, 0], [0, 0]]
 
 
 def test_difficult_objects_are_unknown_unless_told_otherwise(tmp_path: Path) -> None:
-    assert read_voc(small(tmp_path), "train", ["cat", "dog"]).samples[0].targets == (-1, 1)
+    assert read_voc(small(tmp_path), "train", ["cat", "dog"]).targets[0].tolist() == [-1, 1]
 
 
 def test_the_order_of_objects_does_not_matter(tmp_path: Path) -> None:
@@ -75,14 +75,14 @@ def test_the_order_of_objects_does_not_matter(tmp_path: Path) -> None:
             "2": annotation(("dog", 0), ("dog", 1)),
         },
     )
-    assert read_voc(tmp_path, "train", ["dog"]).targets().tolist() == [[1], [1]]
+    assert read_voc(tmp_path, "train", ["dog"]).targets.tolist() == [[1], [1]]
 
 
 def test_other_names_are_taken_from_all_splits(tmp_path: Path) -> None:
     write(tmp_path, {"1": annotation(("crack", 0)), "2": annotation(("dog", 0))}, "train")
     write(tmp_path, {"3": annotation(("bolt", 0))}, "val")
     assert read_voc(tmp_path, "train").labels == ("bolt", "crack", "dog")
-    assert read_voc(tmp_path, "val").targets().tolist() == [[1, 0, 0]]
+    assert read_voc(tmp_path, "val").targets.tolist() == [[1, 0, 0]]
 
 
 @pytest.mark.parametrize("inner", ["VOC2007", "VOCdevkit/VOC2012"])
@@ -113,7 +113,7 @@ def test_a_split_may_have_a_tree_of_its_own(tmp_path: Path, inner: str) -> None:
         read = read_voc(tmp_path, split)
         assert read.labels == LABELS
         assert read.samples[0].path == tmp_path / split / inner / f"JPEGImages/{split}.jpg"
-        assert read.targets().tolist() == [[int(label == object_of) for label in LABELS]]
+        assert read.targets.tolist() == [[int(label == object_of) for label in LABELS]]
         assert read.name == split
 
 
@@ -129,7 +129,7 @@ def test_other_names_are_taken_from_the_trees_of_all_splits(tmp_path: Path) -> N
     released(tmp_path, "train", {"1": annotation(("crack", 0))})
     released(tmp_path, "val", {"2": annotation(("bolt", 0))})
     assert read_voc(tmp_path, "train").labels == ("bolt", "crack")
-    assert read_voc(tmp_path, "val").targets().tolist() == [[1, 0]]
+    assert read_voc(tmp_path, "val").targets.tolist() == [[1, 0]]
 
 
 def test_a_wrong_annotation_is_named_with_its_tree(tmp_path: Path) -> None:
@@ -171,7 +171,7 @@ def test_the_lists_of_single_labels_are_read_by_their_first_column(tmp_path: Pat
     small(tmp_path)
     (tmp_path / "ImageSets/Main/cat_train.txt").write_text("000007  1\n\n000009 -1\n")
     split = read_voc(tmp_path, "cat_train", ["cat"])
-    assert split.targets().tolist() == [[1], [0]]
+    assert split.targets.tolist() == [[1], [0]]
     assert split.samples[1].source == "cat_train.txt:3"
 
 

@@ -1,11 +1,10 @@
 """Reads a split of a data set of any format, as the data settings describe it."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from pathlib import Path
 
 from lcnet import config
-from lcnet.data.dataset import POSITIVE, Split, StoredSamples
+from lcnet.data.dataset import POSITIVE, Split, Streamed
 from lcnet.data.readers.coco import read_coco
 from lcnet.data.readers.digits import read_digits
 from lcnet.data.readers.folder import read_folder
@@ -40,7 +39,7 @@ def load_split(data: config.Data, split: str, labels: Sequence[str] | None = Non
     Raises DataError as `read_split` does, and if a listed picture does not exist.
     """
     samples = read_split(data, split, labels)
-    if isinstance(samples.samples, StoredSamples):
+    if isinstance(samples.samples, Streamed):
         return samples  # the reader has just checked their files
     missing = [sample for sample in samples.samples if not sample.path.is_file()]
     if missing:
@@ -104,10 +103,10 @@ def unnamed(number: int) -> tuple[str, ...]:
 
 
 def _annotated(split: Split, root: str) -> Split:
-    kept = tuple(sample for sample in split.samples if POSITIVE in sample.targets)
-    if not kept:
+    kept = (split.targets == POSITIVE).any(axis=1)
+    if not kept.any():
         raise DataError(
             f"{root}: split {split.name!r}: expected a picture with a present label, got none in "
             f"{len(split):,} pictures. Set --data.images all, or mark labels as present."
         )
-    return replace(split, samples=kept)
+    return split.chosen(kept)

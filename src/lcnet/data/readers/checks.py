@@ -4,6 +4,9 @@ import difflib
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 
+import numpy as np
+from numpy.typing import NDArray
+
 from lcnet.data.dataset import NEGATIVE
 from lcnet.errors import DataError, reason_of
 from lcnet.schema import LONGEST_NAME, unfit_name
@@ -65,6 +68,16 @@ def check_known(name: str, labels: Collection[str], where: str) -> None:
         )
 
 
-def mark(marks: Mapping[str, int], labels: Sequence[str]) -> tuple[int, ...]:
-    """The targets in the order of `labels`: those in `marks`, and absent for all others."""
-    return tuple(marks.get(name, NEGATIVE) for name in labels)
+def targets_of(
+    marks: Sequence[Mapping[str, int]], labels: Sequence[str], *, others: int = NEGATIVE
+) -> NDArray[np.int8]:
+    """The targets of pictures, N x L, from the marks of each: 1, 0 or -1 by label.
+
+    A label that a picture has no mark of gets `others`.
+    """
+    columns = {name: column for column, name in enumerate(labels)}
+    targets = np.full((len(marks), len(labels)), others, dtype=np.int8)
+    for row, marked in enumerate(marks):
+        for name, value in marked.items():
+            targets[row, columns[name]] = value
+    return targets

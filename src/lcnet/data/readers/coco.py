@@ -10,8 +10,8 @@ from lcnet.data.readers.checks import (
     check_known,
     check_labels,
     check_root,
-    mark,
     missing_split,
+    targets_of,
     unreadable,
 )
 from lcnet.errors import DataError
@@ -81,10 +81,9 @@ def read_coco(
         check_known(names[label], order, here)
         present[image][names[label]] = POSITIVE
     samples = tuple(
-        Sample(root / split / file, mark(present[image], order), f"{where}: image {image}")
-        for image, file in files.items()
+        Sample(root / split / file, f"{where}: image {image}") for image, file in files.items()
     )
-    return Split(order, samples, split)
+    return Split(order, samples, targets_of(list(present.values()), order), split)
 
 
 def _load(root: Path, split: str) -> dict[str, Any]:

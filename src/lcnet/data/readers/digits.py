@@ -22,8 +22,8 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFilter
 
 from lcnet.config import Data
-from lcnet.data.dataset import Sample, Split
-from lcnet.data.readers.checks import unreadable
+from lcnet.data.dataset import POSITIVE, Sample, Split
+from lcnet.data.readers.checks import targets_of, unreadable
 from lcnet.errors import DataError
 from lcnet.files import write_text
 from lcnet.progress import track
@@ -174,11 +174,9 @@ def read_digits(root: Path, split: str, labels: Sequence[str] | None = None) -> 
         shown_in = {name: {place["label"] for place in scenes[name]} for name in scenes}
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise unreadable(str(folder / "scenes.json"), "the digits of each scene", error) from None
-    samples = []
-    for name, shown in shown_in.items():
-        targets = tuple(int(label in shown) for label in names)
-        samples.append(Sample(folder / name, targets, f"{folder / 'scenes.json'}: {name}"))
-    return Split(names, tuple(samples), split)
+    samples = tuple(Sample(folder / name, f"{folder / 'scenes.json'}: {name}") for name in shown_in)
+    marks = [dict.fromkeys(shown & set(names), POSITIVE) for shown in shown_in.values()]
+    return Split(names, samples, targets_of(marks, names), split)
 
 
 def draw_digits(root: Path | str, *, train: int, val: int, test: int) -> Data:

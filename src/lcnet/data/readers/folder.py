@@ -4,7 +4,13 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from lcnet.data.dataset import PICTURE_SUFFIXES, POSITIVE, Sample, Split
-from lcnet.data.readers.checks import check_known, check_labels, check_root, mark, missing_split
+from lcnet.data.readers.checks import (
+    check_known,
+    check_labels,
+    check_root,
+    missing_split,
+    targets_of,
+)
 from lcnet.errors import DataError
 
 
@@ -37,8 +43,9 @@ def read_folder(root: Path, split: str, labels: Sequence[str] | None = None) -> 
             marks.setdefault(name, {})[label.name] = POSITIVE
     if not paths:
         raise DataError(f"{split}: no pictures in {folder}. Put them into a folder per label.")
-    samples = tuple(Sample(paths[name], mark(marks[name], order)) for name in sorted(paths))
-    return Split(order, samples, split)
+    names = sorted(paths)
+    samples = tuple(Sample(paths[name]) for name in names)
+    return Split(order, samples, targets_of([marks[name] for name in names], order), split)
 
 
 def _folders(parent: Path) -> list[Path]:

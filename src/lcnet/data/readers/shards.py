@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from lcnet.data.containers import (
     PARQUET,
@@ -29,7 +28,7 @@ from lcnet.data.dataset import (
     UNKNOWN,
     Sample,
     Split,
-    StoredSamples,
+    Streamed,
 )
 from lcnet.data.readers.checks import (
     check_known,
@@ -91,20 +90,20 @@ def read_shards(
             check_known(name, order, f"{split}/")
         targets = np.full((len(index["targets"]), len(order)), NEGATIVE, np.int8)
         targets[:, [order.index(name) for name in indexed]] = index["targets"]
-    return Split(order, _Stored(files, index, targets, split), split)
+    return Split(order, _Stored(files, index, split), targets, split)
 
 
-class _Stored(StoredSamples):
+class _Stored(Streamed):
     """The samples of the shards; each is made when it is asked for."""
 
-    def __init__(
-        self, files: list[Path], index: dict[str, Any], targets: NDArray[np.int8], split: str
-    ) -> None:
+    def __init__(self, files: list[Path], index: dict[str, Any], split: str) -> None:
         self.files, self.split = files, split
         self.shards, self.starts, self.sizes = index["shards"], index["starts"], index["sizes"]
         self.names = index["names"]
-        self.targets = targets
         self.runs = np.bincount(self.shards, minlength=len(files))
+
+    def __len__(self) -> int:
+        return len(self.names)
 
     def sample(self, index: int) -> Sample:
         """The sample at an index from 0 to N - 1."""
@@ -113,7 +112,6 @@ class _Stored(StoredSamples):
         is_tar = file.suffix.lower() == TAR
         return Sample(
             file / name,
-            tuple(self.targets[index].tolist()),
             f"{self.split}/{file.name}",
             Slice(file, start, size) if is_tar else ParquetRow(file, start, size),
         )

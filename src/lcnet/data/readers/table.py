@@ -4,13 +4,16 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
+from numpy.typing import NDArray
+
 from lcnet.data.dataset import NEGATIVE, POSITIVE, UNKNOWN, Sample, Split
 from lcnet.data.readers.checks import (
     check_known,
     check_labels,
     check_root,
-    mark,
     missing_split,
+    targets_of,
     unreadable,
 )
 from lcnet.errors import DataError
@@ -63,11 +66,8 @@ def read_table(
     else:
         order, targets = _from_columns(split, columns, rows, labels)
     folder = root if pictures is None else pictures
-    samples = tuple(
-        Sample(folder / row.picture, marks, f"{split}:{row.line}")
-        for row, marks in zip(rows, targets, strict=True)
-    )
-    return Split(order, samples, split)
+    samples = tuple(Sample(folder / row.picture, f"{split}:{row.line}") for row in rows)
+    return Split(order, samples, targets, split)
 
 
 def _load(root: Path, split: str) -> tuple[list[str], list[_Row]]:
@@ -137,7 +137,7 @@ def _lists_names(columns: list[str], rows: list[_Row], labels: Sequence[str] | N
 
 def _from_names(
     split: str, rows: list[_Row], labels: Sequence[str] | None, separator: str
-) -> tuple[tuple[str, ...], list[tuple[int, ...]]]:
+) -> tuple[tuple[str, ...], NDArray[np.int8]]:
     names = [
         [name for part in row.cells[0].split(separator) if (name := part.strip())] for row in rows
     ]
@@ -146,12 +146,12 @@ def _from_names(
     for row, listed in zip(rows, names, strict=True):
         for name in listed:
             check_known(name, order, f"{split}:{row.line}")
-    return order, [mark(dict.fromkeys(listed, POSITIVE), order) for listed in names]
+    return order, targets_of([dict.fromkeys(listed, POSITIVE) for listed in names], order)
 
 
 def _from_columns(
     split: str, columns: list[str], rows: list[_Row], labels: Sequence[str] | None
-) -> tuple[tuple[str, ...], list[tuple[int, ...]]]:
+) -> tuple[tuple[str, ...], NDArray[np.int8]]:
     order = check_labels(columns if labels is None else labels, split)
     for name in columns:
         check_known(name, order, f"{split}:1")
@@ -164,7 +164,8 @@ def _from_columns(
     positions = [columns.index(name) for name in order]
     for row in rows:
         _check_cells(split, columns, row)
-    return order, [tuple(MARKS[row.cells[position]] for position in positions) for row in rows]
+    marks = [[MARKS[row.cells[position]] for position in positions] for row in rows]
+    return order, np.array(marks, dtype=np.int8)
 
 
 def _check_cells(split: str, columns: list[str], row: _Row) -> None:

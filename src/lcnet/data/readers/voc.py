@@ -10,8 +10,8 @@ from lcnet.data.readers.checks import (
     check_known,
     check_labels,
     check_root,
-    mark,
     missing_split,
+    targets_of,
     unreadable,
 )
 from lcnet.errors import DataError
@@ -64,7 +64,7 @@ def read_voc(
     year, together = _year_folders(root, split)
     listed = _listed(year, split)
     order = check_labels(_names(together, root) if labels is None else labels, "labels")
-    samples = []
+    samples, marks_of = [], []
     for identity, source in listed.items():
         file = year / "Annotations" / f"{identity}.xml"
         picture, name_of_file = _parse(file, root, source), _relative(file, root)
@@ -76,8 +76,9 @@ def read_voc(
                 marks[name] = POSITIVE
             else:
                 marks.setdefault(name, DIFFICULT[difficult])
-        samples.append(Sample(path, mark(marks, order), source))
-    return Split(order, tuple(samples), split)
+        samples.append(Sample(path, source))
+        marks_of.append(marks)
+    return Split(order, tuple(samples), targets_of(marks_of, order), split)
 
 
 def _year_folders(root: Path, split: str) -> tuple[Path, list[Path]]:
