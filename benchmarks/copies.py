@@ -19,7 +19,7 @@ from PIL import Image
 from lcnet.checking.near_duplicates import HASH_BITS, SAME_DETAILS, near_pairs, same_details
 from lcnet.checking.near_duplicates import perceptual_hashes as hashes
 from lcnet.checking.picture_facts import look
-from lcnet.data.dataset import PICTURE_SUFFIXES
+from lcnet.data.decoding import PICTURE_SUFFIXES
 
 Change = Callable[[Image.Image], Image.Image]
 

@@ -18,7 +18,7 @@ from pathlib import Path
 import torch
 
 from lcnet.config import Config
-from lcnet.data.dataset import read_image
+from lcnet.data.decoding import read_image
 from lcnet.data.readers.digits import CANVAS_PX, Place, read_digits
 from lcnet.data.transforms import Normalize, eval_transform
 from lcnet.metrics.calibration import probabilities

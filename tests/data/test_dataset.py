@@ -4,7 +4,8 @@ import torch
 from PIL import ExifTags, Image
 from tests.marks import marks
 
-from lcnet.data.dataset import Draw, ImageLabels, Sample, Split, read_image
+from lcnet.data.dataset import Draw, ImageLabels, Sample, Split
+from lcnet.data.decoding import read_image
 from lcnet.data.transforms import Transform
 from lcnet.errors import DataError
 

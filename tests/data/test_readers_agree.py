@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from lcnet.data.dataset import Split, read_image
+from lcnet.data.dataset import Split
+from lcnet.data.decoding import read_image
 from lcnet.data.readers.coco import read_coco
 from lcnet.data.readers.folder import read_folder
 from lcnet.data.readers.rope import read_rope

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from lcnet.data.dataset import read_image
+from lcnet.data.decoding import read_image
 from lcnet.data.transforms import Normalize, eval_transform
 from lcnet.errors import ConfigError, DataError
 from lcnet.evaluating.calibrate import calibrate, reset_calibration

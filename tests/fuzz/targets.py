@@ -17,7 +17,7 @@ import torch
 from PIL import Image
 
 from lcnet.config import Config, Model
-from lcnet.data.dataset import read_image
+from lcnet.data.decoding import read_image
 from lcnet.data.readers.coco import read_coco
 from lcnet.data.readers.table import read_table
 from lcnet.data.readers.voc import read_voc

@@ -5,7 +5,7 @@ import pytest
 import torch
 from PIL import Image
 
-from lcnet.data.dataset import read_image
+from lcnet.data.decoding import read_image
 from lcnet.data.transforms import Normalize, eval_transform
 from lcnet.errors import DataError
 from lcnet.predicting.predict import predict

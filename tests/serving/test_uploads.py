@@ -5,7 +5,7 @@ import pytest
 from PIL import Image
 from tests.serving.conftest import picture_bytes
 
-from lcnet.data.dataset import read_image
+from lcnet.data.decoding import read_image
 from lcnet.errors import DataError
 from lcnet.serving.uploads import Limits, UploadTooLarge, read_upload, shown_name
 

@@ -12,7 +12,7 @@ import numpy as np
 from PIL import Image
 from torch.utils.data import DataLoader, Dataset
 
-from lcnet.data.dataset import PICTURE_FORMATS, upright_rgb
+from lcnet.data.decoding import PICTURE_FORMATS, upright_rgb
 from lcnet.errors import reason_of
 
 LOOK_PX = 32

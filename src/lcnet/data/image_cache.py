@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
-from lcnet.data.dataset import PICTURE_FORMATS, Split
+from lcnet.data.dataset import Split
+from lcnet.data.decoding import PICTURE_FORMATS
 from lcnet.errors import ConfigError, DataError
 from lcnet.files import written_whole
 from lcnet.progress import disk_size

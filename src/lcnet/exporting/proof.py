@@ -13,7 +13,8 @@ from PIL import Image
 from torch import Tensor
 
 from lcnet.config import Data
-from lcnet.data.dataset import POSITIVE, read_image
+from lcnet.data.dataset import POSITIVE
+from lcnet.data.decoding import read_image
 from lcnet.data.loading import stack_images
 from lcnet.data.readers import load_split_for
 from lcnet.data.readers.digits import compose, handwriting

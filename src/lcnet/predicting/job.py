@@ -9,7 +9,7 @@ from typing import Literal, TextIO
 from rich.console import Console
 
 from lcnet.compute import Precision
-from lcnet.data.dataset import read_image
+from lcnet.data.decoding import read_image
 from lcnet.errors import ConfigError, DataError
 from lcnet.files import AnyPath, written_whole
 from lcnet.model_folder import local_model, model_fingerprint

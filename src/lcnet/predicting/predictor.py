@@ -14,7 +14,7 @@ from torch.utils.data import DataLoader, Dataset
 from lcnet.compute import Precision, best_precision, usual_device
 from lcnet.config import MOST_WORKERS
 from lcnet.data.containers import ParquetRow, Slice
-from lcnet.data.dataset import read_image, upright_rgb, upright_size
+from lcnet.data.decoding import read_image, upright_rgb, upright_size
 from lcnet.data.loading import chosen_workers, stack_images
 from lcnet.data.transforms import Normalize, Transform, eval_transform
 from lcnet.errors import ConfigError, DataError

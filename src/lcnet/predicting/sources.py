@@ -21,7 +21,7 @@ from lcnet.data.containers import (
     picture_column,
     pyarrow_parquet,
 )
-from lcnet.data.dataset import PICTURE_SUFFIXES
+from lcnet.data.decoding import PICTURE_SUFFIXES
 from lcnet.errors import ConfigError, DataError, reason_of
 
 LIST = ".txt"

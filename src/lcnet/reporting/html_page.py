@@ -9,7 +9,8 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from PIL import Image
 
-from lcnet.data.dataset import Sample, read_image
+from lcnet.data.dataset import Sample
+from lcnet.data.decoding import read_image
 from lcnet.errors import DataError
 from lcnet.files import write_text
 

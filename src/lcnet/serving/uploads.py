@@ -6,7 +6,7 @@ from pathlib import Path
 
 from PIL import Image, UnidentifiedImageError
 
-from lcnet.data.dataset import PICTURE_FORMATS, upright_rgb
+from lcnet.data.decoding import PICTURE_FORMATS, upright_rgb
 from lcnet.errors import DataError, reason_of
 
 LONGEST_NAME = 200

@@ -3,7 +3,7 @@ import json
 import numpy as np
 import pytest
 
-from lcnet.data.dataset import read_image
+from lcnet.data.decoding import read_image
 from lcnet.data.readers import digits, load_split
 from lcnet.data.readers.digits import draw_digits, read_digits, write_scenes
 from lcnet.errors import DataError

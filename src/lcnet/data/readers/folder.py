@@ -3,7 +3,8 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from lcnet.data.dataset import PICTURE_SUFFIXES, POSITIVE, Sample, Split
+from lcnet.data.dataset import POSITIVE, Sample, Split
+from lcnet.data.decoding import PICTURE_SUFFIXES
 from lcnet.data.readers.checks import (
     check_known,
     check_labels,

@@ -23,13 +23,13 @@ from lcnet.data.containers import (
 )
 from lcnet.data.dataset import (
     NEGATIVE,
-    PICTURE_SUFFIXES,
     POSITIVE,
     UNKNOWN,
     Sample,
     Split,
     Streamed,
 )
+from lcnet.data.decoding import PICTURE_SUFFIXES
 from lcnet.data.readers.checks import (
     check_known,
     check_labels,

@@ -5,7 +5,8 @@ from pathlib import Path
 from typing import Literal
 from xml.etree import ElementTree
 
-from lcnet.data.dataset import NEGATIVE, PICTURE_SUFFIXES, POSITIVE, UNKNOWN, Sample, Split
+from lcnet.data.dataset import NEGATIVE, POSITIVE, UNKNOWN, Sample, Split
+from lcnet.data.decoding import PICTURE_SUFFIXES
 from lcnet.data.readers.checks import (
     check_known,
     check_labels,
