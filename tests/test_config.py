@@ -108,7 +108,8 @@ def test_a_changed_config_differs_in_what_is_named_by_either_name():
         ({"train": {"positive_weight": -1}}, "train.positive_weight: expected 0 or more, got -1"),
         ({"train": {"repeat_rare": 1}}, "train.repeat_rare: expected from 0 to below 1, got 1"),
         ({"data": {"test": None}}, "data.test"),
-        ({"data": {"separator": ""}}, "data.separator"),
+        ({"data": {"strip": -2}}, "data.strip"),
+        ({"data": {"table": {"sure": 0}}}, "data.table.sure"),
         (["model"], "expected the keys model, data and train"),
     ],
 )

@@ -4,12 +4,13 @@ from pathlib import Path
 import pytest
 
 from lcnet.config import Data
-from lcnet.data.readers import READERS, load_split
+from lcnet.data.readers import load_split
+from lcnet.data.readers.layouts import LAYOUTS
 from lcnet.errors import DataError
 
 
 def test_every_format_of_the_settings_has_a_reader():
-    assert set(READERS) == set(Data.__dataclass_fields__["format"].type.__args__)
+    assert set(LAYOUTS) == set(Data.__dataclass_fields__["format"].type.__args__)
 
 
 def test_a_listed_picture_that_is_not_there_is_named_with_its_row(colour_table):

@@ -21,6 +21,7 @@ FIRST = (
 """The settings that a user meets first, after the flags of the verb itself."""
 SUBJECTS = {
     "data.images": "More about the data set",
+    "data.table.picture": "How a table of labels is read",
     "model.backbone_weights": "More about backbone and views",
     "model.width": "The head of LCNet",
     "train.decoder_lr_factor": "Optimizer and schedule",

@@ -7,7 +7,7 @@ becomes all settings and --config, a `Data` the --data flags. `quiet` is for Pyt
 import inspect
 from argparse import SUPPRESS
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import fields, replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from types import NoneType
 from typing import Any, Union, get_args, get_origin
@@ -16,11 +16,13 @@ from jsonargparse import ArgumentParser, Namespace, set_parsing_settings
 
 from lcnet.bounds import members
 from lcnet.cli.parser import ConfigFile, Parser, SettingsParser
-from lcnet.config import SECTIONS, Config, Data, config_parser
+from lcnet.config import SECTIONS, Config, Data, Table, by_name, config_parser
 from lcnet.errors import ConfigError
 
 Function = Callable[..., Any]
 FOR_PYTHON = ("quiet",)
+NESTED = ("model.released", "data.table")
+"""Settings that are sections inside a section."""
 
 
 def summary(function: Function) -> str:
@@ -152,7 +154,7 @@ def _add_data(parser: ArgumentParser, meaning: str, *, has_config: bool) -> None
         )
     set_parsing_settings(docstring_parse_attribute_docstrings=True)
     parser.add_class_arguments(Data, "data", instantiate=False)
-    parser.set_defaults({f"data.{setting.name}": SUPPRESS for setting in fields(Data)})
+    parser.set_defaults({f"data.{name}": SUPPRESS for name in by_name(asdict(Data()))})
     assert parser.groups is not None
     parser.groups["data"].description = meaning
 
@@ -160,27 +162,47 @@ def _add_data(parser: ArgumentParser, meaning: str, *, has_config: bool) -> None
 def _hide_sections(parser: ArgumentParser, sections: Iterable[str]) -> None:
     """Hide from the help jsonargparse's flags for a file per section: --config reads all."""
     for action in parser._actions:
-        if action.dest in (*sections, "model.released") and action.option_strings:
+        if action.dest in (*sections, *NESTED) and action.option_strings:
             action.help = SUPPRESS
 
 
 def _data_to_read(parsed: Namespace, default: Any) -> Data:
     """The data set of a verb that needs one: from --config, changed by the --data flags."""
-    given, file = parsed.get("data"), parsed.get("config")
+    given, file = _given(parsed), parsed.get("config")
     if file is None and not given and not isinstance(default, Data):
         raise ConfigError("--data.format: expected a data set, got none. Add --data flags.")
     start = Data() if file is None else Config.load(file).data
-    return replace(start, **given.as_dict()) if given else start
+    return _changed(start, given)
 
 
 def _data_if_any(parsed: Namespace) -> Data | None:
     """The data set that the --data flags describe; None without such flags."""
-    given = parsed.get("data")
-    if given is None:
+    given = _given(parsed)
+    if not given:
         return None
     if "format" not in given:
         raise ConfigError(
-            f"--data.{next(iter(given.keys()))}: expected --data.format as well, since --data "
+            f"--data.{next(iter(given))}: expected --data.format as well, since --data "
             "flags describe a whole data set, not changes to the run's. Add it."
         )
-    return Data(**given.as_dict())
+    return _changed(Data(), given)
+
+
+def _given(parsed: Namespace) -> dict[str, Any]:
+    """The data settings that were given; those of the table by their names, such as `table.split`.
+
+    jsonargparse makes a `Table` in any case, so only its values that differ from the defaults count.
+    """
+    settings: dict[str, Any] = parsed["data"].as_dict() if parsed.get("data") else {}
+    usual, table = Table(), settings.pop("table", Table())
+    of_table = {
+        name: value for name, value in asdict(table).items() if value != getattr(usual, name)
+    }
+    return settings | {f"table.{name}": value for name, value in of_table.items()}
+
+
+def _changed(start: Data, given: Mapping[str, Any]) -> Data:
+    """The data set with the settings that were given."""
+    own = {name: value for name, value in given.items() if "." not in name}
+    of_table = {name.partition(".")[2]: value for name, value in given.items() if "." in name}
+    return replace(start, **own, table=replace(start.table, **of_table))

@@ -13,10 +13,11 @@ from lcnet.config.config import (
     parse_config,
     type_of,
 )
-from lcnet.config.data import MOST_WORKERS, Data
+from lcnet.config.data import MOST_WORKERS, Data, Format
 from lcnet.config.model import Model, PixelStatistics, Released
 from lcnet.config.moved import MOVED, with_new_names
 from lcnet.config.recipe import Train
+from lcnet.config.table import Table
 
 __all__ = [
     "MOST_WORKERS",
@@ -24,9 +25,11 @@ __all__ = [
     "SECTIONS",
     "Config",
     "Data",
+    "Format",
     "Model",
     "PixelStatistics",
     "Released",
+    "Table",
     "Train",
     "by_name",
     "config_parser",

@@ -1,33 +1,75 @@
 """The settings of the data set."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Annotated, Literal
 
-from lcnet.bounds import AtLeast, Within, check_bounds, require
+from lcnet.bounds import AtLeast, Within, check_bounds
+from lcnet.config.table import Table
 
 MOST_WORKERS = 1_024
 """Most loader processes."""
 Workers = Annotated[int, Within(-1, MOST_WORKERS, f"-1 (automatic) or 0 to {MOST_WORKERS:,}")]
 
 
+Format = Literal[
+    "digits",
+    "coco",
+    "voc",
+    "table",
+    "folder",
+    "rope",
+    "shards",
+    "celeba",
+    "chestxray14",
+    "chexpert",
+    "cvat",
+    "datumaro",
+    "fiftyone",
+    "hpa",
+    "huggingface",
+    "label_studio",
+    "mmpretrain",
+    "open_images",
+    "padchest",
+    "paddleclas",
+    "planet",
+    "ranzcr",
+    "yolo",
+]
+
+
 @dataclass(frozen=True)
 class Data:
     """The pictures and their labels."""
 
-    format: Literal["digits", "coco", "voc", "table", "folder", "rope", "shards"] = "digits"
+    format: Format = "digits"
     """Format of the labels; docs/reference/formats.md shows each."""
     root: str = "data/digits"
     """Folder of the data set; `digits` creates it."""
     train: str = "train"
-    """Training split: its name, or for `table` a CSV file relative to the root."""
+    """Training split: its name, or a label file relative to the root. `labels.csv[train]` is a part
+    of labels.csv."""
     val: str = "val"
     """Validation split, which selects the best model."""
     test: str = "test"
     """Test split, used only to measure finished models; empty if there is none."""
     images: Literal["all", "annotated"] = "all"
     """Use all pictures, or only those with at least one present label."""
-    separator: str = "|"
-    """`table`: what separates labels if one column lists all labels of a picture."""
+    separator: str = ""
+    """What separates the names in a column that lists all labels of a picture; found if empty."""
+    folders: list[str] = field(default_factory=list)
+    """Folders of the listed pictures, relative to the root; found if none is given. `**` looks in
+    all."""
+    strip: Annotated[int, AtLeast(-1)] = 0
+    """Leading folders of a listed path to leave out; -1 leaves only the file's name."""
+    suffixes: list[str] = field(default_factory=list)
+    """Suffix to add to a listed name, such as '[.jpg]'; `.*` is any. Several: a file for each
+    channel."""
+    splits: str = ""
+    """CSV file that says which part of the data set each picture is in: picture, split. A run
+    writes its own if the data set has no splits."""
+    shares: list[float] = field(default_factory=lambda: [0.8, 0.1, 0.1])
+    """Shares of training, validation and test where the data set has no splits."""
     difficult: Literal["positive", "negative", "unknown"] = "unknown"
     """`voc`: how to treat a label whose objects are all marked difficult."""
     shuffle_window: Annotated[int, AtLeast(1)] = 1000
@@ -41,11 +83,8 @@ class Data:
     """Folder for shrunk copies of the pictures, so that large files are decoded only once; empty
     keeps none. Later runs with the same folder reuse them."""
 
+    table: Table = field(default_factory=Table)
+    """How a table of labels is read."""
+
     def __post_init__(self) -> None:
         check_bounds(self, "data")
-        require(
-            bool(self.separator),
-            "data.separator",
-            expected="at least one character",
-            got=self.separator,
-        )

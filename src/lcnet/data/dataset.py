@@ -97,6 +97,10 @@ class Split:
     """N x L, pictures by labels: 1 present, 0 absent, -1 unknown."""
     name: str = ""
     """What the user called it, such as `train` or `val.csv`."""
+    groups: Sequence[str] = ()
+    """What each picture belongs to, such as its patient; empty if that is not known."""
+    notes: tuple[str, ...] = ()
+    """What a user should know of how it was read, a sentence each."""
 
     def __post_init__(self) -> None:
         expected = (len(self.samples), len(self.labels))
@@ -121,7 +125,8 @@ class Split:
         """Some of the pictures: those at the given indices, or where a boolean array is true."""
         indices = np.flatnonzero(rows) if rows.dtype == bool else rows
         samples = tuple(self.samples[int(index)] for index in indices)
-        return replace(self, samples=samples, targets=self.targets[indices])
+        groups = tuple(self.groups[int(index)] for index in indices) if self.groups else ()
+        return replace(self, samples=samples, targets=self.targets[indices], groups=groups)
 
 
 @dataclass(frozen=True)

@@ -1,36 +1,13 @@
 """Reads a split of a data set of any format, as the data settings describe it."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from lcnet import config
 from lcnet.data.dataset import POSITIVE, Split, Streamed
 from lcnet.data.readers.coco import read_coco
-from lcnet.data.readers.digits import read_digits
-from lcnet.data.readers.folder import read_folder
-from lcnet.data.readers.rope import read_rope
-from lcnet.data.readers.shards import read_shards
-from lcnet.data.readers.table import read_table
-from lcnet.data.readers.voc import read_voc
+from lcnet.data.readers.layouts import LAYOUTS
 from lcnet.errors import DataError
-
-Reader = Callable[[config.Data, Path, str, Sequence[str] | None], Split]
-
-READERS: dict[str, Reader] = {
-    "digits": lambda data, root, split, labels: read_digits(root, split, labels),
-    "coco": lambda data, root, split, labels: read_coco(root, split, labels),
-    "voc": lambda data, root, split, labels: read_voc(
-        root, split, labels, difficult=data.difficult
-    ),
-    "table": lambda data, root, split, labels: read_table(
-        root, split, labels, separator=data.separator
-    ),
-    "folder": lambda data, root, split, labels: read_folder(root, split, labels),
-    "shards": lambda data, root, split, labels: read_shards(
-        root, split, labels, separator=data.separator
-    ),
-    "rope": lambda data, root, split, labels: read_rope(root, split, labels),
-}
 
 
 def load_split(data: config.Data, split: str, labels: Sequence[str] | None = None) -> Split:
@@ -65,11 +42,10 @@ def read_split(
     of their labels are unknown. `unlabelled` is as in `read_coco`. Raises DataError if the data
     cannot be read, is empty or has a label that is not among `labels`.
     """
-    root = Path(data.root)
     if data.format == "coco" and unlabelled is not None:
-        samples = read_coco(root, split, labels, unlabelled=unlabelled)
+        samples = read_coco(Path(data.root), split, labels, unlabelled=unlabelled)
     else:
-        samples = READERS[data.format](data, root, split, labels)
+        samples = LAYOUTS[data.format].read(data, split, labels)
     if not samples.samples:
         raise DataError(
             f"{data.root}: split {split!r}: expected at least one picture, got none. "

@@ -1,0 +1,298 @@
+"""Finds the files of listed pictures, also where a list spells their paths in another way.
+
+A list may leave out the suffix or the folder, write another slash, or come from another machine.
+`find_place` looks at a few of its pictures and says where they lie; `locate` then finds all.
+"""
+
+import os
+import re
+import unicodedata
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import parse_qs, unquote, urlsplit
+
+import numpy as np
+
+from lcnet.data.decoding import PICTURE_SUFFIXES
+from lcnet.errors import DataError
+
+ANYWHERE = "**"
+"""The folder setting that looks in all folders below the root."""
+ANY_SUFFIX = ".*"
+"""The suffix setting that takes the one picture of that name, whatever its suffix."""
+NAME_ALONE = -1
+"""The value of `strip` that leaves only the file's name of a listed path."""
+TRIED = 100
+"""Listed pictures that are looked for to find out where all of them lie."""
+MOST_FOLDERS = 16
+"""Pictures in more folders than this are looked for in all folders."""
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where the pictures of a list lie, and how to get from a listed path to a file."""
+
+    folders: tuple[str, ...] = ("",)
+    """Folders relative to the root that are searched, in this order; `**` means all."""
+    strip: int = 0
+    """Leading folders of a listed path to leave out; -1 leaves only the name."""
+    suffixes: tuple[str, ...] = ("",)
+    """Added to a listed path; several mean a file per channel; `.*` means any suffix."""
+
+
+@dataclass(frozen=True)
+class Located:
+    """The files of listed pictures."""
+
+    files: list[str]
+    """One per listed picture; where there is none, the path at which it was expected."""
+    missing: list[int]
+    """Indices of the pictures without a file."""
+    other_spelling: list[int]
+    """Indices of the pictures whose file is spelled in another way: case, `\\`, Unicode form."""
+
+
+class Folders:
+    """Folders below a root, each listed once."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = str(root)
+        self._listed: dict[str, _Folder | None] = {}
+        self._by_name: dict[str, list[str]] | None = None
+
+    def at(self, path: str) -> "_Folder | None":
+        """The folder at a path relative to the root; None if there is none of that name."""
+        if path not in self._listed:
+            self._listed[path] = _Folder.read(os.path.join(self.root, path))
+        return self._listed[path]
+
+    def below(self, base: str, head: str) -> "_Folder | None":
+        """The folder `head` below `base`, also if another case or Unicode form is on the disk."""
+        key = f"{base}\0{head}"
+        if key not in self._listed:
+            self._listed[key] = self._walk(base, head)
+        return self._listed[key]
+
+    def _walk(self, base: str, head: str) -> "_Folder | None":
+        if (folder := self.at(os.path.join(base, head))) is not None:
+            return folder
+        folder = self.at(base)
+        for part in head.split("/"):
+            if folder is None or part in ("", "."):
+                continue
+            name = part if part in folder.names else folder.alike(part)
+            folder = None if name is None else _Folder.read(os.path.join(folder.path, name))
+        return folder
+
+    def holding(self, name: str) -> list[str]:
+        """The folders below the root, relative to it, that hold a file of that name or stem."""
+        if self._by_name is None:
+            self._by_name = {}
+            for folder, files in self.walked():
+                for file in files:
+                    self._by_name.setdefault(_folded(file), []).append(folder)
+                    stem, suffix = os.path.splitext(file)
+                    if suffix.lower() in PICTURE_SUFFIXES:
+                        self._by_name.setdefault(_folded(stem), []).append(folder)
+        return list(dict.fromkeys(self._by_name.get(_folded(name), [])))
+
+    def walked(self) -> Iterator[tuple[str, list[str]]]:
+        """Each folder below the root that is not hidden, relative to it, with its files."""
+        for folder, inside, files in os.walk(self.root):
+            inside[:] = sorted(name for name in inside if not name.startswith("."))
+            relative = os.path.relpath(folder, self.root)
+            yield ("" if relative == "." else relative), files
+
+
+class _Folder:
+    """The names in a folder."""
+
+    def __init__(self, path: str, names: frozenset[str]) -> None:
+        self.path, self.names = path, names
+        self._alike: dict[str, list[str]] | None = None
+        self._stems: dict[str, list[str]] | None = None
+
+    @classmethod
+    def read(cls, path: str) -> "_Folder | None":
+        try:
+            return cls(path, frozenset(os.listdir(path or ".")))
+        except OSError:
+            return None
+
+    def alike(self, name: str) -> str | None:
+        """The only name here that differs from `name` in case or Unicode form alone."""
+        if self._alike is None:
+            self._alike = {}
+            for own in self.names:
+                self._alike.setdefault(_folded(own), []).append(own)
+        found = self._alike.get(_folded(name), [])
+        return found[0] if len(found) == 1 else None
+
+    def with_stem(self, stem: str) -> list[str]:
+        """The pictures here of that name, whatever their suffix."""
+        if self._stems is None:
+            self._stems = {}
+            for own in self.names:
+                start, suffix = os.path.splitext(own)
+                if suffix.lower() in PICTURE_SUFFIXES:
+                    self._stems.setdefault(start, []).append(own)
+        return sorted(self._stems.get(stem, []))
+
+
+def find_place(
+    listed: Sequence[str], folders: Folders, near: Sequence[str] = ("",)
+) -> Place | None:
+    """Where the listed pictures lie; None if not one of them is found.
+
+    Looked at are a few of them: first in the folders `near` (relative to the root), then in the
+    folders above the root, then below it. Raises DataError if a picture's name alone leads to
+    several files.
+    """
+    chosen = np.unique(np.linspace(0, len(listed) - 1, min(TRIED, len(listed))).astype(int))
+    sample = [listed[index] for index in chosen.tolist()]
+    tried = [*dict.fromkeys([*near, "", "..", os.path.join("..", "..")])]
+    best: Place | None = None
+    most = 0
+    for suffixes in (("",), *_suffixes(sample)):
+        for base in tried:
+            place = Place((base,), suffixes=suffixes)
+            hits = len(sample) - len(locate(sample, folders, place).missing)
+            if hits > most:
+                best, most = place, hits
+    if most == len(sample):
+        return best
+    below = _place_below(sample, folders)
+    if below is not None and len(sample) - len(locate(sample, folders, below).missing) > most:
+        return below
+    return best
+
+
+def locate(listed: Sequence[str], folders: Folders, place: Place) -> Located:
+    """The file of each listed picture.
+
+    With several suffixes it is the file of the first. Raises DataError if two files fit a picture.
+    """
+    located = Located([], [], [])
+    bases = [base for pattern in place.folders for base in _matching(folders, pattern)]
+    suffix = place.suffixes[0]
+    for index, text in enumerate(listed):
+        exact = _cleaned(text)
+        head, _, leaf = _stripped(exact, place.strip).rpartition("/")
+        head = "/" + head if exact.startswith("/") and place.strip == 0 else head
+        file = _found(folders, bases, head, leaf, suffix, text)
+        if file is None:
+            located.missing.append(index)
+            file = os.path.join(folders.root, bases[0] if bases else "", head, leaf + suffix)
+        elif (
+            not file.endswith(f"/{leaf}{'' if suffix == ANY_SUFFIX else suffix}")
+            and (suffix != ANY_SUFFIX)
+        ) or ("\\" in text and exact != text):
+            located.other_spelling.append(index)
+        located.files.append(file)
+    return located
+
+
+def _found(
+    folders: Folders, bases: Sequence[str], head: str, leaf: str, suffix: str, text: str
+) -> str | None:
+    """The file of a picture in one of the folders; None if it is in none."""
+    if bases == [ANYWHERE]:
+        bases = folders.holding(leaf + ("" if suffix == ANY_SUFFIX else suffix))
+    found: list[str] = []
+    for base in bases:
+        folder = folders.below(base, head) if head else folders.at(base)
+        if folder is None:
+            continue
+        if suffix == ANY_SUFFIX:
+            found += [f"{folder.path.rstrip('/')}/{name}" for name in folder.with_stem(leaf)]
+            continue
+        name: str | None = leaf + suffix
+        if name not in folder.names:
+            name = folder.alike(leaf + suffix)
+        if name is not None:
+            found.append(f"{folder.path.rstrip('/')}/{name}")
+    if len(found) > 1 and len({os.path.realpath(file) for file in found}) > 1:
+        first, second = (os.path.relpath(file, folders.root) for file in found[:2])
+        raise DataError(
+            f"picture {text!r}: expected one file, got {first} and {second}. Set --data.folders "
+            "to the folder of the pictures, and --data.suffixes to their suffix."
+        )
+    return found[0] if found else None
+
+
+def _matching(folders: Folders, pattern: str) -> list[str]:
+    """The folders that a setting names; a pattern such as `images_*` may name several."""
+    if pattern == ANYWHERE or not any(sign in pattern for sign in "*?["):
+        return [pattern]
+    root = Path(folders.root)
+    return sorted(str(path.relative_to(root)) for path in root.glob(pattern) if path.is_dir())
+
+
+UPLOADED = re.compile(r"(^|/)[0-9a-f]{8}-(?=[^/]+$)")
+"""What Label Studio puts before the name of an uploaded file."""
+
+
+def _cleaned(text: str) -> str:
+    """A listed path with `/` between folders; of an address, its path."""
+    text = text.strip()
+    if "://" in text or "?d=" in text:
+        address = urlsplit(text)
+        text = unquote(parse_qs(address.query).get("d", [address.path])[0])
+    return text.replace("\\", "/").removeprefix("./")
+
+
+def _stripped(path: str, strip: int) -> str:
+    if strip == 0:
+        return path.lstrip("/") if path.startswith("//") else path.removeprefix("/")
+    parts = path.strip("/").split("/")
+    return "/".join(parts[-1:] if strip == NAME_ALONE else parts[min(strip, len(parts) - 1) :])
+
+
+def _suffixes(sample: Sequence[str]) -> list[tuple[str]]:
+    """Further suffixes to try, if some listed pictures have none."""
+    bare = [text for text in sample if Path(_cleaned(text)).suffix.lower() not in PICTURE_SUFFIXES]
+    if not bare:
+        return []
+    return [(suffix,) for suffix in sorted(PICTURE_SUFFIXES)] + [(ANY_SUFFIX,)]
+
+
+def _place_below(sample: Sequence[str], folders: Folders) -> Place | None:
+    """The place that most of the sample agree on, from a walk through all folders."""
+    places: Counter[tuple[str, int, str]] = Counter()
+    for text in sample:
+        *head, leaf = _cleaned(text).strip("/").split("/")
+        for folder in folders.holding(leaf):
+            parts = [part for part in folder.split("/") if part]
+            same = 0
+            while same < min(len(parts), len(head)) and parts[-1 - same] == head[-1 - same]:
+                same += 1
+            listing = folders.at(folder)
+            assert listing is not None
+            suffix = "" if leaf in listing.names or listing.alike(leaf) else ANY_SUFFIX
+            strip = len(head) - same if same else (NAME_ALONE if head else 0)
+            places["/".join(parts[: len(parts) - same]), strip, suffix] += 1
+    if not places:
+        return None
+    (_, strip, suffix), _ = max(places.items(), key=lambda item: (item[1], item[0][1] == 0))
+    chosen = sorted({key[0] for key in places if key[1:] == (strip, suffix)})
+    suffixes = (_only_suffix(sample, folders, chosen) or suffix,) if suffix else ("",)
+    return Place(tuple(chosen) if len(chosen) <= MOST_FOLDERS else (ANYWHERE,), strip, suffixes)
+
+
+def _only_suffix(sample: Sequence[str], folders: Folders, chosen: Sequence[str]) -> str:
+    """The suffix that all pictures of the sample have; empty if they differ."""
+    suffixes = set()
+    for text in sample:
+        stem = _cleaned(text).rpartition("/")[2]
+        for base in chosen:
+            folder = folders.at(base)
+            names = folder.with_stem(stem) if folder else []
+            suffixes |= {os.path.splitext(name)[1] for name in names}
+    return suffixes.pop() if len(suffixes) == 1 else ""
+
+
+def _folded(name: str) -> str:
+    """The name without the differences of case and Unicode form."""
+    return unicodedata.normalize("NFC", name).casefold()
