@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from lcnet.config import Data
 from lcnet.data.dataset import Split
 from lcnet.data.decoding import read_image
 from lcnet.data.readers.coco import read_coco
@@ -102,7 +103,7 @@ def table(root: Path, labels: Sequence[str] | None, lines: list[str]) -> Split:
     (root / "train.csv").write_text("\n".join(lines))
     for name in PICTURES:
         draw(root / name)
-    return read_table(root, "train.csv", labels)
+    return read_table(Data(format="table", root=str(root), train="train.csv"), "train.csv", labels)
 
 
 def folder(root: Path, labels: Sequence[str] | None) -> Split:

@@ -49,9 +49,13 @@ def test_every_row_is_in_one_file_byte_by_byte_and_in_order(table):
 def test_rows_and_label_shares_are_as_asked(table):
     parts = split(table, shares=THREE, quiet=True)
     assert [part.rows for part in parts] == [320, 40, 40]
-    whole = (read_table(table.parent, table.name).targets == 1).mean(axis=0)
+    whole = (
+        read_table(Data(format="table", root=str(table.parent)), table.name).targets == 1
+    ).mean(axis=0)
     for part in parts:
-        own = (read_table(table.parent, part.file.name).targets == 1).mean(axis=0)
+        own = (
+            read_table(Data(format="table", root=str(table.parent)), part.file.name).targets == 1
+        ).mean(axis=0)
         assert np.abs(own - whole).max() == pytest.approx(part.deviation)
         assert part.deviation <= 1 / part.rows
         assert part.without_positive == ()
@@ -93,7 +97,7 @@ def test_a_column_of_names_is_split_by_its_names(tmp_path):
     lines = [f"{place}.jpg,{name}" for place, name in enumerate(names)]
     (tmp_path / "labels.csv").write_text("\n".join(["image,labels", *lines]) + "\n")
     halves = {"a": 0.6, "b": 0.4}
-    parts = split(tmp_path / "labels.csv", shares=halves, separator=";", quiet=True)
+    parts = split(tmp_path / "labels.csv", shares=halves, quiet=True)
     assert [part.rows for part in parts] == [60, 40]
     assert [part.file.read_text().count("red;green") for part in parts] == [15, 10]
     assert [part.file.read_text().count(",\n") for part in parts] == [15, 10]
@@ -110,7 +114,9 @@ def test_bytes_survive_marks_line_ends_quotes_and_a_missing_last_line_end(tmp_pa
         content = part.file.read_bytes().decode()
         assert content.startswith("\ufeffBild,Kätzchen,Hund\r\n")
         assert content.endswith("\r\n")
-        assert len(read_table(tmp_path, part.file.name)) == part.rows
+        assert (
+            len(read_table(Data(format="table", root=str(tmp_path)), part.file.name)) == part.rows
+        )
     together = "".join(part.file.read_bytes().decode() for part in parts)
     assert all(together.count(record) == 1 for record in [*records, "z.jpg,0,1\r\n"])
 
@@ -157,7 +163,7 @@ def test_a_label_that_a_part_lacks_is_told(table, capsys):
     )
     parts = split(table, shares=THREE)
     assert sum("single" in part.without_positive for part in parts) == 2
-    assert "no row of single" in capsys.readouterr().out
+    assert "no picture of single" in capsys.readouterr().out
 
 
 def test_the_command_splits_and_says_how_to_check(table, capsys, tmp_path):
@@ -174,4 +180,4 @@ def test_the_command_splits_and_says_how_to_check(table, capsys, tmp_path):
     code, _, error = run(capsys, f"split {table} {flags}")
     assert (code, error.count("\n")) == (2, 1)
     code, _, error = run(capsys, f"split {tmp_path}/none.csv")
-    assert (code, "none.csv: no such table" in error) == (1, True)
+    assert (code, "none.csv: no such folder or file" in error) == (1, True)

@@ -11,24 +11,27 @@ if TYPE_CHECKING:
 
 
 def check(
-    data: Data = Data(),  # noqa: B008 -- it is frozen
+    data: Data | AnyPath = Data(),  # noqa: B008 -- it is frozen
     *,
     model: AnyPath | None = None,
     split: str = "",
     json: Path | None = None,
     html: Path | None = None,
+    summary: Path | None = None,
     quiet: bool = False,
 ) -> "CheckReport":
     """Find what is wrong with a data set before training.
 
     Args:
-        data: Data set to check; the built-in `digits` if none is given. Not shards: check the data
-            set that they were packed from.
+        data: Data set to check, or its folder or label file; the built-in `digits` if none is
+            given. Not shards: check the data set that they were packed from.
         model: Run or model folder. Its predictions show suspicious labels; needs lcnet[check].
         split: Split that the model judges; val and test if not given. Not the training split:
             its wrong labels were learned, and are not noticed.
         json: JSON file for the findings: a list of kind, where, detail.
         html: HTML file for the same, with pictures and label counts.
+        summary: JSON file for what was understood: layout, labels, and for each split the number of
+            pictures and, by label, of present, absent and unknown entries.
         quiet: Print nothing.
 
     Returns:
@@ -41,4 +44,6 @@ def check(
     """
     from lcnet.checking.data_check import check_data
 
-    return check_data(data, model=model, split=split, json_file=json, html=html, quiet=quiet)
+    return check_data(
+        data, model=model, split=split, json_file=json, html=html, summary=summary, quiet=quiet
+    )

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from itertools import groupby
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from rich.console import Console
@@ -26,8 +27,9 @@ from lcnet.checking.findings import (
 from lcnet.checking.label_errors import check_model, suspicious_labels
 from lcnet.checking.picture_facts import read_facts
 from lcnet.config import Data
-from lcnet.data.dataset import Split
+from lcnet.data.dataset import NEGATIVE, POSITIVE, UNKNOWN, Split
 from lcnet.data.readers import read_split
+from lcnet.data.recognising import data_at
 from lcnet.errors import ConfigError, DataError
 from lcnet.files import AnyPath, write_text
 from lcnet.model_folder import local_model
@@ -40,16 +42,18 @@ LABEL_ROWS = 24
 
 
 def check_data(
-    data: Data,
+    data: Data | AnyPath,
     *,
     model: AnyPath | None,
     split: str,
     json_file: Path | None,
     html: Path | None,
+    summary: Path | None,
     quiet: bool,
 ) -> CheckReport:
     """The report on all splits, see `check`; printed unless `quiet`."""
     model = None if model is None else local_model(model)
+    data = data_at(data, quiet=quiet)
     if data.format == "shards":
         raise ConfigError(
             "data.format: expected a format other than shards, which lcnet check does not read. "
@@ -76,11 +80,26 @@ def check_data(
         write_text(json_file, json.dumps(rows, indent=1, ensure_ascii=False) + "\n")
     if html is not None:
         write_check(html, report)
+    if summary is not None:
+        write_text(summary, json.dumps(summarised(report), indent=1, ensure_ascii=False) + "\n")
     if not quiet:
         _show(report)
-        for file in filter(None, (json_file, html)):
+        for file in filter(None, (json_file, html, summary)):
             print(f"written: {file}")
     return report
+
+
+def summarised(report: CheckReport) -> dict[str, Any]:
+    """What was understood, for JSON: layout, labels, and the counts of each split by its role."""
+    splits: dict[str, Any] = {}
+    for checked in report.splits:
+        labels, targets = checked.split.labels, checked.split.targets
+        counts = {
+            what: dict(zip(labels, (targets == mark).sum(axis=0).tolist(), strict=True))
+            for what, mark in (("present", POSITIVE), ("absent", NEGATIVE), ("unknown", UNKNOWN))
+        }
+        splits |= {role: {"pictures": len(checked.split), **counts} for role in checked.roles}
+    return {"layout": report.data.format, "labels": list(report.labels), "splits": splits}
 
 
 def _check_choices(data: Data, model: Path | None, split: str) -> None:
@@ -158,7 +177,7 @@ def _read_split(
             return None, faults
         unlabelled.clear()
         try:
-            split = read_split(data, name, unlabelled=unlabelled)
+            split = read_split(_by_itself(data, name), name, unlabelled=unlabelled)
         except DataError:
             return None, faults
         if _only_renamed(split.labels, labels):
@@ -168,6 +187,11 @@ def _read_split(
         for where, what in unlabelled
     ]
     return split, faults
+
+
+def _by_itself(data: Data, name: str) -> Data:
+    """The settings that read a split as if there were no other; of a table, its own columns."""
+    return replace(data, train=name, table=replace(data.table, picture="", labels=[], names=""))
 
 
 def _with_facts(data: Data, name: str, split: Split, *, quiet: bool) -> CheckedSplit:

@@ -21,6 +21,8 @@ from lcnet.errors import ConfigError
 
 Function = Callable[..., Any]
 FOR_PYTHON = ("quiet",)
+PATH = "path"
+"""The argument that names a data set by its folder or label file."""
 NESTED = ("model.released", "data.table")
 """Settings that are sections inside a section."""
 
@@ -47,8 +49,12 @@ def parser_of(function: Function) -> ArgumentParser:
     for name, parameter in parameters.items():
         if parameter.annotation is Config:
             continue
-        if Data in members(parameter.annotation):
-            _add_data(parser, meanings[name], has_config=parameter.annotation is Data)
+        kinds = members(parameter.annotation)
+        if Data in kinds:
+            has_path = Path in kinds
+            if has_path:
+                _add_path(parser, is_needed=parameter.default is parameter.empty)
+            _add_data(parser, meanings[name], has_config=NoneType not in kinds)
         else:
             _add_flag(parser, name, parameter, meanings[name].replace("%", "%%"))
     _hide_sections(parser, SECTIONS if has_settings else ("data",))
@@ -68,10 +74,14 @@ def arguments_of(function: Function, parsed: Namespace) -> dict[str, Any]:
         if parameter.annotation is Config:
             built[name] = Config(**{section: parsed[section] for section in SECTIONS})
             read |= set(SECTIONS)
-        elif parameter.annotation is Data:
-            built[name] = _data_to_read(parsed, parameter.default)
-        elif Data in members(parameter.annotation):
-            built[name] = _data_if_any(parsed)
+        elif Data in (kinds := members(parameter.annotation)):
+            read.add(PATH)
+            if parsed.get(PATH) is not None:
+                built[name] = _data_at(parsed)
+            elif NoneType in kinds:
+                built[name] = _data_if_any(parsed)
+            else:
+                built[name] = _data_to_read(parsed, parameter.default)
     given = {name: value for name, value in vars(parsed).items() if name not in read}
     return {**defaults_of(function), **given, **built}
 
@@ -166,6 +176,31 @@ def _hide_sections(parser: ArgumentParser, sections: Iterable[str]) -> None:
             action.help = SUPPRESS
 
 
+def _add_path(parser: ArgumentParser, *, is_needed: bool) -> None:
+    """Add the data set's folder or label file as a positional argument."""
+    parser.add_argument(
+        PATH,
+        type=Path | None,
+        nargs="?",
+        metavar="PATH",
+        help="Folder or label file of the data set, whose layout is recognised; --data flags "
+        "decide where it can be read in several ways.",
+    )
+
+
+def _data_at(parsed: Namespace) -> Data | Path:
+    """The data set at the path that was given, read as the --data flags say."""
+    path, given = parsed[PATH], _given(parsed)
+    if not given and parsed.get("config") is None:
+        return path
+    from lcnet.data.recognising import recognise  # it imports torch
+    from lcnet.progress import tell
+
+    recognised = recognise(path, _data_to_read(parsed, Data()))
+    tell(recognised.said)
+    return recognised.data
+
+
 def _data_to_read(parsed: Namespace, default: Any) -> Data:
     """The data set of a verb that needs one: from --config, changed by the --data flags."""
     given, file = _given(parsed), parsed.get("config")
@@ -189,9 +224,9 @@ def _data_if_any(parsed: Namespace) -> Data | None:
 
 
 def _given(parsed: Namespace) -> dict[str, Any]:
-    """The data settings that were given; those of the table by their names, such as `table.split`.
+    """The data settings that were given; those of the table as `table.split` and so on.
 
-    jsonargparse makes a `Table` in any case, so only its values that differ from the defaults count.
+    jsonargparse makes a `Table` in any case, so only values that differ from the defaults count.
     """
     settings: dict[str, Any] = parsed["data"].as_dict() if parsed.get("data") else {}
     usual, table = Table(), settings.pop("table", Table())

@@ -30,10 +30,7 @@ Format = Literal[
     "label_studio",
     "mmpretrain",
     "open_images",
-    "padchest",
     "paddleclas",
-    "planet",
-    "ranzcr",
     "yolo",
 ]
 

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Annotated, Literal
 
-from lcnet.bounds import Share, check_bounds
+from lcnet.bounds import AtLeast, Share, check_bounds
 
 
 @dataclass(frozen=True)
@@ -32,6 +32,9 @@ class Table:
     """With a row per label: column that says how sure the label is, 0 to 1."""
     sure: Annotated[float, Share(zero=False)] = 1.0
     """Lowest confidence of a present label; 0 is an absent one, and between the two is unknown."""
+    unlisted: Literal["auto", "absent", "unknown"] = "auto"
+    """With a row per label: what the labels are that no row of a picture names. auto: absent, or
+    unknown if the confidence says of some that they are absent."""
     split: str = ""
     """Column that says which split a row belongs to."""
     group: str = ""
@@ -40,6 +43,8 @@ class Table:
     """What separates the columns, such as ";" or a tab; "space" means any blanks."""
     encoding: str = ""
     """Encoding of the file, such as utf-8 or cp1252."""
+    skip: Annotated[int, AtLeast(0)] = 0
+    """Lines before the header to leave out."""
     header: Literal["auto", "yes", "no"] = "auto"
     """Whether the first row names the columns."""
     columns: list[str] = field(default_factory=list)

@@ -99,6 +99,8 @@ class Split:
     """What the user called it, such as `train` or `val.csv`."""
     groups: Sequence[str] = ()
     """What each picture belongs to, such as its patient; empty if that is not known."""
+    parts: Sequence[str] = ()
+    """The part of the data set that each picture is in, where the data set says it."""
     notes: tuple[str, ...] = ()
     """What a user should know of how it was read, a sentence each."""
 
@@ -121,12 +123,21 @@ class Split:
             and np.array_equal(self.targets, other.targets)
         )
 
-    def chosen(self, rows: NDArray[Any]) -> "Split":
+    def chosen(self, rows: NDArray[Any], *, name: str | None = None) -> "Split":
         """Some of the pictures: those at the given indices, or where a boolean array is true."""
         indices = np.flatnonzero(rows) if rows.dtype == bool else rows
-        samples = tuple(self.samples[int(index)] for index in indices)
-        groups = tuple(self.groups[int(index)] for index in indices) if self.groups else ()
-        return replace(self, samples=samples, targets=self.targets[indices], groups=groups)
+
+        def some(of_all: Sequence[Any]) -> tuple[Any, ...]:
+            return tuple(of_all[index] for index in indices.tolist()) if of_all else ()
+
+        return replace(
+            self,
+            samples=some(self.samples),
+            targets=self.targets[indices],
+            name=self.name if name is None else name,
+            groups=some(self.groups),
+            parts=some(self.parts),
+        )
 
 
 @dataclass(frozen=True)

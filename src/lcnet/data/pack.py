@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from lcnet.bounds import Above, AtLeast, bounded
 from lcnet.config import Data
+from lcnet.files import AnyPath
 
 if TYPE_CHECKING:
     from lcnet.data.packing import Packed
@@ -12,7 +13,7 @@ if TYPE_CHECKING:
 
 @bounded
 def pack(
-    data: Data,
+    data: Data | AnyPath,
     out: Path | str,
     *,
     shard_megabytes: Annotated[float, Above(0)] = 500.0,
@@ -25,7 +26,7 @@ def pack(
     all kinds. After an error no shards are left.
 
     Args:
-        data: Data set to pack. Give --data flags, or --config.
+        data: Data set to pack, or its folder or label file.
         out: Folder for the shards.
         shard_megabytes: Largest size of a shard; a larger picture gets its own.
         seed: Seed of the order of the training pictures.
@@ -39,5 +40,12 @@ def pack(
         DataError: if a split cannot be read.
     """
     from lcnet.data.packing import pack_splits
+    from lcnet.data.recognising import data_at
 
-    return pack_splits(data, Path(out), shard_megabytes=shard_megabytes, seed=seed, quiet=quiet)
+    return pack_splits(
+        data_at(data, quiet=quiet),
+        Path(out),
+        shard_megabytes=shard_megabytes,
+        seed=seed,
+        quiet=quiet,
+    )

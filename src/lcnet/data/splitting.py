@@ -1,22 +1,29 @@
-"""Splits a table into several, so that each label has the same share in every part."""
+"""Splits a data set into parts, so that each label has the same share in every part."""
 
-import csv
 import shlex
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
-from iterstrat.ml_stratifiers import IterativeStratification
 from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
 
-from lcnet.data.dataset import POSITIVE
-from lcnet.data.readers.table import read_table
-from lcnet.errors import ConfigError, DataError
-from lcnet.files import written_whole
+from lcnet.config import Data
+from lcnet.data.dataset import POSITIVE, Split
+from lcnet.data.dividing import ROLES, stratify, whole_and_part, write_parts
+from lcnet.data.readers import read_split
+from lcnet.data.readers.table import open_table, settled
+from lcnet.data.readers.table_columns import column
+from lcnet.data.readers.table_file import COMPRESSED, is_table
+from lcnet.data.recognising import data_at
+from lcnet.errors import ConfigError
+from lcnet.files import AnyPath, written_whole
+
+LIST = "splits.csv"
+"""The file that says which part each picture is in."""
 
 
 @dataclass(frozen=True)
@@ -34,61 +41,93 @@ class Part:
     """Labels that are present in the whole table but not in this part."""
 
 
-def split_table(
-    table: Path,
+def split_data(
+    data: Data | AnyPath,
     out: Path | None,
     shares: Mapping[str, float],
     *,
-    separator: str,
     seed: int,
     overwrite: bool,
     quiet: bool,
 ) -> list[Part]:
-    """Write `{name}.csv` for each share, see `split`; prints the parts unless `quiet`.
+    """The parts of a data set, written as `split` says; prints them unless `quiet`.
 
-    Empty rows are left out. Unknown cells count as absent when labels are balanced.
+    Unknown cells count as absent when labels are balanced.
     """
-    _check(shares, separator, seed)
-    if not table.is_file():
-        raise DataError(f"{table}: no such table. Correct the path.")
-    files = _files(table, out or table.parent, shares, overwrite=overwrite)
-    whole = read_table(table.parent, table.name, separator=separator)
+    _check(shares)
+    data = _one_split(data, quiet=quiet)
+    whole = read_split(data, data.train)
     present = whole.targets == POSITIVE
-    part_of = stratify(present, list(shares.values()), seed)
-    header, records = _records(table)
-    # A sample's source ends with the number of its record; the header has number 1.
-    body_rows = [int(sample.source.rpartition(":")[2]) - 2 for sample in whole.samples]
-    with ExitStack() as stack:
-        for number, file in enumerate(files.values()):
-            unfinished = stack.enter_context(written_whole(file))
-            chosen = [records[body_rows[row]] for row in np.flatnonzero(part_of == number)]
-            unfinished.write_bytes(b"".join([header, *chosen]))
+    part_of = stratify(present, list(shares.values()), seed, groups=whole.groups)
+    root = Path(data.root)
+    file = root / data.train
+    if is_table(data.train) and file.is_file():
+        files = _files(file, out or file.parent, shares, overwrite=overwrite)
+        _write_tables(data, whole, part_of, list(files.values()))
+    else:
+        listed = (out or root) / LIST
+        files = dict.fromkeys(shares, listed)
+        _check_free(listed, overwrite=overwrite)
+        write_parts(listed, whole, data, np.array(list(shares))[part_of])
     parts = [
         _part(name, file, present, part_of == number, whole.labels)
         for number, (name, file) in enumerate(files.items())
     ]
     if not quiet:
-        _show(parts, table.parent)
+        _show(parts, data)
     return parts
 
 
-def stratify(present: NDArray[np.bool_], shares: list[float], seed: int) -> NDArray[np.int64]:
-    """The part, 0 or above, of each row, so that every part has its share of every label.
+def _one_split(data: Data | AnyPath, *, quiet: bool) -> Data:
+    """The settings of the data set, with all that is to be split as `train`."""
+    if isinstance(data, Data):
+        return replace(data, train=whole_and_part(data.train)[0])
+    path = Path(data)
+    if path.is_file() and is_table(path.name):  # its pictures may be elsewhere
+        return Data(format="table", root=str(path.parent), train=path.name)
+    data = data_at(data, quiet=quiet)
+    whole = whole_and_part(data.train)[0]
+    if (data.val and whole_and_part(data.val)[0] != whole) or data.table.split:
+        raise ConfigError(
+            f"{data.root}: expected a data set without splits, got {data.train} and {data.val}. "
+            "Name the table to split."
+        )
+    return replace(data, train=whole)
 
-    Iterative stratification (Sechidis et al. 2011): the rarest label first, each row to the part
-    that lacks it most. `present` has the shape (rows, labels). The rows are shuffled first, since
-    the method fills the largest part from the first rows: in a table sorted by time, all test rows
-    would come from the end.
-    """
-    random = np.random.RandomState(seed)
-    order = random.permutation(len(present))
-    parts = np.empty(len(present), dtype=np.int64)
-    # They must be booleans: the library takes whole numbers for indices.
-    parts[order] = IterativeStratification(present[order], np.array(shares), random)
-    return parts
+
+def _write_tables(
+    data: Data, whole: Split, part_of: NDArray[np.int64], files: Sequence[Path]
+) -> None:
+    """Write the rows of each part, as they stand in the table."""
+    known = settled(data, data.train).table
+    table = open_table(Path(data.root), data.train, known)
+    picture = column(table.columns, known.picture, "picture", data.train)
+    # A sample's source ends with the number of its first record in the file.
+    numbers = [int(sample.source.rpartition(":")[2]) for sample in whole.samples]
+    part_of_record = dict(zip(numbers, part_of.tolist(), strict=True))
+    part_of_picture: dict[str, int] = {}
+    encoding = known.encoding
+    with ExitStack() as stack:
+        opened = [
+            stack.enter_context(unfinished.open("w", encoding=encoding, newline=""))
+            for unfinished in [stack.enter_context(written_whole(file)) for file in files]
+        ]
+        end = ""
+        for number, text, record in table.raw_records():
+            end = end or ("\r\n" if text.endswith("\r\n") else "\n")
+            whole_lines = text if text.endswith(("\n", "\r")) else text + end
+            if number < table.first:
+                for to in opened:
+                    to.write(whole_lines)
+                continue
+            cell = record[picture].strip() if picture < len(record) else ""
+            if number in part_of_record:  # the first row of a picture; it may have others
+                part_of_picture[cell] = part_of_record[number]
+            if cell in part_of_picture:
+                opened[part_of_picture[cell]].write(whole_lines)
 
 
-def _check(shares: Mapping[str, float], separator: str, seed: int) -> None:
+def _check(shares: Mapping[str, float]) -> None:
     """Raises ConfigError for values that cannot work."""
     total = sum(shares.values())
     if len(shares) < 2 or not all(share > 0 for share in shares.values()) or abs(total - 1) > 1e-6:
@@ -102,44 +141,29 @@ def _check(shares: Mapping[str, float], separator: str, seed: int) -> None:
             raise ConfigError(
                 f"--shares: expected names for files without a folder, got {name!r}. Rename it."
             )
-    if not separator:
-        raise ConfigError("--separator: expected at least one character, got none. Give one.")
-    if not 0 <= seed < 2**32:
-        raise ConfigError(f"--seed: expected 0 to 4294967295, got {seed}. Choose another.")
 
 
 def _files(
     table: Path, out: Path, shares: Mapping[str, float], *, overwrite: bool
 ) -> dict[str, Path]:
     """The file of each part. Raises ConfigError if one exists, or is the table itself."""
-    files = {name: out / f"{name}.csv" for name in shares}
+    kind = next(suffix for suffix in reversed(table.suffixes) if suffix not in COMPRESSED)
+    files = {name: out / f"{name}{kind}" for name in shares}
     for file in files.values():
         if file.resolve() == table.resolve():
             raise ConfigError(
                 f"--out {out}: {file.name} is the table that is split. Choose another folder, or "
                 "other names in --shares."
             )
-        if file.exists() and not overwrite:
-            raise ConfigError(
-                f"{file}: already there. Choose another --out, or replace it with --overwrite."
-            )
+        _check_free(file, overwrite=overwrite)
     return files
 
 
-def _records(table: Path) -> tuple[bytes, list[bytes]]:
-    """The header and the records as they stand in the file, each with a line end."""
-    # A cell in quotes may span several lines, so records are not lines.
-    with table.open(encoding="utf-8", newline="") as file:
-        lines = list(file)
-    reader, records, start = csv.reader(lines), [], 0
-    for _ in reader:
-        records.append("".join(lines[start : reader.line_num]).encode())
-        start = reader.line_num
-    end = b"\r\n" if records[0].endswith(b"\r\n") else b"\n"
-    header, *body = [
-        record if record.endswith((b"\n", b"\r")) else record + end for record in records
-    ]
-    return header, body
+def _check_free(file: Path, *, overwrite: bool) -> None:
+    if file.exists() and not overwrite:
+        raise ConfigError(
+            f"{file}: already there. Choose another --out, or replace it with --overwrite."
+        )
 
 
 def _part(
@@ -164,26 +188,34 @@ def _part(
     )
 
 
-def _show(parts: list[Part], root: Path) -> None:
+def _show(parts: list[Part], data: Data) -> None:
     """Print what was written, and how to check it."""
     console = Console(highlight=False, markup=False)
-    table = Table("file")
-    table.add_column("rows", justify="right")
+    table = Table("part")
+    table.add_column("pictures", justify="right")
     table.add_column("largest deviation of a label's share")
     for part in parts:
-        table.add_row(
-            str(part.file), f"{part.rows:,}", f"{100 * part.deviation:.3f} points ({part.label})"
-        )
+        name = str(part.file) if part.file.stem == part.name else part.name
+        table.add_row(name, f"{part.rows:,}", f"{100 * part.deviation:.3f} points ({part.label})")
     console.print(table)
     for part in parts:
         if part.without_positive:
             lacking = ", ".join(part.without_positive)
-            console.print(f"{part.name}: no row of {lacking}", soft_wrap=True)
-    flags = [f"--data.format table --data.root {shlex.quote(str(root))}"]
-    for part in parts:
-        if part.name in ("train", "val", "test"):
-            inside = part.file.is_relative_to(root)
-            file = part.file.relative_to(root) if inside else part.file.absolute()
-            flags.append(f"--data.{part.name} {shlex.quote(str(file))}")
-    if any(part.name == "train" for part in parts):
-        console.print(f"next: lcnet check {' '.join(flags)}", soft_wrap=True)
+            console.print(f"{part.name}: no picture of {lacking}", soft_wrap=True)
+    if not any(part.name == "train" for part in parts):
+        return
+    folder, root = parts[0].file.parent, Path(data.root)
+    if parts[0].file.name == LIST:
+        command = f"{shlex.quote(_place(data))} --data.splits {shlex.quote(str(parts[0].file))}"
+    elif folder.resolve() == root.resolve():
+        command = shlex.quote(str(root))
+    else:
+        files = {part.name: part.file.absolute() for part in parts if part.name in ROLES}
+        flags = (f"--data.{name} {shlex.quote(str(file))}" for name, file in files.items())
+        command = f"--data.format table --data.root {shlex.quote(str(root))} {' '.join(flags)}"
+    console.print(f"next: lcnet check {command}", soft_wrap=True)
+
+
+def _place(data: Data) -> str:
+    """The folder or file that names the data set."""
+    return str(Path(data.root, data.train))

@@ -53,7 +53,9 @@ def test_a_single_column_is_a_label_and_never_a_list_of_names(
     tmp_path: Path, labels: list[str] | None
 ) -> None:
     write(tmp_path, "name,wear\na.jpg,1\nb.jpg,wear|cut\n")
-    with pytest.raises(DataError, match=r"^imageLabelsTrain.csv:3: column 'wear': expected 1, 0"):
+    with pytest.raises(
+        DataError, match=r"^imageLabelsTrain.csv:3: column 'wear': expected 1 \(present\), 0"
+    ):
         read_rope(tmp_path, "train", labels)
 
 
@@ -119,8 +121,11 @@ def test_a_missing_folder_of_pictures_is_named_with_its_table(tmp_path: Path) ->
         ("name\na.jpg\n", "imageLabelsTrain.csv: no label column"),
         ("name,wear\na.jpg,0\nb.jpg,1\na.jpg,1\n", "imageLabelsTrain.csv:4: picture 'a.jpg' is"),
         ("name,wear,wear\na.jpg,0,1\n", "imageLabelsTrain.csv:1: expected each column once"),
-        ("name,wear,cut\na.jpg,0,2\n", "imageLabelsTrain.csv:2: column 'cut': expected 1, 0 or"),
-        (b"name,wear\n\xe4.jpg,1\n", "imageLabelsTrain.csv: expected a comma-separated UTF-8"),
+        (
+            "name,wear,cut\na.jpg,0,2\n",
+            "imageLabelsTrain.csv:2: column 'cut': expected 1 (present), 0 (absent)",
+        ),
+        (b"name,wear\n\x81.jpg,1\n", "imageLabelsTrain.csv: expected text in UTF-8"),
     ],
 )
 def test_a_wrong_table_is_refused_in_one_line(

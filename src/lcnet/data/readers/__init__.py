@@ -5,6 +5,7 @@ from pathlib import Path
 
 from lcnet import config
 from lcnet.data.dataset import POSITIVE, Split, Streamed
+from lcnet.data.dividing import part_of, whole_and_part
 from lcnet.data.readers.coco import read_coco
 from lcnet.data.readers.layouts import LAYOUTS
 from lcnet.errors import DataError
@@ -42,6 +43,9 @@ def read_split(
     of their labels are unknown. `unlabelled` is as in `read_coco`. Raises DataError if the data
     cannot be read, is empty or has a label that is not among `labels`.
     """
+    whole, part = whole_and_part(split)
+    if part and not Path(data.root, split).exists():
+        return part_of(read_split(data, whole, labels, unlabelled=unlabelled), data, split)
     if data.format == "coco" and unlabelled is not None:
         samples = read_coco(Path(data.root), split, labels, unlabelled=unlabelled)
     else:

@@ -3,13 +3,18 @@
 from collections.abc import Mapping
 from pathlib import Path
 
+from lcnet.data.readers.celeba import CELEBA
+from lcnet.data.readers.chestxray14 import CHESTXRAY14
+from lcnet.data.readers.chexpert import CHEXPERT
 from lcnet.data.readers.coco import read_coco
 from lcnet.data.readers.digits import read_digits
-from lcnet.data.readers.folder import read_folder
+from lcnet.data.readers.folder_layout import FOLDER
+from lcnet.data.readers.hpa import HPA
 from lcnet.data.readers.layout import Layout
+from lcnet.data.readers.open_images import OPEN_IMAGES
 from lcnet.data.readers.rope import read_rope
 from lcnet.data.readers.shards import read_shards
-from lcnet.data.readers.table import read_table
+from lcnet.data.readers.table_layout import table_layout
 from lcnet.data.readers.voc import read_voc
 
 LAYOUTS: Mapping[str, Layout] = {
@@ -24,19 +29,19 @@ LAYOUTS: Mapping[str, Layout] = {
             ),
         ),
         Layout(
-            "table",
-            lambda data, split, labels: read_table(
-                Path(data.root), split, labels, separator=data.separator or "|"
-            ),
-        ),
-        Layout("folder", lambda data, split, labels: read_folder(Path(data.root), split, labels)),
-        Layout(
             "shards",
             lambda data, split, labels: read_shards(
                 Path(data.root), split, labels, separator=data.separator or "|"
             ),
         ),
         Layout("rope", lambda data, split, labels: read_rope(Path(data.root), split, labels)),
+        CELEBA,
+        CHESTXRAY14,
+        CHEXPERT,
+        HPA,
+        OPEN_IMAGES,
+        table_layout(),
+        FOLDER,
     )
 }
-"""By their value of `data.format`."""
+"""By their value of `data.format`. Of the general ones, those further up go before the others."""

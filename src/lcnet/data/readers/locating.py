@@ -15,6 +15,7 @@ from urllib.parse import parse_qs, unquote, urlsplit
 
 import numpy as np
 
+from lcnet.config import Data
 from lcnet.data.decoding import PICTURE_SUFFIXES
 from lcnet.errors import DataError
 
@@ -141,8 +142,20 @@ class _Folder:
         return sorted(self._stems.get(stem, []))
 
 
+def place_of(data: Data) -> Place | None:
+    """The place that the settings say; None if they leave it to be found."""
+    if not data.folders and data.strip == 0:
+        return None
+    folders = tuple("" if folder == "." else folder for folder in data.folders)
+    return Place(folders or ("",), data.strip, tuple(data.suffixes) or ("",))
+
+
 def find_place(
-    listed: Sequence[str], folders: Folders, near: Sequence[str] = ("",)
+    listed: Sequence[str],
+    folders: Folders,
+    near: Sequence[str] = ("",),
+    *,
+    suffixes: Sequence[str] = (),
 ) -> Place | None:
     """Where the listed pictures lie; None if not one of them is found.
 
@@ -155,15 +168,15 @@ def find_place(
     tried = [*dict.fromkeys([*near, "", "..", os.path.join("..", "..")])]
     best: Place | None = None
     most = 0
-    for suffixes in (("",), *_suffixes(sample)):
+    for added in (tuple(suffixes),) if suffixes else (("",), *_suffixes(sample)):
         for base in tried:
-            place = Place((base,), suffixes=suffixes)
+            place = Place((base,), suffixes=added)
             hits = len(sample) - len(locate(sample, folders, place).missing)
             if hits > most:
                 best, most = place, hits
-    if most == len(sample):
-        return best
-    below = _place_below(sample, folders)
+            if hits == len(sample):
+                return place
+    below = None if suffixes else _place_below(sample, folders)
     if below is not None and len(sample) - len(locate(sample, folders, below).missing) > most:
         return below
     return best

@@ -4,9 +4,12 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from lcnet.config import Data
 from lcnet.data.dataset import Split
 from lcnet.data.readers.checks import check_root, missing_split
 from lcnet.data.readers.table import read_table
+from lcnet.data.readers.table_cells import USUAL
+from lcnet.data.readers.table_file import forms, named_columns
 from lcnet.errors import DataError
 
 SPLITS = {"train": "Train", "val": "Val", "test": "Test"}
@@ -37,7 +40,30 @@ def read_rope(root: Path, split: str, labels: Sequence[str] | None = None) -> Sp
             f"{split}: expected the pictures that {table} lists in {pictures}, got no such folder. "
             "Put them there, or set --data.root to another folder."
         )
-    return replace(read_table(root, table, labels, separator=None, pictures=pictures), name=split)
+    return replace(read_table(_as_table(root, table, pictures), table, labels), name=split)
+
+
+def _as_table(root: Path, table: str, pictures: Path) -> Data:
+    """The settings that read a table of the release: every column after the first is a label."""
+    data = Data(format="table", root=str(root), train=table, folders=[pictures.name])
+    found = forms(root / table, data.table)
+    if not found:
+        raise DataError(
+            f"{table}: no label column, expected a picture column and at least one more. Add the "
+            "labels, and separate columns by commas."
+        )
+    form, records = found[0]
+    columns = named_columns(records, form, data.table)
+    names = [name or str(number) for number, name in enumerate(columns[1:], start=2)]
+    table_settings = replace(
+        USUAL,
+        labels=names,
+        picture="1",
+        header="yes",
+        delimiter=form.delimiter,
+        encoding=form.encoding,
+    )
+    return replace(data, table=table_settings)
 
 
 def _table(split: str) -> str:

@@ -1,177 +1,352 @@
-"""Reads a table: one row per picture, its labels as 0/1 columns or as a list of names."""
+"""Reads a table: rows of pictures, their labels as columns or as a list of names."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from operator import itemgetter
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from lcnet.data.dataset import NEGATIVE, POSITIVE, UNKNOWN, Sample, Split
-from lcnet.data.readers.checks import (
-    check_known,
-    check_labels,
-    check_root,
-    missing_split,
-    targets_of,
-    unreadable,
-)
+from lcnet.config import Data, Table
+from lcnet.data.dataset import NEGATIVE, POSITIVE, UNKNOWN, Sample, Split, StoredSamples
+from lcnet.data.readers.checks import check_known, check_labels, check_root, missing_split
+from lcnet.data.readers.locating import Folders, Place, find_place, locate, place_of
+from lcnet.data.readers.table_cells import Meanings, plain_cell
+from lcnet.data.readers.table_columns import column, label_of, understand
+from lcnet.data.readers.table_file import Form, TableFile, is_table, named_columns, opened_records
+from lcnet.data.readers.table_names import names_in
 from lcnet.errors import DataError
 
-MARKS = {
-    "1": POSITIVE,
-    "1.0": POSITIVE,
-    "0": NEGATIVE,
-    "0.0": NEGATIVE,
-    "-1": UNKNOWN,
-    "-1.0": UNKNOWN,
-    "": UNKNOWN,
-}
-"""The cells that a 0/1 column may hold; pandas writes 1 as 1.0 if a cell is empty."""
 
+def read_table(data: Data, split: str, labels: Sequence[str] | None = None) -> Split:
+    """The pictures of the table `split`, a path relative to the root.
 
-class _Row(NamedTuple):
-    line: int
-    picture: str
-    cells: list[str]
-
-
-def read_table(
-    root: Path,
-    split: str,
-    labels: Sequence[str] | None = None,
-    *,
-    separator: str | None = "|",
-    pictures: Path | None = None,
-) -> Split:
-    """The pictures of the comma-separated UTF-8 file `split`, a path relative to `root`.
-
-    The header names the columns. The first column holds the picture's path, relative to the folder
-    `pictures` (default: `root`). The other columns have one of two forms:
-
-    - One column per label, each cell one of `MARKS`. In a row that ends early, the labels from
-      there on are unknown.
-    - A single column of label names joined by `separator`; an empty cell is a picture without
-      labels. A single column has this form if a cell is not in `MARKS`. If all are (empty cells, or
-      names such as 0 and 1), it has this form only if `labels` has every name in the cells, but
-      not the column's own name. If `separator` is None, no table has it.
+    What `data.table` leaves empty is recognised from the training table, see `understand`. A label
+    column holds the cells that mean present, absent or unknown; in a row that ends early, the
+    labels from there on are unknown. A column of names lists the present labels; the others are
+    absent. With a row per label, all rows of a picture are joined.
 
     Without `labels`, the labels are the columns in the file's order, or the sorted names. Empty
-    rows are skipped. Raises DataError for anything that fits neither form.
+    rows are skipped. Raises DataError for anything that does not fit.
     """
+    root = Path(data.root)
     check_root(root, f"{split} and the pictures that it lists")
-    columns, rows = _load(root, split)
-    if separator is not None and _lists_names(columns, rows, labels):
-        order, targets = _from_names(split, rows, labels, separator)
+    data = settled(data, split, labels)
+    table, file = data.table, open_table(root, split, data.table)
+    rows = _Rows(table, file, split)
+    if table.names:
+        order, targets = rows.names(labels, data.separator)
     else:
-        order, targets = _from_columns(split, columns, rows, labels)
-    folder = root if pictures is None else pictures
-    samples = tuple(Sample(folder / row.picture, f"{split}:{row.line}") for row in rows)
-    return Split(order, samples, targets, split)
+        order, targets = rows.marks(labels)
+    if not rows.pictures:
+        raise DataError(f"{split}: no rows. Write one row per picture under the header.")
+    return _joined(data, split, rows, order, targets)
 
 
-def _load(root: Path, split: str) -> tuple[list[str], list[_Row]]:
-    """The names of the label columns, and the rows; without outer spaces or duplicates."""
-    import pandas as pd
+def settled(data: Data, split: str, labels: Sequence[str] | None = None) -> Data:
+    """The settings with all that is recognised from the training table, or from this one."""
+    if data.table.picture:
+        return data
+    training = data.train.partition("[")[0]
+    known = training if Path(data.root, training).is_file() and is_table(training) else split
+    path = Path(data.root, known)
+    if not path.is_file():
+        found = (str(one.relative_to(data.root)) for one in Path(data.root).glob("*.csv"))
+        raise missing_split(path, split, found)
+    return understand(data, known, labels, strict=False).data
 
+
+def open_table(root: Path, split: str, table: Table) -> TableFile:
+    """The table of a split, whose form the settings say.
+
+    Raises DataError if it does not exist, or if a column has the name of another.
+    """
     path = root / split
     if not path.is_file():
         raise missing_split(path, split, (str(p.relative_to(root)) for p in root.glob("*.csv")))
-    try:
-        # header=None: pandas would rename duplicate columns. Blank lines are kept to count lines.
-        cells = pd.read_csv(
-            path,
-            header=None,
-            dtype=str,
-            keep_default_na=False,
-            encoding="utf-8-sig",
-            skip_blank_lines=False,
-        )
-    except (OSError, ValueError) as error:
-        raise unreadable(split, "a comma-separated UTF-8 table", error) from None
-    header, *body = [[cell.strip() for cell in line] for line in cells.to_numpy().tolist()]
-    _check_header(split, header)
-    rows = [_Row(line, row[0], row[1:]) for line, row in enumerate(body, start=2) if any(row)]
-    if not rows:
-        raise DataError(f"{split}: no rows. Write one row per picture under the header.")
-    _check_pictures(split, rows)
-    return header[1:], rows
-
-
-def _check_header(split: str, header: list[str]) -> None:
-    if len(header) < 2:
-        raise DataError(
-            f"{split}: no label column, expected a picture column and at least one more, got only "
-            f"{header[0]!r}. Add the labels, and separate columns by commas."
-        )
-    for number, name in enumerate(header, start=1):
-        if not name and number > 1:
-            raise DataError(f"{split}:1: column {number} has no name. Name its label or drop it.")
-        if name in header[: number - 1]:
+    form = Form(
+        table.encoding, table.delimiter, table.header == "yes" and not table.columns, table.skip
+    )
+    columns = named_columns(opened_records(path, form), form, table)
+    for number, name in enumerate(columns):
+        if name and name in columns[:number] and name in (table.names, *table.labels):
             raise DataError(
                 f"{split}:1: expected each column once, got {name!r} twice. Rename or drop one."
             )
+    return TableFile(path, form, columns)
 
 
-def _check_pictures(split: str, rows: list[_Row]) -> None:
-    lines: dict[Path, int] = {}
-    for row in rows:
-        if not row.picture:
-            raise DataError(f"{split}:{row.line}: no picture in the first column. Write its path.")
-        first = lines.setdefault(Path(row.picture), row.line)
-        if first != row.line:
+class _Rows:
+    """The rows of a table: the picture of each, and its group, part and number in the file."""
+
+    def __init__(self, table: Table, file: TableFile, split: str) -> None:
+        self.table, self.file, self.split = table, file, split
+        self.pictures: list[str] = []
+        self.numbers: list[int] = []
+        self.groups: list[str] = []
+        self.parts: list[str] = []
+        self._split = self._column("split") if table.split else None
+        self._picture = self._column("picture")
+        self._group = self._column("group") if table.group else None
+
+    def _column(self, setting: str) -> int:
+        name = getattr(self.table, setting)
+        return column(self.file.columns, name, setting, f"{self.split}:1")
+
+    def _take(self, number: int, record: list[str]) -> None:
+        """Remember a row's picture. Raises DataError for a row that does not fit the header."""
+        width = len(self.file.columns)
+        if len(record) > width and any(cell.strip() for cell in record[width:]):
             raise DataError(
-                f"{split}:{row.line}: picture {row.picture!r} is already listed in line {first}. "
-                "Join the two rows."
+                f"{self.split}:{number}: expected {width} cells, got {len(record)}. Correct the "
+                "row; a cell with a separator in it needs quotation marks."
+            )
+        picture = record[self._picture].strip() if self._picture < len(record) else ""
+        if not picture:
+            name = self.file.columns[self._picture] or self._picture + 1
+            raise DataError(
+                f"{self.split}:{number}: no picture in column {name!r}. Write its path."
+            )
+        self.pictures.append(picture)
+        self.numbers.append(number)
+        if self._group is not None:
+            self.groups.append(record[self._group] if self._group < len(record) else "")
+        if self._split is not None:
+            self.parts.append(record[self._split].strip() if self._split < len(record) else "")
+
+    def marks(self, labels: Sequence[str] | None) -> tuple[tuple[str, ...], NDArray[np.int8]]:
+        """The labels and the targets of label columns, a row each."""
+        order, positions = self._label_columns(labels)
+        meanings, rows = Meanings(self.table), bytearray()
+        width = len(self.file.columns)
+        cells_of: Callable[[list[str]], Any] = itemgetter(*positions)
+        pick = cells_of if len(positions) > 1 else lambda record: (cells_of(record),)
+        mean = meanings.__getitem__
+        for number, record in self.file.records():
+            self._take(number, record)
+            try:
+                rows += bytes(map(mean, pick(record)))
+            except IndexError:
+                record += [""] * (width - len(record))
+                rows += bytes(map(self._unless_short(mean), pick(record)))
+            except KeyError:
+                raise self._unknown_cell(number, record, positions, meanings) from None
+        return order, np.frombuffer(rows, np.int8).reshape(-1, len(order))
+
+    @staticmethod
+    def _unless_short(mean: Callable[[str], int]) -> Callable[[str], int]:
+        return lambda cell: mean(cell) if cell else UNKNOWN % 256
+
+    def _label_columns(self, labels: Sequence[str] | None) -> tuple[tuple[str, ...], list[int]]:
+        """The labels, and the column of each."""
+        columns = self.file.columns
+        here = f"{self.split}:1"
+        own = {name: index for index, name in enumerate(columns) if name}
+        given = list(self.table.labels)
+        for name in given:
+            column(columns, name, "labels", here)
+        names = [label_of(name, columns) for name in given]
+        order = check_labels(names if labels is None else list(labels), self.split)
+        for name in names:
+            check_known(name, order, here)
+        for name in self._unlisted(columns):
+            check_known(name, order, here)
+        position_of = dict(zip(names, given, strict=True))
+        positions = []
+        for name in order:
+            reference = position_of.get(name, name)
+            if reference not in own and not reference.isdigit():
+                raise DataError(
+                    f"{here}: expected a column for each label, got none for {name!r}. "
+                    "Add it; leave its cells empty where it is not known."
+                )
+            positions.append(column(columns, reference, "labels", here))
+        return order, positions
+
+    def _unlisted(self, columns: Sequence[str]) -> list[str]:
+        """Columns that the training table has not and that hold marks: labels of another table."""
+        table = self.table
+        known = {table.picture, table.names, table.split, table.group, table.confidence}
+        known |= {*table.labels, *table.ignore, ""}
+        numbers = {str(index + 1) for index in range(len(columns))}
+        new = [name for name in columns if name not in known and not numbers & {*table.labels}]
+        meanings = Meanings(table).plain
+        rows = self.file.sample() if new else []
+        found = []
+        for name in new:
+            index = list(columns).index(name)
+            cells = {plain_cell(row[index]) for row in rows}
+            if cells <= meanings.keys() and any(meanings[cell] != UNKNOWN % 256 for cell in cells):
+                found.append(name)
+        return found
+
+    def _unknown_cell(
+        self, number: int, record: list[str], positions: Sequence[int], meanings: Meanings
+    ) -> DataError:
+        index = next(i for i in positions if plain_cell(record[i]) not in meanings.plain)
+        name = self.file.columns[index] or index + 1
+        known = {
+            what: " or ".join(cell or "an empty cell" for cell in cells)
+            for what, cells in (
+                ("present", self.table.present),
+                ("absent", self.table.absent),
+                ("unknown", self.table.unknown),
+            )
+            if cells
+        }
+        expected = ", ".join(f"{cells} ({what})" for what, cells in known.items())
+        return DataError(
+            f"{self.split}:{number}: column {name!r}: expected {expected}, got "
+            f"{record[index].strip()!r}. Correct the cell; name what it means with "
+            "--data.table.unknown, or the column with --data.table.ignore if it is no label."
+        )
+
+    def names(
+        self, labels: Sequence[str] | None, separator: str
+    ) -> tuple[tuple[str, ...], NDArray[np.int8]]:
+        """The labels and the targets of a column of names, a row each."""
+        listed, sure = self._listed(separator)
+        found = sorted({name for names in listed for name in names})
+        order = check_labels(found if labels is None else list(labels), self.split)
+        places = {name: place for place, name in enumerate(order)}
+        others = UNKNOWN if self._others_unknown(sure) else NEGATIVE
+        targets = np.full((len(listed), len(order)), others, np.int8)
+        for row, names in enumerate(listed):
+            for name in names:
+                if name not in places:
+                    check_known(name, order, f"{self.split}:{self.numbers[row]}")
+                targets[row, places[name]] = sure[row] if sure else POSITIVE
+        return order, targets
+
+    def _listed(self, separator: str) -> tuple[list[tuple[str, ...]], list[int]]:
+        """The names in each row, and with a confidence the target of each row."""
+        index = self._column("names")
+        nothing = {name.strip().lower() for name in self.table.none}
+        by_cell: dict[str, tuple[str, ...]] = {}
+        listed: list[tuple[str, ...]] = []
+        sure: list[int] = []
+        confidence = self._column("confidence") if self.table.confidence else None
+        for number, record in self.file.records():
+            self._take(number, record)
+            cell = record[index] if index < len(record) else ""
+            if (names := by_cell.get(cell)) is None:
+                parts = names_in(cell, separator)
+                names = tuple(name for name in parts if name.lower() not in nothing)
+                by_cell[cell] = names
+            listed.append(names)
+            if confidence is not None:
+                sure.append(self._sure(number, record, confidence))
+        return listed, sure
+
+    def _sure(self, number: int, record: list[str], index: int) -> int:
+        cell = record[index].strip() if index < len(record) else ""
+        try:
+            value = float(cell or "nan")
+        except ValueError:
+            value = -1.0
+        if not (0 <= value <= 1 or not cell):
+            raise DataError(
+                f"{self.split}:{number}: column {self.table.confidence!r}: expected a number from "
+                f"0 to 1, got {cell!r}. Correct the cell."
+            )
+        return POSITIVE if value >= self.table.sure else NEGATIVE if value == 0 else UNKNOWN
+
+    def _others_unknown(self, sure: Sequence[int]) -> bool:
+        if self.table.rows != "label" or self.table.unlisted == "absent":
+            return False
+        return self.table.unlisted == "unknown" or NEGATIVE in sure
+
+
+# From rows to pictures
+
+
+def _joined(
+    data: Data, split: str, rows: _Rows, order: tuple[str, ...], targets: NDArray[np.int8]
+) -> Split:
+    """The split, with the rows of a picture joined if the settings say so."""
+    numbers, pictures = rows.numbers, rows.pictures
+    if data.table.rows == "label":
+        first: dict[str, int] = {}
+        row_of = np.array([first.setdefault(p, len(first)) for p in pictures], dtype=np.int64)
+        kept = np.unique(row_of, return_index=True)[1]
+        targets = _joined_targets(targets, row_of, len(first))
+        pictures, numbers = list(first), [numbers[index] for index in kept.tolist()]
+        rows.groups = [rows.groups[index] for index in kept.tolist()] if rows.groups else []
+        rows.parts = [rows.parts[index] for index in kept.tolist()] if rows.parts else []
+    folders = Folders(Path(data.root))
+    near = [str(Path(split).parent) if "/" in split else "", ""]
+    place = place_of(data) or find_place(pictures, folders, near, suffixes=data.suffixes)
+    place = place or Place(("",), suffixes=tuple(data.suffixes) or ("",))
+    located = locate(pictures, folders, place)
+    _check_once(located.files, numbers, pictures, targets, split)
+    notes = []
+    if located.other_spelling:
+        index = located.other_spelling[0]
+        notes.append(
+            f"{split}: {len(located.other_spelling):,} pictures are spelled otherwise on disk "
+            f"(case, slashes or Unicode form), such as {pictures[index]!r}"
+        )
+    samples = _Listed(located.files, numbers, split, place.suffixes)
+    return Split(
+        order,
+        samples,
+        targets,
+        split,
+        groups=tuple(rows.groups),
+        parts=tuple(rows.parts),
+        notes=tuple(notes),
+    )
+
+
+def _joined_targets(
+    targets: NDArray[np.int8], row_of: NDArray[np.int64], pictures: int
+) -> NDArray[np.int8]:
+    """The targets of pictures from those of rows: present wins, then absent, then unknown."""
+    ranks = np.array([1, 2, 0], np.int8)  # of 0, 1 and, from the end, -1
+    joined = np.zeros((pictures, targets.shape[1]), np.int8)
+    np.maximum.at(joined, row_of, ranks[targets])
+    return (joined - 1).astype(np.int8)
+
+
+def _check_once(
+    files: Sequence[str],
+    numbers: Sequence[int],
+    pictures: Sequence[str],
+    targets: NDArray[np.int8],
+    split: str,
+) -> None:
+    """Raises DataError if two rows list the same picture."""
+    first: dict[str, int] = {}
+    for index, file in enumerate(files):
+        earlier = first.setdefault(file, index)
+        if earlier != index:
+            same = bool((targets[earlier] == targets[index]).all())
+            how = "the same labels" if same else "other labels"
+            advice = (
+                "Drop one of them."
+                if same
+                else "Correct the table, or join such rows with --data.table.rows label: then a "
+                "label is present if any of them says so."
+            )
+            raise DataError(
+                f"{split}:{numbers[index]}: picture {pictures[index]!r} is already listed in line "
+                f"{numbers[earlier]} with {how}. {advice}"
             )
 
 
-def _lists_names(columns: list[str], rows: list[_Row], labels: Sequence[str] | None) -> bool:
-    if len(columns) != 1:
-        return False
-    cells = {row.cells[0] for row in rows}
-    if not cells <= MARKS.keys():
-        return True
-    return labels is not None and columns[0] not in labels and cells <= {"", *labels}
+class _Listed(StoredSamples):
+    """The pictures of a table."""
 
+    def __init__(
+        self, files: list[str], numbers: list[int], split: str, suffixes: Sequence[str]
+    ) -> None:
+        self.files, self.numbers = files, np.array(numbers, np.int64)
+        self.split, self.suffixes = split, tuple(suffixes)
 
-def _from_names(
-    split: str, rows: list[_Row], labels: Sequence[str] | None, separator: str
-) -> tuple[tuple[str, ...], NDArray[np.int8]]:
-    names = [
-        [name for part in row.cells[0].split(separator) if (name := part.strip())] for row in rows
-    ]
-    listed_names = sorted({name for listed in names for name in listed})
-    order = check_labels(listed_names if labels is None else labels, split)
-    for row, listed in zip(rows, names, strict=True):
-        for name in listed:
-            check_known(name, order, f"{split}:{row.line}")
-    return order, targets_of([dict.fromkeys(listed, POSITIVE) for listed in names], order)
+    def __len__(self) -> int:
+        return len(self.files)
 
-
-def _from_columns(
-    split: str, columns: list[str], rows: list[_Row], labels: Sequence[str] | None
-) -> tuple[tuple[str, ...], NDArray[np.int8]]:
-    order = check_labels(columns if labels is None else labels, split)
-    for name in columns:
-        check_known(name, order, f"{split}:1")
-    for name in order:
-        if name not in columns:
-            raise DataError(
-                f"{split}:1: expected a column for each label, got none for {name!r}. "
-                "Add it; leave its cells empty where it is not known."
-            )
-    positions = [columns.index(name) for name in order]
-    for row in rows:
-        _check_cells(split, columns, row)
-    marks = [[MARKS[row.cells[position]] for position in positions] for row in rows]
-    return order, np.array(marks, dtype=np.int8)
-
-
-def _check_cells(split: str, columns: list[str], row: _Row) -> None:
-    for column, cell in zip(columns, row.cells, strict=True):
-        if cell not in MARKS:
-            raise DataError(
-                f"{split}:{row.line}: column {column!r}: expected 1, 0 or, if unknown, -1 or an "
-                f"empty cell, got {cell!r}. Correct the cell, or drop the column if it is no label."
-            )
+    def sample(self, index: int) -> Sample:
+        """The sample at an index from 0 to N - 1."""
+        return Sample(Path(self.files[index]), f"{self.split}:{self.numbers[index]}")

@@ -1,0 +1,149 @@
+"""Parts of a data set that has no splits of its own: drawn once, kept in a file, read again."""
+
+import csv
+import hashlib
+import os
+import re
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+from iterstrat.ml_stratifiers import IterativeStratification
+from numpy.typing import NDArray
+
+from lcnet.config import Data
+from lcnet.data.dataset import POSITIVE, Split
+from lcnet.errors import DataError
+from lcnet.files import written_whole
+
+ROLES = ("train", "val", "test")
+HEADER = ["picture", "split"]
+
+
+def part(whole: str, name: str) -> str:
+    """The name of a part of a split, such as `labels.csv[train]`."""
+    return f"{whole}[{name}]"
+
+
+def whole_and_part(split: str) -> tuple[str, str]:
+    """The split that a name is of, and the part of it; an empty part if it is all."""
+    found = re.fullmatch(r"(.*)\[([^\[\]]*)\]", split, re.S)
+    return (found[1], found[2]) if found else (split, "")
+
+
+def part_of(whole: Split, data: Data, name: str) -> Split:
+    """A part of a split, called `name` in full.
+
+    The data set says which (`Split.parts`), or `data.splits`; without either it is drawn. Raises
+    DataError if no picture is in it.
+    """
+    wanted = whole_and_part(name)[1]
+    if whole.parts:
+        chosen = np.array([own == wanted for own in whole.parts])
+        whole = replace(whole, parts=())  # a part of this part is drawn
+    else:
+        chosen = parts_of(whole, data) == wanted
+    if not chosen.any():
+        raise DataError(
+            f"{name}: no picture is in this part. Name another split, or correct "
+            f"{data.splits or 'the data set'}."
+        )
+    return whole.chosen(chosen, name=name)
+
+
+def parts_of(whole: Split, data: Data) -> NDArray[np.str_]:
+    """The part that each picture is in: as `data.splits` says, else drawn by `data.shares`.
+
+    A picture that the file does not list is in no part.
+    """
+    if data.splits:
+        listed = _read(Path(data.splits))
+        keys = [key_of(path, data.root) for path in _paths(whole)]
+        return np.array([listed.get(key, "") for key in keys])
+    base = whole_and_part(data.train)[0]
+    names = [
+        name
+        for own in (data.train, data.val, data.test)
+        if (name := whole_and_part(own)[1]) and whole_and_part(own)[0] == base
+    ]
+    shares = [share for name, share in zip(ROLES, data.shares, strict=False) if name in names]
+    drawn = _drawn(whole, tuple(share / sum(shares) for share in shares))
+    return np.array(names)[drawn]
+
+
+def write_parts(file: Path, whole: Split, data: Data, parts: NDArray[np.str_]) -> None:
+    """Write which part each picture is in, for `data.splits`."""
+    with (
+        written_whole(file) as unfinished,
+        unfinished.open("w", encoding="utf-8", newline="") as to,
+    ):
+        rows = csv.writer(to, lineterminator="\n")
+        rows.writerow(HEADER)
+        keys = (key_of(path, data.root) for path in _paths(whole))
+        rows.writerows(zip(keys, parts.tolist(), strict=True))
+
+
+def key_of(path: Path, root: str) -> str:
+    """What a picture is called in the file: its path relative to the root."""
+    return Path(os.path.relpath(path, root)).as_posix()
+
+
+def _paths(whole: Split) -> Sequence[Path]:
+    return [sample.path for sample in whole.samples]
+
+
+def _read(file: Path) -> dict[str, str]:
+    try:
+        with file.open(encoding="utf-8-sig", newline="") as opened:
+            header, *rows = list(csv.reader(opened))
+        if header != HEADER or any(len(row) != 2 for row in rows):
+            raise ValueError(f"another header or row than {','.join(HEADER)}")
+    except (OSError, ValueError, csv.Error) as error:
+        raise DataError(
+            f"{file}: expected a table of the columns picture and split, got: {error}. Set "
+            "--data.splits to the file that a run wrote, or leave it out to draw the parts again."
+        ) from None
+    return dict(rows)
+
+
+# Drawing
+
+
+_last: dict[str, NDArray[np.int64]] = {}
+"""The parts drawn last: training, validation and test are parts of one draw."""
+
+
+def _drawn(whole: Split, shares: tuple[float, ...]) -> NDArray[np.int64]:
+    digest = hashlib.sha256(np.ascontiguousarray(whole.targets).data)
+    digest.update(repr((shares, whole.targets.shape, tuple(whole.groups))).encode())
+    key = digest.hexdigest()
+    if key not in _last:
+        drawn = stratify(whole.targets == POSITIVE, list(shares), 0, groups=whole.groups)
+        _last.clear()
+        _last[key] = drawn
+    return _last[key]
+
+
+def stratify(
+    present: NDArray[np.bool_], shares: list[float], seed: int, *, groups: Sequence[str] = ()
+) -> NDArray[np.int64]:
+    """The part, 0 or above, of each row, so that every part has its share of every label.
+
+    Iterative stratification (Sechidis et al. 2011): the rarest label first, each row to the part
+    that lacks it most. `present` has the shape (rows, labels). The rows are shuffled first, since
+    the method fills the largest part from the first rows: in a table sorted by time, all test rows
+    would come from the end. Rows of one of the `groups` stay together: a group has the labels that
+    any of its rows has.
+    """
+    if groups:
+        names, group_of = np.unique(np.array(groups), return_inverse=True)
+        together = np.zeros((len(names), present.shape[1]), dtype=bool)
+        np.logical_or.at(together, group_of, present)
+        return stratify(together, shares, seed)[group_of]
+    random = np.random.RandomState(seed)
+    order = random.permutation(len(present))
+    parts = np.empty(len(present), dtype=np.int64)
+    # They must be booleans: the library takes whole numbers for indices.
+    parts[order] = IterativeStratification(present[order], np.array(shares), random)
+    return parts

@@ -1,0 +1,102 @@
+"""The names in a cell: joined by a separator, or as a list in JSON or Python."""
+
+import ast
+import json
+from collections import Counter
+from collections.abc import Iterable, Sequence
+
+from lcnet.errors import DataError
+
+STRONG = ("|", ";", "\t")
+"""Separators that a name hardly ever contains."""
+NO_VALUE = frozenset({"", "nan", "none", "null", "na", "n/a", "<na>", "[]", "{}"})
+"""Cells that a program writes where there is no value, in lower case."""
+NOTHING = frozenset({"no finding", "no findings", "no label", "no labels", "nothing", "unlabeled"})
+"""Names that say that there is no label, in lower case."""
+WRAPS = ("[]", "{}", "()")
+LONGEST_LIST = 2**20
+"""Characters of the longest cell that is parsed as a list."""
+
+
+def as_list(cell: str) -> list[str] | None:
+    """The names in a cell that is a list in JSON or Python, also Label Studio's; else None."""
+    text = cell.strip()
+    if text[:1] + text[-1:] not in WRAPS or len(text) > LONGEST_LIST:
+        return None
+    for parse in (json.loads, ast.literal_eval):
+        try:
+            value = parse(text)
+        except (ValueError, SyntaxError, RecursionError, MemoryError, TypeError):
+            continue
+        if isinstance(value, dict):
+            value = value.get("choices", value.get("labels"))
+        if isinstance(value, list | tuple) and all(isinstance(one, str | int) for one in value):
+            return [str(name).strip() for name in value]
+    return _numpy_list(text)
+
+
+def _numpy_list(text: str) -> list[str] | None:
+    """The names in a list as NumPy prints it, without commas: `['cat' 'dog']`."""
+    inner = text[1:-1].strip()
+    if text[0] == "[" and inner[:1] in "'\"" and inner[:1] == inner[-1:]:
+        parts = inner[1:-1].split(f"{inner[0]} {inner[0]}")
+        if not any(inner[0] in part for part in parts):
+            return parts
+    return None
+
+
+def names_in(cell: str, separator: str) -> list[str]:
+    """The names in a cell; a cell without a value has none."""
+    if cell.strip().lower() in NO_VALUE:
+        return []
+    if (listed := as_list(cell)) is not None:
+        return listed
+    return [name for part in cell.split(separator) if (name := part.strip())]
+
+
+def separator_of(cells: Iterable[str], where: str) -> str:
+    """What joins the names in the cells of a column.
+
+    A bar, semicolon or tab does wherever it occurs. A comma or a blank does if the parts are names:
+    each part of a cell stands alone in another, or occurs in several others. Raises DataError if
+    that holds for some cells only, or if both a bar and a semicolon occur.
+    """
+    plain = {cell.strip() for cell in cells if as_list(cell) is None}
+    distinct = sorted(cell for cell in plain if cell.lower() not in NO_VALUE | NOTHING)
+    strong = [sign for sign in STRONG if any(sign in cell for cell in distinct)]
+    if len(strong) > 1:
+        raise _doubt(where, next(cell for cell in distinct if strong[0] in cell), strong)
+    if strong:
+        return strong[0]
+    for sign in (",", " "):
+        joined = [cell for cell in distinct if sign in cell]
+        if not joined:
+            continue
+        fitting = _decomposed(joined, distinct, sign)
+        share = len(fitting) / len(joined)
+        if share >= 0.9:
+            return sign
+        if share > 0.1:
+            unlike = next(cell for cell in joined if cell not in fitting)
+            raise _doubt(where, unlike, [sign, "|"])
+    return "|"
+
+
+def _decomposed(joined: Sequence[str], distinct: Sequence[str], sign: str) -> set[str]:
+    """The joined cells of which each part is a name."""
+    parts_of = {
+        cell: [part.strip() for part in cell.split(sign) if part.strip()] for cell in joined
+    }
+    alone = set(distinct)
+    seen = Counter(part for parts in parts_of.values() for part in set(parts))
+    enough = 3 if sign == " " else 2
+    return {
+        cell
+        for cell, parts in parts_of.items()
+        if all(part in alone or seen[part] >= enough for part in parts)
+    }
+
+
+def _doubt(where: str, cell: str, signs: Sequence[str]) -> DataError:
+    first, second = (f"--data.separator {sign!r}" for sign in signs)
+    return DataError(f"{where}: {cell!r} can be one name or several. Set {first} or {second}.")

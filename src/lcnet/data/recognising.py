@@ -1,0 +1,100 @@
+"""Recognises how the data set in a folder or file is stored, and says so in one line."""
+
+from collections import Counter
+from dataclasses import replace
+from pathlib import Path
+
+from lcnet.config import Data
+from lcnet.data.dividing import ROLES, part
+from lcnet.data.readers.layout import Given, Recognised
+from lcnet.data.readers.layouts import LAYOUTS
+from lcnet.errors import DataError
+from lcnet.files import AnyPath
+from lcnet.progress import tell
+
+
+def data_at(data: Data | AnyPath, *, quiet: bool = False) -> Data:
+    """The settings of a data set that is given by them or by its folder or label file.
+
+    What was understood of a folder or file is printed, unless `quiet`. Errors are those of
+    `recognise`.
+    """
+    if isinstance(data, Data):
+        return data
+    recognised = recognise(data)
+    if not quiet:
+        tell(recognised.said)
+    return recognised.data
+
+
+def recognise(path: AnyPath, data: Data | None = None) -> Recognised:
+    """The settings that read the data set at a path, and what was understood.
+
+    `path` is a folder or a label file. Settings in `data` that are not the defaults decide between
+    readings; a format other than `digits` is the only one tried. If the data set has no validation
+    split, training and validation (and test, if there is none) are parts of its pictures. Raises
+    DataError if nothing or more than one layout fits, with what to set.
+    """
+    given = Given(Path(path), data or Data())
+    if not given.path.exists():
+        raise DataError(f"{path}: no such folder or file. Correct the path.")
+    recognised = _recognised(given)
+    return replace(recognised, data=_with_parts(recognised.data, given.data))
+
+
+def _recognised(given: Given) -> Recognised:
+    wanted = given.data.format
+    layouts = list(LAYOUTS.values()) if wanted == Data().format else [LAYOUTS[wanted]]
+    refused: DataError | None = None
+    for is_general in (False, True):
+        found = {}
+        for layout in layouts:
+            if layout.is_general != is_general:
+                continue
+            try:
+                recognised = layout.recognise(given)
+            except DataError as error:
+                if not is_general:
+                    raise
+                refused = refused or error
+                continue
+            if recognised is not None:
+                found[layout.name] = recognised
+                if is_general:  # the first that fits: a table goes before folders of labels
+                    break
+        if len(found) > 1:
+            names = " and ".join(found)
+            flags = " or ".join(f"--data.format {name}" for name in found)
+            raise DataError(f"{given.path}: this can be read as {names}. Set {flags}.")
+        if found:
+            return next(iter(found.values()))
+    raise refused or _unknown(given)
+
+
+def _unknown(given: Given) -> DataError:
+    expected = (
+        f"the layout {given.data.format}"
+        if given.data.format != Data().format
+        else ("a table of labels, a label file of a known layout, or a folder per label")
+    )
+    suffixes = Counter(Path(name).suffix.lower() or "without suffix" for name in given.files)
+    there = [f"{count:,} {suffix}" for suffix, count in suffixes.most_common(4)]
+    if given.folders:
+        there.append(f"the folders {', '.join(given.folders[:5])}")
+    return DataError(
+        f"{given.path}: expected {expected}, got {', '.join(there) or 'nothing'}. See "
+        "docs/guide/data.md for the layouts, or name the label file itself."
+    )
+
+
+def _with_parts(found: Data, given: Data) -> Data:
+    """The settings with parts of the training split for the splits that there are not."""
+    usual = Data()
+    train, val, test = (
+        own if (own := getattr(given, role)) != getattr(usual, role) else getattr(found, role)
+        for role in ROLES
+    )
+    if train and not val:
+        val, test = part(train, "val"), test or part(train, "test")
+        train = part(train, "train")
+    return replace(found, train=train, val=val, test=test)
