@@ -7,6 +7,11 @@ from hypothesis.extra import numpy as nps
 Split = tuple[np.ndarray, np.ndarray]
 
 
+def measured(targets: np.ndarray) -> np.ndarray:
+    """The targets, with the labels that have no absent entry unknown: metrics leave them out."""
+    return np.where((targets == 0).any(axis=0), targets, np.int8(-1))
+
+
 @st.composite
 def splits(draw: st.DrawFn, values: tuple[int, ...] = (1, 0, -1)) -> Split:
     """Probabilities and targets of few images; few different probabilities, so that many tie."""

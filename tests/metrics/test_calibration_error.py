@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from sklearn.calibration import calibration_curve
 from sklearn.metrics import brier_score_loss
-from tests.drawn import Split, splits
+from tests.drawn import Split, measured, splits
 
 from lcnet.metrics import calibration_scores
 
@@ -15,7 +15,9 @@ from lcnet.metrics import calibration_scores
 def test_scores_equal_a_plain_loop(split: Split) -> None:
     pairs = [
         (float(value), target)
-        for value, target in zip(*(part.ravel().tolist() for part in split), strict=True)
+        for value, target in zip(
+            split[0].ravel().tolist(), measured(split[1]).ravel().tolist(), strict=True
+        )
         if target >= 0
     ]
     ours = calibration_scores(*split, bins=10)
@@ -40,7 +42,7 @@ def test_scores_equal_a_plain_loop(split: Split) -> None:
 @settings(deadline=None, max_examples=100)
 @given(splits())
 def test_scores_equal_scikit_learn(split: Split) -> None:
-    probabilities, targets = split
+    probabilities, targets = split[0], measured(split[1])
     known = targets >= 0
     if len(set(targets[known])) == 2:
         values = probabilities[known].astype(np.float64)

@@ -54,7 +54,7 @@ def calibrate(
 
     Raises:
         CheckpointError: if the model cannot be read.
-        DataError: if the data cannot be read or no label has a positive.
+        DataError: if the data cannot be read, or if no label has both present and absent pictures.
         ConfigError: for a model folder without data, or a goal without its --at_least.
     """
     require_own(model)

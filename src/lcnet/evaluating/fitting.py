@@ -14,8 +14,10 @@ from lcnet.data.changes import tell_changes
 from lcnet.data.readers import load_split_for
 from lcnet.errors import ConfigError
 from lcnet.evaluating.measuring import data_set, score_split
+from lcnet.evaluating.metrics_table import or_dash
 from lcnet.files import write_text
 from lcnet.metrics import Floats, Rates, Targets, calibration_scores, predict_at, rates
+from lcnet.metrics.array_checks import rounded
 from lcnet.metrics.calibration import Method, to_probabilities
 from lcnet.metrics.crossfit import Fitted, fit
 from lcnet.metrics.thresholds import Goal
@@ -111,15 +113,15 @@ def _warnings(split: str, data: Data) -> Iterator[str]:
         )
 
 
-def _worth(probabilities: Floats, threshold: Floats, targets: Targets) -> dict[str, float]:
+def _worth(probabilities: Floats, threshold: Floats, targets: Targets) -> dict[str, float | None]:
     return _numbers(rates(predict_at(probabilities, threshold), targets), probabilities, targets)
 
 
-def _numbers(measured: Rates, probabilities: Floats, targets: Targets) -> dict[str, float]:
+def _numbers(measured: Rates, probabilities: Floats, targets: Targets) -> dict[str, float | None]:
     """The rates, ECE and Brier score by name; the rates rounded to 4 digits."""
     calibration = calibration_scores(probabilities, targets)
     return {
-        **{name: round(value, 4) for name, value in asdict(measured).items()},
+        **{name: rounded(value, 4) for name, value in asdict(measured).items()},
         **calibration.headline(),
     }
 
@@ -127,14 +129,14 @@ def _numbers(measured: Rates, probabilities: Floats, targets: Targets) -> dict[s
 # What is printed
 
 
-def _show(console: Console, worth: dict[str, dict[str, float]], folds: int) -> None:
+def _show(console: Console, worth: dict[str, dict[str, float | None]], folds: int) -> None:
     table = Table("")
     # Without mean_label_F1 the table fits 80 columns.
     names = [name for name in worth["fitted"] if name != "mean_label_F1"]
     for name in names:
         table.add_column(name, justify="right")
     for title, numbers in worth.items():
-        shown = [f"{numbers[name]:.{4 if name == 'Brier' else 1}f}" for name in names]
+        shown = [or_dash(numbers[name], 4 if name == "Brier" else 1) for name in names]
         table.add_row(title, *shown, style="bold" if title == "cross-fitted" else "")
     console.print(table)
     console.print(
@@ -162,6 +164,10 @@ def _outcome(
     for indices, what in (
         (thresholds.unreachable, f"no threshold reaches a {goal}, the nearest is taken"),
         (thresholds.without_positive, "no positive to fit to, the common threshold is taken"),
+        (
+            thresholds.without_absent,
+            "no absent picture to fit to, so left out: the common threshold is taken",
+        ),
     ):
         if indices:
             yield f"{what}: {', '.join(labels[index] for index in indices)}"

@@ -63,6 +63,13 @@ class Measured:
         )
 
 
+def mean_ap_text(verification: Verification) -> str:
+    """The mAP, or why there is none."""
+    if np.isnan(verification.mAP):
+        return "mAP: none, since no label has both present and absent pictures"
+    return f"mAP {verification.mAP:.2f}"
+
+
 def how_measured(measured: Measured) -> Iterator[str]:
     """The protocol, what differs from it, and the calibration; a line each."""
     verification, data, protocol = measured.verification, measured.data, measured.protocol

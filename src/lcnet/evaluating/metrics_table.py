@@ -1,17 +1,21 @@
 """The tables that `lcnet evaluate` prints."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
+from math import isnan
 
 from rich.columns import Columns
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from lcnet.evaluating.measuring import Measured, how_measured, threshold_text
+from lcnet.evaluating.measuring import Measured, how_measured, mean_ap_text, threshold_text
 from lcnet.evaluating.protocols import PROTOCOLS
 from lcnet.metrics import Verification
 from lcnet.metrics.bootstrap import LEVEL, Interval
+
+NAMED = 5
+"""Most labels that a line names."""
 
 
 def print_metrics(measured: Measured, ranges: Mapping[str, Interval]) -> None:
@@ -28,7 +32,13 @@ def print_metrics(measured: Measured, ranges: Mapping[str, Interval]) -> None:
     )
     for line in how_measured(measured):
         console.print(line)
-    console.print(f"mAP {verification.mAP:.2f}", style="bold")
+    if verification.without_absent:
+        console.print(
+            f"{len(verification.without_absent)} without a picture that is known not to show it, "
+            f"left out of all numbers: {_first(verification.without_absent)}",
+            soft_wrap=True,
+        )
+    console.print(mean_ap_text(verification), style="bold")
     for line in _intervals(ranges):
         console.print(line)
     class_f1 = PROTOCOLS[protocol].class_f1 if protocol else ""
@@ -39,7 +49,7 @@ def print_metrics(measured: Measured, ranges: Mapping[str, Interval]) -> None:
         (f"at {threshold_text(verification)}", verification.at_threshold),
         (f"top {verification.top_k}", verification.at_top),
     ):
-        rates.add_row(title, *(f"{value:.1f}" for value in asdict(row).values()))
+        rates.add_row(title, *(or_dash(value, 1) for value in asdict(row).values()))
     console.print(rates)
     if class_f1:
         console.print(f"* called CF1 in {protocol}")
@@ -49,7 +59,7 @@ def print_metrics(measured: Measured, ranges: Mapping[str, Interval]) -> None:
     values = zip(verification.labels, verification.ap, strict=True)
     console.print(
         Columns(
-            [Text(f"{'-' if ap is None else f'{ap:.1f}':>5} {label}") for label, ap in values],
+            [Text(f"{or_dash(ap, 1):>5} {label}") for label, ap in values],
             padding=(0, 3),
             equal=True,
             column_first=True,
@@ -68,12 +78,20 @@ def _other_metrics(verification: Verification) -> Iterator[str]:
     """A line of metrics per image, and a line of calibration metrics."""
     by_image, ranking = verification.by_image, verification.ranking
     yield (
-        f"example F1 {by_image.example_F1:.1f}, Hamming loss {by_image.hamming_loss:.2f}, "
-        f"ranking loss {_or_dash(ranking.ranking_loss)}, "
-        f"coverage error {_or_dash(ranking.coverage_error)}"
+        f"example F1 {or_dash(by_image.example_F1, 1)}, "
+        f"Hamming loss {or_dash(by_image.hamming_loss)}, "
+        f"ranking loss {or_dash(ranking.ranking_loss)}, "
+        f"coverage error {or_dash(ranking.coverage_error)}"
     )
-    yield f"ECE {verification.calibration.ECE:.2f}, Brier {verification.calibration.Brier:.4f}"
+    calibration = verification.calibration
+    yield f"ECE {or_dash(calibration.ECE)}, Brier {or_dash(calibration.Brier, 4)}"
 
 
-def _or_dash(value: float | None) -> str:
-    return "-" if value is None else f"{value:.2f}"
+def or_dash(value: float | None, digits: int = 2) -> str:
+    """The number with that many digits after the point; a dash if there is none."""
+    return "-" if value is None or isnan(value) else f"{value:.{digits}f}"
+
+
+def _first(names: Sequence[str]) -> str:
+    """The first names of many."""
+    return ", ".join(names[:NAMED]) + ", ..." * (len(names) > NAMED)

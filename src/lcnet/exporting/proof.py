@@ -13,13 +13,13 @@ from PIL import Image
 from torch import Tensor
 
 from lcnet.config import Data
-from lcnet.data.dataset import POSITIVE
 from lcnet.data.decoding import read_image
 from lcnet.data.loading import stack_images
 from lcnet.data.readers import load_split_for
 from lcnet.data.readers.digits import compose, handwriting
 from lcnet.data.transforms import Normalize, Preprocessing, eval_transform
 from lcnet.exporting.formats import Scorer
+from lcnet.metrics.array_checks import with_both
 from lcnet.metrics.bootstrap import mean_ap
 from lcnet.metrics.calibration import to_probabilities
 from lcnet.model_folder import ModelInfo
@@ -97,7 +97,8 @@ class Proof:
     largest: float
     """The largest difference between their logits; NaN if a logit is NaN."""
     mAP: float | None
-    """The first model's, 0 to 100; None without known positives or with logits not finite."""
+    """The first model's, 0 to 100; None if no label has both present and absent pictures, or if a
+    logit is not finite."""
     other_mAP: float | None
     """The second model's."""
 
@@ -131,7 +132,7 @@ def prove(
 def _mean_ap(
     logits: NDArray[np.float32], targets: NDArray[np.int8] | None, info: ModelInfo
 ) -> float | None:
-    if targets is None or not (targets == POSITIVE).any() or not np.isfinite(logits).all():
+    if targets is None or not with_both(targets).any() or not np.isfinite(logits).all():
         return None
     return mean_ap(to_probabilities(logits, info.calibration), targets)
 

@@ -22,6 +22,7 @@ from lcnet.exporting.proof import (
 )
 from lcnet.exporting.quantize import quantize as quantize_onnx
 from lcnet.files import AnyPath, written_whole
+from lcnet.metrics.array_checks import with_both
 from lcnet.model_folder import ModelInfo, load_model, local_model, read_info
 from lcnet.predicting.exported import describe
 from lcnet.predicting.sources import find_images
@@ -108,7 +109,7 @@ def _check(
 
 def _mean_ap(proof: Proof) -> str:
     if proof.gained is None:
-        return "mAP: unknown, since these pictures have no labels"
+        return "mAP: unknown, since no label has both present and absent pictures here"
     return f"mAP {proof.mAP:.2f}, of the file {proof.other_mAP:.2f} ({proof.gained:+.4f})"
 
 
@@ -125,11 +126,11 @@ def _make_int8(
     choices: ExportChoices,
 ) -> None:
     """Write the int8 file; check it and the float32 file that it is made from."""
-    if pictures.targets is None:
+    if pictures.targets is None or not with_both(pictures.targets).any():
         raise ConfigError(
-            "--quantize int8: expected a split with labels to check with, since the loss is "
-            f"measured as mAP, got {pictures.source}. Set --root, --pictures SPLIT or the --data "
-            "flags."
+            "--quantize int8: expected a split with present and absent labels to check with, since "
+            f"the loss is measured as mAP, got {pictures.source}. Set --root, --pictures SPLIT or "
+            "the --data flags."
         )
     with TemporaryDirectory(dir=target.parent) as folder:
         source = Path(folder) / "float32.onnx"

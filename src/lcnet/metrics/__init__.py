@@ -3,9 +3,9 @@
 docs/reference/metrics.md has the formulas. Every function takes one row per image and one column
 per label: probabilities in [0, 1], and targets that are 1 (present), 0 (absent) or -1 (unknown).
 Unknown entries are left out everywhere. A value that does not exist, such as the recall of a label
-without a positive, is left out of means, and the results say for which labels. (Much published
-code counts it as 0, which lowers the means.) Only `gathering` keeps state: it collects the arrays
-over batches and processes.
+without a positive, or the precision of one without an absent entry, is left out of means, and the
+results say for which labels. (Much published code counts it as 0, which lowers the means.) Only
+`gathering` keeps state: it collects the arrays over batches and processes.
 """
 
 from lcnet.metrics.ap import ApFormula, average_precision

@@ -5,7 +5,13 @@ from typing import Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from lcnet.metrics.array_checks import Floats, Targets, check_probabilities, check_shapes
+from lcnet.metrics.array_checks import (
+    Floats,
+    Targets,
+    check_probabilities,
+    check_shapes,
+    with_absent,
+)
 
 ApFormula = Literal["step", "envelope", "11-point"]
 """How average precision is taken from precision and recall; `average_precision` has the formulas.
@@ -18,7 +24,9 @@ challenge from 2010 on and by Query2Label. 11-point: used by the VOC challenge u
 def average_precision(
     probabilities: Floats, targets: Targets, *, formula: ApFormula = "step"
 ) -> NDArray[np.float64]:
-    """The average precision of each label, L values in [0, 1]; NaN where a label has no positive.
+    """The average precision of each label, L values in [0, 1].
+
+    NaN for a label without a present or without an absent entry: there is nothing to rank.
 
     At a positive, precision is the share of positives among all images scored at least as high, and
     recall is the share of all positives that are scored at least as high. AP is
@@ -44,12 +52,12 @@ def average_precision(
         by_label = np.split(precision, positives.cumsum()[:-1])
         precision = np.concatenate([np.maximum.accumulate(label) for label in by_label])
     if formula == "11-point":
-        return _eleven_point(precision, positives)
+        return np.where(with_absent(targets), _eleven_point(precision, positives), np.nan)
     sums = np.bincount(
         np.repeat(np.arange(len(positives)), positives), precision, minlength=len(positives)
     )
     with np.errstate(invalid="ignore"):  # 0 / 0 is NaN
-        return sums / positives
+        return np.where(with_absent(targets), sums / positives, np.nan)
 
 
 def _eleven_point(envelope: Floats, positives: NDArray[np.intp]) -> NDArray[np.float64]:

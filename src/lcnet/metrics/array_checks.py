@@ -1,4 +1,4 @@
-"""The types of the arrays that metrics take, and checks of their shapes and values."""
+"""The types of the arrays that metrics take, and what they must and can hold."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -8,6 +8,24 @@ from lcnet.errors import DataError
 Floats = NDArray[np.floating]
 Targets = NDArray[np.integer]
 Flags = NDArray[np.bool_]
+
+
+def with_absent(targets: Targets) -> Flags:
+    """Which labels have an absent entry (L).
+
+    A label without one has no AP and no precision: no picture could be a false alarm.
+    """
+    return np.asarray((targets == 0).any(axis=0))
+
+
+def with_both(targets: Targets) -> Flags:
+    """Which labels have a present and an absent entry (L)."""
+    return np.asarray((targets == 1).any(axis=0)) & with_absent(targets)
+
+
+def rounded(value: float | None, digits: int) -> float | None:
+    """The value for a JSON file; None if there is none, as JSON has no NaN."""
+    return None if value is None or np.isnan(value) else round(value, digits)
 
 
 def check_shapes(predictions: NDArray[np.generic], targets: Targets) -> None:

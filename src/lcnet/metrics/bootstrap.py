@@ -26,9 +26,9 @@ class Interval:
     high: float
 
 
-def mean_ap(probabilities: Floats, targets: Targets) -> float:
-    """The mAP, 0 to 100, over labels with a positive; NaN if there is none."""
-    ap = average_precision(probabilities, targets)
+def mean_ap(probabilities: Floats, targets: Targets, *, formula: ApFormula = "step") -> float:
+    """The mAP, 0 to 100, over labels with both classes; NaN if there is none."""
+    ap = average_precision(probabilities, targets, formula=formula)
     known = ap[~np.isnan(ap)]
     return float(100 * known.mean()) if known.size else float("nan")
 
@@ -47,25 +47,28 @@ def intervals(
     Every resample draws as many images as there are, with replacement. The interval runs from the
     2.5th to the 97.5th percentile (Efron and Tibshirani 1993, chapter 13). It shows how much
     depends on the tested images, and nothing about the seed of training. Resamples in which no
-    label has a positive are left out. Raises DataError if no label has a positive in all images.
+    label has both a present and an absent entry are left out; if none has in all images, there are
+    no intervals. Raises DataError if no label has a positive in all images.
     """
     rng = np.random.default_rng(seed)
     predicted = predict_at(probabilities, threshold)
 
     def measure(rows: NDArray[np.intp]) -> tuple[float, float, float]:
         at_threshold = rates(predicted[rows], targets[rows])
-        ap = average_precision(probabilities[rows], targets[rows], formula=formula)
-        return float(100 * np.nanmean(ap)), at_threshold.CF1, at_threshold.OF1
+        value = mean_ap(probabilities[rows], targets[rows], formula=formula)
+        return value, at_threshold.CF1, at_threshold.OF1
 
     count = len(targets)
     whole, drawn = measure(np.arange(count)), []
+    if np.isnan(whole[0]):
+        return {}
     for _ in range(resamples):
         try:
             drawn.append(measure(rng.integers(count, size=count)))
         except DataError:
             continue
     half = (100 - LEVEL) / 2
-    lows, highs = np.percentile(drawn, [half, 100 - half], axis=0)
+    lows, highs = np.nanpercentile(drawn, [half, 100 - half], axis=0)
     return {
         name: Interval(float(value), float(low), float(high))
         for name, value, low, high in zip(("mAP", "CF1", "OF1"), whole, lows, highs, strict=True)
@@ -87,7 +90,7 @@ def paired_difference(
     over the seeds. Every resample draws N images with replacement, the same for both models and all
     seeds. The interval runs from the 2.5th to the 97.5th percentile (Efron and Tibshirani 1993,
     chapter 13). It shows how much depends on the test images, and nothing about the seeds.
-    Resamples in which no label has a positive are left out.
+    Resamples in which no label has both a present and an absent entry are left out.
     """
     rng = np.random.default_rng(seed)
 

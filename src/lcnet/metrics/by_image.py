@@ -5,7 +5,14 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from lcnet.metrics.array_checks import Flags, Floats, Targets, check_probabilities, check_shapes
+from lcnet.metrics.array_checks import (
+    Flags,
+    Floats,
+    Targets,
+    check_probabilities,
+    check_shapes,
+    with_absent,
+)
 
 
 @dataclass(frozen=True)
@@ -21,6 +28,7 @@ class ImageScores:
 def image_scores(predicted: Flags, targets: Targets) -> ImageScores:
     """Example F1 and Hamming loss of the predicted labels (N x L); NaN if nothing is known.
 
+    Labels without an absent entry are left out: every prediction of them would be right.
     Of an image's known labels let Y be the present and Z the predicted ones. Then
     F1 = 2 |Y and Z| / (|Y| + |Z|), and 1 if both are empty (scikit-learn: zero_division=1). Images
     without a known label are left out.
@@ -28,8 +36,8 @@ def image_scores(predicted: Flags, targets: Targets) -> ImageScores:
     Source: Godbole and Sarawagi 2004; Zhang and Zhou 2014, equations 5 to 8 (a review).
     """
     check_shapes(predicted, targets)
-    known, present = targets >= 0, targets == 1
-    shown = predicted & known
+    known = (targets >= 0) & with_absent(targets)
+    shown, present = predicted & known, (targets == 1) & known
     if not known.any():
         return ImageScores(float("nan"), float("nan"))
     hits = (shown & present).sum(axis=1, dtype=np.float64)
@@ -51,7 +59,7 @@ class RankingScores:
     in percent (0 to 100); None if no image has such a pair."""
     coverage_error: float | None
     """Mean number of labels to go down the ranking until all present ones are found, 1 to L; None
-    if no image has a present label."""
+    if no image has a present label among others that are known."""
 
 
 def ranking_scores(probabilities: Floats, targets: Targets) -> RankingScores:
@@ -59,7 +67,8 @@ def ranking_scores(probabilities: Floats, targets: Targets) -> RankingScores:
 
     Labels of equal probability count as wrongly ordered, as in scikit-learn's label_ranking_loss
     and coverage_error. Unlike there, an image without a pair, or without a present label, is left
-    out of the mean and does not count as 0.
+    out of the mean and does not count as 0. An image of which only present labels are known has no
+    coverage either.
 
     Source: Schapire and Singer 2000; Tsoumakas et al. 2010, section 34.3.2 (a review).
     Raises DataError if a probability is not finite.
@@ -79,7 +88,7 @@ def ranking_scores(probabilities: Floats, targets: Targets) -> RankingScores:
     loss = _mean(wrong[pairs > 0] / pairs[pairs > 0])
     return RankingScores(
         ranking_loss=None if loss is None else 100 * loss,
-        coverage_error=_mean(depth[positives > 0]),
+        coverage_error=_mean(depth[(pairs > 0) | present.all(axis=1)]),
     )
 
 

@@ -9,6 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from lcnet.metrics.array_checks import with_absent
 from lcnet.schema import check_fields, check_numbers
 
 Method = Literal["platt", "temperature", "none"]
@@ -78,12 +79,13 @@ def fit_calibration(
       sum of its cross-entropies + S / 2 * ((log a - log a_0)^2 + (b - b_0)^2)
 
       with S = `PRIOR_STRENGTH`. A label without a present or an absent entry takes a_0 and b_0.
+      One without an absent entry does not count in them, since always yes would be best there.
     - none: slope 1 and bias 0.
     """
     labels = logits.shape[1]
     if method not in get_args(Method):
         raise ValueError(f"fit_calibration: expected platt, temperature or none, got {method!r}.")
-    known = targets >= 0
+    known = (targets >= 0) & with_absent(targets)
     if method == "none" or not known.any():
         return Calibration((1.0,) * labels, (0.0,) * labels)
     common = _fit(logits[known], targets[known] == 1, with_bias=method == "platt")

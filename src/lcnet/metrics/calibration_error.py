@@ -4,7 +4,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from lcnet.metrics.array_checks import Floats, Targets, check_probabilities, check_shapes
+from lcnet.metrics.array_checks import (
+    Floats,
+    Targets,
+    check_probabilities,
+    check_shapes,
+    rounded,
+    with_absent,
+)
 
 BINS = 15
 """The number of bins, of equal width, as in Guo et al. 2017."""
@@ -32,15 +39,17 @@ class CalibrationScores:
     reliability: tuple[Reliability, ...]
     """The bins that hold an entry, from low probabilities to high."""
 
-    def headline(self) -> dict[str, float]:
-        """ECE and Brier by name, rounded to 4 and 6 digits for JSON files."""
-        return {"ECE": round(self.ECE, 4), "Brier": round(self.Brier, 6)}
+    def headline(self) -> dict[str, float | None]:
+        """ECE and Brier by name, rounded to 4 and 6 digits for JSON files; None if NaN."""
+        return {"ECE": rounded(self.ECE, 4), "Brier": rounded(self.Brier, 6)}
 
 
 def calibration_scores(
     probabilities: Floats, targets: Targets, *, bins: int = BINS
 ) -> CalibrationScores:
-    """The calibration of all known entries together, labels pooled; NaN if nothing is known.
+    """The calibration of all known entries together, labels pooled; NaN if there are none.
+
+    Labels without an absent entry are left out: always saying yes would be perfect there.
 
     ECE = sum over bins b of n_b / n * |mean probability in b - share of present in b|, where bin b
     of B holds probabilities in ((b - 1) / B, b / B], and 0 is in the first. With many labels most
@@ -51,7 +60,7 @@ def calibration_scores(
     """
     check_shapes(probabilities, targets)
     check_probabilities(probabilities)
-    known = targets >= 0
+    known = (targets >= 0) & with_absent(targets)
     values, present = probabilities[known].astype(np.float64), targets[known].astype(np.float64)
     if not values.size:
         return CalibrationScores(float("nan"), float("nan"), ())

@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from lcnet.errors import DataError
 from lcnet.metrics import Flags, Rates, Targets, predict_at, rates
+from lcnet.metrics.array_checks import with_both
 from lcnet.metrics.calibration import Calibration, Method, fit_calibration, to_probabilities
 from lcnet.metrics.thresholds import Goal, Thresholds, fit_thresholds
 
@@ -55,10 +56,16 @@ def fit(
     with a goal of precision or recall p, thresholds are fitted to p + m (1 - p). Here m is the
     smallest of `MARGINS` at which the cross-fitted mean over labels is p or more, or else the one
     that comes nearest. Images are divided into `folds` (default: `usual_folds`) at random, from
-    `seed`. Raises DataError for fewer than two images, or if no label has a positive.
+    `seed`. Raises DataError for fewer than two images, or if no label has both a present and an
+    absent entry.
     """
     if len(logits) < 2:
         raise DataError(f"calibrate: expected two pictures or more, got {len(logits)}. Add some.")
+    if (targets == 1).any() and not with_both(targets).any():
+        raise DataError(
+            f"calibrate: no label has both present and absent pictures among these {len(logits):,},"
+            " so nothing can be fitted. Mark absent labels with 0, or choose another split."
+        )
     aims = _aims(goal)
     folds = min(folds or usual_folds(len(logits)), len(logits))
     fold_of = np.random.default_rng(seed).permutation(len(logits)) % folds

@@ -1,13 +1,13 @@
 """Which labels count as predicted, and their precision, recall and F1."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from lcnet.errors import DataError
-from lcnet.metrics.array_checks import Flags, Floats, Targets, check_shapes
+from lcnet.metrics.array_checks import Flags, Floats, Targets, check_shapes, with_absent
 
 
 def predict_at(probabilities: Floats, threshold: float | Floats) -> Flags:
@@ -47,6 +47,7 @@ def predict_top(probabilities: Floats, k: int) -> Flags:
 class Rates:
     """Precision, recall and F1 of the labels predicted, in percent (0 to 100).
 
+    All are NaN if no label has both a present and an absent entry.
     Papers call two different numbers "CF1"; here they are CF1 and mean_label_F1.
     """
 
@@ -90,20 +91,25 @@ def count_decisions(predicted: Flags, targets: Targets) -> Decisions:
 def rates(predicted: Flags, targets: Targets) -> Rates:
     """Precision, recall and F1 of the predicted labels (N x L) against the targets, in percent.
 
-    CP, CR and mean_label_F1 are means over the labels with a positive. Code that counts the other
-    labels as 0 and divides by all L gets (L - others) / L times these values, and times CF1. OP, OR
-    and OF1 count every known entry, also the false alarms of labels without a positive. A label
-    with positives that is never predicted has precision 0. If nothing at all is predicted, OP is 0.
+    A label without an absent entry is left out of all of them: every prediction of it would be
+    right. CP, CR and mean_label_F1 are means over the other labels with a positive. Code that
+    counts labels without a positive as 0 and divides by all L gets (L - others) / L times these
+    values, and times CF1. OP, OR and OF1 count every known entry, also the false alarms of labels
+    without a positive. A label with positives that is never predicted has precision 0. If nothing
+    at all is predicted, OP is 0. If no label has both a present and an absent entry, all are NaN.
 
     Raises DataError if no label has a positive.
     """
     hits, calls, positives = count_decisions(predicted, targets)
-    counted = positives > 0
-    if not counted.any():
+    if not positives.any():
         raise DataError(
             f"targets: expected at least one positive, got none in {len(targets)} images x "
             f"{targets.shape[1]} labels. Take a split in which some label is marked present."
         )
+    hits, calls, positives = (each[with_absent(targets)] for each in (hits, calls, positives))
+    counted = positives > 0
+    if not counted.any():
+        return Rates(*[float("nan")] * len(fields(Rates)))
     cp = float(_ratio(hits, calls)[counted].mean())
     cr = float(_ratio(hits, positives)[counted].mean())
     op = float(_ratio(hits.sum(), calls.sum()))

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from lcnet.errors import ConfigError
 from lcnet.metrics import Floats, Targets
+from lcnet.metrics.array_checks import with_absent
 
 
 @dataclass(frozen=True)
@@ -49,6 +50,8 @@ class Thresholds:
     """The threshold fitted to all labels together."""
     without_positive: tuple[int, ...]
     """Numbers of the labels that have the common threshold, since no entry is present."""
+    without_absent: tuple[int, ...]
+    """The same for those that have present entries, but no absent one."""
     unreachable: tuple[int, ...]
     """Numbers of the labels for which no threshold reaches the goal, even on the fitted images."""
 
@@ -65,21 +68,26 @@ def fit_thresholds(
         logit(t) = w * logit(own) + (1 - w) * logit(common),  w = n / (n + shrinkage)
 
     If no threshold reaches a precision, `own` is the one with the highest precision.
-    `probabilities` and `targets` are N x L; unknown entries are left out. With no present entry at
-    all, every threshold is 0.5.
+    A label without an absent entry, where the lowest threshold would always be best, gets the
+    common one and does not count in it. `probabilities` and `targets` are N x L; unknown entries
+    are left out. With no present entry at all, every threshold is 0.5.
     """
     from scipy.special import expit
 
     scores = logits_of(probabilities)
-    known = targets >= 0
-    values, without, unreachable = [], [], []
+    has_absent = with_absent(targets)
+    known = (targets >= 0) & has_absent
+    values, unreachable = [], []
+    without_positive: list[int] = []
+    without_absent: list[int] = []
     common, _ = _best_cut(scores[known], targets[known] == 1, goal)
     for label in range(targets.shape[1]):
         own = known[:, label]
         present = targets[own, label] == 1
         count = int(present.sum())
         if not count:
-            without.append(label)
+            is_present = (targets[:, label] == 1).any()
+            (without_absent if is_present else without_positive).append(label)
             values.append(common)
             continue
         cut, reached = _best_cut(scores[own, label], present, goal)
@@ -90,8 +98,9 @@ def fit_thresholds(
     return Thresholds(
         tuple(float(value) for value in expit(values)),
         float(expit(common)),
-        tuple(without),
-        tuple(unreachable),
+        unreachable=tuple(unreachable),
+        without_positive=tuple(without_positive),
+        without_absent=tuple(without_absent),
     )
 
 

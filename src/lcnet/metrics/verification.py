@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass
 import numpy as np
 
 from lcnet.metrics.ap import ApFormula, average_precision
-from lcnet.metrics.array_checks import Floats, Targets
+from lcnet.metrics.array_checks import Floats, Targets, rounded
 from lcnet.metrics.by_image import ImageScores, RankingScores, image_scores, ranking_scores
 from lcnet.metrics.calibration_error import CalibrationScores, calibration_scores
 from lcnet.metrics.decisions import Rates, predict_at, predict_top, rates
@@ -16,13 +16,17 @@ class Verification:
     """All metrics of a model's predictions on one split; `verify` makes it."""
 
     mAP: float
-    """Mean of `ap` over the labels with a positive, 0 to 100."""
+    """Mean of `ap` over the labels that have one, 0 to 100; NaN if none has."""
     ap: tuple[float | None, ...]
-    """Average precision of each label, 0 to 100; None for a label without a positive."""
+    """Average precision of each label, 0 to 100; None for a label without a present or without an
+    absent entry."""
     labels: tuple[str, ...]
     images: int
     without_positive: tuple[str, ...]
-    """The labels without a known positive, which are left out of all means over labels."""
+    """The labels without a present entry, which are left out of all means over labels."""
+    without_absent: tuple[str, ...]
+    """The labels that have present entries and no absent one. They are left out of all numbers but
+    the ranking: neither an AP nor precision can be measured of them."""
     ap_formula: ApFormula
     """How `ap` was taken from precision and recall."""
     threshold: float | tuple[float, ...]
@@ -39,27 +43,25 @@ class Verification:
     def to_dict(self) -> dict[str, object]:
         """The same as plain values for JSON, results rounded to 4 digits, thresholds as given.
 
-        "labels" is the number of labels (their names are the keys of "AP"), None becomes null, and
+        "labels" is the number of labels (their names are the keys of "AP"), NaN becomes None, and
         the rates of the top 3 are under "top3". "Brier" has 6 digits. A row of "reliability" has a
         bin's mean probability, its share of present entries and its number of entries.
         """
         threshold = self.threshold
         return {
-            "mAP": round(self.mAP, 4),
+            "mAP": rounded(self.mAP, 4),
             "ap_formula": self.ap_formula,
             "images": self.images,
             "labels": len(self.labels),
             "labels_without_positive": list(self.without_positive),
+            "labels_without_absent": list(self.without_absent),
             "threshold": list(threshold) if isinstance(threshold, tuple) else threshold,
             **_rounded(self.at_threshold),
             **_rounded(self.by_image),
             **_rounded(self.ranking),
             **self.calibration.headline(),
             f"top{self.top_k}": _rounded(self.at_top),
-            "AP": {
-                label: None if ap is None else round(ap, 4)
-                for label, ap in zip(self.labels, self.ap, strict=True)
-            },
+            "AP": {label: rounded(ap, 4) for label, ap in zip(self.labels, self.ap, strict=True)},
             "reliability": [
                 [round(row.probability, 4), round(row.present, 4), row.entries]
                 for row in self.calibration.reliability
@@ -94,17 +96,18 @@ def verify(
             "verify: expected a name for each column of probabilities, "
             f"got {len(labels)} names and {len(ap)} columns."
         )
-    empty = np.isnan(ap)
+    known, present = ~np.isnan(ap), (targets == 1).any(axis=0)
     top_k = min(top_k, len(labels))
     # Before the mean, since `rates` raises DataError where no label has a positive.
     predicted = predict_at(probabilities, threshold)
     at_threshold = rates(predicted, targets)
     return Verification(
-        mAP=float(ap[~empty].mean()),
+        mAP=float(ap[known].mean()) if known.any() else float("nan"),
         ap=tuple(None if np.isnan(value) else float(value) for value in ap),
         labels=tuple(labels),
         images=len(probabilities),
-        without_positive=tuple(labels[index] for index in np.flatnonzero(empty)),
+        without_positive=tuple(labels[index] for index in np.flatnonzero(~present)),
+        without_absent=tuple(labels[index] for index in np.flatnonzero(present & ~known)),
         ap_formula=formula,
         threshold=_plain(threshold),
         at_threshold=at_threshold,
@@ -117,9 +120,7 @@ def verify(
 
 
 def _rounded(scores: Rates | ImageScores | RankingScores) -> dict[str, float | None]:
-    return {
-        name: None if value is None else round(value, 4) for name, value in asdict(scores).items()
-    }
+    return {name: rounded(value, 4) for name, value in asdict(scores).items()}
 
 
 def _plain(threshold: float | Floats) -> float | tuple[float, ...]:

@@ -30,12 +30,15 @@ class Curves:
 
 
 def curves(probabilities: Floats, targets: Targets) -> Curves | None:
-    """The curves of the known entries of two arrays of one shape; None without a positive."""
+    """The curves of the known entries of two arrays of one shape.
+
+    None without a present or without an absent entry.
+    """
     from sklearn.metrics import precision_recall_curve
 
     known = targets >= 0
     values, present = probabilities[known].astype(np.float64), targets[known] == 1
-    if not present.any():
+    if not present.any() or present.all():
         return None
     # From low to high; entry k counts what is at least cuts[k], and the last counts nothing.
     precision, recall, cuts = precision_recall_curve(present, values)

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
+import numpy as np
 import torch
 
 from lcnet.compute import package_versions
@@ -13,7 +14,7 @@ from lcnet.config import Config, Data
 from lcnet.data.readers import load_split_for
 from lcnet.data.statistics import Statistics, count_labels
 from lcnet.errors import ConfigError, LCNetError
-from lcnet.evaluating.measuring import Measured, measure
+from lcnet.evaluating.measuring import Measured, mean_ap_text, measure
 from lcnet.files import AnyPath
 from lcnet.metrics.bootstrap import RESAMPLES
 from lcnet.model.graph_matrices import GraphMatrices
@@ -58,7 +59,7 @@ def report_model(
     file = out or RunFolder(run).report_file
     report_on(run, measured, file)
     if not quiet:
-        tell(f"mAP {measured.verification.mAP:.2f} on {measured.samples.name} -> {file}")
+        tell(f"{mean_ap_text(measured.verification)} on {measured.samples.name} -> {file}")
     return file
 
 
@@ -128,8 +129,13 @@ def _graph(run: Path) -> GraphMatrices | None:
 
 
 def _cautions(measured: Measured) -> Iterator[str]:
-    """Warnings for a split that the model has seen in training."""
+    """Warnings for a split that measures nothing, or that the model has seen in training."""
     name, data = measured.samples.name, measured.data
+    if np.isnan(measured.verification.mAP):
+        yield (
+            f"No label has both present and absent pictures in {name}, so it cannot be measured "
+            "how good the model is. Mark absent labels with 0."
+        )
     if name == data.train:
         yield (
             f"{name} is the split that the model was trained on. It knows these pictures, so "

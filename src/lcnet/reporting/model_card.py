@@ -152,6 +152,11 @@ class Card:
                 f"No picture of {split} shows {_names(metrics['labels_without_positive'])}: "
                 "nothing was measured of them, and they are left out of every mean over labels."
             )
+        if without_absent := metrics.get("labels_without_absent"):
+            yield (
+                f"No picture of {split} is known not to show {_names(without_absent)}: nothing was "
+                "measured of them, and they are left out of every number."
+            )
         if few:
             yield (
                 f"Fewer than {FEW} pictures of {split} show {_names(few)}: their AP depends "

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from lcnet.metrics import calibration_scores
+from lcnet.metrics.array_checks import with_absent
 from lcnet.reporting.curves import Curves, curves
 from lcnet.reporting.line_charts import Axis, Dot, Line, LineChart, axis_over
 from lcnet.reporting.matrices import Matrix, graph_matrices
@@ -26,16 +27,21 @@ PAIRS = 12
 
 
 def curve_panels(report: RunReport) -> Iterator[dict[str, Any]]:
-    """Three charts for all labels together, and for each label with a positive."""
+    """Three charts for all labels together, and for each label with both classes.
+
+    Labels without an absent entry are left out of both.
+    """
     measured, thresholds = report.measured, report.thresholds
+    absent = with_absent(measured.targets)
     chosen = report.commonest(CURVE_LABELS)
     by_label = {
         label: curves(measured.probabilities[:, label], measured.targets[:, label])
         for label in chosen
     }
     behind = [drawn for drawn in by_label.values() if drawn] if len(chosen) <= OVERLAID else []
-    together = curves(measured.probabilities, measured.targets)
-    assert together is not None  # measuring refuses a split without a positive
+    together = curves(measured.probabilities[:, absent], measured.targets[:, absent])
+    if together is None:
+        return
     common = thresholds[0] if len(set(thresholds)) == 1 else None
     everything = slice(None)
     yield _panel(report, "all labels together", "together", everything, together, common, behind)

@@ -12,6 +12,7 @@ from lcnet.config import Config, by_name
 from lcnet.data.statistics import Statistics
 from lcnet.evaluating.measuring import how_measured
 from lcnet.metrics import count_decisions
+from lcnet.metrics.array_checks import with_absent
 from lcnet.metrics.bootstrap import LEVEL
 from lcnet.reporting.html_page import thumbnail, write_page
 from lcnet.reporting.mistakes import Mistake, worst_mistakes
@@ -60,10 +61,13 @@ def _rows(report: RunReport, panels: Container[str]) -> list[dict[str, Any]]:
     measured, statistics = report.measured, report.measured.info.statistics
     counts = count_decisions(report.predicted, measured.targets)
     by_label = zip(
-        measured.samples.labels, *(count.astype(int).tolist() for count in counts), strict=True
+        measured.samples.labels,
+        *(count.astype(int).tolist() for count in counts),
+        with_absent(measured.targets).tolist(),
+        strict=True,
     )
     rows = []
-    for column, (label, hit, called, present) in enumerate(by_label):
+    for column, (label, hit, called, present, is_absent) in enumerate(by_label):
         rows.append(
             {
                 "label": label,
@@ -72,9 +76,9 @@ def _rows(report: RunReport, panels: Container[str]) -> list[dict[str, Any]]:
                 "positives": present,
                 "AP": measured.verification.ap[column],
                 "threshold": report.thresholds[column],
-                "precision": 100 * hit / called if called else None,
+                "precision": 100 * hit / called if called and is_absent else None,
                 "recall": 100 * hit / present if present else None,
-                "F1": 200 * hit / (called + present) if present else None,
+                "F1": 200 * hit / (called + present) if present and is_absent else None,
             }
         )
     return rows

@@ -90,6 +90,12 @@ def read_metrics(run: Path) -> dict[str, Any]:
             f"{file}: measured on another model, or before this model's weights, thresholds or "
             f"calibration changed. {again}"
         )
+    if metrics.get("mAP") is None:
+        raise DataError(
+            f"{file}: expected a mAP, got none, since no label has both present and absent "
+            "pictures in the measured split. Measure the model on another split with: "
+            f"lcnet evaluate {run} --split SPLIT --intervals"
+        )
     if not metrics.get("intervals"):
         raise DataError(f"{file}: expected metrics with intervals, got none. {again}")
     return dict(metrics)

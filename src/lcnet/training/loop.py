@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from math import isnan
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ from torch import nn
 
 from lcnet.config import Train
 from lcnet.data.loading import Batches, SeededSampler, places_in_split
+from lcnet.errors import DataError
 from lcnet.metrics import verify
 from lcnet.metrics.gathering import VerificationState
 from lcnet.model_folder import ModelFolder, ModelInfo
@@ -133,7 +135,13 @@ class Loop:
                 if any(engine.anywhere(self.stop.is_wanted)):
                     self.saving.save(self.state)  # a resumed run does the validation again
                     raise self.stop.now(f"in {self.state.place}, which is saved")
-            return verify(*seen.compute(), self.info.labels).mAP
+            mean_ap = verify(*seen.compute(), self.info.labels).mAP
+            if isnan(mean_ap):  # only if pictures that cannot be read were skipped
+                raise DataError(
+                    "data.val: no label has both present and absent pictures among those that can "
+                    "be read, so nothing can be measured. Repair the pictures."
+                )
+            return mean_ap
 
     def keep(self, mean_ap: float, *, epoch: int) -> None:
         """Write the best model and the epoch's row, and save. Epoch 0 is before training."""
