@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from lcnet.data.readers.folder import read_folder
+from lcnet.data.readers.folder import read_folder, same_names
 from lcnet.errors import DataError
 
 
@@ -35,6 +35,43 @@ def test_a_name_in_several_folders_is_one_picture_with_all_their_labels(tmp_path
         "cow/sub/a.jpg",
     ]
     assert split.targets.tolist() == [[0, 1, 1], [1, 0, 0], [0, 1, 0]]
+
+
+def fill(root: Path, **contents: str) -> Path:
+    """Files `train/LABEL/NUMBER.jpg`: of each label, the letter of its file with each number."""
+    for label, letters in contents.items():
+        for number, letter in enumerate(letters):
+            file = root / "train" / label / f"{number}.jpg"
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_text(letter)
+    return root
+
+
+def test_files_of_one_name_and_other_bytes_are_different_pictures(tmp_path: Path) -> None:
+    split = read_folder(fill(tmp_path, cat="abc", cow="defg", dog="hij"), "train")
+    assert split.targets.tolist() == [*[[1, 0, 0], [0, 1, 0], [0, 0, 1]] * 3, [0, 1, 0]]
+    assert [sample.path for sample in split.samples[:3]] == [
+        tmp_path / "train" / label / "0.jpg" for label in ("cat", "cow", "dog")
+    ]
+    assert same_names(split, tmp_path).keys() == {"0.jpg", "1.jpg", "2.jpg"}
+
+
+def test_a_picture_of_two_labels_and_another_of_its_name_are_told_apart(tmp_path: Path) -> None:
+    split = read_folder(fill(tmp_path, cat="a", cow="b", dog="a"), "train")
+    assert split.targets.tolist() == [[1, 0, 1], [0, 1, 0]]
+
+
+def test_names_of_which_half_are_one_picture_and_half_are_not_are_unclear(tmp_path: Path) -> None:
+    fill(tmp_path, cat="abcd", dog="abxy")
+    with pytest.raises(DataError, match=r"2 names with the same bytes \(such as 0\.jpg\)") as error:
+        read_folder(tmp_path, "train")
+    assert "\n" not in str(error.value)
+
+
+def test_an_unlabelled_picture_may_share_the_name_of_another_one(tmp_path: Path) -> None:
+    fill(tmp_path, cat="a")
+    (tmp_path / "train/0.jpg").write_text("other")
+    assert read_folder(tmp_path, "train").targets.tolist() == [[0], [1]]
 
 
 def test_a_picture_directly_in_the_split_has_no_label(tmp_path: Path) -> None:
