@@ -9,16 +9,20 @@ from PIL import Image
 from tests.alike import assert_alike, history
 from tests.conftest import with_train
 from tests.published import layouts
+from tests.reports import Page
 
 from lcnet.config import Config, Model
 from lcnet.data.dataset import ImageLabels
 from lcnet.errors import CheckpointError, ConfigError, DataError
+from lcnet.evaluating.calibrate import calibrate
 from lcnet.evaluating.evaluate import evaluate
 from lcnet.model.classifier import Classifier
 from lcnet.model_folder import load_model, read_info
 from lcnet.predicting.predictor import Predictor
 from lcnet.published.choices import ImportChoices
 from lcnet.published.importing import read_model
+from lcnet.reporting.push import push
+from lcnet.reporting.report import report
 from lcnet.run_folder import RunFolder
 from lcnet.runs.run import begin
 from lcnet.runs.train import resume, train
@@ -492,13 +496,45 @@ def test_only_positives_known_is_refused_unless_unknown_counts_as_absent(
 
 def test_a_label_nowhere_known_to_be_absent_is_said(tiny_config, tmp_path, capsys):
     hide(tmp_path / "colours" / "train.csv", "0", columns=(2,))
-    hide(tmp_path / "colours" / "val.csv", "0")
-    train(with_train(tiny_config, epochs=1), tmp_path / "run")
-    printed = capsys.readouterr().out
-    assert "warning: never known to be absent, so the model will always predict it: green." in (
-        " ".join(printed.split())
+    run = train(with_train(tiny_config, epochs=1), tmp_path / "run").path
+    printed = " ".join(capsys.readouterr().out.split())
+    assert (
+        "warning: train.csv: never known to be absent, so the model will always predict it: green"
+    ) in printed
+    hide(tmp_path / "colours" / "val.csv", "0", columns=(1, 2))
+    assert evaluate(run).without_absent == ("red", "green")
+    assert "2 without a picture that is known not to show it, left out of all numbers: red" in (
+        " ".join(capsys.readouterr().out.split())
     )
-    assert "the validation mAP is always 100" in " ".join(printed.split())
+
+
+def test_validation_without_absent_labels_is_refused_and_measures_nothing(
+    tiny_config, tmp_path, capsys, read_json
+):
+    run = train(with_train(tiny_config, epochs=1), tmp_path / "run").path
+    hide(tmp_path / "colours" / "val.csv", "0")
+    for unknown in ("ignore", "weighted", "negative"):
+        with pytest.raises(DataError, match="no label has both present and absent pict") as one:
+            train(with_train(tiny_config, unknown=unknown), tmp_path / "other")
+        assert "\n" not in str(one.value)
+    capsys.readouterr()
+    evaluate(run, intervals=True)
+    printed = capsys.readouterr().out
+    assert "mAP: none, since no label has both present and absent pictures" in printed
+    assert "100.0" not in printed
+    metrics = read_json(run / "metrics.json")
+    assert (metrics["mAP"], metrics["ECE"], metrics["OF1"]) == (None, None, None)
+    assert metrics["labels_without_absent"] == ["red", "green", "blue"]
+    assert "intervals" not in metrics
+    with pytest.raises(DataError, match="no label has both present and absent"):
+        calibrate(run)
+    with pytest.raises(DataError, match=r"metrics\.json: expected a mAP, got none"):
+        push(run, "somebody/model", dry_run=tmp_path / "dry")
+    report(run)
+    assert "mAP: none" in capsys.readouterr().out
+    page = Page(run / "report.html").text
+    assert "none mAP cannot be measured" in " ".join(page.split())
+    assert "No label has both present and absent pictures in val.csv" in page
 
 
 def test_unknown_labels_change_training_as_the_setting_says(tiny_config, tmp_path):

@@ -58,7 +58,10 @@ class CheckReport:
         unsafe = Counter(finding.kind for finding in self.findings if finding.unsafe)
         if unsafe:
             listed = ", ".join(f"{count:,} {kind}" for kind, count in unsafe.items())
-            return f"Not safe to train: {listed}."
+            refused = dict.fromkeys(one.kind for one in self.findings if one.refused)
+            if refused:
+                return f"Not safe to train: {listed}. lcnet train refuses: {', '.join(refused)}."
+            return f"Not safe to train: {listed}. lcnet train begins, but its numbers may mislead."
         warned = len(self.findings)
         return f"Safe to train, {warned:,} to look at." if warned else "Safe to train."
 

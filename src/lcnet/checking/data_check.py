@@ -1,7 +1,7 @@
 """Reads the splits of a data set and collects their faults."""
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import groupby
 from pathlib import Path
@@ -19,17 +19,22 @@ from lcnet.checking.findings import (
     broken_pictures,
     copies,
     finding,
-    labels_without_positives,
-    plain,
-    similar_names,
+    judged,
     unlabelled_rows,
 )
 from lcnet.checking.label_errors import check_model, suspicious_labels
+from lcnet.checking.passed_over import passed_over, shared_names
 from lcnet.checking.picture_facts import read_facts
+from lcnet.checking.pixel_faults import flat_pictures, other_depths, unused_range
 from lcnet.config import Data
 from lcnet.data.dataset import NEGATIVE, POSITIVE, UNKNOWN, Split
+from lcnet.data.judgement import Judgement
+from lcnet.data.label_faults import judge_targets
+from lcnet.data.label_names import plain
+from lcnet.data.name_faults import judge_names, missing_header, similar_names
 from lcnet.data.readers import read_split
 from lcnet.data.recognising import data_at
+from lcnet.data.split_faults import same_split
 from lcnet.errors import ConfigError, DataError
 from lcnet.files import AnyPath, write_text
 from lcnet.model_folder import local_model
@@ -65,10 +70,15 @@ def check_data(
     for checked in splits:
         findings += [
             *broken_pictures(checked),
-            *labels_without_positives(checked),
+            *judged(judge_targets(checked.split, checked.roles), (data.train, data.val)),
             *unlabelled_rows(checked),
+            *flat_pictures(checked),
+            *unused_range(checked),
+            *shared_names(checked, data),
         ]
-    findings += copies(splits, quiet=quiet)
+    findings += [*copies(splits, quiet=quiet), *other_depths(splits)]
+    is_whole = not notes and not any(one.kind == "unreadable-split" for one in findings)
+    findings += passed_over(splits, data, is_whole=is_whole)
     if model is not None:
         for checked in _judged(splits, split):
             findings += suspicious_labels(model, checked, workers=data.workers, quiet=quiet)
@@ -150,14 +160,21 @@ def _read(data: Data) -> tuple[dict[str, Split], list[Finding], list[str]]:
     if not splits:
         reasons = [*(fault.detail for fault in findings), *notes]
         raise DataError(*reasons[:1] or ["data.train: expected a split, got none. Set one."])
-    findings += similar_names(
-        (label, name) for name, split in splits.items() for label in split.labels
-    )
-    if data.train in (data.val, data.test):
-        setting = "data.val" if data.val == data.train else "data.test"
-        detail = f"{setting} is the same split as data.train, so results on it are too good"
-        findings.append(finding("split-leak", data.train, detail))
+    judgements = [*_judge_names(data, splits), *same_split(data)]
+    findings += judged(judgements, (data.train, data.val))
     return splits, findings, notes
+
+
+def _judge_names(data: Data, splits: Mapping[str, Split]) -> Iterator[Judgement]:
+    """The judgements on the names of all splits; the same name is judged once."""
+    yield from similar_names((label, name) for name, one in splits.items() for label in one.labels)
+    seen: set[str] = set()
+    for name, split in splits.items():
+        yield from missing_header(replace(split, name=name), data)
+        for one in judge_names(replace(split, name=name), data):
+            if one.label not in seen:
+                yield one
+        seen.update(split.labels)
 
 
 def _read_split(
@@ -168,11 +185,11 @@ def _read_split(
     The split is None if it cannot be read at all.
     """
     unlabelled: list[tuple[str, str]] = []
-    faults = []
+    faults, is_trained_with = [], name in (data.train, data.val)
     try:
         split = read_split(data, name, labels, unlabelled=unlabelled)
     except DataError as error:
-        faults.append(finding("unreadable-split", name, str(error)))
+        faults.append(finding("unreadable-split", name, str(error), refused=is_trained_with))
         if labels is None:
             return None, faults
         unlabelled.clear()
@@ -183,7 +200,13 @@ def _read_split(
         if _only_renamed(split.labels, labels):
             faults.clear()  # the finding similar-label-names says it better
     faults += [
-        finding("unlabelled-row", where, f"a box without a label: no {what} exists", unsafe=True)
+        finding(
+            "unlabelled-row",
+            where,
+            f"a box without a label: no {what} exists",
+            unsafe=True,
+            refused=is_trained_with,
+        )
         for where, what in unlabelled
     ]
     return split, faults

@@ -1,6 +1,6 @@
 """Faults of a data set: of its pictures, its rows and its labels."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -11,25 +11,43 @@ import numpy as np
 from lcnet.checking.near_duplicates import near_pairs, parts
 from lcnet.checking.picture_facts import PictureFacts, looks
 from lcnet.data.dataset import POSITIVE, UNKNOWN, Split
+from lcnet.data.judgement import Judgement
 from lcnet.data.statistics import Statistics, count_labels
 from lcnet.progress import track
 
 KINDS = {
     "unreadable-split": "A table, list or file of labels that lcnet train refuses.",
+    "nothing-absent": "A training split in which no label is absent: always yes has no loss.",
+    "nothing-measurable": "A split in which no label has both present and absent pictures.",
+    "missing-header": "A table whose header is a row of data.",
     "missing-image": "A picture that is listed but does not exist.",
     "unreadable-image": "A picture that cannot be decoded to its end.",
     "huge-image": "A picture above 89 million pixels, which Pillow takes for an attack.",
     "split-leak": "A picture of validation or test that an earlier split has too, or a copy of it.",
-    "similar-label-names": "Two label names that differ only in case or space.",
+    "similar-label-names": "Two label names that look alike.",
+    "several-names": "A label name that seems to be several names.",
+    "no-name": "A label name that is no name: an empty value, a list, a picture.",
     "label-without-positives": "A label that no picture of a split shows.",
+    "label-without-absent": "A label that no picture of a split is known not to show.",
+    "unused-range": "A split whose pictures use a fraction of the grey levels.",
+    "other-depth": "A split whose pictures are stored in a way that the first split lacks.",
     "unlabelled-row": "A row whose labels are all unknown, or a box without a label.",
+    "conflicting-labels": "The same picture twice in a split, with other labels.",
     "duplicate-image": "The same picture twice in a split.",
     "near-duplicate-image": "A resized, recompressed or slightly cropped copy in the same split.",
+    "flat-image": "A picture whose pixels are all the same.",
+    "same-name": "Different pictures of one name in the folders of several labels.",
+    "passed-over": "Files in the data set's folder that no split lists.",
     "suspicious-label": "A label that a trained model contradicts.",
 }
 """Every kind of finding and its meaning, in the order in which they are shown."""
-ALWAYS_UNSAFE = frozenset(list(KINDS)[:6])
-"""Kinds that make training fail or its numbers misleading. Two others are unsafe in some cases."""
+ALWAYS_UNSAFE = frozenset(
+    {
+        *("unreadable-split", "nothing-absent", "missing-header", "missing-image"),
+        *("unreadable-image", "huge-image", "split-leak", "similar-label-names", "unused-range"),
+    }
+)
+"""Kinds that make training fail or its numbers misleading. Some others are unsafe in some cases."""
 
 
 @dataclass(frozen=True)
@@ -46,6 +64,8 @@ class Finding:
     """Whether it should be mended before training."""
     pictures: tuple[Path, ...] = ()
     """The pictures that it is about, if they can be read."""
+    refused: bool = False
+    """Whether `lcnet train` does not begin with it, so that it must be mended."""
 
     def to_dict(self) -> dict[str, str]:
         """Kind, where and detail, for JSON."""
@@ -63,6 +83,11 @@ class CheckedSplit:
     """One per sample."""
     root: Path
     """Folder of the data set; pictures are named relative to it."""
+
+    @property
+    def is_trained_with(self) -> bool:
+        """Whether `lcnet train` reads it: it is the training or the validation split."""
+        return bool({"train", "val"} & set(self.roles))
 
     @cached_property
     def statistics(self) -> Statistics:
@@ -84,9 +109,29 @@ class CheckedSplit:
         return {self.split.labels[label] for label in shown}
 
 
-def finding(kind: str, where: str, detail: str, *pictures: Path, unsafe: bool = False) -> Finding:
+def finding(
+    kind: str,
+    where: str,
+    detail: str,
+    *pictures: Path,
+    unsafe: bool = False,
+    refused: bool = False,
+) -> Finding:
     """A finding; kinds in `ALWAYS_UNSAFE` are unsafe whatever `unsafe` says."""
-    return Finding(kind, where, detail, unsafe or kind in ALWAYS_UNSAFE, pictures)
+    is_unsafe = unsafe or kind in ALWAYS_UNSAFE
+    return Finding(kind, where, detail, is_unsafe, pictures, refused=refused)
+
+
+def judged(judgements: Iterable[Judgement], trained: Collection[str]) -> Iterator[Finding]:
+    """A finding for each judgement; only faults of the splits `trained` make training refuse."""
+    for one in judgements:
+        yield Finding(
+            one.kind,
+            one.where,
+            " ".join(filter(None, (one.detail, one.advice))),
+            unsafe=one.verdict != "noted",
+            refused=one.verdict == "refused" and one.split in trained,
+        )
 
 
 # Pictures
@@ -97,7 +142,9 @@ def broken_pictures(checked: CheckedSplit) -> Iterator[Finding]:
     for index, facts in enumerate(checked.facts):
         if facts.fault == "missing":
             missing = f"no such picture: {checked.split.samples[index].path}"
-            yield finding("missing-image", checked.place(index), missing)
+            yield finding(
+                "missing-image", checked.place(index), missing, refused=checked.is_trained_with
+            )
         elif facts.fault:
             yield finding(f"{facts.fault}-image", checked.place(index), facts.reason)
 
@@ -162,6 +209,7 @@ def _copy(
         kind = "near-duplicate-image" if near else "duplicate-image"
     unlike = earlier.present(first.row) ^ later.present(second.row)
     if unlike:
+        kind = "conflicting-labels" if kind == "duplicate-image" else kind
         detail += f"; only one has {', '.join(sorted(unlike))}"
     paths = (
         earlier.split.samples[first.row].path,
@@ -181,42 +229,3 @@ def unlabelled_rows(checked: CheckedSplit) -> Iterator[Finding]:
         shown = () if broken else (checked.split.samples[int(index)].path,)
         detail = "no label is known, so a model learns nothing from it"
         yield finding("unlabelled-row", checked.place(int(index)), detail, *shown)
-
-
-def labels_without_positives(checked: CheckedSplit) -> Iterator[Finding]:
-    """A finding for each label that no picture shows.
-
-    It is unsafe in the training split, since a model cannot learn the label, and in the validation
-    split if no label has a positive, since then nothing can be measured. In other cases means leave
-    the label out.
-    """
-    split, statistics = checked.split, checked.statistics
-    unmeasurable = "val" in checked.roles and not any(statistics.positives)
-    for name, positives, known in zip(
-        split.labels, statistics.positives, statistics.known, strict=True
-    ):
-        if not positives:
-            detail = f"no picture shows it; {known:,} of {len(split):,} are known not to show it"
-            where = f"{split.name}: label {name!r}"
-            unsafe = unmeasurable or "train" in checked.roles
-            yield finding("label-without-positives", where, detail, unsafe=unsafe)
-
-
-def similar_names(names: Iterable[tuple[str, str]]) -> Iterator[Finding]:
-    """A finding for each name that differs from an earlier one only in case or space.
-
-    `names` are the label names, each with the split that has it.
-    """
-    first: dict[str, tuple[str, str]] = {}
-    reported = set()
-    for name, split in names:
-        earlier, its_split = first.setdefault(plain(name), (name, split))
-        if earlier != name and (earlier, name) not in reported:
-            reported.add((earlier, name))
-            detail = f"differs from {earlier!r} of {its_split} only in case or space"
-            yield finding("similar-label-names", f"{split}: label {name!r}", detail)
-
-
-def plain(name: str) -> str:
-    """A label name in lower case and without spaces."""
-    return "".join(name.split()).casefold()

@@ -31,6 +31,10 @@ class PictureFacts:
     """The decoder's reason, if it is huge or unreadable."""
     size: tuple[int, int] = (0, 0)
     """Width and height in pixels, upright."""
+    mode: str = ""
+    """Pillow's name of how the file stores a pixel, such as RGB or I;16."""
+    range: tuple[int, int] = (0, 255)
+    """The lowest and the highest value of its pixels, of all three colours, 0 to 255."""
     pixels: bytes = b""
     """Digest of size and RGB values: equal only for pictures that look the same to a model."""
     look: bytes = b""
@@ -50,6 +54,7 @@ def picture_facts(path: Path) -> PictureFacts:
             warnings.simplefilter("ignore")
             warnings.simplefilter("error", Image.DecompressionBombWarning)
             with Image.open(path, formats=PICTURE_FORMATS) as image:
+                mode = image.mode
                 rgb = upright_rgb(image)
     except (Image.DecompressionBombWarning, Image.DecompressionBombError) as error:
         return PictureFacts("huge", reason_of(error).partition(", could be")[0])
@@ -58,7 +63,14 @@ def picture_facts(path: Path) -> PictureFacts:
         return PictureFacts("unreadable", reason_of(error).replace(f" {str(path)!r}", ""))
     digest = blake2b(f"{rgb.size}".encode(), digest_size=16)
     digest.update(rgb.tobytes())
-    return PictureFacts(size=rgb.size, pixels=digest.digest(), look=look(rgb).tobytes())
+    lows, highs = zip(*np.reshape(rgb.getextrema(), (-1, 2)).tolist(), strict=True)
+    return PictureFacts(
+        size=rgb.size,
+        mode=mode,
+        range=(min(lows), max(highs)),
+        pixels=digest.digest(),
+        look=look(rgb).tobytes(),
+    )
 
 
 def look(picture: Image.Image) -> np.ndarray:

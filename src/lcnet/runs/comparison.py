@@ -14,8 +14,10 @@ import torch
 from lcnet.compute import usual_device
 from lcnet.config import Config
 from lcnet.config.plain_yaml import read_yaml
+from lcnet.data.judgement import lines
+from lcnet.data.label_faults import judge_targets
 from lcnet.data.readers import load_split
-from lcnet.errors import ConfigError
+from lcnet.errors import ConfigError, DataError
 from lcnet.evaluating.measuring import score_split
 from lcnet.files import write_text, written_whole
 from lcnet.metrics import predict_at, rates
@@ -113,7 +115,10 @@ def _check(
     out: Path,
     jobs: int,
 ) -> dict[str, Config]:
-    """Each contestant's config. Raises ConfigError if one cannot be trained or compared."""
+    """Each contestant's config. Raises ConfigError if one cannot be trained or compared.
+
+    Raises DataError if the test split cannot be read, or if nothing can be measured on it.
+    """
     if jobs < 1:
         raise ConfigError(f"--jobs: expected at least 1, got {jobs}.")
     if config.train.processes > 1:
@@ -136,6 +141,11 @@ def _check(
             )
     if not config.data.test:
         raise ConfigError("data.test: expected a split to compare on, got none. Set --data.test.")
+    tested = load_split(config.data, config.data.test)
+    for line in lines(
+        one for one in judge_targets(tested, ["test"]) if one.kind == "nothing-measurable"
+    ):
+        raise DataError(line)
     common = out / "comparison.yaml"
     if common.is_file() and Config.load(common) != config:
         raise ConfigError(

@@ -161,7 +161,7 @@ def _start_again(run: RunFolder, config: Config, progress: Progress, *, is_first
     progress.check_recipe(config.train)
     _check_processes(progress, config.train)
     info, is_lost = progress.info, False
-    splits = load_splits(config, info.labels)
+    splits = load_splits(config, info.labels, again=True)
     if is_first:
         for split in splits:
             tell_changes(run.fingerprints_file, config.data, split)

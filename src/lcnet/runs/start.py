@@ -7,10 +7,12 @@ from lightning_fabric import seed_everything
 
 from lcnet.compute import best_precision, usual_device
 from lcnet.config import Config
-from lcnet.data.dataset import NEGATIVE, POSITIVE, Split
+from lcnet.data.dataset import Split
+from lcnet.data.judgement import lines
 from lcnet.data.loading import check_steps
 from lcnet.data.readers import load_split, load_split_for
-from lcnet.data.statistics import count_labels, labels_without_absent
+from lcnet.data.split_faults import judge_both
+from lcnet.data.statistics import count_labels
 from lcnet.errors import CheckpointError, DataError, reason_of
 from lcnet.model.classifier import Classifier
 from lcnet.model_folder import MISFITS, ModelFolder, ModelInfo, load_model, model_of, read_info
@@ -73,47 +75,31 @@ def restored(progress: Progress, info: ModelInfo) -> Classifier:
         ) from None
 
 
-def load_splits(config: Config, labels: tuple[str, ...] | None = None) -> tuple[Split, Split]:
+def load_splits(
+    config: Config, labels: tuple[str, ...] | None = None, *, again: bool = False
+) -> tuple[Split, Split]:
     """The training and the validation split, with the training split's labels or with `labels`.
 
     Raises DataError if they cannot be read, or if nothing can be learned or measured with them.
+    For a run that goes on (`again`), names that a new run may not have are warned of only.
     """
     if labels is None:
         training = load_split(config.data, config.data.train)
     else:
         training = load_split_for(config.data, config.data.train, labels)
     validation = load_split(config.data, config.data.val, training.labels)
-    if not (validation.targets == POSITIVE).any():
-        raise DataError(
-            f"{config.data.val}: no label is present in any picture, so nothing can be measured. "
-            "Choose another --data.val."
-        )
-    _check_absent(config, training, validation)
+    _judge(config, training, validation, again=again)
     return training, validation
 
 
-def _check_absent(config: Config, training: Split, validation: Split) -> None:
-    """Warn of labels that are never known to be absent; raise DataError if no label ever is."""
-    # Without absent entries a model that always says yes has the smallest loss.
-    targets = training.targets
-    never = labels_without_absent(targets)
-    names = ", ".join(training.labels[label] for label in never[:5]) + ", ..." * (len(never) > 5)
-    if never.size and config.train.unknown == "ignore":
-        if not (targets == NEGATIVE).any():
-            raise DataError(
-                f"{config.data.train}: expected absent labels (0), got only present and unknown "
-                "ones, so a model that always says yes has no loss. Set --train.unknown weighted "
-                "(if each picture has one known label) or negative, or mark absent labels with 0."
-            )
-        tell(
-            f"warning: never known to be absent, so the model will always predict it: {names}. "
-            "Mark it with 0 in some pictures, or set --train.unknown weighted."
-        )
-    if not (validation.targets == NEGATIVE).any():
-        tell(
-            f"warning: {config.data.val}: no label is known to be absent in any picture, so the "
-            "validation mAP is always 100. Mark absent labels with 0 in the validation split."
-        )
+def _judge(config: Config, training: Split, validation: Split, *, again: bool) -> None:
+    """Warn of what may mislead; raise DataError if the numbers of training would mean nothing."""
+    found = judge_both(training, validation, config.data, unknown=config.train.unknown)
+    stops = {"nothing-absent", "nothing-measurable"} if again else {one.kind for one in found}
+    for line in lines(one for one in found if one.verdict == "refused" and one.kind in stops):
+        raise DataError(line)
+    for line in lines(one for one in found if one.verdict != "noted"):
+        tell(f"warning: {line}")
 
 
 def with_precision(config: Config) -> Config:

@@ -1,0 +1,88 @@
+"""The files of a data set's folder that no split lists."""
+
+import os
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from itertools import islice
+from pathlib import Path
+
+from lcnet.checking.findings import CheckedSplit, Finding, finding
+from lcnet.config import Data
+from lcnet.data.decoding import PICTURE_SUFFIXES
+from lcnet.data.readers.folder import same_names
+
+MOST_FILES = 2_000_000
+"""Files looked at; a folder with more is not counted to its end."""
+LABEL_FILES = {
+    "coco": frozenset({".json"}),
+    "voc": frozenset({".xml", ".txt"}),
+    "folder": frozenset[str](),
+}
+"""Suffixes of files with labels by format."""
+ANY_LABEL_FILES = frozenset(
+    {".csv", ".tsv", ".txt", ".json", ".jsonl", ".xml", ".yaml", ".yml", ".gz", ".parquet", ".xlsx"}
+)
+"""The same for other formats."""
+READ_ME = frozenset({"README", "LICENSE", "LICENCE", "MAKEFILE"})
+MASKS = frozenset({"SegmentationClass", "SegmentationObject"})
+"""Folders of VOC with pictures that are labels."""
+MADE_HERE = frozenset({"digits", "rope"})
+"""Formats whose folder holds more than pictures by design."""
+
+
+def passed_over(splits: Sequence[CheckedSplit], data: Data, *, is_whole: bool) -> Iterator[Finding]:
+    """A finding for the pictures that no split lists, and one for files that are no pictures.
+
+    Hidden files, files with labels and files such as README are not counted, and pictures only if
+    the splits were read as a whole (`is_whole`).
+    """
+    if data.format in MADE_HERE:
+        return
+    listed = {os.path.normpath(one.path) for checked in splits for one in checked.split.samples}
+    labels = LABEL_FILES.get(data.format, ANY_LABEL_FILES)
+    pictures, others = Counter[str](), Counter[str]()
+    example = ""
+    for folder, name in islice(_files(Path(data.root)), MOST_FILES):
+        stem, dot, ending = name.rpartition(".")
+        suffix = f".{ending.lower()}" if dot else ""
+        if suffix in labels or (stem or name).upper() in READ_ME or f"{folder}/{name}" in listed:
+            continue
+        if suffix in PICTURE_SUFFIXES:
+            pictures[suffix] += 1
+            example = example or f"{folder}/{name}"
+        else:
+            others[suffix] += 1
+    if pictures and is_whole and data.images == "all":
+        detail = f"pictures in no split: {_listed(pictures)}, such as {example}"
+        yield finding("passed-over", data.root, detail)
+    if others:
+        yield finding("passed-over", data.root, f"no pictures that lcnet reads: {_listed(others)}")
+
+
+def _files(root: Path) -> Iterator[tuple[str, str]]:
+    """The folder and the name of each file in a folder and below, without hidden ones."""
+    for parent, folders, files in os.walk(os.path.normpath(root)):
+        folders[:] = sorted(name for name in folders if name[0] != "." and name not in MASKS)
+        for name in sorted(files):
+            if name[0] != ".":
+                yield parent, name
+
+
+def _listed(counts: Counter[str]) -> str:
+    shown = [f"{count:,} {suffix or 'without a suffix'}" for suffix, count in counts.most_common(8)]
+    return ", ".join(shown) + ", ..." * (len(counts) > 8)
+
+
+def shared_names(checked: CheckedSplit, data: Data) -> Iterator[Finding]:
+    """A finding if files of one name in several label folders are different pictures."""
+    if data.format != "folder":
+        return
+    names = same_names(checked.split, Path(data.root))
+    if names:
+        first, second, *_ = next(iter(names.values()))
+        detail = (
+            f"{len(names):,} names are in several labels' folders with other bytes, so each file "
+            f"is a picture of its own, such as {first.parent.name}/{first.name} and "
+            f"{second.parent.name}/{second.name}"
+        )
+        yield finding("same-name", checked.split.name, detail, first, second)

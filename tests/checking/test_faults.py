@@ -1,0 +1,103 @@
+"""Faults of pictures and files that `lcnet check` finds beside those of labels."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from tests.checking.test_check import Planted, draw
+
+from lcnet.checking.check import check
+from lcnet.config import Data
+
+
+@pytest.fixture
+def planted(tmp_path) -> Planted:
+    return Planted(tmp_path / "data")
+
+
+def found(planted: Planted, kind: str) -> list[str]:
+    return [one.detail for one in planted.check().findings if one.kind == kind]
+
+
+def test_files_that_no_split_lists_are_counted_by_suffix(planted):
+    for name in (
+        "a.heic",
+        "b.HEIC",
+        "c.avif",
+        ".hidden.jpg",
+        "notes.txt",
+        "README.md",
+        "no_suffix",
+    ):
+        (planted.root / "images" / name).write_bytes(b"")
+    (planted.root / ".cache").mkdir()
+    for folder in (".cache", "images"):
+        draw(700).save(planted.root / folder / "left.png")
+    assert found(planted, "passed-over") == [
+        f"pictures in no split: 1 .png, such as {planted.root}/images/left.png",
+        "no pictures that lcnet reads: 2 .heic, 1 .avif, 1 without a suffix",
+    ]
+    assert planted.check().is_safe
+
+
+def test_a_copy_with_other_labels_contradicts_itself(planted):
+    planted.add("train", draw(3), "again.bmp", "0,1,0")
+    (detail,) = found(planted, "conflicting-labels")
+    assert detail.endswith("; only one has cat")
+
+
+def test_pictures_of_few_grey_levels_are_found(planted):
+    rng = np.random.default_rng(0)
+    for file in (planted.root / "images").iterdir():
+        Image.fromarray(rng.integers(0, 16, size=(32, 32), dtype=np.uint8)).save(file)
+    report = planted.check()
+    narrow = [one for one in report.findings if one.kind == "unused-range"]
+    assert [one.where for one in narrow] == ["train.csv", "val.csv", "test.csv"]
+    assert "all 16 readable pictures use only 0 to 15 of 255" in narrow[0].detail
+    assert not report.is_safe
+
+
+@pytest.mark.parametrize(
+    ("mode", "words", "safe"),
+    [("L", "grey with 8 bits", True), ("I;16", "grey with 16 bits", False)],
+)
+def test_a_split_that_is_stored_in_another_way_is_found(planted, mode, words, safe):
+    for seed in range(100, 108):
+        grey = np.asarray(draw(seed).convert("L"))
+        pixels = grey if mode == "L" else grey.astype(np.uint16) * 257
+        Image.fromarray(pixels).save(planted.root / "images" / f"{seed}.png")
+    report = planted.check()
+    (one,) = [one for one in report.findings if one.kind == "other-depth"]
+    assert (one.where, one.unsafe) == ("val.csv", not safe)
+    assert f"8 of 8 pictures are {words} a value, and none of train.csv is" in one.detail
+
+
+def folders(root: Path) -> Data:
+    """Three labels with pictures of the same names, all different."""
+    for number, split in enumerate(("train", "val")):
+        for place, label in enumerate(("cat", "dog", "sofa")):
+            (root / split / label).mkdir(parents=True)
+            for name in range(4):
+                picture = draw(1000 * number + 100 * place + name)
+                picture.save(root / split / label / f"{name}.png")
+    return Data("folder", str(root), "train", "val", "", workers=0)
+
+
+def test_different_pictures_of_one_name_are_said(tmp_path):
+    report = check(folders(tmp_path), quiet=True)
+    assert len(report.splits[0].split) == 12
+    assert [(one.kind, one.where) for one in report.findings] == [
+        ("same-name", "train"),
+        ("same-name", "val"),
+    ]
+    assert "4 names are in several labels' folders with other bytes" in report.findings[0].detail
+    assert report.is_safe
+
+
+def test_thousands_of_faults_of_a_kind_are_a_few_lines(planted, capsys):
+    planted.rows["train"] += [f"images/missing_{number}.png,1,0,0" for number in range(3000)]
+    check(planted.write())
+    printed = capsys.readouterr().out
+    assert "missing-image: 3,000 " in printed
+    assert printed.count("images/missing_") == 10  # five rows, each with its file
