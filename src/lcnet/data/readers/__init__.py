@@ -8,6 +8,7 @@ from lcnet.data.dataset import POSITIVE, Split, Streamed
 from lcnet.data.dividing import part_of, whole_and_part
 from lcnet.data.readers.coco import read_coco
 from lcnet.data.readers.layouts import LAYOUTS
+from lcnet.data.readers.listing import given_place
 from lcnet.errors import DataError
 
 
@@ -47,7 +48,9 @@ def read_split(
     if part and not Path(data.root, split).exists():
         return part_of(read_split(data, whole, labels, unlabelled=unlabelled), data, split)
     if data.format == "coco" and unlabelled is not None:
-        samples = read_coco(Path(data.root), split, labels, unlabelled=unlabelled)
+        samples = read_coco(
+            Path(data.root), split, labels, place=given_place(data), unlabelled=unlabelled
+        )
     else:
         samples = LAYOUTS[data.format].read(data, split, labels)
     if not samples.samples:

@@ -2,14 +2,17 @@
 
 import os
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
 from lcnet.config import Data
 from lcnet.data.dataset import Split
+from lcnet.data.decoding import PICTURE_SUFFIXES
 
+DEEPEST = 2
+"""Folders below the root in which label files are looked for."""
 ROLES = {
     "train": ("train", "training", "trn", "trainval", "trainset"),
     "val": ("val", "valid", "validation", "dev", "validate", "valset"),
@@ -49,9 +52,31 @@ class Given:
         return tuple(sorted(entry.name for entry in self._entries if entry.is_dir()))
 
     @cached_property
+    def below(self) -> tuple[str, ...]:
+        """The files in the root and up to two folders below that are no pictures, sorted.
+
+        They are relative to the root, with `/`. Of a given file it is that file alone.
+        """
+        return (self.file,) if self.file else tuple(sorted(_below(self.root, "", DEEPEST)))
+
+    @cached_property
     def _entries(self) -> list["os.DirEntry[str]"]:
         with os.scandir(self.root) as entries:
             return [entry for entry in entries if not entry.name.startswith(".")]
+
+
+def _below(root: Path, inside: str, levels: int) -> Iterator[str]:
+    try:
+        with os.scandir(root / inside) as entries:
+            found = [entry for entry in entries if not entry.name.startswith(".")]
+    except OSError:
+        return
+    for entry in found:
+        if entry.is_dir():
+            if levels:
+                yield from _below(root, f"{inside}{entry.name}/", levels - 1)
+        elif Path(entry.name).suffix.lower() not in PICTURE_SUFFIXES:
+            yield f"{inside}{entry.name}"
 
 
 @dataclass(frozen=True)

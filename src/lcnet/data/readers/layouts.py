@@ -6,11 +6,12 @@ from pathlib import Path
 from lcnet.data.readers.celeba import CELEBA
 from lcnet.data.readers.chestxray14 import CHESTXRAY14
 from lcnet.data.readers.chexpert import CHEXPERT
-from lcnet.data.readers.coco import read_coco
+from lcnet.data.readers.coco import read_coco, recognise_coco
 from lcnet.data.readers.digits import read_digits
 from lcnet.data.readers.folder_layout import FOLDER
 from lcnet.data.readers.hpa import HPA
 from lcnet.data.readers.layout import Layout
+from lcnet.data.readers.listing import given_place
 from lcnet.data.readers.open_images import OPEN_IMAGES
 from lcnet.data.readers.rope import read_rope
 from lcnet.data.readers.shards import read_shards
@@ -21,7 +22,13 @@ LAYOUTS: Mapping[str, Layout] = {
     layout.name: layout
     for layout in (
         Layout("digits", lambda data, split, labels: read_digits(Path(data.root), split, labels)),
-        Layout("coco", lambda data, split, labels: read_coco(Path(data.root), split, labels)),
+        Layout(
+            "coco",
+            lambda data, split, labels: read_coco(
+                Path(data.root), split, labels, place=given_place(data)
+            ),
+            recognise_coco,
+        ),
         Layout(
             "voc",
             lambda data, split, labels: read_voc(

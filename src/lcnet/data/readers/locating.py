@@ -119,7 +119,7 @@ class _Folder:
     def read(cls, path: str) -> "_Folder | None":
         try:
             return cls(path, frozenset(os.listdir(path or ".")))
-        except OSError:
+        except (OSError, ValueError):  # ValueError: a path that no file system can have
             return None
 
     def alike(self, name: str) -> str | None:
@@ -251,7 +251,10 @@ def _cleaned(text: str) -> str:
     """A listed path with `/` between folders; of an address, its path."""
     text = text.strip()
     if "://" in text or "?d=" in text:
-        address = urlsplit(text)
+        try:
+            address = urlsplit(text)
+        except ValueError:
+            return text
         text = unquote(parse_qs(address.query).get("d", [address.path])[0])
     return text.replace("\\", "/").removeprefix("./")
 

@@ -1,0 +1,252 @@
+"""What label files of all layouts say in the end: pictures and marks; and a split made of it."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from lcnet.config import Data
+from lcnet.data.dataset import Sample, Split
+from lcnet.data.readers.checks import check_known, check_labels, targets_of
+from lcnet.data.readers.layout import ROLES, Given, Recognised, by_role, role_of
+from lcnet.data.readers.locating import TRIED, Folders, Place, find_place, locate
+from lcnet.errors import DataError
+
+
+@dataclass(frozen=True)
+class Listing:
+    """What a label file says of its pictures. It is kept and shared: nobody changes it."""
+
+    where: str
+    """The file, as messages call it."""
+    labels: tuple[str, ...]
+    """The names of the labels, in the file's order."""
+    pictures: Sequence[str]
+    """As they are listed."""
+    marks: Sequence[Mapping[str, int]]
+    """1, 0 or -1 by label, for each picture; a label without a mark is absent."""
+    sources: Sequence[str]
+    """Where each picture is listed."""
+    first: Mapping[str, str]
+    """Where each label that is marked is marked first."""
+    near: tuple[str, ...] = ("",)
+    """Folders, relative to the root, in which the pictures are expected; the likeliest first."""
+    notes: tuple[str, ...] = ()
+    """What a user should know of how the file was read, a sentence each."""
+
+
+def given_place(data: Data) -> Place | None:
+    """Where the settings say that the pictures are; None if they say nothing."""
+    if not (data.folders or data.strip or data.suffixes):
+        return None
+    return Place(tuple(data.folders) or ("",), data.strip, tuple(data.suffixes) or ("",))
+
+
+def split_of(
+    listing: Listing, root: Path, split: str, labels: Sequence[str] | None, place: Place | None
+) -> Split:
+    """The split of a listing, with the files of its pictures; without a place, one is found.
+
+    A picture that is nowhere keeps the path at which it was expected. Raises DataError for a label
+    that is not among `labels`, for a file that is listed twice, and for pictures that are only in
+    the folder of another split.
+    """
+    order = check_labels(listing.labels if labels is None else labels, listing.where)
+    for name, where in listing.first.items():
+        check_known(name, order, where)
+    folders = Folders(root)
+    found = place or _checked(_place_of(listing, folders), split, listing.where)
+    located = locate(listing.pictures, folders, found)
+    _check_once(listing, located.files)
+    notes = [*listing.notes]
+    if located.other_spelling:
+        first = listing.pictures[located.other_spelling[0]]
+        count = len(located.other_spelling)
+        notes.append(f"{count:,} pictures are spelled in another way on the disk, such as {first}.")
+    if unmentioned := [name for name in order if name not in listing.labels]:
+        notes.append(f"it does not mention {shown(unmentioned)}: absent in all its pictures.")
+    samples = tuple(
+        Sample(Path(file), source)
+        for file, source in zip(located.files, listing.sources, strict=True)
+    )
+    said = tuple(f"{listing.where}: {note}" for note in notes)
+    return Split(order, samples, targets_of(listing.marks, order), split, notes=said)
+
+
+LONGEST_PART = 255
+"""Bytes in the name of a file or folder, as file systems limit them."""
+LONGEST_PATH = 4_000
+
+
+def check_path(text: object, where: str) -> str:
+    """A listed path. Raises DataError if no file can have it."""
+    if isinstance(text, str) and text.strip() and text.isprintable():
+        path = text.partition("?")[0] if "://" in text else text
+        parts = [len(part.encode()) for part in path.replace("\\", "/").split("/")]
+        if max(parts) <= LONGEST_PART and len(path) <= LONGEST_PATH:
+            return text
+    raise DataError(f"{where}: expected the path of a picture, got {text!r}. Correct the entry.")
+
+
+def _check_once(listing: Listing, files: Sequence[str]) -> None:
+    first: dict[str, int] = {}
+    for index, file in enumerate(files):
+        earlier = first.setdefault(file, index)
+        if earlier != index:
+            raise DataError(
+                f"{listing.sources[index]}: expected each picture once, got "
+                f"{listing.pictures[index]!r} already in {listing.sources[earlier]}. Join the two."
+            )
+
+
+def _place_of(listing: Listing, folders: Folders) -> Place:
+    """Where most of the pictures are: first where they are expected, then anywhere."""
+    count = len(listing.pictures)
+    chosen = np.unique(np.linspace(0, count - 1, min(TRIED, count)).astype(int)).tolist()
+    sample = [listing.pictures[index] for index in chosen]
+    # What is expected wins with half of them: other splits may have pictures of the same names.
+    for base in listing.near:
+        place = Place((base,))
+        if 2 * len(locate(sample, folders, place).missing) <= len(sample):
+            return place
+    found = find_place(listing.pictures, folders, listing.near) if count else None
+    return found or Place(listing.near[:1])
+
+
+def _checked(place: Place, split: str, where: str) -> Place:
+    """The place. Raises DataError if it is the folder of another split."""
+    if other := _other_role(place, split):
+        raise DataError(
+            f"{where}: expected its pictures in a folder of their own, found them only in {other}, "
+            f"the folder of another split by its name. If they are meant, set "
+            f"--data.folders '[{other}]'."
+        )
+    return place
+
+
+def _other_role(place: Place, split: str) -> str:
+    """The first folder of a place that belongs to another split; empty if there is none."""
+    role = role_of(Path(split).name) or role_of(split)
+    others = {other for other in ROLES if role and other != role}
+    return next((folder for folder in place.folders if role_of(folder) in others), "")
+
+
+def near_of(file: str, *names: str) -> tuple[str, ...]:
+    """Folders in which the pictures of a label file are usual, relative to the root.
+
+    They are beside the file or above its folder, in a folder that is called as one of the `names`,
+    in such a folder in `images`, or in `images` itself.
+    """
+    folder = file.rpartition("/")[0]
+    bases = [folder.rpartition("/")[0], folder] if folder else [""]
+    inside = [*names, *(f"images/{name}" for name in names)]
+    own = [folder] if role_of(folder) else [f"{base}/{name}" for name in inside for base in bases]
+    shared = [f"{base}/{name}" for name in ("images", "data", "") for base in reversed(bases)]
+    # If the user named the file alone, the root is its folder, such as `annotations`.
+    outside = [] if folder else [f"../{name}" for name in [*inside, "images", ""]]
+    return tuple(dict.fromkeys(name.strip("/") for name in [*own, *shared, *outside]))
+
+
+def files_by_role(given: Given, names: Sequence[str], what: str) -> dict[str, str]:
+    """The label file of each split: what the settings say, or what the files' names say.
+
+    A single file is that of the training split. Raises DataError if two files fit a split.
+    """
+    asked = {
+        role: getattr(given.data, role)
+        for role in ROLES
+        if getattr(given.data, role) != getattr(Data(), role)
+    }
+    roles = by_role(names)
+    if "val" in roles and len(roles.get("train", [])) > 1:
+        alone = [name for name in roles["train"] if "trainval" not in name.lower()]
+        roles["train"] = alone or roles["train"]
+    bare = [name for name in names if not (role_of(Path(name).name) or role_of(name))]
+    if "train" not in roles:
+        roles["train"] = bare or (list(names) if len(names) == 1 else [])
+        roles = {"train": roles["train"]} if len(names) == 1 else roles
+    chosen = dict(asked)
+    for role, found in roles.items():
+        if role in asked:
+            continue
+        if len(found) > 1:
+            raise DataError(
+                f"{given.root}: expected one {what} for {role}, got {found[0]} and {found[1]}"
+                f"{f' and {len(found) - 2} more' if len(found) > 2 else ''}. "
+                f"Set --data.{role} to one of them."
+            )
+        chosen[role] = found[0] if found else ""
+    if not chosen.get("train"):
+        raise DataError(
+            f"{given.root}: expected one {what} for train, got {', '.join(names[:3])}. "
+            "Set --data.train to one of them."
+        )
+    return {role: chosen[role] for role in ROLES if chosen.get(role)}
+
+
+def recognised(
+    given: Given,
+    form: str,
+    files: Mapping[str, str],
+    listing_of: Callable[[str], Listing],
+    *,
+    title: str,
+    left: Sequence[str] = (),
+) -> Recognised:
+    """How a data set of label files is read, from the file of each of its splits.
+
+    Raises DataError if one cannot be read, or if its pictures are in the folder of another split.
+    """
+    listings = {role: listing_of(name) for role, name in files.items()}
+    splits = {role: files.get(role, "") for role in ROLES}
+    data = replace(given.data, format=form, root=str(given.root), **splits)  # type: ignore[arg-type]
+    if given_place(given.data) is None:
+        data = _placed(data, given.root, listings)
+    counts = ", ".join(
+        f"{role} {files[role]} with {len(listing.pictures):,} pictures"
+        for role, listing in listings.items()
+    )
+    labels = listings["train"].labels
+    notes = dict.fromkeys(note for listing in listings.values() for note in listing.notes)
+    said = f"{title}: {counts}, {len(labels):,} labels ({shown(labels)})"
+    return Recognised(data, "; ".join([said, *(note.rstrip(".") for note in notes), *left]))
+
+
+def shown(names: Sequence[str], most: int = 5) -> str:
+    """The first of some names, in one line."""
+    more = f" and {len(names) - most:,} more" if len(names) > most else ""
+    return ", ".join(names[:most]) + more
+
+
+def _placed(data: Data, root: Path, listings: Mapping[str, Listing]) -> Data:
+    """The settings with the place of the pictures, unless they are where each split has them."""
+    folders = Folders(root)
+    places = {role: _place_of(listing, folders) for role, listing in listings.items()}
+    strange = [
+        role for role, place in places.items() if _other_role(place, getattr(data, role) or role)
+    ]
+    if strange and not _disjoint(list(listings.values())):
+        _checked(places[strange[0]], getattr(data, strange[0]), listings[strange[0]].where)
+    expected = all(
+        place.folders[0] in listings[role].near and place == Place(place.folders[:1])
+        for role, place in places.items()
+    )
+    same = {(place.strip, place.suffixes) for place in places.values()}
+    together = tuple(dict.fromkeys(name for place in places.values() for name in place.folders))
+    each = expected or len(set(places.values())) > 1
+    if (each and not strange) or len(same) > 1:
+        return data
+    strip, suffixes = same.pop()
+    return replace(
+        data,
+        folders=list(together),
+        strip=strip,
+        suffixes=[] if suffixes == ("",) else list(suffixes),
+    )
+
+
+def _disjoint(listings: Sequence[Listing]) -> bool:
+    """Whether no picture's name is in two of the listings."""
+    names = [name for listing in listings for name in {*listing.pictures}]
+    return len(names) == len(set(names))
