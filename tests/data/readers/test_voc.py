@@ -4,7 +4,12 @@ from pathlib import Path
 from typing import Literal
 
 import pytest
+from tests.data.readers.drawing import below, draw, recognised, splits_of
 
+from lcnet.config import Data
+from lcnet.data.readers import read_split
+from lcnet.data.readers.layout import Given
+from lcnet.data.readers.layouts import LAYOUTS
 from lcnet.data.readers.voc import LABELS, read_voc
 from lcnet.errors import DataError
 
@@ -42,9 +47,15 @@ def small(year: Path) -> Path:
 
 
 def test_a_small_split_has_all_twenty_labels_in_alphabetical_order(tmp_path: Path) -> None:
-    split = read_voc(small(tmp_path), "train")
+    split = read_voc(small(tmp_path / "VOC2007"), "train")
     assert split.labels == LABELS == tuple(sorted(LABELS))
     assert len(split.labels) == 20
+
+
+def test_a_few_of_the_labels_in_a_folder_of_ones_own_are_all_labels(tmp_path: Path) -> None:
+    split = read_voc(small(tmp_path / "scans"), "train")
+    assert split.labels == ("cat", "dog")
+    assert split.targets.tolist() == [[-1, 1], [1, 0], [0, 0]]
 
 
 def test_pictures_stand_in_the_order_of_the_list_with_their_place(tmp_path: Path) -> None:
@@ -245,3 +256,130 @@ def test_a_missing_split_names_those_that_exist_without_the_lists_of_labels(tmp_
         (tmp_path / f"ImageSets/Main/{name}.txt").touch()
     with pytest.raises(DataError, match=r"^test: no such split.*\(there are: train, val\)"):
         read_voc(tmp_path, "test")
+
+
+# Lists alone
+
+
+def write_lists(root: Path, lists: dict[str, str]) -> Path:
+    (root / "ImageSets/Main").mkdir(parents=True)
+    for name, text in lists.items():
+        (root / "ImageSets/Main" / f"{name}.txt").write_text(text)
+    return root
+
+
+LISTS = {
+    "train": "a\nb\nc\n",
+    "cat_train": "a  1\nb -1\nc  0\n",
+    "traffic_light_train": "a -1\nb  1\nc -1\n",
+    "cat_val": "d  1\n",
+    "traffic_light_val": "d -1\n",
+}
+
+
+def test_lists_alone_give_the_labels(tmp_path: Path) -> None:
+    draw(write_lists(tmp_path, LISTS), *(f"JPEGImages/{name}.png" for name in "abcd"))
+    found = recognised("voc", tmp_path)
+    assert (found.data.train, found.data.val, found.data.test) == ("train", "val", "")
+    assert "lists without XML" in found.said
+    splits = splits_of(found.data)
+    assert splits["train"].labels == ("cat", "traffic_light")
+    assert splits["train"].targets.tolist() == [[1, 0], [0, 1], [-1, 0]]
+    assert below(tmp_path, splits["train"]) == [f"JPEGImages/{name}.png" for name in "abc"]
+    assert splits["val"].targets.tolist() == [[1, 0]]
+    assert splits["train"].samples[2].source == "train.txt:3"
+    asked = recognised("voc", tmp_path, difficult="negative").data
+    assert read_split(asked, "train").targets[2].tolist() == [0, 0]
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "message"),
+    [
+        ("cat_train", "a 1\nb 2\nc 1\n", "cat_train.txt:2: expected 1, -1 or 0 after the id"),
+        ("cat_train", "a 1\nb\nc 1\n", "cat_train.txt:2: expected 1, -1 or 0 after the id, got ''"),
+        ("cat_train", "a 1\nx 1\n", "cat_train.txt:2: picture 'x' is not in the other lists"),
+        ("cat_train", "a 1\nc 1\n", "cat_train.txt: expected a line for each picture of the split"),
+        ("cat_train", "a 1\na 1\n", "cat_train.txt:2: picture 'a' is already listed"),
+    ],
+)
+def test_wrong_lists_of_labels_are_refused(
+    tmp_path: Path, name: str, text: str, message: str
+) -> None:
+    draw(write_lists(tmp_path, LISTS | {name: text}), "JPEGImages/a.png")
+    with pytest.raises(DataError) as error:
+        read_voc(tmp_path, "train")
+    assert message in str(error.value)
+
+
+# XML files without lists
+
+
+def write_xml(root: Path, folder: str, pictures: str, **objects: tuple[str, ...]) -> None:
+    for stem, names in objects.items():
+        xml = annotation(*((name, 0) for name in names), filename=f"other/{stem}.png")
+        (root / folder).mkdir(parents=True, exist_ok=True)
+        (root / folder / f"{stem}.xml").write_text(xml)
+        draw(root, f"{pictures}/{stem}.png")
+
+
+@pytest.mark.parametrize(
+    ("folder", "pictures", "train"),
+    [(".", ".", "."), ("Annotations", "JPEGImages", "Annotations"), ("xml", "images", "xml")],
+)
+def test_a_folder_of_xml_files_is_read(
+    tmp_path: Path, folder: str, pictures: str, train: str
+) -> None:
+    write_xml(tmp_path, folder, pictures, a=("dog",), b=(), c=("dog", "cat"))
+    found = recognised("voc", tmp_path)
+    assert (found.data.train, found.data.val) == (train, "")
+    split = read_split(found.data, train)
+    assert split.labels == ("cat", "dog")
+    assert split.targets.tolist() == [[0, 1], [0, 0], [1, 1]]
+    names = [f"{pictures}/{name}.png".removeprefix("./") for name in "abc"]
+    assert below(tmp_path, split) == names
+
+
+def test_folders_of_xml_files_are_splits_and_pictures_without_one_are_left_out(
+    tmp_path: Path,
+) -> None:
+    write_xml(tmp_path, "train", "train", a=("dog",), b=("cat",))
+    write_xml(tmp_path, "valid", "valid", a=("dog",))
+    draw(tmp_path, "train/new.png")
+    found = recognised("voc", tmp_path)
+    assert (found.data.train, found.data.val) == ("train", "valid")
+    splits = splits_of(found.data)
+    assert below(tmp_path, splits["train"]) == ["train/a.png", "train/b.png"]
+    assert below(tmp_path, splits["val"]) == ["valid/a.png"]
+    assert splits["val"].targets.tolist() == [[0, 1]]
+    assert "1 picture without an XML file left out" in found.said
+
+
+# Recognising
+
+
+def test_a_year_is_recognised(tmp_path: Path) -> None:
+    write(tmp_path / "VOC2007", {"1": annotation(("dog", 0)), "2": annotation()}, "train")
+    for split, listed in (("val", "2\n"), ("trainval", "1\n2\n"), ("test", "9\n")):
+        (tmp_path / f"VOC2007/ImageSets/Main/{split}.txt").write_text(listed)
+    found = recognised("voc", tmp_path)
+    assert (found.data.train, found.data.val, found.data.test) == ("train", "val", "")
+    assert "20 labels (aeroplane" in found.said
+    assert "test has no annotations and is left out" in found.said
+
+
+def test_trees_of_splits_are_recognised(tmp_path: Path) -> None:
+    released(released(tmp_path, "val", {"1": annotation()}), "train", {"1": annotation()})
+    found = recognised("voc", tmp_path).data
+    assert (found.train, found.val, found.test) == ("train", "val", "")
+
+
+def test_several_years_are_not_recognised_as_one(tmp_path: Path) -> None:
+    small(tmp_path / "VOCdevkit/VOC2007")
+    small(tmp_path / "VOCdevkit/VOC2012")
+    with pytest.raises(DataError, match="got VOCdevkit/VOC2007 and VOCdevkit/VOC2012"):
+        recognised("voc", tmp_path)
+
+
+def test_other_xml_is_not_voc(tmp_path: Path) -> None:
+    (tmp_path / "a.xml").write_text("<annotations/>")
+    assert LAYOUTS["voc"].recognise(Given(tmp_path, Data())) is None

@@ -16,7 +16,7 @@ from lcnet.data.readers.open_images import OPEN_IMAGES
 from lcnet.data.readers.rope import read_rope
 from lcnet.data.readers.shards import read_shards
 from lcnet.data.readers.table_layout import table_layout
-from lcnet.data.readers.voc import read_voc
+from lcnet.data.readers.voc import read_voc, recognise_voc
 
 LAYOUTS: Mapping[str, Layout] = {
     layout.name: layout
@@ -32,8 +32,9 @@ LAYOUTS: Mapping[str, Layout] = {
         Layout(
             "voc",
             lambda data, split, labels: read_voc(
-                Path(data.root), split, labels, difficult=data.difficult
+                Path(data.root), split, labels, difficult=data.difficult, place=given_place(data)
             ),
+            recognise_voc,
         ),
         Layout(
             "shards",

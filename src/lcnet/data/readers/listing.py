@@ -62,8 +62,8 @@ def split_of(
     notes = [*listing.notes]
     if located.other_spelling:
         first = listing.pictures[located.other_spelling[0]]
-        count = len(located.other_spelling)
-        notes.append(f"{count:,} pictures are spelled in another way on the disk, such as {first}.")
+        count = counted(len(located.other_spelling), "picture")
+        notes.append(f"{count} spelled in another way on the disk, such as {first}.")
     if unmentioned := [name for name in order if name not in listing.labels]:
         notes.append(f"it does not mention {shown(unmentioned)}: absent in all its pictures.")
     samples = tuple(
@@ -204,13 +204,18 @@ def recognised(
     if given_place(given.data) is None:
         data = _placed(data, given.root, listings)
     counts = ", ".join(
-        f"{role} {files[role]} with {len(listing.pictures):,} pictures"
+        f"{role} {files[role]} with {counted(len(listing.pictures), 'picture')}"
         for role, listing in listings.items()
     )
     labels = listings["train"].labels
     notes = dict.fromkeys(note for listing in listings.values() for note in listing.notes)
-    said = f"{title}: {counts}, {len(labels):,} labels ({shown(labels)})"
+    said = f"{title}: {counts}, {counted(len(labels), 'label')} ({shown(labels)})"
     return Recognised(data, "; ".join([said, *(note.rstrip(".") for note in notes), *left]))
+
+
+def counted(number: int, what: str) -> str:
+    """A number of things, such as `1 picture` or `1,234 pictures`."""
+    return f"{number:,} {what}{'' if number == 1 else 's'}"
 
 
 def shown(names: Sequence[str], most: int = 5) -> str:
