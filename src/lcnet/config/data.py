@@ -62,6 +62,9 @@ class Data:
     suffixes: list[str] = field(default_factory=list)
     """Suffix to add to a listed name, such as '[.jpg]'; `.*` is any. Several: a file for each
     channel."""
+    labels_in: str = ""
+    """Which labels to read, if a label file has several sorts: a control of Label Studio, a field
+    of FiftyOne, a column of metadata, or `pictures` or `objects`."""
     splits: str = ""
     """CSV file that says which part of the data set each picture is in: picture, split. A run
     writes its own if the data set has no splits."""

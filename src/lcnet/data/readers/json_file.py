@@ -3,9 +3,8 @@
 import json
 import time
 from collections.abc import Callable
-from functools import wraps
 from pathlib import Path
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, Concatenate, NamedTuple, ParamSpec, TypeVar
 
 from lcnet.data.readers.checks import unreadable
 from lcnet.data.readers.layout import Given, role_of
@@ -25,6 +24,7 @@ KEPT = 4
 """Label files whose pictures are kept, so that recognising and reading read each only once."""
 
 Read = TypeVar("Read")
+Asked = ParamSpec("Asked")
 
 
 class State(NamedTuple):
@@ -105,19 +105,21 @@ def outlines(given: Given, suffix: str = ".json") -> dict[str, Any]:
     return found
 
 
-def remembered(read: Callable[[State, str], Read]) -> Callable[[State, str], Read]:
+def remembered(
+    read: Callable[Concatenate[State, Asked], Read],
+) -> Callable[Concatenate[State, Asked], Read]:
     """The function, which keeps what it last said of a few files that have not changed."""
-    kept: dict[tuple[State, str], Read] = {}
+    kept: dict[object, Read] = {}
 
-    @wraps(read)
-    def reading(state: State, file: str) -> Read:
-        if (state, file) in kept:
-            return kept[state, file]
-        said = read(state, file)
+    def reading(state: State, /, *given: Asked.args, **named: Asked.kwargs) -> Read:
+        asked = (state, *given, *named.items())
+        if asked in kept:
+            return kept[asked]
+        said = read(state, *given, **named)
         if state.changed:
             if len(kept) >= KEPT:
                 del kept[next(iter(kept))]
-            kept[state, file] = said
+            kept[asked] = said
         return said
 
     return reading

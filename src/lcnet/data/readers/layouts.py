@@ -10,6 +10,7 @@ from lcnet.data.readers.coco import read_coco, recognise_coco
 from lcnet.data.readers.digits import read_digits
 from lcnet.data.readers.folder_layout import FOLDER
 from lcnet.data.readers.hpa import HPA
+from lcnet.data.readers.label_studio import LABEL_STUDIO
 from lcnet.data.readers.layout import Layout
 from lcnet.data.readers.listing import given_place
 from lcnet.data.readers.open_images import OPEN_IMAGES
@@ -50,6 +51,7 @@ LAYOUTS: Mapping[str, Layout] = {
         OPEN_IMAGES,
         table_layout(),
         FOLDER,
+        LABEL_STUDIO,
     )
 }
 """By their value of `data.format`. Of the general ones, those further up go before the others."""

@@ -1,6 +1,6 @@
 """What label files of all layouts say in the end: pictures and marks; and a split made of it."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -34,6 +34,51 @@ class Listing:
     """Folders, relative to the root, in which the pictures are expected; the likeliest first."""
     notes: tuple[str, ...] = ()
     """What a user should know of how the file was read, a sentence each."""
+    other: Sequence[str] = ()
+    """Other names of the pictures, one each, which are tried too; empty if there are none."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """A picture as a label file lists it."""
+
+    picture: object
+    """Its path, not checked yet."""
+    marks: Mapping[str, int]
+    """1, 0 or -1 by label."""
+    source: str
+    """Where it is listed."""
+
+
+def listing_of(
+    where: str,
+    rows: Iterable[Row],
+    labels: Sequence[str] | None = None,
+    *,
+    near: tuple[str, ...] = ("",),
+    notes: Sequence[str] = (),
+) -> Listing:
+    """The listing of a file's rows; without `labels`, they are the sorted names of all marks.
+
+    Raises DataError for a label that is not among `labels`, for a path that no file can have, and
+    if there are no rows.
+    """
+    pictures, marks, sources = [], [], []
+    first: dict[str, str] = {}
+    known = None if labels is None else frozenset(check_labels(labels, where))
+    for row in rows:
+        pictures.append(check_path(row.picture, row.source))
+        for name in row.marks:
+            if name not in first:
+                if known is not None:
+                    check_known(name, labels or (), row.source)
+                first[name] = row.source
+        marks.append(row.marks)
+        sources.append(row.source)
+    if not pictures:
+        raise DataError(f"{where}: expected at least one picture, got none. Name another file.")
+    order = check_labels(sorted(first) if labels is None else labels, where)
+    return Listing(where, order, pictures, marks, sources, first, near, tuple(notes))
 
 
 def given_place(data: Data) -> Place | None:
@@ -56,6 +101,7 @@ def split_of(
     for name, where in listing.first.items():
         check_known(name, order, where)
     folders = Folders(root)
+    listing = _named(listing, folders, place)
     found = place or _checked(_place_of(listing, folders), split, listing.where)
     located = locate(listing.pictures, folders, found)
     _check_once(listing, located.files)
@@ -100,17 +146,34 @@ def _check_once(listing: Listing, files: Sequence[str]) -> None:
             )
 
 
+def _named(listing: Listing, folders: Folders, place: Place | None) -> Listing:
+    """The listing with those names of its pictures under which more of them are found."""
+    if not listing.other:
+        return listing
+    found: list[tuple[int, int, Listing]] = []
+    for names in (listing.pictures, listing.other):
+        named = replace(listing, pictures=names, other=())
+        sample = _sample(names)
+        where = place or _place_of(named, folders)
+        found.append((len(locate(sample, folders, where).missing), len(found), named))
+    return min(found, key=lambda tried: tried[:2])[2]
+
+
+def _sample(pictures: Sequence[str]) -> list[str]:
+    count = len(pictures)
+    chosen = np.unique(np.linspace(0, count - 1, min(TRIED, count)).astype(int)).tolist()
+    return [pictures[index] for index in chosen]
+
+
 def _place_of(listing: Listing, folders: Folders) -> Place:
     """Where most of the pictures are: first where they are expected, then anywhere."""
-    count = len(listing.pictures)
-    chosen = np.unique(np.linspace(0, count - 1, min(TRIED, count)).astype(int)).tolist()
-    sample = [listing.pictures[index] for index in chosen]
+    sample = _sample(listing.pictures)
     # What is expected wins with half of them: other splits may have pictures of the same names.
     for base in listing.near:
         place = Place((base,))
         if 2 * len(locate(sample, folders, place).missing) <= len(sample):
             return place
-    found = find_place(listing.pictures, folders, listing.near) if count else None
+    found = find_place(listing.pictures, folders, listing.near) if sample else None
     return found or Place(listing.near[:1])
 
 
@@ -227,6 +290,7 @@ def shown(names: Sequence[str], most: int = 5) -> str:
 def _placed(data: Data, root: Path, listings: Mapping[str, Listing]) -> Data:
     """The settings with the place of the pictures, unless they are where each split has them."""
     folders = Folders(root)
+    listings = {role: _named(listing, folders, None) for role, listing in listings.items()}
     places = {role: _place_of(listing, folders) for role, listing in listings.items()}
     strange = [
         role for role, place in places.items() if _other_role(place, getattr(data, role) or role)
