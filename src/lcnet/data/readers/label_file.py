@@ -31,6 +31,7 @@ class Asked:
 
     file: str
     """Relative to the root."""
+    root: Path
     part: str = ""
     """The part of it that is a split; empty for all."""
     labels_in: str = ""
@@ -76,7 +77,9 @@ def layout_of(kind: LabelFile) -> Layout:
 
     def listing(data: Data, root: Path, split: str) -> Listing:
         file, part = _file_and_part(root, split)
-        return said(state_of(root / file), Asked(file, part, data.labels_in, data.table.picture))
+        return said(
+            state_of(root / file), Asked(file, root, part, data.labels_in, data.table.picture)
+        )
 
     def read(data: Data, split: str, labels: Sequence[str] | None) -> Split:
         root = Path(data.root)
@@ -123,6 +126,17 @@ def chosen(kinds: Mapping[str, str], asked: Asked) -> str:
             "Set --data.labels_in to one of them."
         )
     return asked.labels_in or next(iter(kinds))
+
+
+def either(of_pictures: bool, of_objects: bool, asked: Asked) -> str:
+    """Whether labels of whole pictures or of objects are read, as `chosen` does."""
+    kinds = {PICTURES: "labels of whole pictures"} if of_pictures else {}
+    return chosen(kinds | ({OBJECTS: "labels of boxes or shapes"} if of_objects else {}), asked)
+
+
+def unnamed(count: int) -> tuple[str, ...]:
+    """Names for labels that have only numbers: `label_1` is number 0."""
+    return tuple(f"label_{number}" for number in range(1, count + 1))
 
 
 def entries(content: object, key: str, where: str) -> list[Any]:

@@ -7,12 +7,16 @@ from lcnet.data.readers.celeba import CELEBA
 from lcnet.data.readers.chestxray14 import CHESTXRAY14
 from lcnet.data.readers.chexpert import CHEXPERT
 from lcnet.data.readers.coco import read_coco, recognise_coco
+from lcnet.data.readers.cvat import CVAT
+from lcnet.data.readers.datumaro import DATUMARO
 from lcnet.data.readers.digits import read_digits
+from lcnet.data.readers.fiftyone import FIFTYONE
 from lcnet.data.readers.folder_layout import FOLDER
 from lcnet.data.readers.hpa import HPA
 from lcnet.data.readers.label_studio import LABEL_STUDIO
 from lcnet.data.readers.layout import Layout
 from lcnet.data.readers.listing import given_place
+from lcnet.data.readers.mmpretrain import MMPRETRAIN
 from lcnet.data.readers.open_images import OPEN_IMAGES
 from lcnet.data.readers.rope import read_rope
 from lcnet.data.readers.shards import read_shards
@@ -51,7 +55,11 @@ LAYOUTS: Mapping[str, Layout] = {
         OPEN_IMAGES,
         table_layout(),
         FOLDER,
+        CVAT,
+        DATUMARO,
+        FIFTYONE,
         LABEL_STUDIO,
+        MMPRETRAIN,
     )
 }
 """By their value of `data.format`. Of the general ones, those further up go before the others."""

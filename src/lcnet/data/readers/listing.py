@@ -127,12 +127,17 @@ LONGEST_PATH = 4_000
 
 def check_path(text: object, where: str) -> str:
     """A listed path. Raises DataError if no file can have it."""
-    if isinstance(text, str) and text.strip() and text.isprintable():
-        path = text.partition("?")[0] if "://" in text else text
-        parts = [len(part.encode()) for part in path.replace("\\", "/").split("/")]
-        if max(parts) <= LONGEST_PART and len(path) <= LONGEST_PATH:
-            return text
+    if isinstance(text, str) and is_path(text):
+        return text
     raise DataError(f"{where}: expected the path of a picture, got {text!r}. Correct the entry.")
+
+
+def is_path(text: str) -> bool:
+    """Whether a file can have this path, or this address."""
+    path = text.partition("?")[0] if "://" in text else text
+    if not text.strip() or not text.isprintable() or len(path) > LONGEST_PATH:
+        return False
+    return all(len(part.encode()) <= LONGEST_PART for part in path.replace("\\", "/").split("/"))
 
 
 def _check_once(listing: Listing, files: Sequence[str]) -> None:
