@@ -3,6 +3,7 @@
 run/
 ├── config.yaml            every setting, as `lcnet train --config` reads it
 ├── run.json               command, seed, versions, device, data; when it was resumed and finished
+├── splits.csv             which picture is in which split, if the data set does not say it
 ├── fingerprints.json.gz   fingerprints of the data, so that a change is noticed
 ├── history.csv            a row per epoch
 ├── checkpoints/           last.ckpt, which a run continues from, and previous.ckpt
@@ -53,6 +54,11 @@ class RunFolder:
     def record_file(self) -> Path:
         """How the run was made: command, seed, versions, device and data."""
         return self.path / "run.json"
+
+    @property
+    def splits_file(self) -> Path:
+        """Which part of the data set each picture is in, where the data set has no splits."""
+        return self.path / "splits.csv"
 
     @property
     def fingerprints_file(self) -> Path:

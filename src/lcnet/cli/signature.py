@@ -48,12 +48,12 @@ def parser_of(function: Function) -> ArgumentParser:
         _add_config_file(parser)
     for name, parameter in parameters.items():
         if parameter.annotation is Config:
+            _add_path(parser)
             continue
         kinds = members(parameter.annotation)
         if Data in kinds:
-            has_path = Path in kinds
-            if has_path:
-                _add_path(parser, is_needed=parameter.default is parameter.empty)
+            if Path in kinds:
+                _add_path(parser)
             _add_data(parser, meanings[name], has_config=NoneType not in kinds)
         else:
             _add_flag(parser, name, parameter, meanings[name].replace("%", "%%"))
@@ -72,12 +72,13 @@ def arguments_of(function: Function, parsed: Namespace) -> dict[str, Any]:
     read = {"config"}
     for name, parameter in parameters.items():
         if parameter.annotation is Config:
-            built[name] = Config(**{section: parsed[section] for section in SECTIONS})
-            read |= set(SECTIONS)
+            config = Config(**{section: parsed[section] for section in SECTIONS})
+            built[name] = replace(config, data=_whole(parsed.get(PATH), config.data))
+            read |= {*SECTIONS, PATH}
         elif Data in (kinds := members(parameter.annotation)):
             read.add(PATH)
             if parsed.get(PATH) is not None:
-                built[name] = _data_at(parsed)
+                built[name] = _at_path(parsed)
             elif NoneType in kinds:
                 built[name] = _data_if_any(parsed)
             else:
@@ -176,7 +177,7 @@ def _hide_sections(parser: ArgumentParser, sections: Iterable[str]) -> None:
             action.help = SUPPRESS
 
 
-def _add_path(parser: ArgumentParser, *, is_needed: bool) -> None:
+def _add_path(parser: ArgumentParser) -> None:
     """Add the data set's folder or label file as a positional argument."""
     parser.add_argument(
         PATH,
@@ -188,26 +189,53 @@ def _add_path(parser: ArgumentParser, *, is_needed: bool) -> None:
     )
 
 
-def _data_at(parsed: Namespace) -> Data | Path:
-    """The data set at the path that was given, read as the --data flags say."""
-    path, given = parsed[PATH], _given(parsed)
-    if not given and parsed.get("config") is None:
-        return path
-    from lcnet.data.recognising import recognise  # it imports torch
-    from lcnet.progress import tell
+def _at_path(parsed: Namespace) -> Any:
+    """The path of the data set, with the --data flags that decide between readings."""
+    from lcnet.data.readers.layout import Given  # it imports torch
 
-    recognised = recognise(path, _data_to_read(parsed, Data()))
-    tell(recognised.said)
-    return recognised.data
+    return Given(parsed[PATH], _from_flags(parsed))
+
+
+def _whole(path: Path | None, data: Data) -> Data:
+    """The data set at a path, or as the settings describe it.
+
+    A folder that is named by --data.root alone is recognised as well, unless digits are in it or
+    can be drawn there. Raises ConfigError for a format without a folder.
+    """
+    usual, root = Data(), Path(data.root)
+    if path is None and data.format != usual.format and data.root == usual.root:
+        raise ConfigError(
+            f"--data.format {data.format}: expected the folder of the data set as well, got none. "
+            "Name it in front of the flags, or set --data.root."
+        )
+    if path is None and data.format == usual.format and data.root != usual.root and root.is_dir():
+        path = None if _may_hold_digits(root) else root
+    if path is None:
+        return data
+    from lcnet.data.readers.layout import Given
+    from lcnet.data.recognising import data_at
+
+    return data_at(Given(path, data))
+
+
+def _may_hold_digits(root: Path) -> bool:
+    inside = {entry.name for entry in root.iterdir()}
+    return not inside or any((root / name / "scenes.json").is_file() for name in inside)
 
 
 def _data_to_read(parsed: Namespace, default: Any) -> Data:
     """The data set of a verb that needs one: from --config, changed by the --data flags."""
-    given, file = _given(parsed), parsed.get("config")
-    if file is None and not given and not isinstance(default, Data):
-        raise ConfigError("--data.format: expected a data set, got none. Add --data flags.")
-    start = Data() if file is None else Config.load(file).data
-    return _changed(start, given)
+    if parsed.get("config") is None and not _given(parsed) and not isinstance(default, Data):
+        raise ConfigError(
+            "PATH: expected the folder or label file of a data set, got none. Name it, or describe "
+            "it with --data flags."
+        )
+    return _whole(None, _from_flags(parsed))
+
+
+def _from_flags(parsed: Namespace) -> Data:
+    file = parsed.get("config")
+    return _changed(Data() if file is None else Config.load(file).data, _given(parsed))
 
 
 def _data_if_any(parsed: Namespace) -> Data | None:
@@ -215,12 +243,12 @@ def _data_if_any(parsed: Namespace) -> Data | None:
     given = _given(parsed)
     if not given:
         return None
-    if "format" not in given:
+    if "format" not in given and "root" not in given:
         raise ConfigError(
             f"--data.{next(iter(given))}: expected --data.format as well, since --data "
             "flags describe a whole data set, not changes to the run's. Add it."
         )
-    return _changed(Data(), given)
+    return _whole(None, _changed(Data(), given))
 
 
 def _given(parsed: Namespace) -> dict[str, Any]:

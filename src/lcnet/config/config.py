@@ -3,7 +3,7 @@
 import re
 from argparse import Action, ArgumentError
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, field, is_dataclass
+from dataclasses import asdict, dataclass, field, is_dataclass, replace
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, get_type_hints
@@ -33,14 +33,22 @@ class Config:
     def load(cls, file: Path | str) -> "Config":
         """The config in a YAML file, with defaults for missing settings.
 
-        Raises ConfigError if the file is missing, is not YAML, or has an unknown key or a bad
-        value.
+        `data.splits` is relative to the file's folder. Raises ConfigError if the file is missing,
+        is not YAML, or has an unknown key or a bad value.
         """
-        return parse_config(read_yaml(Path(file)) or {}, str(file))
+        config = parse_config(read_yaml(Path(file)) or {}, str(file))
+        splits = config.data.splits
+        return config._with_splits(str(Path(file).parent / splits)) if splits else config
 
     def save(self, file: Path) -> None:
         """Write all settings as YAML, for `load`."""
-        write_text(file, yaml.safe_dump(asdict(self), sort_keys=False))
+        splits = Path(self.data.splits)
+        inside = bool(self.data.splits) and splits.parent.resolve() == file.parent.resolve()
+        kept = splits.name if inside else str(splits.absolute()) if self.data.splits else ""
+        write_text(file, yaml.safe_dump(asdict(self._with_splits(kept)), sort_keys=False))
+
+    def _with_splits(self, splits: str) -> "Config":
+        return replace(self, data=replace(self.data, splits=splits))
 
     def changed(self, changes: Mapping[str, Any], where: str = "config") -> "Config":
         """The config with other values for some settings, named as their flags: `model.depth`.

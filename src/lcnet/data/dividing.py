@@ -72,6 +72,17 @@ def parts_of(whole: Split, data: Data) -> NDArray[np.str_]:
     return np.array(names)[drawn]
 
 
+def recorded(data: Data, whole: Split, file: Path) -> Data:
+    """The settings with the parts of a data set without splits written to a file.
+
+    If the data set says the parts itself, nothing is written and the settings stay.
+    """
+    if whole.parts or not whole_and_part(data.train)[1]:
+        return data
+    write_parts(file, whole, data, parts_of(whole, data))
+    return replace(data, splits=str(file))
+
+
 def write_parts(file: Path, whole: Split, data: Data, parts: NDArray[np.str_]) -> None:
     """Write which part each picture is in, for `data.splits`."""
     with (

@@ -5,7 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from lcnet.config import Data
-from lcnet.data.dividing import ROLES, part
+from lcnet.data.dividing import ROLES, part, whole_and_part
 from lcnet.data.readers.layout import Given, Recognised
 from lcnet.data.readers.layouts import LAYOUTS
 from lcnet.errors import DataError
@@ -13,33 +13,38 @@ from lcnet.files import AnyPath
 from lcnet.progress import tell
 
 
-def data_at(data: Data | AnyPath, *, quiet: bool = False) -> Data:
+def data_at(data: Data | Given | AnyPath, *, quiet: bool = False, divide: bool = True) -> Data:
     """The settings of a data set that is given by them or by its folder or label file.
 
-    What was understood of a folder or file is printed, unless `quiet`. Errors are those of
-    `recognise`.
+    What was understood of a folder or file is printed, unless `quiet`. Errors and `divide` are as
+    for `recognise`.
     """
     if isinstance(data, Data):
         return data
-    recognised = recognise(data)
+    given = data if isinstance(data, Given) else Given(Path(data))
+    recognised = recognise(given.path, given.data, divide=divide)
     if not quiet:
         tell(recognised.said)
     return recognised.data
 
 
-def recognise(path: AnyPath, data: Data | None = None) -> Recognised:
+def recognise(path: AnyPath, data: Data | None = None, *, divide: bool = True) -> Recognised:
     """The settings that read the data set at a path, and what was understood.
 
     `path` is a folder or a label file. Settings in `data` that are not the defaults decide between
     readings; a format other than `digits` is the only one tried. If the data set has no validation
-    split, training and validation (and test, if there is none) are parts of its pictures. Raises
-    DataError if nothing or more than one layout fits, with what to set.
+    split, training and validation (and test, if there is none) are parts of its pictures, unless
+    `divide` is false. Raises DataError if nothing or more than one layout fits, with what to set.
     """
     given = Given(Path(path), data or Data())
     if not given.path.exists():
         raise DataError(f"{path}: no such folder or file. Correct the path.")
     recognised = _recognised(given)
-    return replace(recognised, data=_with_parts(recognised.data, given.data))
+    data = _with_parts(recognised.data, given.data, divide=divide)
+    said = recognised.said
+    if data.train != recognised.data.train:
+        said += f"; no validation split, so parts are drawn: {_shares(data)}"
+    return Recognised(data, said)
 
 
 def _recognised(given: Given) -> Recognised:
@@ -87,14 +92,25 @@ def _unknown(given: Given) -> DataError:
     )
 
 
-def _with_parts(found: Data, given: Data) -> Data:
+def _shares(data: Data) -> str:
+    """The shares of the parts that are drawn, such as `80 % train, 10 % val, 10 % test`."""
+    drawn = dict(zip(ROLES, data.shares, strict=False))
+    if whole_and_part(data.test)[0] != whole_and_part(data.train)[0]:
+        del drawn["test"]
+    total = sum(drawn.values())
+    return ", ".join(f"{100 * share / total:.0f} % {role}" for role, share in drawn.items()) + (
+        f", whole groups of {data.table.group!r}" if data.table.group else ""
+    )
+
+
+def _with_parts(found: Data, given: Data, *, divide: bool) -> Data:
     """The settings with parts of the training split for the splits that there are not."""
     usual = Data()
     train, val, test = (
         own if (own := getattr(given, role)) != getattr(usual, role) else getattr(found, role)
         for role in ROLES
     )
-    if train and not val:
+    if train and not val and divide:
         val, test = part(train, "val"), test or part(train, "test")
         train = part(train, "train")
     return replace(found, train=train, val=val, test=test)

@@ -23,7 +23,7 @@ def calibrate(
     shrinkage: Annotated[float, AtLeast(0)] = 1.0,
     split: str = "",
     root: str = "",
-    data: Data | None = None,
+    data: Data | AnyPath | None = None,
     batch_size: Annotated[int, AtLeast(1)] | None = None,
     quiet: bool = False,
 ) -> "Fitted":

@@ -23,7 +23,7 @@ def evaluate(
     threshold: Annotated[float, Share()] | None = None,
     intervals: bool = False,
     root: str = "",
-    data: Data | None = None,
+    data: Data | AnyPath | None = None,
     batch_size: Annotated[int, AtLeast(1)] | None = None,
     out: Path | None = None,
     quiet: bool = False,
@@ -39,9 +39,8 @@ def evaluate(
         threshold: One threshold for all labels; the protocol's or the model's own if not given.
         intervals: Add 95 % intervals of mAP, CF1 and OF1, from 1,000 resamples of the images.
         root: New folder of the data set, if it has moved; overrides --data.root.
-        data: Data set to measure on; the run's if not given. These flags do not change single
-            settings of the run's data set: they describe a whole one, and --data.format must be
-            among them.
+        data: Data set to measure on, or its folder or label file; the run's if not given. These
+            flags do not change single settings of the run's data set: they describe a whole one.
         batch_size: Pictures per batch; the run's if not given.
         out: JSON file to write; MODEL/metrics.json if not given.
         quiet: Print nothing.

@@ -15,7 +15,7 @@ from lcnet.data.readers import load_split_for
 from lcnet.errors import ConfigError
 from lcnet.evaluating.measuring import data_set, score_split
 from lcnet.evaluating.metrics_table import or_dash
-from lcnet.files import write_text
+from lcnet.files import AnyPath, write_text
 from lcnet.metrics import Floats, Rates, Targets, calibration_scores, predict_at, rates
 from lcnet.metrics.array_checks import rounded
 from lcnet.metrics.calibration import Method, to_probabilities
@@ -34,7 +34,7 @@ def fit_model(
     shrinkage: float,
     split: str,
     root: str,
-    data: Data | None,
+    data: Data | AnyPath | None,
     batch_size: int | None,
     quiet: bool,
 ) -> Fitted:
@@ -46,7 +46,7 @@ def fit_model(
     """
     info = read_info(run)
     is_own = data is None
-    data, batch_size = data_set(run, data, root, batch_size)
+    data, batch_size = data_set(run, data, root, batch_size, quiet=quiet)
     name = split or data.val
     if not name:
         raise ConfigError("--split: expected a split, got none, as data.val is empty. Set --split.")

@@ -16,10 +16,12 @@ from lcnet.data.dataset import ImageLabels, Split
 from lcnet.data.loading import Pictures, eval_loader
 from lcnet.data.pictures import eval_pictures
 from lcnet.data.readers import load_split_for
+from lcnet.data.recognising import data_at
 from lcnet.data.transforms import Normalize, Preprocessing
 from lcnet.errors import ConfigError
 from lcnet.evaluating.frozen_features import frozen_features
 from lcnet.evaluating.protocols import PROTOCOLS, Protocol
+from lcnet.files import AnyPath
 from lcnet.metrics import Floats, Targets, Verification, verify
 from lcnet.metrics.bootstrap import RESAMPLES, Interval, intervals
 from lcnet.metrics.calibration import Calibration, to_probabilities
@@ -107,7 +109,7 @@ def measure(
     split: str = "",
     root: str = "",
     threshold: float | None = None,
-    data: Data | None = None,
+    data: Data | AnyPath | None = None,
     protocol: str = "",
     batch_size: int | None = None,
     use_cache: bool = False,
@@ -122,12 +124,12 @@ def measure(
     rules = _protocol(protocol)
     info = read_info(run)
     is_own = data is None
-    data, batch_size = data_set(run, data, root, batch_size)
+    data, batch_size = data_set(run, data, root, batch_size, quiet=quiet)
     data = _as_measured(data, rules)
     name = split or (rules.splits.get(data.format) if rules else "") or data.test
     if not name:
         raise ConfigError(
-            "--split: expected a split, got none, as data.test is empty. Set --split."
+            f"--split: expected a split, got none, as data.test is empty. Set --split {data.val}."
         )
     samples = load_split_for(data, name, info.labels)
     if is_own and not quiet:
@@ -173,13 +175,23 @@ def _protocol(name: str) -> Protocol | None:
 
 
 def data_set(
-    run: Path, data: Data | None, root: str, batch_size: int | None = None
+    run: Path,
+    data: Data | AnyPath | None,
+    root: str,
+    batch_size: int | None = None,
+    *,
+    quiet: bool = False,
 ) -> tuple[Data, int]:
     """The data set to measure on and the batch size: the given ones, else those of the run.
 
-    `root` is the folder where the data set is now; empty if it has not moved. Raises ConfigError
-    if neither a data set nor a run is given.
+    A data set that is given by its folder or label file is recognised; if it has no splits, all of
+    it is the test split, and the validation split too. `root` is the folder where the data set is
+    now; empty if it has not moved. Raises ConfigError if neither a data set nor a run is given.
     """
+    if data is not None and not isinstance(data, Data):
+        data = data_at(data, quiet=quiet, divide=False)
+        if not data.val and not data.test:
+            data = replace(data, val=data.train, test=data.train)
     default_batch_size = BATCH_SIZE
     if (folder := RunFolder(run)).is_run:
         config = folder.config()
@@ -187,7 +199,7 @@ def data_set(
     if data is None:
         raise ConfigError(
             f"{run}: expected a run folder, or --data flags, got a folder that names no data set. "
-            "Add --data.format and --data.root."
+            "Name the data set behind it: lcnet evaluate MODEL PATH."
         )
     return replace(data, root=root or data.root), batch_size or default_batch_size
 

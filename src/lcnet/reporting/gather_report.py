@@ -35,7 +35,7 @@ def report_model(
     *,
     split: str,
     root: str,
-    data: Data | None,
+    data: Data | AnyPath | None,
     protocol: str,
     batch_size: int | None,
     out: Path | None,

@@ -16,7 +16,7 @@ def report(
     *,
     split: str = "",
     root: str = "",
-    data: Data | None = None,
+    data: Data | AnyPath | None = None,
     protocol: ProtocolName = "",
     batch_size: Annotated[int, AtLeast(1)] | None = None,
     out: Path | None = None,

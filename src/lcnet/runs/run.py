@@ -9,6 +9,7 @@ from pathlib import Path
 
 from lcnet.config import Config, Train
 from lcnet.data.changes import tell_changes
+from lcnet.data.readers import record_parts
 from lcnet.errors import CheckpointError, ConfigError, reason_of
 from lcnet.evaluating.measuring import Measured, measure
 from lcnet.evaluating.metrics_file import write_metrics
@@ -77,6 +78,7 @@ def _begin(
             if engine.is_first:
                 run.check_free(overwrite=overwrite)
                 run.clear()
+                config = replace(config, data=record_parts(config.data, run.splits_file))
                 record_start(run, config, start.training, start.validation, init=init)
                 config.save(run.config_file)  # from here on `resume` knows the run
             stop.advice = run.continuation

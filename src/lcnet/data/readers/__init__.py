@@ -5,7 +5,7 @@ from pathlib import Path
 
 from lcnet import config
 from lcnet.data.dataset import POSITIVE, Split, Streamed
-from lcnet.data.dividing import part_of, whole_and_part
+from lcnet.data.dividing import part_of, recorded, whole_and_part
 from lcnet.data.readers.coco import read_coco
 from lcnet.data.readers.layouts import LAYOUTS
 from lcnet.data.readers.listing import given_place
@@ -59,6 +59,12 @@ def read_split(
             "Add pictures, or name another split."
         )
     return _annotated(samples, data.root) if data.images == "annotated" else samples
+
+
+def record_parts(data: config.Data, file: Path) -> config.Data:
+    """The settings with a file of the parts that were drawn, if any; see `dividing.recorded`."""
+    whole, part = whole_and_part(data.train)
+    return recorded(data, read_split(data, whole), file) if part else data
 
 
 def load_split_for(data: config.Data, split: str, labels: Sequence[str]) -> Split:
