@@ -8,7 +8,8 @@ from PIL import Image
 from tests.checking.test_check import Planted, draw
 
 from lcnet.checking.check import check
-from lcnet.config import Data
+from lcnet.config import Config, Data
+from lcnet.runs.start import load_splits
 
 
 @pytest.fixture
@@ -84,7 +85,7 @@ def folders(root: Path) -> Data:
     return Data("folder", str(root), "train", "val", "", workers=0)
 
 
-def test_different_pictures_of_one_name_are_said(tmp_path):
+def test_different_pictures_of_one_name_are_said(tmp_path, capsys):
     report = check(folders(tmp_path), quiet=True)
     assert len(report.splits[0].split) == 12
     assert [(one.kind, one.where) for one in report.findings] == [
@@ -93,6 +94,17 @@ def test_different_pictures_of_one_name_are_said(tmp_path):
     ]
     assert "4 names are in several labels' folders with other bytes" in report.findings[0].detail
     assert report.is_safe
+    load_splits(Config(data=report.data))
+    assert "note: train: 4 names are in several labels' folders" in capsys.readouterr().out
+
+
+def test_shares_of_labels_of_which_nothing_is_absent_are_not_said(planted, capsys, tmp_path):
+    planted.rows["train"] = [row.replace(",0", ",") for row in planted.rows["train"]]
+    check(planted.write(), html=tmp_path / "page.html")
+    assert "most often together: cat and dog in 4; cat and sofa in 4; dog and sofa in 4" in (
+        capsys.readouterr().out
+    )
+    assert "100 % of pictures" not in (tmp_path / "page.html").read_text()
 
 
 def test_thousands_of_faults_of_a_kind_are_a_few_lines(planted, capsys):

@@ -502,10 +502,20 @@ def test_a_label_nowhere_known_to_be_absent_is_said(tiny_config, tmp_path, capsy
         "warning: train.csv: never known to be absent, so the model will always predict it: green"
     ) in printed
     hide(tmp_path / "colours" / "val.csv", "0", columns=(1, 2))
-    assert evaluate(run).without_absent == ("red", "green")
+    assert evaluate(run, intervals=True).without_absent == ("red", "green")
     assert "2 without a picture that is known not to show it, left out of all numbers: red" in (
         " ".join(capsys.readouterr().out.split())
     )
+
+
+def test_the_card_says_of_which_labels_nothing_was_measured(tiny_config, tmp_path):
+    run = train(with_train(tiny_config, epochs=1), tmp_path / "run").path
+    hide(tmp_path / "colours" / "val.csv", "0", columns=(2,))
+    evaluate(run, intervals=True, quiet=True)
+    push(run, "somebody/model", dry_run=tmp_path / "card")
+    card = (tmp_path / "card" / "README.md").read_text()
+    assert "No picture of val.csv is known not to show green: nothing was measured" in card
+    assert "| green | none |" in card
 
 
 def test_validation_without_absent_labels_is_refused_and_measures_nothing(

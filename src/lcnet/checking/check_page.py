@@ -61,7 +61,7 @@ class CheckReport:
             refused = dict.fromkeys(one.kind for one in self.findings if one.refused)
             if refused:
                 return f"Not safe to train: {listed}. lcnet train refuses: {', '.join(refused)}."
-            return f"Not safe to train: {listed}. lcnet train begins, but its numbers may mislead."
+            return f"Not safe to train: {listed}. lcnet train begins, but may stop or mislead."
         warned = len(self.findings)
         return f"Safe to train, {warned:,} to look at." if warned else "Safe to train."
 
@@ -84,15 +84,22 @@ class CheckReport:
         """P(column label | row label) in the first split, by counts; shape (labels, labels)."""
         return self.splits[0].statistics.conditional_probability(smoothing=0)
 
+    def with_absent(self) -> list[bool]:
+        """Per label, whether a picture of the first split is known not to show it."""
+        statistics = self.splits[0].statistics
+        counts = zip(statistics.known, statistics.positives, strict=True)
+        return [known > positives for known, positives in counts]
+
     def together(self, most: int) -> Iterator[str]:
         """A line with the label pairs that occur together most often, or no line."""
         probability = self.conditional()
         counts = np.triu(self.splits[0].statistics.cooccurrence, 1)  # each pair once
         order = np.argsort(-counts, axis=None, kind="stable")
         pairs = [divmod(int(cell), len(counts)) for cell in order[:most]]
+        absent = self.with_absent()
         phrases = [
-            f"{self.labels[one]} and {self.labels[other]} in {counts[one, other]:,} "
-            f"({100 * probability[one, other]:.0f} % of {self.labels[one]})"
+            f"{self.labels[one]} and {self.labels[other]} in {counts[one, other]:,}"
+            + (f" ({100 * probability[one, other]:.0f} % of {self.labels[one]})" * absent[other])
             for one, other in pairs
             if counts[one, other]
         ]
@@ -156,10 +163,14 @@ def _together(report: CheckReport) -> Matrix:
     names = tuple(report.labels[label] for label in chosen)
     inside = np.ix_(chosen, chosen)
     counts, share = np.array(statistics.cooccurrence)[inside], report.conditional()[inside]
+    absent = np.array(report.with_absent())[chosen]
+    share = np.where(absent | np.eye(len(chosen), dtype=bool), share, 0)
 
     def words(row: int, column: int) -> str:
         if row == column:
             return f"{counts[row, column]:,} pictures show {names[row]}"
+        if not absent[column]:
+            return f"{counts[row, column]:,} pictures show {names[row]} and {names[column]}"
         return (
             f"{100 * share[row, column]:.0f} % of pictures with {names[row]} show {names[column]} "
             f"too ({counts[row, column]:,})"

@@ -23,7 +23,7 @@ from lcnet.checking.findings import (
     unlabelled_rows,
 )
 from lcnet.checking.label_errors import check_model, suspicious_labels
-from lcnet.checking.passed_over import passed_over, shared_names
+from lcnet.checking.passed_over import passed_over
 from lcnet.checking.picture_facts import read_facts
 from lcnet.checking.pixel_faults import flat_pictures, other_depths, unused_range
 from lcnet.config import Data
@@ -34,7 +34,7 @@ from lcnet.data.label_names import plain
 from lcnet.data.name_faults import judge_names, missing_header, similar_names
 from lcnet.data.readers import read_split
 from lcnet.data.recognising import data_at
-from lcnet.data.split_faults import same_split
+from lcnet.data.split_faults import same_split, shared_names
 from lcnet.errors import ConfigError, DataError
 from lcnet.files import AnyPath, write_text
 from lcnet.model_folder import local_model
@@ -71,10 +71,10 @@ def check_data(
         findings += [
             *broken_pictures(checked),
             *judged(judge_targets(checked.split, checked.roles), (data.train, data.val)),
+            *judged(shared_names(checked.split, data), ()),
             *unlabelled_rows(checked),
             *flat_pictures(checked),
             *unused_range(checked),
-            *shared_names(checked, data),
         ]
     findings += [*copies(splits, quiet=quiet), *other_depths(splits)]
     is_whole = not notes and not any(one.kind == "unreadable-split" for one in findings)

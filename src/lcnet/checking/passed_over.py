@@ -9,7 +9,6 @@ from pathlib import Path
 from lcnet.checking.findings import CheckedSplit, Finding, finding
 from lcnet.config import Data
 from lcnet.data.decoding import PICTURE_SUFFIXES
-from lcnet.data.readers.folder import same_names
 
 MOST_FILES = 2_000_000
 """Files looked at; a folder with more is not counted to its end."""
@@ -71,18 +70,3 @@ def _files(root: Path) -> Iterator[tuple[str, str]]:
 def _listed(counts: Counter[str]) -> str:
     shown = [f"{count:,} {suffix or 'without a suffix'}" for suffix, count in counts.most_common(8)]
     return ", ".join(shown) + ", ..." * (len(counts) > 8)
-
-
-def shared_names(checked: CheckedSplit, data: Data) -> Iterator[Finding]:
-    """A finding if files of one name in several label folders are different pictures."""
-    if data.format != "folder":
-        return
-    names = same_names(checked.split, Path(data.root))
-    if names:
-        first, second, *_ = next(iter(names.values()))
-        detail = (
-            f"{len(names):,} names are in several labels' folders with other bytes, so each file "
-            f"is a picture of its own, such as {first.parent.name}/{first.name} and "
-            f"{second.parent.name}/{second.name}"
-        )
-        yield finding("same-name", checked.split.name, detail, first, second)

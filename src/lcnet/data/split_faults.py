@@ -1,12 +1,14 @@
 """All faults of the two splits that training uses, and pictures that both of them have."""
 
 from collections.abc import Iterator
+from pathlib import Path
 
 from lcnet.config import Data
 from lcnet.data.dataset import Split, Streamed
 from lcnet.data.judgement import Judgement
 from lcnet.data.label_faults import Unknown, judge_targets
 from lcnet.data.name_faults import judge_names, missing_header, similar_names
+from lcnet.data.readers.folder import same_names
 
 
 def same_split(data: Data) -> Iterator[Judgement]:
@@ -31,6 +33,19 @@ def shared_pictures(training: Split, validation: Split) -> Iterator[Judgement]:
         yield Judgement("split-leak", validation.name, detail, "unsafe")
 
 
+def shared_names(split: Split, data: Data) -> Iterator[Judgement]:
+    """A judgement if files of one name in several label folders are different pictures."""
+    names = same_names(split, Path(data.root)) if data.format == "folder" else {}
+    if names:
+        first, second, *_ = next(iter(names.values()))
+        detail = (
+            f"{len(names):,} names are in several labels' folders with other bytes, so each file "
+            f"is a picture of its own, such as {first.parent.name}/{first.name} and "
+            f"{second.parent.name}/{second.name}"
+        )
+        yield Judgement("same-name", split.name, detail, "noted")
+
+
 def judge_both(
     training: Split, validation: Split, data: Data, *, unknown: Unknown
 ) -> list[Judgement]:
@@ -44,5 +59,6 @@ def judge_both(
             *missing_header(validation, data),
         ]
     found += [*judge_names(training, data), *missing_header(training, data)]
+    found += shared_names(training, data)
     found += similar_names((name, training.name) for name in training.labels)
     return [*found, *same_split(data), *shared_pictures(training, validation)]

@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from lcnet.data.dataset import UNKNOWN
 from lcnet.metrics import calibration_scores
 from lcnet.metrics.array_checks import with_absent
 from lcnet.reporting.curves import Curves, curves
@@ -129,6 +130,7 @@ def _panel(
 def company_charts(report: RunReport) -> dict[str, Any]:
     """Labels predicted together against labels present together: matrix and strongest pairs."""
     labels, targets = report.measured.samples.labels, report.measured.targets
+    targets = np.where(with_absent(targets), targets, UNKNOWN)  # the others seem always present
     together = company(report.predicted, targets)
     chosen = report.commonest(MATRIX_LABELS)
     inside = np.ix_(chosen, chosen)

@@ -59,7 +59,7 @@ def _recognise(given: Given, known: Known | None) -> Recognised | None:
             continue
         understood, errors = _understood(data, tables, known)
         if understood:
-            return _chosen(understood, known)
+            return _chosen(understood, known, is_file=bool(given.file))
         if given.file or known or not all(name.endswith(".txt") for name in tables):
             raise next(iter(errors.values()))
     return None
@@ -163,9 +163,11 @@ def _understood(
     return understood, errors
 
 
-def _chosen(understood: Mapping[str, Understood], known: Known | None) -> Recognised:
-    """The tables of the splits, from all that can be read."""
-    roles = by_role(understood)
+def _chosen(
+    understood: Mapping[str, Understood], known: Known | None, *, is_file: bool
+) -> Recognised:
+    """The tables of the splits, from all that can be read; a file that was named is all of it."""
+    roles = {"train": list(understood)} if is_file else by_role(understood)
     if "train" not in roles:
         others = [name for name in understood if by_role([name]) == {}]
         if len(others) != 1:
