@@ -64,6 +64,9 @@ class StoredSamples(Sequence[Sample]):
     A million of them take a tenth of the memory of a tuple of `Sample`.
     """
 
+    missing: Sequence[int] = ()
+    """Indices of the samples whose files were not there when the data set was read."""
+
     def sample(self, index: int) -> Sample:
         """The sample at an index from 0 to N - 1."""
         raise NotImplementedError
@@ -78,6 +81,21 @@ class StoredSamples(Sequence[Sample]):
         if not -len(self) <= index < len(self):
             raise IndexError(index)
         return self.sample(index % len(self))
+
+
+class _Some(StoredSamples):
+    """Some of other samples."""
+
+    def __init__(self, samples: StoredSamples, indices: NDArray[np.int64]) -> None:
+        self.samples, self.indices = samples, indices
+        self.missing = np.flatnonzero(np.isin(indices, samples.missing)).tolist()
+
+    def __len__(self) -> int:
+        return len(self.indices)
+
+    def sample(self, index: int) -> Sample:
+        """The sample at an index from 0 to N - 1."""
+        return self.samples.sample(int(self.indices[index]))
 
 
 class Streamed(StoredSamples):
@@ -127,7 +145,9 @@ class Split:
         """Some of the pictures: those at the given indices, or where a boolean array is true."""
         indices = np.flatnonzero(rows) if rows.dtype == bool else rows
 
-        def some(of_all: Sequence[Any]) -> tuple[Any, ...]:
+        def some(of_all: Sequence[Any]) -> Sequence[Any]:
+            if isinstance(of_all, StoredSamples) and not isinstance(of_all, Streamed):
+                return _Some(of_all, indices)
             return tuple(of_all[index] for index in indices.tolist()) if of_all else ()
 
         return replace(

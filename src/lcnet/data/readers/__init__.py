@@ -4,11 +4,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from lcnet import config
-from lcnet.data.dataset import POSITIVE, Split, Streamed
+from lcnet.data.dataset import POSITIVE, Split, StoredSamples
 from lcnet.data.dividing import part_of, recorded, whole_and_part
 from lcnet.data.readers.coco import read_coco
 from lcnet.data.readers.layouts import LAYOUTS
 from lcnet.data.readers.listing import given_place
+from lcnet.data.readers.locating import elsewhere
 from lcnet.errors import DataError
 
 
@@ -18,15 +19,19 @@ def load_split(data: config.Data, split: str, labels: Sequence[str] | None = Non
     Raises DataError as `read_split` does, and if a listed picture does not exist.
     """
     samples = read_split(data, split, labels)
-    if isinstance(samples.samples, Streamed):
-        return samples  # the reader has just checked their files
-    missing = [sample for sample in samples.samples if not sample.path.is_file()]
+    listed = samples.samples
+    if isinstance(listed, StoredSamples):  # the reader has just looked for their files
+        missing = [listed.sample(index) for index in listed.missing[:1]]
+        count = len(listed.missing)
+    else:
+        missing = [sample for sample in listed if not sample.path.is_file()]
+        count = len(missing)
     if missing:
         first = missing[0]
-        more = f", and {len(missing) - 1:,} more" if len(missing) > 1 else ""
+        more = f", and {count - 1:,} more" if count > 1 else ""
         raise DataError(
             f"{first.source or split}: no picture {first.path}{more}. "
-            "Correct the paths, set --data.root, or drop the rows."
+            f"{elsewhere(first.path, Path(data.root))}"
         )
     return samples
 

@@ -189,8 +189,12 @@ def locate(listed: Sequence[str], folders: Folders, place: Place) -> Located:
     """
     located = Located([], [], [])
     bases = [base for pattern in place.folders for base in _matching(folders, pattern)]
+    at_once = _AsListed(folders, bases, place)
     suffix = place.suffixes[0]
     for index, text in enumerate(listed):
+        if (file := at_once.file(text)) is not None:
+            located.files.append(file)
+            continue
         exact = _cleaned(text)
         head, _, leaf = _stripped(exact, place.strip).rpartition("/")
         head = "/" + head if exact.startswith("/") and place.strip == 0 else head
@@ -198,13 +202,56 @@ def locate(listed: Sequence[str], folders: Folders, place: Place) -> Located:
         if file is None:
             located.missing.append(index)
             file = os.path.join(folders.root, bases[0] if bases else "", head, leaf + suffix)
-        elif (
-            not file.endswith(f"/{leaf}{'' if suffix == ANY_SUFFIX else suffix}")
-            and (suffix != ANY_SUFFIX)
-        ) or ("\\" in text and exact != text):
+        elif "\\" in text or not (suffix == ANY_SUFFIX or file.endswith(f"{head}/{leaf}{suffix}")):
             located.other_spelling.append(index)
         located.files.append(file)
     return located
+
+
+class _AsListed:
+    """Finds the files that are just where a list says, which are most of a million pictures."""
+
+    def __init__(self, folders: Folders, bases: Sequence[str], place: Place) -> None:
+        self.folders, self.suffix = folders, place.suffixes[0]
+        only = bases[0] if len(bases) == 1 and place.strip == 0 else ANYWHERE
+        self.base = None if ANYWHERE in only or self.suffix == ANY_SUFFIX else only
+        self.names_in: dict[str, tuple[frozenset[str], str]] = {}
+
+    def file(self, text: str) -> str | None:
+        """The file; None if it must be looked for."""
+        if self.base is None or text[:1] in "./ " or not UNUSUAL.isdisjoint(text):
+            return None
+        head, _, leaf = text.rpartition("/")
+        known = self.names_in.get(head)
+        if known is None:
+            path = os.path.join(self.base, head)
+            folder = self.folders.at(path)
+            known = self.names_in[head] = (
+                (folder.names, f"{folder.path.rstrip('/')}/") if folder else (frozenset(), "")
+            )
+        names, prefix = known
+        name = leaf + self.suffix
+        return prefix + name if name in names else None
+
+
+UNUSUAL = frozenset("\\?:")
+"""Signs in addresses and in paths of Windows."""
+
+
+def elsewhere(path: Path, root: Path) -> str:
+    """What to do about a picture that is not at its path: where one of its name lies, if any."""
+    folders = Folders(root)
+    found = folders.holding(path.name) or folders.holding(path.stem)
+    if not found:
+        return "Correct the paths, set --data.root, or drop the rows."
+    place = found[0] or "."
+    at = folders.at(found[0])
+    names = (at.alike(path.name), *at.with_stem(path.stem)) if at else ()
+    name = next((name for name in names if name), path.name)
+    return (
+        f"There is {os.path.join(place, name)}: correct the path, or set --data.folders "
+        f"'[{place}]' if all pictures are there."
+    )
 
 
 def _found(

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from lcnet.config import Data, Table
 from lcnet.data.dataset import NEGATIVE, POSITIVE, UNKNOWN, Sample, Split, StoredSamples
 from lcnet.data.readers.checks import check_known, check_labels, check_root, missing_split
-from lcnet.data.readers.locating import Folders, Place, find_place, locate, place_of
+from lcnet.data.readers.locating import Folders, Located, Place, find_place, locate, place_of
 from lcnet.data.readers.table_cells import Meanings, plain_cell
 from lcnet.data.readers.table_columns import column, label_of, understand
 from lcnet.data.readers.table_file import Form, TableFile, is_table, named_columns, opened_records
@@ -287,7 +287,7 @@ def _joined(
             f"{split}: {len(located.other_spelling):,} pictures are spelled otherwise on disk "
             f"(case, slashes or Unicode form), such as {pictures[index]!r}"
         )
-    samples = _Listed(located.files, numbers, split, place.suffixes)
+    samples = _Listed(located, numbers, split, place.suffixes)
     return Split(
         order,
         samples,
@@ -339,9 +339,10 @@ class _Listed(StoredSamples):
     """The pictures of a table."""
 
     def __init__(
-        self, files: list[str], numbers: list[int], split: str, suffixes: Sequence[str]
+        self, located: Located, numbers: list[int], split: str, suffixes: Sequence[str]
     ) -> None:
-        self.files, self.numbers = files, np.array(numbers, np.int64)
+        self.files, self.missing = located.files, located.missing
+        self.numbers = np.array(numbers, np.int64)
         self.split, self.suffixes = split, tuple(suffixes)
 
     def __len__(self) -> int:

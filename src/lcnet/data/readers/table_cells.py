@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 from lcnet.config import Table
 from lcnet.data.dataset import NEGATIVE, POSITIVE, UNKNOWN
@@ -30,6 +31,7 @@ MINUS = "-1"
 USUAL = Table(present=["1"], absent=["0"], unknown=["", MINUS])
 
 
+@lru_cache(maxsize=10_000)
 def plain_cell(cell: str) -> str:
     """A cell without what makes no difference: outer blanks, case, and the `.0` of `1.0`."""
     text = cell.strip().casefold()

@@ -64,8 +64,9 @@ class TableFile:
 
         Raises DataError if the file cannot be read to its end.
         """
+        first = self.first
         for number, record in self._numbered():
-            if number >= self.first and any(record):
+            if number >= first and any(record):
                 yield number, record
 
     @property
