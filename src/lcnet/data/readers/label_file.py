@@ -36,11 +36,14 @@ class Asked:
     """The part of it that is a split; empty for all."""
     labels_in: str = ""
     picture: str = ""
+    columns: tuple[str, ...] = ()
+    separator: str = ""
 
     @property
     def where(self) -> str:
         """The file, as messages call it."""
-        return Path(self.file).name
+        folder, _, name = self.file.rpartition("/")
+        return self.file if role_of(folder) else name
 
 
 @dataclass(frozen=True)
@@ -76,10 +79,12 @@ def layout_of(kind: LabelFile) -> Layout:
             forget_json()
 
     def listing(data: Data, root: Path, split: str) -> Listing:
-        file, part = _file_and_part(root, split)
-        return said(
-            state_of(root / file), Asked(file, root, part, data.labels_in, data.table.picture)
+        file, part = file_and_part(root, split)
+        table = data.table
+        asked = Asked(
+            file, root, part, data.labels_in, table.picture, tuple(table.labels), data.separator
         )
+        return said(state_of(root / file), asked)
 
     def read(data: Data, split: str, labels: Sequence[str] | None) -> Split:
         root = Path(data.root)
@@ -173,14 +178,8 @@ def names_of(value: object, where: str) -> tuple[str, ...]:
     return tuple(value)
 
 
-def _splits(kind: LabelFile, given: Given, name: str) -> list[str]:
-    if role_of(Path(name).name) or role_of(name):
-        return [name]
-    parts = [part for part in kind.parts(kind.load(given.root / name, name)) if role_of(part)]
-    return [f"{name}[{part}]" for part in dict.fromkeys(parts)] or [name]
-
-
-def _file_and_part(root: Path, split: str) -> tuple[str, str]:
+def file_and_part(root: Path, split: str) -> tuple[str, str]:
+    """The file of a split and the part of it. Raises DataError if there is no such file."""
     check_root(root, split)
     if (root / split).is_file():
         return split, ""
@@ -188,3 +187,10 @@ def _file_and_part(root: Path, split: str) -> tuple[str, str]:
     if match and (root / match[1]).is_file():
         return match[1], match[2]
     raise missing_split(root / split, split, ())
+
+
+def _splits(kind: LabelFile, given: Given, name: str) -> list[str]:
+    if role_of(Path(name).name) or role_of(name):
+        return [name]
+    parts = [part for part in kind.parts(kind.load(given.root / name, name)) if role_of(part)]
+    return [f"{name}[{part}]" for part in dict.fromkeys(parts)] or [name]

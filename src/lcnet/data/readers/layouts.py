@@ -13,15 +13,18 @@ from lcnet.data.readers.digits import read_digits
 from lcnet.data.readers.fiftyone import FIFTYONE
 from lcnet.data.readers.folder_layout import FOLDER
 from lcnet.data.readers.hpa import HPA
+from lcnet.data.readers.huggingface import HUGGINGFACE
 from lcnet.data.readers.label_studio import LABEL_STUDIO
 from lcnet.data.readers.layout import Layout
 from lcnet.data.readers.listing import given_place
 from lcnet.data.readers.mmpretrain import MMPRETRAIN
 from lcnet.data.readers.open_images import OPEN_IMAGES
+from lcnet.data.readers.paddleclas import PADDLECLAS
 from lcnet.data.readers.rope import read_rope
 from lcnet.data.readers.shards import read_shards
 from lcnet.data.readers.table_layout import table_layout
 from lcnet.data.readers.voc import read_voc, recognise_voc
+from lcnet.data.readers.yolo import YOLO
 
 LAYOUTS: Mapping[str, Layout] = {
     layout.name: layout
@@ -58,8 +61,11 @@ LAYOUTS: Mapping[str, Layout] = {
         CVAT,
         DATUMARO,
         FIFTYONE,
+        HUGGINGFACE,
         LABEL_STUDIO,
         MMPRETRAIN,
+        PADDLECLAS,
+        YOLO,
     )
 }
 """By their value of `data.format`. Of the general ones, those further up go before the others."""

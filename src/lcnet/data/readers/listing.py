@@ -1,5 +1,6 @@
 """What label files of all layouts say in the end: pictures and marks; and a split made of it."""
 
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -102,7 +103,7 @@ def split_of(
         check_known(name, order, where)
     folders = Folders(root)
     listing = _named(listing, folders, place)
-    found = place or _checked(_place_of(listing, folders), split, listing.where)
+    found = place or place_of(listing, folders, split)
     located = locate(listing.pictures, folders, found)
     _check_once(listing, located.files)
     notes = [*listing.notes]
@@ -123,6 +124,8 @@ def split_of(
 LONGEST_PART = 255
 """Bytes in the name of a file or folder, as file systems limit them."""
 LONGEST_PATH = 4_000
+IN_NO_PATH = re.compile("[\\x00-\\x1f\\x7f\\ud800-\\udfff]")
+"""Control signs and broken characters."""
 
 
 def check_path(text: object, where: str) -> str:
@@ -135,7 +138,7 @@ def check_path(text: object, where: str) -> str:
 def is_path(text: str) -> bool:
     """Whether a file can have this path, or this address."""
     path = text.partition("?")[0] if "://" in text else text
-    if not text.strip() or not text.isprintable() or len(path) > LONGEST_PATH:
+    if not text.strip() or IN_NO_PATH.search(text) or len(path) > LONGEST_PATH:
         return False
     return all(len(part.encode()) <= LONGEST_PART for part in path.replace("\\", "/").split("/"))
 
@@ -149,6 +152,11 @@ def _check_once(listing: Listing, files: Sequence[str]) -> None:
                 f"{listing.sources[index]}: expected each picture once, got "
                 f"{listing.pictures[index]!r} already in {listing.sources[earlier]}. Join the two."
             )
+
+
+def place_of(listing: Listing, folders: Folders, split: str) -> Place:
+    """Where the pictures of a split are. Raises DataError for the folder of another split."""
+    return _checked(_place_of(listing, folders), split, listing.where)
 
 
 def _named(listing: Listing, folders: Folders, place: Place | None) -> Listing:
