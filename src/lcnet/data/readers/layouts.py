@@ -3,6 +3,11 @@
 from collections.abc import Mapping
 from pathlib import Path
 
+from lcnet.data.readers.by_folders import (
+    recognise_digits,
+    recognise_rope,
+    recognise_shards,
+)
 from lcnet.data.readers.celeba import CELEBA
 from lcnet.data.readers.chestxray14 import CHESTXRAY14
 from lcnet.data.readers.chexpert import CHEXPERT
@@ -29,7 +34,11 @@ from lcnet.data.readers.yolo import YOLO
 LAYOUTS: Mapping[str, Layout] = {
     layout.name: layout
     for layout in (
-        Layout("digits", lambda data, split, labels: read_digits(Path(data.root), split, labels)),
+        Layout(
+            "digits",
+            lambda data, split, labels: read_digits(Path(data.root), split, labels),
+            recognise_digits,
+        ),
         Layout(
             "coco",
             lambda data, split, labels: read_coco(
@@ -49,6 +58,12 @@ LAYOUTS: Mapping[str, Layout] = {
             lambda data, split, labels: read_shards(
                 Path(data.root), split, labels, separator=data.separator or "|"
             ),
+            recognise_shards,
+        ),
+        Layout(
+            "rope",
+            lambda data, split, labels: read_rope(Path(data.root), split, labels),
+            recognise_rope,
         ),
         Layout("rope", lambda data, split, labels: read_rope(Path(data.root), split, labels)),
         CELEBA,
