@@ -49,8 +49,10 @@ stress: setup
 	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.kill_training --kills 5 --workers 2 --seed 1
 	$(PYTEST) -m slow tests/training/test_processes.py
 
+LAYOUTS := coco_anywhere cvat datumaro fiftyone huggingface huggingface_csv huggingface_parquet \
+	label_studio mmpretrain paddleclas voc_folder voc_lists yolo yolo_boxes
 # SECONDS for each reader; one target alone: make fuzz TARGETS=table.
-TARGETS ?= table coco voc vectors model_json published config picture sources
+TARGETS ?= table coco voc vectors model_json published config picture sources $(LAYOUTS)
 fuzz: SECONDS ?= 600
 fuzz: setup
 	$(BIN)/python -m pip install --quiet --group fuzz || echo "no atheris here: seeded changes"

@@ -9,16 +9,18 @@ import json
 import tarfile
 import tempfile
 from collections.abc import Callable
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 
 import numpy as np
 import torch
 from PIL import Image
 
-from lcnet.config import Config, Model
+from lcnet.config import Config, Data, Model
 from lcnet.data.decoding import read_image
 from lcnet.data.readers.coco import read_coco
+from lcnet.data.readers.layout import Given
+from lcnet.data.readers.layouts import LAYOUTS
 from lcnet.data.readers.table import read_table
 from lcnet.data.readers.voc import read_voc
 from lcnet.data.vectors import read_vectors
@@ -68,6 +70,56 @@ def voc(content: bytes) -> None:
     held(content, "voc/Annotations/a.xml", lambda file: read_voc(file.parents[1], "train"))
 
 
+FILES = {
+    "coco_anywhere": ("coco", "train.json"),
+    "cvat": ("cvat", "annotations.xml"),
+    "datumaro": ("datumaro", "default.json"),
+    "fiftyone": ("fiftyone", "labels.json"),
+    "huggingface": ("huggingface", "metadata.jsonl"),
+    "huggingface_csv": ("huggingface", "metadata.csv"),
+    "huggingface_parquet": ("huggingface", "metadata.parquet"),
+    "label_studio": ("label_studio", "tasks.json"),
+    "mmpretrain": ("mmpretrain", "train.json"),
+    "paddleclas": ("paddleclas", "train.txt"),
+    "voc_folder": ("voc", "xml/a.xml"),
+    "voc_lists": ("voc", "ImageSets/Main/cat_train.txt"),
+    "yolo": ("yolo", "data.yaml"),
+    "yolo_boxes": ("yolo", "labels/a.txt"),
+}
+"""The layout of each target, and the file of it that is fuzzed."""
+
+
+@cache
+def layout_place(name: str) -> Path:
+    """A folder for a layout's file, with a picture."""
+    root = place() / f"layout_{name}"
+    for folder in ("images", "labels", "xml", "ImageSets/Main"):
+        (root / folder).mkdir(parents=True)
+    Image.new("RGB", (2, 2)).save(root / "images" / "a.png")
+    return root
+
+
+def layout(name: str, content: bytes) -> None:
+    """Recognise the file alone and its folder, and read both in that way and without asking."""
+    form, file = FILES[name]
+    root = layout_place(name)
+    splits = {"voc_folder": "xml", "voc_lists": "train", "yolo_boxes": "images"}
+    split = splits.get(name, "data.yaml[train]" if name == "yolo" else file)
+
+    def read(given: Path) -> None:
+        found = LAYOUTS[form].recognise(Given(given))
+        if found is not None:
+            assert found.said
+            LAYOUTS[form].read(found.data, found.data.train, None)
+
+    def unasked(given: Path) -> None:
+        LAYOUTS[form].read(Data(form, str(root)), split, None)  # type: ignore[arg-type]
+
+    inside = f"layout_{name}/{file}"
+    for step in (read, lambda given: read(root), unasked):
+        held(content, inside, step)
+
+
 def vectors(content: bytes) -> None:
     for suffix in ("txt", "npy"):
         held(content, f"vectors.{suffix}", lambda file: read_vectors(file, ["cat", "dog"]))
@@ -109,6 +161,81 @@ TARGETS: dict[str, Target] = {
     "config": config,
     "picture": picture,
     "sources": sources,
+    **{name: partial(layout, name) for name in FILES},
+}
+
+
+CHOICES = {"from_name": "x", "type": "choices", "value": {"choices": ["cat"]}}
+LAYOUT_SEEDS: dict[str, list[object]] = {
+    "coco_anywhere": [
+        {
+            "images": [{"id": "x", "file_name": "images/a.png"}],
+            "categories": [
+                {"id": 0, "name": "p", "supercategory": "none"},
+                {"id": 1, "name": "red", "supercategory": "p"},
+            ],
+            "annotations": [{"image_id": "x", "category_id": 1}],
+        }
+    ],
+    "cvat": [
+        "<annotations><meta><task><labels><label><name>cat</name><type>any</type></label></labels>"
+        '</task></meta><image id="0" name="a.png" subset="Train"><tag label="cat"/>'
+        '<box label="cat"/></image></annotations>'
+    ],
+    "datumaro": [
+        {
+            "categories": {"label": {"labels": [{"name": "cat"}]}},
+            "items": [
+                {
+                    "id": "a",
+                    "annotations": [{"type": "label", "label_id": 0}],
+                    "media": {"path": ""},
+                }
+            ],
+        }
+    ],
+    "fiftyone": [
+        {"classes": ["cat", "dog"], "labels": {"a": [0, "dog"], "b": {"label": 1}, "c": None}},
+        {
+            "samples": [
+                {
+                    "filepath": "images/a.png",
+                    "tags": ["train"],
+                    "x": {
+                        "_cls": "Classifications",
+                        "classifications": [{"_cls": "Classification", "label": "cat"}],
+                    },
+                    "y": {"_cls": "Classification", "label": "dog"},
+                }
+            ]
+        },
+    ],
+    "huggingface": ['{"file_name": "images/a.png", "labels": ["cat"], "is_cat": 1}\n'],
+    "huggingface_csv": ["file_name,labels,x\nimages/a.png,\"['cat', 'dog']\",1\n"],
+    "label_studio": [
+        [
+            {
+                "id": 1,
+                "data": {"image": "/data/upload/1/12345678-a.png"},
+                "annotations": [{"result": [CHOICES]}, {"result": [], "ground_truth": True}],
+            }
+        ],
+        [{"id": 1, "image": "a.png", "c": {"choices": ["x"]}, "annotation_id": 1, "lead_time": 1}],
+    ],
+    "mmpretrain": [
+        {
+            "metainfo": {"classes": ["cat", "dog"]},
+            "data_list": [{"img_path": "a.png", "gt_label": [0, 1]}],
+        },
+        {"data_list": [{"img_path": "a.png", "instances": [{"bbox_label": 0}]}]},
+    ],
+    "paddleclas": ["a.png\t0,1\nimages/b.png 1,0\n"],
+    "voc_folder": [
+        "<annotation><filename>a.png</filename><object><name>red</name></object></annotation>"
+    ],
+    "voc_lists": ["a 1\nb -1\nc  0\n"],
+    "yolo": ["path: .\ntrain: images\nval: [images]\nnc: 1\nnames: {0: cat}\n"],
+    "yolo_boxes": ["0 0.5 0.5 0.1 0.1\n1 0 0 1 1 1 0\n"],
 }
 
 
@@ -130,6 +257,18 @@ def seeds(name: str) -> list[bytes]:
                 b"<annotation><filename>a.jpg</filename><object><name>red</name>"
                 b"<difficult>0</difficult></object></annotation>"
             ]
+        case name if name in LAYOUT_SEEDS:
+            return [
+                one.encode() if isinstance(one, str) else json.dumps(one).encode()
+                for one in LAYOUT_SEEDS[name]
+            ]
+        case "huggingface_parquet":
+            import pyarrow
+            import pyarrow.parquet
+
+            rows = [{"file_name": "a.png", "labels": ["cat"]}]
+            pyarrow.parquet.write_table(pyarrow.Table.from_pylist(rows), stored)
+            return [stored.getvalue()]
         case "vectors":
             np.save(stored, np.ones((2, 3), np.float32))
             return [b"cat 1 2 3\ndog 4 5 6\n", b"2 3\ncat 1 2 3\ndog 4 5 6\n", stored.getvalue()]

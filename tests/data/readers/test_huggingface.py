@@ -104,6 +104,23 @@ def test_a_list_that_numpy_wrote_is_several_names(tmp_path: Path) -> None:
     assert read_split(found, found.train).labels == ("cat", "dog")
 
 
+@pytest.mark.parametrize(
+    ("cell", "names"),
+    [
+        ('"[""caf\\u00e9"", ""a/b""]"', ("a/b", "café")),
+        ("\"['it\\'s', 'x, y']\"", ("it's", "x, y")),
+        ("\"['cat',]\"", ("cat",)),
+    ],
+)
+def test_lists_in_cells_are_read_as_they_were_written(
+    tmp_path: Path, cell: str, names: tuple[str, ...]
+) -> None:
+    draw(tmp_path, "0.png")
+    store(tmp_path / "metadata.csv", f"file_name,labels\n0.png,{cell}\n")
+    found = recognised("huggingface", tmp_path).data
+    assert read_split(found, found.train).labels == names
+
+
 def test_two_files_of_a_folder_must_agree(tmp_path: Path) -> None:
     draw(tmp_path, "train/0.png")
     write(tmp_path / "train/metadata.csv", row("0.png", labels=["cat"]))

@@ -33,9 +33,16 @@ def read_rows(path: Path, where: str) -> list[dict[str, Any]]:
 
 def text_list(value: object) -> object:
     """The list of texts that a text stands for; anything else as it is."""
-    if isinstance(value, str) and LIST.fullmatch(value.strip()):
+    if not isinstance(value, str) or not LIST.fullmatch(value.strip()):
+        return value
+    try:
+        return json.loads(value)
+    except ValueError:
+        pass  # Python and NumPy write other quotes than JSON
+    try:
         return [ast.literal_eval(quoted) for quoted in re.findall(QUOTED, value)]
-    return value
+    except (SyntaxError, ValueError):
+        return value
 
 
 def _json_lines(path: Path, where: str) -> list[dict[str, Any]]:
