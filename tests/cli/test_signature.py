@@ -99,7 +99,7 @@ def test_a_data_set_is_described_whole_or_taken_from_a_file(tmp_path):
     words = f"--config {tmp_path / 'it.yaml'} --data.train first".split()
     given = arguments_of(look, parser_of(look).parse_args(words))
     assert given == {"data": Data(root="elsewhere", train="first"), "split": ""}
-    with pytest.raises(ConfigError, match=r"--data.format: expected a data set"):
+    with pytest.raises(ConfigError, match=r"PATH: expected the folder or label file of a data set"):
         arguments_of(look, parser_of(look).parse_args([]))
 
 

@@ -56,8 +56,12 @@ def held(content: bytes, name: str, read: Callable[[Path], object]) -> None:
         assert len(message) < 1200
 
 
+def _as_table(file: Path) -> Data:
+    return Data(format="table", root=str(file.parent), train=file.name)
+
+
 def table(content: bytes) -> None:
-    held(content, "train.csv", lambda file: read_table(file.parent, file.name))
+    held(content, "train.csv", lambda file: read_table(_as_table(file), file.name))
 
 
 def coco(content: bytes) -> None:

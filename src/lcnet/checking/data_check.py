@@ -195,6 +195,8 @@ def _read_split(
         unlabelled.clear()
         try:
             split = read_split(_by_itself(data, name), name, unlabelled=unlabelled)
+            if set(split.labels) < set(labels):
+                return None, faults  # a label's column cannot be read: it only seems to be missing
         except DataError:
             return None, faults
         if _only_renamed(split.labels, labels):

@@ -15,6 +15,7 @@ from lcnet.config import Data
 from lcnet.data.dataset import POSITIVE, Split
 from lcnet.data.dividing import ROLES, stratify, whole_and_part, write_parts
 from lcnet.data.readers import read_split
+from lcnet.data.readers.layout import Given
 from lcnet.data.readers.table import open_table, settled
 from lcnet.data.readers.table_columns import column
 from lcnet.data.readers.table_file import COMPRESSED, is_table
@@ -42,7 +43,7 @@ class Part:
 
 
 def split_data(
-    data: Data | AnyPath,
+    data: Data | Given | AnyPath,
     out: Path | None,
     shares: Mapping[str, float],
     *,
@@ -78,14 +79,14 @@ def split_data(
     return parts
 
 
-def _one_split(data: Data | AnyPath, *, quiet: bool) -> Data:
+def _one_split(data: Data | Given | AnyPath, *, quiet: bool) -> Data:
     """The settings of the data set, with all that is to be split as `train`."""
     if isinstance(data, Data):
         return replace(data, train=whole_and_part(data.train)[0])
-    path = Path(data)
-    if path.is_file() and is_table(path.name):  # its pictures may be elsewhere
-        return Data(format="table", root=str(path.parent), train=path.name)
-    data = data_at(data, quiet=quiet)
+    given = data if isinstance(data, Given) else Given(Path(data))
+    if given.path.is_file() and is_table(given.path.name):  # its pictures may be elsewhere
+        return replace(given.data, format="table", root=str(given.root), train=given.file)
+    data = data_at(given, quiet=quiet)
     whole = whole_and_part(data.train)[0]
     if (data.val and whole_and_part(data.val)[0] != whole) or data.table.split:
         raise ConfigError(

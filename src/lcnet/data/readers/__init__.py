@@ -50,14 +50,16 @@ def read_split(
     cannot be read, is empty or has a label that is not among `labels`.
     """
     whole, part = whole_and_part(split)
-    if part and not Path(data.root, split).exists():
+    layout = LAYOUTS[data.format]
+    is_own = not part or Path(data.root, split).exists() or layout.has_part(data, whole, part)
+    if not is_own:
         return part_of(read_split(data, whole, labels, unlabelled=unlabelled), data, split)
     if data.format == "coco" and unlabelled is not None:
         samples = read_coco(
             Path(data.root), split, labels, place=given_place(data), unlabelled=unlabelled
         )
     else:
-        samples = LAYOUTS[data.format].read(data, split, labels)
+        samples = layout.read(data, split, labels)
     if not samples.samples:
         raise DataError(
             f"{data.root}: split {split!r}: expected at least one picture, got none. "

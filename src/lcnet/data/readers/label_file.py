@@ -104,7 +104,11 @@ def layout_of(kind: LabelFile) -> Layout:
             title=kind.title,
         )
 
-    return Layout(kind.form, read, recognise)
+    def has_part(data: Data, file: str, part: str) -> bool:
+        path = Path(data.root, file)
+        return path.is_file() and part in kind.parts(kind.load(path, file))
+
+    return Layout(kind.form, read, recognise, has_part)
 
 
 def json_files(fits: Callable[[Any], bool]) -> Callable[[Given], list[str]]:

@@ -106,6 +106,9 @@ class Layout:
 
     Raises DataError if it is of this layout but cannot be read or has several readings.
     """
+    has_part: Callable[[Data, str, str], bool] = lambda data, file, part: False
+    """Whether a file says itself which pictures are in a part of it, so that `read` takes
+    `file[part]`."""
     is_general: bool = False
     """Whether much fits it, so that it is tried only if no other layout fits."""
 

@@ -65,7 +65,6 @@ LAYOUTS: Mapping[str, Layout] = {
             lambda data, split, labels: read_rope(Path(data.root), split, labels),
             recognise_rope,
         ),
-        Layout("rope", lambda data, split, labels: read_rope(Path(data.root), split, labels)),
         CELEBA,
         CHESTXRAY14,
         CHEXPERT,

@@ -107,8 +107,13 @@ class Folders:
             yield ("" if relative == "." else relative), files
 
 
+def _leads(link: str) -> bool:
+    """Whether a link leads to something."""
+    return os.path.exists(link)
+
+
 class _Folder:
-    """The names in a folder."""
+    """The names in a folder, without links that lead nowhere."""
 
     def __init__(self, path: str, names: frozenset[str]) -> None:
         self.path, self.names = path, names
@@ -118,7 +123,9 @@ class _Folder:
     @classmethod
     def read(cls, path: str) -> "_Folder | None":
         try:
-            return cls(path, frozenset(os.listdir(path or ".")))
+            with os.scandir(path or ".") as entries:
+                names = (one.name for one in entries if not one.is_symlink() or _leads(one.path))
+                return cls(path, frozenset(names))
         except (OSError, ValueError):  # ValueError: a path that no file system can have
             return None
 

@@ -13,7 +13,7 @@ from lcnet.data.dataset import NEGATIVE, POSITIVE, UNKNOWN, Sample, Split, Store
 from lcnet.data.readers.checks import check_known, check_labels, check_root, missing_split
 from lcnet.data.readers.locating import Folders, Located, Place, find_place, locate, place_of
 from lcnet.data.readers.table_cells import Meanings, plain_cell
-from lcnet.data.readers.table_columns import column, label_of, understand
+from lcnet.data.readers.table_columns import column, label_of, long_row, understand
 from lcnet.data.readers.table_file import Form, TableFile, is_table, named_columns, opened_records
 from lcnet.data.readers.table_names import names_in
 from lcnet.errors import DataError
@@ -54,7 +54,14 @@ def settled(data: Data, split: str, labels: Sequence[str] | None = None) -> Data
     if not path.is_file():
         found = (str(one.relative_to(data.root)) for one in Path(data.root).glob("*.csv"))
         raise missing_split(path, split, found)
-    return understand(data, known, labels, strict=False).data
+    understood = understand(data, known, labels, strict=False).data
+    if known != split and Path(data.root, split).is_file():
+        table = understood.table
+        there = open_table(Path(data.root), split, table).columns
+        needed = {table.picture, *([table.names] if table.names else table.labels)}
+        if not all(name in there or name.isdigit() for name in needed):
+            return understand(data, split, labels, strict=False).data  # it has its own columns
+    return understood
 
 
 def open_table(root: Path, split: str, table: Table) -> TableFile:
@@ -97,11 +104,8 @@ class _Rows:
     def _take(self, number: int, record: list[str]) -> None:
         """Remember a row's picture. Raises DataError for a row that does not fit the header."""
         width = len(self.file.columns)
-        if len(record) > width and any(cell.strip() for cell in record[width:]):
-            raise DataError(
-                f"{self.split}:{number}: expected {width} cells, got {len(record)}. Correct the "
-                "row; a cell with a separator in it needs quotation marks."
-            )
+        if len(record) > width and (too_long := long_row(number, record, width, self.split)):
+            raise too_long
         picture = record[self._picture].strip() if self._picture < len(record) else ""
         if not picture:
             name = self.file.columns[self._picture] or self._picture + 1
@@ -144,13 +148,9 @@ class _Rows:
         here = f"{self.split}:1"
         own = {name: index for index, name in enumerate(columns) if name}
         given = list(self.table.labels)
-        for name in given:
-            column(columns, name, "labels", here)
-        names = [label_of(name, columns) for name in given]
+        names = [name if name in own else label_of(name, columns) for name in given]
         order = check_labels(names if labels is None else list(labels), self.split)
-        for name in names:
-            check_known(name, order, here)
-        for name in self._unlisted(columns):
+        for name in (*self._unlisted(columns), *names):
             check_known(name, order, here)
         position_of = dict(zip(names, given, strict=True))
         positions = []

@@ -87,6 +87,8 @@ class _Reading:
     picture: int
     place: Place | None
     """Where the pictures lie; None if none was found."""
+    is_ragged: bool = False
+    """Whether a row has more cells than there are columns."""
 
 
 def understand(
@@ -140,8 +142,11 @@ def _reading(data: Data, split: str) -> _Reading:
     readings = []
     for form, records in forms(path, data.table):
         columns = named_columns(records, form, data.table)
-        rows = [_as_long(record, len(columns)) for record in records[form.header :]]
-        if reading := _pictures(data, split, _Reading(form, columns, rows, 0, None), folders):
+        body, width = records[form.header :], len(columns)
+        rows = [_as_long(record, width) for record in body]
+        is_ragged = any(any(map(str.strip, record[width:])) for record in body)
+        plain = _Reading(form, columns, rows, 0, None, is_ragged)
+        if reading := _pictures(data, split, plain, folders):
             readings.append(reading)
             if reading.place is not None:
                 break
@@ -154,7 +159,25 @@ def _reading(data: Data, split: str) -> _Reading:
             "Add the labels, and separate columns by commas."
         )
     reading = next((one for one in readings if one.place is not None), readings[0])
+    if reading.is_ragged:
+        _refuse_long(TableFile(path, reading.form, reading.columns), split)
     return _without_header(data, reading, folders)
+
+
+def _refuse_long(file: TableFile, split: str) -> None:
+    for number, record in file.records():
+        if too_long := long_row(number, record, len(file.columns), split):
+            raise too_long
+
+
+def long_row(number: int, record: Sequence[str], width: int, split: str) -> DataError | None:
+    """The error for a row with more cells than there are columns; None if it has not."""
+    if len(record) <= width or not any(map(str.strip, record[width:])):
+        return None
+    return DataError(
+        f"{split}:{number}: expected {width} cells, got {len(record)}. Correct the row; a cell "
+        "with a separator in it needs quotation marks."
+    )
 
 
 def _first_line(data: Data, path: Path) -> tuple[str, ...]:
@@ -546,7 +569,8 @@ def _named(reading: _Reading, index: int) -> str:
 
 def label_of(reference: str, columns: Sequence[str]) -> str:
     """The label of a column that a setting names: label_1 for column 2 if it has no name."""
-    return reference if reference in columns else f"label_{int(reference) - 1}"
+    is_number = reference not in columns and reference.isdigit()
+    return f"label_{int(reference) - 1}" if is_number else reference
 
 
 def _reference(columns: Sequence[str], index: int) -> str:

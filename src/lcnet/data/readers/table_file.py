@@ -197,7 +197,7 @@ def named_columns(records: Sequence[Sequence[str]], form: Form, table: Table) ->
         return tuple(table.columns)
     if not form.header:
         return ("",) * max(map(len, records), default=0)
-    header = tuple(name.strip() for name in records[0])
+    header = tuple(name.strip("\ufeff \t") for name in records[0])  # some files have two marks
     widths = {len(record) for record in records[1:]}
     if widths != {len(header) + 1}:
         return header
