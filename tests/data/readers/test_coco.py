@@ -257,6 +257,20 @@ def test_the_folder_of_another_split_is_not_taken(tmp_path: Path) -> None:
     assert len(files_of(split)) == 3
 
 
+def test_a_file_of_training_and_validation_has_the_pictures_of_both(tmp_path: Path) -> None:
+    draw(tmp_path, "train2014/0.png", "train2014/1.png", "val2014/2.png", "val2014/3.png")
+    stored = coco("0.png", "1.png", "2.png", "3.png")
+    store(tmp_path / "annotations/instances_trainval35k.json", stored)
+    found = recognised("coco", tmp_path).data
+    assert below(tmp_path, read_split(found, found.train)) == [
+        "train2014/0.png",
+        "train2014/1.png",
+        "val2014/2.png",
+        "val2014/3.png",
+    ]
+    assert recognised("coco", tmp_path, train="trainval35k").data.train == "trainval35k"
+
+
 def test_one_folder_may_hold_the_pictures_of_all_splits(tmp_path: Path) -> None:
     draw(tmp_path, *(f"train/{number}.png" for number in range(6)))
     store(tmp_path / "train.json", coco("0.png", "1.png", "2.png"))

@@ -149,7 +149,7 @@ def test_rows_without_labels_are_left_out_and_said(tmp_path: Path) -> None:
         ('{"file_name": 3, "labels": ["a"]}\n', "row 1: expected the path of a picture, got 3"),
         ('{"file_name": "0.png", "text": "a cat"}\n', "expected labels, got none"),
         ('{"file_name": "0.png", "labels": ["a"]}\n{\n', "expected a .jsonl file, got"),
-        ("[" * 100_000, "expected a .jsonl file, got"),
+        ('{"file_name": ' + "[" * 100_000, "expected a .jsonl file, got"),
     ],
 )
 def test_a_wrong_file_is_refused_in_one_line(tmp_path: Path, text: str, message: str) -> None:
@@ -168,5 +168,5 @@ def test_a_ragged_table_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_file_without_pictures_is_not_metadata_of_pictures(tmp_path: Path) -> None:
-    store(tmp_path / "metadata.csv", "name,labels\n0.png,a\n")
+    (tmp_path / "metadata.csv").write_bytes("name;labels\n0.png;café\n".encode("cp1252"))
     assert LAYOUTS["huggingface"].recognise(Given(tmp_path)) is None

@@ -163,6 +163,17 @@ def test_a_folder_that_is_gone_is_named(tmp_path: Path) -> None:
         recognised("yolo", tmp_path)
 
 
+def test_a_split_whose_folder_is_gone_is_left_out_and_said(tmp_path: Path) -> None:
+    write(tmp_path, "images/train", "labels/train")
+    store(
+        tmp_path / "data.yaml",
+        "train: images/train\nval: images/train\ntest: images/gone\nnames: [dog, cat]\n",
+    )
+    found = recognised("yolo", tmp_path)
+    assert found.data.test == ""
+    assert "test is left out (data.yaml: test: no folder or list 'images/gone'" in found.said
+
+
 def test_a_folder_above_the_data_set_is_refused(tmp_path: Path) -> None:
     (tmp_path / "set").mkdir()
     store(tmp_path / "set/data.yaml", "train: ../..\nnames: [dog]\n")

@@ -100,10 +100,15 @@ def recognise_coco(given: Given) -> Recognised | None:
         given,
         "coco",
         files,
-        lambda name: _read(state_of(given.root / name), name).listing,
+        lambda name: _listing(given.root, name),
         title="COCO",
         left=[f"{', '.join(left[:3])}: left alone"] if left else [],
     )
+
+
+def _listing(root: Path, split: str) -> Listing:
+    file = _file_of(root, split)
+    return _read(state_of(root / file), file).listing
 
 
 def _is_coco(content: Any) -> bool:

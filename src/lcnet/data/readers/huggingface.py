@@ -19,6 +19,7 @@ COLUMNS = "columns"
 """The value of `data.labels_in` that takes the 0/1 columns, one per label."""
 BITS: dict[object, int] = {1: POSITIVE, 0: NEGATIVE, "1": POSITIVE, "0": NEGATIVE}
 BITS |= {"True": POSITIVE, "False": NEGATIVE, "true": POSITIVE, "false": NEGATIVE}
+HEAD_BYTES = 65_536
 SEPARATORS = ("|", ";", ",")
 
 Rows = list[dict[str, Any]]
@@ -154,8 +155,15 @@ def _found(given: Given) -> list[str]:
 
 def _is_metadata(given: Given, name: str) -> bool:
     """Whether its rows name files; a file of that name may be something else."""
-    content = read_rows(given.root / name, name)
-    return bool(content) and (given.data.table.picture or PICTURE) in content[0]
+    wanted = given.data.table.picture or PICTURE
+    if name.lower().endswith(".parquet"):
+        content = read_rows(given.root / name, name)
+        return bool(content) and wanted in content[0]
+    try:
+        with (given.root / name).open("rb") as opened:
+            return wanted.encode() in opened.read(HEAD_BYTES).partition(b"\n")[0]
+    except OSError:
+        return False
 
 
 def _agree(given: Given, names: Sequence[str]) -> bool:

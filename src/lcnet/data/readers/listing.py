@@ -196,15 +196,17 @@ def _checked(place: Place, split: str, where: str) -> Place:
         raise DataError(
             f"{where}: expected its pictures in a folder of their own, found them only in {other}, "
             f"the folder of another split by its name. If they are meant, set "
-            f"--data.folders '[{other}]'."
+            f"--data.folders '[{', '.join(place.folders)}]'."
         )
     return place
 
 
 def _other_role(place: Place, split: str) -> str:
     """The first folder of a place that belongs to another split; empty if there is none."""
-    role = role_of(Path(split).name) or role_of(split)
-    others = {other for other in ROLES if role and other != role}
+    name = Path(split).name
+    role = role_of(name) or role_of(split)
+    own = {"train", "val"} if "trainval" in name.lower() else {role}
+    others = {other for other in ROLES if role and other not in own}
     return next((folder for folder in place.folders if role_of(folder) in others), "")
 
 

@@ -91,13 +91,8 @@ def recognise_yolo(given: Given) -> Recognised | None:
     if not splits:
         return None
     files = files_by_role(given, splits, "YOLO split")
-    found = {role: _pictures(given.root, name) for role, name in _existing(given, files).items()}
-    if "train" not in found:
-        raise DataError(
-            f"{files['train']}: expected a folder or a list of pictures, got none. "
-            "Correct the path."
-        )
-    said, kept, seen = [], {}, set()
+    found, said = _existing(given.root, files)
+    kept, seen = {}, set()
     for role, pictures in found.items():
         listed = tuple(pictures.listing.pictures)
         if role != "train" and (listed in seen or not _has_labels(given, pictures)):
@@ -159,16 +154,20 @@ def _any_boxes(folder: Path) -> bool:
     return False
 
 
-def _existing(given: Given, files: Mapping[str, str]) -> dict[str, str]:
-    there = {}
+def _existing(root: Path, files: Mapping[str, str]) -> tuple[dict[str, _Pictures], list[str]]:
+    """The pictures of each split, and what is wrong with those that cannot be read.
+
+    Raises DataError if the training split cannot be read.
+    """
+    there, wrong = {}, []
     for role, name in files.items():
         try:
-            if _pictures(given.root, name).listing.pictures:
-                there[role] = name
-        except DataError:
+            there[role] = _pictures(root, name)
+        except DataError as error:
             if role == "train":
                 raise
-    return there
+            wrong.append(f"{role} is left out ({error})")
+    return there, wrong
 
 
 def _has_labels(given: Given, pictures: _Pictures) -> bool:
