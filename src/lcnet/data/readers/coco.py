@@ -141,6 +141,8 @@ def _read(state: State, file: str) -> _File:
     where = file if where == ROBOFLOW else where
     try:
         return _said(_content(Path(state.path), where), file, where)
+    except RecursionError:
+        raise DataError(f"{where}: values nested too deeply. Export it again.") from None
     finally:
         forget_json()
 
