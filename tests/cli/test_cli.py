@@ -194,7 +194,7 @@ def test_train_evaluate_and_predict_by_the_command_line(capsys, tiny_config, tmp
 
     root = tiny_config.data.root
     code, _, error = run(capsys, f"evaluate {out}/model")
-    assert (code, "Add --data.format and --data.root" in error) == (2, True)
+    assert (code, "lcnet evaluate MODEL PATH" in error) == (2, True)
     code, _, error = run(
         capsys,
         f"evaluate {out}/model --data.format table --data.root nowhere --data.test train.csv"

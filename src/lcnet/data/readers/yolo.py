@@ -355,4 +355,9 @@ def _relative(path: Path, root: Path) -> str:
     return path.relative_to(root).as_posix() if path.is_relative_to(root) else str(path)
 
 
-YOLO = Layout("yolo", read_yolo, recognise_yolo)
+def _has_part(data: Data, file: str, part: str) -> bool:
+    """Whether a split is a key of a description, such as `data.yaml[train]`."""
+    return Path(file).suffix.lower() in (".yaml", ".yml")
+
+
+YOLO = Layout("yolo", read_yolo, recognise_yolo, _has_part)
