@@ -84,6 +84,7 @@ def check_data(
             findings += suspicious_labels(model, checked, workers=data.workers, quiet=quiet)
     order = list(KINDS)
     findings.sort(key=lambda fault: order.index(fault.kind))
+    notes += [note for split in listed.values() for note in split.notes]
     report = CheckReport(data, tuple(splits), tuple(findings), tuple(notes))
     if json_file is not None:
         rows = [fault.to_dict() for fault in findings]

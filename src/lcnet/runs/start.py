@@ -88,6 +88,8 @@ def load_splits(
     else:
         training = load_split_for(config.data, config.data.train, labels)
     validation = load_split(config.data, config.data.val, training.labels)
+    for note in dict.fromkeys((*training.notes, *validation.notes)):
+        tell(f"note: {note}")
     _judge(config, training, validation, again=again)
     return training, validation
 
