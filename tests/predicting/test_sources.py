@@ -9,6 +9,7 @@ from PIL import Image
 from pyarrow import parquet
 
 from lcnet.data.containers import Slice
+from lcnet.data.passed_over import in_words
 from lcnet.errors import ConfigError, DataError
 from lcnet.predicting.sources import PictureSources, Shard, find_images
 
@@ -104,3 +105,23 @@ def test_a_name_of_any_bytes_can_be_written(tmp_path):
     (tmp_path / "bad\udcff.png").write_bytes(encoded())
     (name,) = names(tmp_path)
     assert name.encode("utf-8").endswith(rb"bad\udcff.png")
+
+
+def test_files_passed_over_are_counted_by_suffix(tmp_path):
+    (tmp_path / "in").mkdir()
+    for name in (
+        "a.png",
+        "b.JPG",
+        "c.txt",
+        "d.txt",
+        "in/e.mp4",
+        "in/f.txt",
+        "in/noname",
+        ".hidden",
+    ):
+        (tmp_path / name).write_bytes(encoded())
+    sources = PictureSources([str(tmp_path)])
+    for _ in range(2):  # a pass counts anew
+        assert [name[-5:] for name in sources.names()] == ["a.png", "b.JPG"]
+        assert sources.passed_over == {".txt": 3, ".mp4": 1, "": 1}
+    assert in_words(sources.passed_over) == "3 .txt, 1 without suffix, 1 .mp4"

@@ -10,6 +10,7 @@ from rich.console import Console
 
 from lcnet.compute import Precision
 from lcnet.data.decoding import read_image
+from lcnet.data.passed_over import in_words
 from lcnet.errors import ConfigError, DataError
 from lcnet.files import AnyPath, written_whole
 from lcnet.model_folder import local_model, model_fingerprint
@@ -64,6 +65,8 @@ def predict_all(
     sources = PictureSources(paths)
     _refuse(sources, out, explain, format, ray)
     total = sum(1 for _ in shard.of(sources.names()))
+    if sources.passed_over:
+        _console().print(f"passed over: {in_words(sources.passed_over)}")
     compiled = total >= COMPILE_FROM if compiled is None else compiled
     predictor = _predictor(
         model,

@@ -3,6 +3,7 @@
 import glob
 import os
 import tarfile
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
@@ -74,6 +75,8 @@ class PictureSources:
 
     def __init__(self, paths: Sequence[str]) -> None:
         self.paths = tuple(paths)
+        self.passed_over: Counter[str] = Counter()
+        """How many files of folders and tar files the last pass left out, by suffix."""
 
     @property
     def are_files(self) -> bool:
@@ -94,9 +97,10 @@ class PictureSources:
 
     def _pictures(self, *, light: bool) -> Iterator[Picture]:
         seen: set[str] = set()
+        self.passed_over.clear()
         for path in self.paths:
             is_empty = True
-            for picture in _pictures_of(path, light=light):
+            for picture in _pictures_of(path, self.passed_over, light=light):
                 is_empty = False
                 if picture.name not in seen:
                     seen.add(picture.name)
@@ -131,39 +135,42 @@ def writable(text: str) -> str:
     return text.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
-def _pictures_of(path: str, *, light: bool) -> Iterator[Picture]:
+def _pictures_of(path: str, passed: Counter[str], *, light: bool) -> Iterator[Picture]:
     named = Path(path)
     if named.is_dir():
-        yield from _in_folder(named)
+        yield from _in_folder(named, passed)
     elif named.is_file() and named.suffix.lower() == LIST:
         yield from _in_list(named)
     elif named.is_file():
-        yield from _in_file(named, light=light)
+        yield from _in_file(named, passed, light=light)
     else:
         # Path.glob takes no absolute patterns.
         for file in sorted(map(Path, glob.glob(path, recursive=True))):  # noqa: PTH207
             if file.is_file():
-                yield from _in_file(file, light=light)
+                yield from _in_file(file, passed, light=light)
 
 
-def _in_file(file: Path, *, light: bool) -> Iterator[Picture]:
+def _in_file(file: Path, passed: Counter[str], *, light: bool) -> Iterator[Picture]:
     if file.suffix.lower() == TAR:
-        yield from _in_tar(file)
+        yield from _in_tar(file, passed)
     elif file.suffix.lower() == PARQUET:
         yield from _in_parquet(file, light=light)
     else:
         yield Picture(writable(str(file)), file)
 
 
-def _in_folder(folder: Path) -> Iterator[Picture]:
+def _in_folder(folder: Path, passed: Counter[str]) -> Iterator[Picture]:
     """The pictures in a folder and below, sorted by name; lists one folder at a time."""
     with os.scandir(folder) as opened:
         entries = sorted(opened, key=lambda entry: entry.name)
     for entry in entries:
         file = folder / entry.name
         if entry.is_dir(follow_symlinks=False):
-            yield from _in_folder(file)
-        elif file.suffix.lower() in PICTURE_SUFFIXES and _may_be_read(entry):
+            yield from _in_folder(file, passed)
+        elif file.suffix.lower() not in PICTURE_SUFFIXES:
+            if entry.name[0] != ".":
+                passed[file.suffix.lower()] += 1
+        elif _may_be_read(entry):
             yield Picture(writable(str(file)), file)
 
 
@@ -192,13 +199,16 @@ def _in_list(file: Path) -> Iterator[Picture]:
         ) from None
 
 
-def _in_tar(file: Path) -> Iterator[Picture]:
+def _in_tar(file: Path, passed: Counter[str]) -> Iterator[Picture]:
     """The pictures in an uncompressed tar file. Only headers are read, so skipping is cheap."""
     try:
         with tarfile.open(file, "r:") as tar:
             while (member := tar.next()) is not None:
                 tar.members = []  # type: ignore[attr-defined] # it keeps every header otherwise
-                if member.isreg() and Path(member.name).suffix.lower() in PICTURE_SUFFIXES:
+                suffix = Path(member.name).suffix.lower()
+                if member.isreg() and suffix not in PICTURE_SUFFIXES:
+                    passed[suffix] += 1
+                elif member.isreg():
                     content = Slice(file, member.offset_data, member.size)
                     yield Picture(writable(f"{file}/{member.name}"), content)
     # tarfile raises all of these for headers with impossible sizes or nested headers.

@@ -127,3 +127,12 @@ def test_wrong_folders_are_refused_in_one_line(
 def test_a_missing_root_says_what_belongs_inside(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"no folder .*nowhere \(expected a folder train/ with"):
         read_folder(tmp_path / "nowhere", "train")
+
+
+def test_files_that_are_no_pictures_are_counted(tmp_path: Path, capsys) -> None:
+    for name in ("cat/1.jpg", "cat/notes.txt", "cat/in/clip.mp4", "dog/2.png", "dog/.DS_Store"):
+        path = tmp_path / "train" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+    assert len(read_folder(tmp_path, "train")) == 2
+    assert capsys.readouterr().out == "train: passed over: 1 .mp4, 1 .txt\n"

@@ -1,11 +1,13 @@
 """Reads folders: one per split, with a folder of pictures per label inside."""
 
 import hashlib
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from lcnet.data.dataset import POSITIVE, Sample, Split
 from lcnet.data.decoding import PICTURE_SUFFIXES
+from lcnet.data.passed_over import in_words
 from lcnet.data.readers.checks import (
     check_known,
     check_labels,
@@ -46,7 +48,9 @@ def read_folder(root: Path, split: str, labels: Sequence[str] | None = None) -> 
     pictures = _told_apart(files, split)
     samples = tuple(Sample(next(iter(of_picture.values()))) for of_picture in pictures)
     marks = [dict.fromkeys(filter(None, of_picture), POSITIVE) for of_picture in pictures]
-    return Split(order, samples, targets_of(marks, order), split)
+    passed = _passed_over(folder)
+    notes = (f"{split}: passed over: {in_words(passed)}",) if passed else ()
+    return Split(order, samples, targets_of(marks, order), split, notes=notes)
 
 
 def _told_apart(files: Mapping[str, dict[str, Path]], split: str) -> list[dict[str, Path]]:
@@ -101,6 +105,16 @@ def same_names(split: Split, root: Path) -> dict[str, list[Path]]:
 
 def _folders(parent: Path) -> list[Path]:
     return sorted(path for path in parent.iterdir() if path.is_dir() and path.name[0] != ".")
+
+
+def _passed_over(folder: Path) -> Counter[str]:
+    """How many files below the folder are no pictures, by suffix; hidden ones do not count."""
+    files = (path for path in folder.glob("**/*") if path.suffix.lower() not in PICTURE_SUFFIXES)
+    return Counter(
+        path.suffix.lower()
+        for path in files
+        if "/." not in f"/{path.relative_to(folder).as_posix()}" and path.is_file()
+    )
 
 
 def _pictures(folder: Path, pattern: str) -> dict[str, Path]:

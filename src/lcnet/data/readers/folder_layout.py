@@ -1,6 +1,5 @@
 """Recognises folders of pictures: a folder per label, inside a folder per split or not."""
 
-from collections import Counter
 from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
@@ -93,16 +92,7 @@ def _has_picture(folder: Path) -> bool:
 def _said(where: str, given: Given, data: Data) -> str:
     labels = _labels(Path(data.root, data.train))
     shown = ", ".join(labels[:5]) + ", ..." * (len(labels) > 5)
-    passed = Counter(
-        path.suffix.lower() or "no suffix"
-        for path in Path(data.root, data.train).rglob("*")
-        if path.is_file() and not path.name.startswith(".")
-        if path.suffix.lower() not in PICTURE_SUFFIXES
-    )
-    over = ", ".join(f"{count:,} {suffix}" for suffix, count in passed.most_common(5))
-    return f"{where}: a folder per label, {len(labels)} labels ({shown})" + (
-        f"; passed over: {over}" if over else ""
-    )
+    return f"{where}: a folder per label, {len(labels)} labels ({shown})"
 
 
 FOLDER = Layout(
