@@ -239,3 +239,15 @@ def test_other_backbones_are_refused_in_one_line(tmp_path, name):
     with pytest.raises(CheckpointError, match="a backbone that lcnet does not know") as error:
         describe_weights(weights, tmp_path / "it.pth")
     assert "\n" not in str(error.value)
+
+
+def test_weights_for_rgb_are_adapted_to_other_channels(tmp_path):
+    published = timm.create_model("test_resnet", num_classes=0).state_dict()
+    torch.save(published, tmp_path / "rgb.pth")
+    (name,) = [name for name, weight in published.items() if tuple(weight.shape[1:2]) == (3,)]
+    grey = timm.create_model("test_resnet", num_classes=0, in_chans=1)
+    load_backbone_weights(grey, tmp_path / "rgb.pth")
+    assert grey.state_dict()[name].equal(published[name].sum(dim=1, keepdim=True))
+    five = timm.create_model("test_resnet", num_classes=0, in_chans=5)
+    load_backbone_weights(five, tmp_path / "rgb.pth")
+    assert five.state_dict()[name].shape[1] == 5

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from timm.models import adapt_input_conv
 from torch import Tensor
 
 from lcnet.errors import CheckpointError, reason_of
@@ -40,7 +41,21 @@ def load_backbone_weights(features: Any, file: Path) -> None:
             f"{file}: the weights are not this backbone's ({type(error).__name__}: "
             f"{reason_of(error)}). Give the backbone that they were trained with."
         ) from error
-    load_exactly(features, weights, file)
+    load_exactly(features, _for_channels(weights, features), file)
+
+
+def _for_channels(weights: Mapping[str, Tensor], features: Any) -> dict[str, Tensor]:
+    """Weights whose first layer takes RGB, for a model of other channels, as timm adapts them."""
+    expected = features.state_dict()
+    adapted = dict(weights)
+    for name, weight in weights.items():
+        shape: tuple[int, ...] = tuple(expected[name].shape) if name in expected else ()
+        if weight.ndim != len(shape) or weight.ndim != 4:
+            continue
+        outputs, channels, *kernel = shape
+        if channels != 3 and tuple(weight.shape) == (outputs, 3, *kernel):
+            adapted[name] = adapt_input_conv(channels, weight)
+    return adapted
 
 
 def load_exactly(module: Any, weights: Mapping[str, Tensor], file: Path) -> None:
