@@ -18,9 +18,11 @@ TINY = Model(
 )
 
 
-def save_tiny_model(folder: Path, labels: Sequence[str], thresholds: Sequence[float]) -> Path:
+def save_tiny_model(
+    folder: Path, labels: Sequence[str], thresholds: Sequence[float], settings: Model = TINY
+) -> Path:
     """The folder, with a tiny model of random weights in it."""
-    spec = describe_backbone(TINY.backbone, TINY.view_size)
-    model = build_model(TINY, len(labels), spec=spec)
-    ModelFolder(folder).save(model, ModelInfo(tuple(labels), TINY, spec, tuple(thresholds)))
+    spec = describe_backbone(settings.backbone, settings.view_size, settings.channels)
+    model = build_model(settings, len(labels), spec=spec)
+    ModelFolder(folder).save(model, ModelInfo(tuple(labels), settings, spec, tuple(thresholds)))
     return folder

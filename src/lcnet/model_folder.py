@@ -11,7 +11,7 @@ import sys
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any, Literal, overload
+from typing import Any, Literal, get_args, overload
 
 import safetensors
 import torch
@@ -21,7 +21,7 @@ from torch import Tensor
 from lcnet import config
 from lcnet.data.statistics import Statistics
 from lcnet.data.transforms import Preprocessing
-from lcnet.errors import CheckpointError, LCNetError
+from lcnet.errors import CheckpointError, ConfigError, LCNetError
 from lcnet.files import AnyPath, write_text, written_whole
 from lcnet.hub import Repository, fetch, is_shared
 from lcnet.metrics.calibration import Calibration
@@ -68,6 +68,10 @@ class ModelInfo:
     """Sizes of a rival's head, if a published checkpoint has other sizes than its paper."""
     calibration: Calibration | None = None
     """How logits become probabilities, as `lcnet calibrate` fitted it; None for the sigmoid."""
+    fit: config.Fit = "squash"
+    """How pictures become squares."""
+    pixel_range: tuple[float, float] | None = None
+    """Values of black and white in pictures of more than 8 bits; None if it knows 8 bits alone."""
 
     def uncalibrated(self) -> "ModelInfo":
         """A copy with every threshold at 0.5 and plain sigmoid probabilities."""
@@ -77,7 +81,14 @@ class ModelInfo:
     def preprocessing(self) -> Preprocessing:
         """How pictures must be prepared for the model."""
         spec = self.backbone
-        return Preprocessing(self.model.image_size, spec.mean, spec.std, spec.interpolation)
+        return Preprocessing(
+            self.model.image_size,
+            spec.mean,
+            spec.std,
+            spec.interpolation,
+            self.fit,
+            self.pixel_range,
+        )
 
     def to_dict(self) -> dict[str, Any]:
         """The content of model.json."""
@@ -87,7 +98,8 @@ class ModelInfo:
             "model": asdict(self.model),
             "head_options": dict(self.head_options),
             "backbone": self.backbone.to_dict(),
-            "preprocessing": asdict(self.preprocessing),  # for readers other than lcnet
+            # Readers other than lcnet need all of it; lcnet reads fit and pixel_range alone.
+            "preprocessing": asdict(self.preprocessing),
             "thresholds": list(self.thresholds),
             "calibration": self.calibration.to_dict() if self.calibration else None,
             "statistics": self.statistics.to_dict() if self.statistics else None,
@@ -117,12 +129,45 @@ class ModelInfo:
             calibration=Calibration.from_dict(calibration) if calibration else None,
             head_options=check_options(head_options, "head_options", most=65_536, length=256),
             statistics=Statistics.from_dict(statistics) if statistics else None,
+            **_read_pixels(fields.get("preprocessing", {})),
         )
+        if info.model.channels != info.backbone.channels:
+            raise ValueError("model.channels: expected as many as the backbone has")
         if info.calibration and len(info.calibration.slope) != count:
             raise ValueError("calibration: expected a slope per label")
         if info.statistics and len(info.statistics.positives) != count:
             raise ValueError("statistics: expected counts of every label")
         return info
+
+
+def _read_pixels(stored: object) -> dict[str, Any]:
+    """How pictures become squares and levels; older models do not say it."""
+    given = check_mapping(stored, "preprocessing")
+    fit, pixel_range = given.get("fit", "squash"), given.get("pixel_range")
+    if fit not in get_args(config.Fit):
+        raise ValueError(f"preprocessing.fit: expected one of {get_args(config.Fit)}, got {fit!r}")
+    if pixel_range is not None:
+        pixel_range = check_numbers(pixel_range, "preprocessing.pixel_range", count=2)
+        if not pixel_range[0] < pixel_range[1]:
+            raise ValueError("preprocessing.pixel_range: expected black below white")
+    return {"fit": fit, "pixel_range": pixel_range}
+
+
+def for_data(info: ModelInfo, data: config.Data) -> ModelInfo:
+    """The info for pictures of a data set: a model without a pixel range takes that of the data.
+
+    So a model that says nothing of deep pictures can be measured on them. Raises ConfigError if
+    both have a range and they differ.
+    """
+    given = data.given_range
+    if given is None or given == info.pixel_range:
+        return info
+    if info.pixel_range is None:
+        return replace(info, pixel_range=given)
+    raise ConfigError(
+        f"data.pixel_range: expected that of the model, {list(info.pixel_range)}, or none, got "
+        f"{list(given)}. Leave --data.pixel_range out."
+    )
 
 
 UNUSABLE = (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError, LCNetError)

@@ -542,3 +542,67 @@ def test_without_cleanlab_the_hint_says_how_to_get_it(planted, capsys, monkeypat
     monkeypatch.setitem(sys.modules, "cleanlab.filter", None)
     with pytest.raises(ConfigError, match=re.escape("pip install 'lcnet[check]'")):
         check(planted.write(), model=planted.root, quiet=True)
+
+
+# What the values and the bands of pictures mean
+
+
+def deep(seed: int, kind: type = np.uint16) -> Image.Image:
+    """A picture of 12 bits, by itself in grey."""
+    grey = np.asarray(draw(seed).convert("L")).astype(kind)
+    return Image.fromarray(grey * kind(16))
+
+
+def test_deep_pictures_are_safe_and_their_range_is_said(planted):
+    for split, rows in planted.rows.items():
+        for row in rows:
+            name = row.partition(",")[0].removeprefix("images/")
+            deep(int(name.removesuffix(".png"))).save(planted.root / "images" / name)
+            assert split
+    report = planted.check()
+    assert report.is_safe and not report.findings
+    (note,) = report.notes
+    assert re.fullmatch(r"pixel range \d+ \(black\) to \d+ \(white\), found in 16 16-bit .*", note)
+    assert len({facts.look for facts in report.splits[0].facts}) == 16
+
+
+@pytest.mark.parametrize("split", ["train", "val"])
+def test_kinds_of_values_that_cannot_be_compared_are_unsafe(planted, split):
+    planted.add(split, deep(50), "deep.png", "1,0,0")
+    planted.add(split, deep(51, np.float32), "float.tif", "1,0,0")
+    report = planted.check()
+    assert not report.is_safe
+    if split == "train":  # in val they are refused, as the training pictures give no range
+        (fault,) = report.findings
+        assert fault.kind == "pixels"
+        for named in ("8-bit (train.csv:2", "16-bit (train.csv:18", "floating-point (train.csv:19"):
+            assert named in fault.detail
+    else:
+        assert kinds(report) == ["unreadable-image"] * 2
+        assert "16-bit picture, but which of its values" in report.findings[0].detail
+    given = replace(planted.write(), pixel_range=[0, 4080])
+    assert check(given, quiet=True).is_safe
+
+
+def test_bands_that_a_model_would_lose_are_unsafe(planted):
+    infrared = draw(60).convert("RGBA")
+    infrared.putalpha(draw(61).convert("L"))
+    planted.add("train", infrared, "infrared.png", "1,0,0")
+    opaque = draw(62).convert("RGBA")
+    planted.add("train", opaque, "opaque.png", "1,0,0")
+    (fault,) = planted.check().findings
+    assert fault.kind == "pixels" and "infrared.png" in fault.where
+    assert fault.detail.startswith("1 pictures have 4 bands, the others 3")
+
+
+def test_a_file_of_several_pictures_is_to_look_at(planted):
+    pages = [draw(70), draw(71)]
+    planted.add("train", b"", "pages.tif", "1,0,0")
+    pages[0].save(planted.root / "images" / "pages.tif", save_all=True, append_images=pages[1:])
+    report = planted.check()
+    assert report.is_safe
+    (fault,) = report.findings
+    assert (fault.kind, fault.detail) == (
+        "several-frames",
+        "2 pictures in the file; the first is used",
+    )

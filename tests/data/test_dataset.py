@@ -5,7 +5,7 @@ from PIL import ExifTags, Image
 from tests.marks import marks
 
 from lcnet.data.dataset import Draw, ImageLabels, Sample, Split
-from lcnet.data.decoding import read_image
+from lcnet.data.decoding import PixelForm, read_image
 from lcnet.data.transforms import Transform
 from lcnet.errors import DataError
 
@@ -69,7 +69,9 @@ def test_a_picture_that_cannot_be_read_is_named_with_its_row(tmp_path, content, 
 def test_sixteen_bits_a_pixel_keep_their_shades(tmp_path):
     shades = np.array([[0, 20000, 40000, 65535]], dtype=np.uint16)
     Image.fromarray(shades).save(tmp_path / "deep.png")
-    assert np.asarray(read_image(tmp_path / "deep.png"))[0, :, 0].tolist() == [0, 77, 155, 255]
+    form = PixelForm(pixel_range=(0, 65535))
+    shown = read_image(tmp_path / "deep.png", form=form)
+    assert np.asarray(shown)[0, :, 0].tolist() == [0, 78, 156, 255]
 
 
 def test_a_loader_process_s_traceback_becomes_one_line():

@@ -91,7 +91,7 @@ def test_room_on_disk_is_known_before(split, data):
 
 def test_pictures_are_decoded_once(split, data, monkeypatch):
     first = items(eval_pictures(split, data, EXPECTED))
-    monkeypatch.setattr(dataset, "read_image", None)
+    monkeypatch.setattr(dataset, "read_pixels", None)
     assert same(items(eval_pictures(split, data, EXPECTED)), first)
 
 

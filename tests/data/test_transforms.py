@@ -3,11 +3,20 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from PIL import Image
 from torchvision.transforms import v2
 
 from lcnet.config import Train
-from lcnet.data.transforms import Normalize, Preprocessing, eval_transform, train_transform
+from lcnet.data.transforms import (
+    Normalize,
+    Preprocessing,
+    RandomRegion,
+    eval_transform,
+    train_size,
+    train_transform,
+)
 
 EXPECTED = Preprocessing(32, (0.5, 0.4, 0.3), (0.2, 0.25, 0.3), "bicubic")
 PLAIN = {"flip": False, "randaugment": 0, "cutout": 0.0}
@@ -75,3 +84,50 @@ def test_cutout_blanks_a_square_of_the_stated_side():
     plain = Image.new("RGB", (50, 20), "white")
     blank = [int((transform(plain) == mean).all(dim=0).sum()) for _ in range(30)]
     assert set(blank) == {0, 16 * 16}
+
+
+@given(
+    st.integers(8, 1000),
+    st.floats(1 / 8, 8),
+    st.floats(0.05, 1, exclude_max=True),
+    st.integers(0, 2**31),
+)
+@settings(deadline=None)
+def test_a_region_is_inside_and_keeps_its_share_of_the_area(height, ratio, min_scale, seed):
+    torch.manual_seed(seed)
+    width = max(1, round(height * ratio))
+    for _ in range(20):
+        top, left, down, across = RandomRegion(min_scale).place(height, width)
+        assert top >= 0 and left >= 0 and top + down <= height and left + across <= width
+        assert down * across >= min_scale * height * width * (1 - 1e-9)
+        # The ratio follows the picture's, up to whole pixels.
+        assert (across - 1) / width <= 1.25 * (down / height)
+        assert (down - 1) / height <= 1.25 * (across / width)
+
+
+@given(st.floats(1 / 8, 8), st.floats(0.1, 0.9))
+@settings(deadline=None, max_examples=25)
+def test_every_pixel_can_be_in_a_region(ratio, min_scale):
+    torch.manual_seed(0)
+    height, width = round(400 / ratio**0.5), round(400 * ratio**0.5)
+    places = torch.tensor([RandomRegion(min_scale).place(height, width) for _ in range(400)])
+    tops, lefts, downs, acrosses = places.T
+    near = 0.05  # of the length: the last pixel itself is rarely drawn
+    assert tops.min() <= near * height and (tops + downs).max() >= (1 - near) * height
+    assert lefts.min() <= near * width and (lefts + acrosses).max() >= (1 - near) * width
+    spread = (acrosses / width) / (downs / height)
+    assert spread.min() < 0.95 and spread.max() > 1.05
+
+
+@given(st.integers(8, 500), st.floats(1 / 8, 8), st.floats(0.05, 0.95))
+@settings(deadline=None, max_examples=50)
+def test_a_decoded_picture_is_large_enough_for_every_region(side, ratio, min_scale):
+    torch.manual_seed(0)
+    expected = Preprocessing(side, (0.5,) * 3, (0.5,) * 3, "bilinear")
+    shorter = train_size(expected, Train(min_scale=min_scale))
+    height, width = (shorter, round(shorter * ratio)) if ratio >= 1 else (
+        round(shorter / ratio), shorter
+    )  # fmt: skip
+    for _ in range(50):
+        _, _, down, across = RandomRegion(min_scale).place(height, width)
+        assert min(down, across) >= side

@@ -101,14 +101,14 @@ def program(run: Run) -> ExportedProgram:
 @pytest.fixture
 def traced(program: ExportedProgram, monkeypatch: pytest.MonkeyPatch) -> None:
     """Spares following the model again."""
-    monkeypatch.setattr("lcnet.exporting.proven_file.trace", lambda model, size: program)
+    monkeypatch.setattr("lcnet.exporting.proven_file.trace", lambda *_: program)
 
 
 @pytest.fixture(scope="module")
 def onnx_file(run: Run, program: ExportedProgram) -> Path:
     """The run as ONNX."""
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr("lcnet.exporting.proven_file.trace", lambda model, size: program)
+        patched.setattr("lcnet.exporting.proven_file.trace", lambda *_: program)
         return export(run.folder)
 
 

@@ -337,7 +337,14 @@ def test_pictures_of_every_mode_can_be_trained_on(tiny_config, tmp_path):
         picture.save(images / f"other{index}.{suffix}")
         file = tmp_path / "colours" / "train.csv"
         file.write_text(file.read_text().replace(f"train{index}.png", f"other{index}.{suffix}"))
-    train(with_train(tiny_config, epochs=1), tmp_path / "run")
+    config = with_train(tiny_config, epochs=1)
+    with pytest.raises(
+        DataError, match=r"8-bit \(.*other0.png\) and 32-bit integer \(.*other4.tif"
+    ):
+        train(config, tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+    train(replace(config, data=replace(config.data, pixel_range=[0, 255])), tmp_path / "run")
+    assert read_info(tmp_path / "run").pixel_range == (0, 255)
 
 
 # Training on from a model that is there.

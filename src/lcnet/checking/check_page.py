@@ -11,6 +11,7 @@ import numpy as np
 
 from lcnet.checking.findings import KINDS, CheckedSplit, Finding
 from lcnet.config import Data
+from lcnet.data.pixel_form import PixelForm
 from lcnet.reporting.html_page import thumbnail, write_page
 from lcnet.reporting.matrices import Matrix
 
@@ -40,7 +41,9 @@ class CheckReport:
     findings: tuple[Finding, ...]
     """By kind, in the order of `KINDS`."""
     notes: tuple[str, ...] = ()
-    """Lines that say what was not checked, and why."""
+    """Lines that say what was not checked, and why, and what the values of pictures mean."""
+    form: PixelForm = PixelForm(0)  # noqa: RUF009 -- it is frozen
+    """How its pictures are shown."""
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -127,7 +130,7 @@ def write_check(file: Path, report: CheckReport) -> None:
         file,
         "check.html",
         report=report,
-        groups=_groups(report.findings),
+        groups=_groups(report.findings, report.form),
         largest=max(
             (count.share for name in report.labels for count in report.counts(name)), default=1
         )
@@ -136,7 +139,7 @@ def write_check(file: Path, report: CheckReport) -> None:
     )
 
 
-def _groups(findings: Sequence[Finding]) -> list[dict[str, Any]]:
+def _groups(findings: Sequence[Finding], form: PixelForm) -> list[dict[str, Any]]:
     """The findings by kind, with the thumbnails of the first ones."""
     groups = []
     for kind, meaning in KINDS.items():
@@ -145,7 +148,7 @@ def _groups(findings: Sequence[Finding]) -> list[dict[str, Any]]:
             rows = [
                 {
                     "finding": finding,
-                    "thumbnails": [thumbnail(path) for path in finding.pictures]
+                    "thumbnails": [thumbnail(path, form) for path in finding.pictures]
                     if number < SHOWN // 2
                     else [],
                 }

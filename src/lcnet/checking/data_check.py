@@ -1,6 +1,7 @@
 """Reads the splits of a data set and collects their faults."""
 
 import json
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import groupby
@@ -20,6 +21,8 @@ from lcnet.checking.findings import (
     copies,
     finding,
     judged,
+    mixed_kinds,
+    odd_pictures,
     unlabelled_rows,
 )
 from lcnet.checking.label_errors import check_model, suspicious_labels
@@ -32,6 +35,8 @@ from lcnet.data.judgement import Judgement
 from lcnet.data.label_faults import judge_targets
 from lcnet.data.label_names import plain
 from lcnet.data.name_faults import judge_names, missing_header, similar_names
+from lcnet.data.pixel_form import PixelForm
+from lcnet.data.pixel_range import pixel_kinds
 from lcnet.data.readers import read_split
 from lcnet.data.recognising import data_at
 from lcnet.data.split_faults import same_split, shared_names
@@ -66,10 +71,18 @@ def check_data(
         )
     _check_choices(data, model, split)
     listed, findings, notes = _read(data)
-    splits = [_with_facts(data, name, read, quiet=quiet) for name, read in listed.items()]
+    is_left_out = bool(notes)
+    pixel_range = _pixel_range(data, listed, findings, notes, quiet=quiet)
+    splits = [
+        _with_facts(data, name, read, pixel_range, quiet=quiet) for name, read in listed.items()
+    ]
+    notes += _notes_on_bands(splits)
+    if not data.pixel_range:
+        findings += mixed_kinds(splits)
     for checked in splits:
         findings += [
             *broken_pictures(checked),
+            *odd_pictures(checked),
             *judged(judge_targets(checked.split, checked.roles), (data.train, data.val)),
             *judged(shared_names(checked.split, data), ()),
             *unlabelled_rows(checked),
@@ -77,15 +90,16 @@ def check_data(
             *unused_range(checked),
         ]
     findings += [*copies(splits, quiet=quiet), *other_depths(splits)]
-    is_whole = not notes and not any(one.kind == "unreadable-split" for one in findings)
+    is_whole = not is_left_out and not any(one.kind == "unreadable-split" for one in findings)
     findings += passed_over(splits, data, is_whole=is_whole)
     if model is not None:
         for checked in _judged(splits, split):
-            findings += suspicious_labels(model, checked, workers=data.workers, quiet=quiet)
+            findings += suspicious_labels(model, checked, data, quiet=quiet)
     order = list(KINDS)
     findings.sort(key=lambda fault: order.index(fault.kind))
     notes += [note for split in listed.values() for note in split.notes]
-    report = CheckReport(data, tuple(splits), tuple(findings), tuple(notes))
+    form = PixelForm(0, pixel_range)
+    report = CheckReport(data, tuple(splits), tuple(findings), tuple(notes), form)
     if json_file is not None:
         rows = [fault.to_dict() for fault in findings]
         write_text(json_file, json.dumps(rows, indent=1, ensure_ascii=False) + "\n")
@@ -220,11 +234,59 @@ def _by_itself(data: Data, name: str) -> Data:
     return replace(data, train=name, table=replace(data.table, picture="", labels=[], names=""))
 
 
-def _with_facts(data: Data, name: str, split: Split, *, quiet: bool) -> CheckedSplit:
+def _pixel_range(
+    data: Data,
+    splits: Mapping[str, Split],
+    findings: list[Finding],
+    notes: list[str],
+    *,
+    quiet: bool,
+) -> tuple[float, float] | None:
+    """The values of black and white in deep pictures, found as `lcnet train` finds them.
+
+    If the pictures' values cannot be compared, that is a finding, and the range is that of all.
+    """
+    if data.given_range:
+        return data.given_range
+    name = data.train if data.train in splits else next(iter(splits))
+    kinds = pixel_kinds(splits[name], channels=0, workers=data.workers, quiet=quiet)
+    try:
+        found = kinds.checked()
+    except DataError as error:
+        if len(kinds.kinds) == 1:  # several kinds are found in all splits together, later
+            findings.append(finding("pixels", name, str(error)))
+        values = [value for of in kinds.deep.values() for value in (of.low, of.high)]
+        low, high = min(values), max(values)
+        return (low, high) if -math.inf < low < high < math.inf else (0.0, 1.0)
+    notes += kinds.lines()
+    return found
+
+
+def _notes_on_bands(splits: Sequence[CheckedSplit]) -> Iterator[str]:
+    """A note if all readable pictures of a split have four bands or more."""
+    for checked in splits:
+        bands = {facts.bands for facts in checked.facts if not facts.fault}
+        if len(bands) == 1 and (count := bands.pop()) not in (1, 3):
+            yield f"{checked.split.name}: pictures of {count} bands need --model.channels {count}"
+
+
+def _with_facts(
+    data: Data,
+    name: str,
+    split: Split,
+    pixel_range: tuple[float, float] | None,
+    *,
+    quiet: bool,
+) -> CheckedSplit:
     """The split with the facts of its pictures."""
     roles = {"train": data.train, "val": data.val, "test": data.test}
     facts = track(
-        read_facts([sample.path for sample in split.samples], data.workers),
+        read_facts(
+            [sample.path for sample in split.samples],
+            data.workers,
+            pixel_range,
+            [sample.channel_files for sample in split.samples],
+        ),
         f"Reading {name}, pictures",
         len(split),
         quiet=quiet,

@@ -1,5 +1,6 @@
 """Faults of a data set: of its pictures, its rows and its labels."""
 
+from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -23,6 +24,7 @@ KINDS = {
     "missing-image": "A picture that is listed but does not exist.",
     "unreadable-image": "A picture that cannot be decoded to its end.",
     "huge-image": "A picture above 89 million pixels, which Pillow takes for an attack.",
+    "pixels": "Pictures whose values cannot be compared, or with bands that a model would lose.",
     "split-leak": "A picture of validation or test that an earlier split has too, or a copy of it.",
     "similar-label-names": "Two label names that look alike.",
     "several-names": "A label name that seems to be several names.",
@@ -33,6 +35,7 @@ KINDS = {
     "other-depth": "A split whose pictures are stored in a way that the first split lacks.",
     "unlabelled-row": "A row whose labels are all unknown, or a box without a label.",
     "conflicting-labels": "The same picture twice in a split, with other labels.",
+    "several-frames": "A file of several pictures, of which lcnet takes the first.",
     "duplicate-image": "The same picture twice in a split.",
     "near-duplicate-image": "A resized, recompressed or slightly cropped copy in the same split.",
     "flat-image": "A picture whose pixels are all the same.",
@@ -45,6 +48,7 @@ ALWAYS_UNSAFE = frozenset(
     {
         *("unreadable-split", "nothing-absent", "missing-header", "missing-image"),
         *("unreadable-image", "huge-image", "split-leak", "similar-label-names", "unused-range"),
+        "pixels",
     }
 )
 """Kinds that make training fail or its numbers misleading. Some others are unsafe in some cases."""
@@ -141,12 +145,56 @@ def broken_pictures(checked: CheckedSplit) -> Iterator[Finding]:
     """A finding for each picture that is missing, unreadable or huge."""
     for index, facts in enumerate(checked.facts):
         if facts.fault == "missing":
-            missing = f"no such picture: {checked.split.samples[index].path}"
+            sample = checked.split.samples[index]
+            files = (sample.path, *sample.channel_files)
+            absent = next((file for file in files if not file.is_file()), sample.path)
+            missing = f"no such picture: {absent}"
             yield finding(
                 "missing-image", checked.place(index), missing, refused=checked.is_trained_with
             )
         elif facts.fault:
             yield finding(f"{facts.fault}-image", checked.place(index), facts.reason)
+
+
+def odd_pictures(checked: CheckedSplit) -> Iterator[Finding]:
+    """A finding for pictures with other bands than most, and for each file of several pictures."""
+    for index, facts in enumerate(checked.facts):
+        path = checked.split.samples[index].path
+        if facts.frames > 1:
+            detail = f"{facts.frames:,} pictures in the file; the first is used"
+            yield finding("several-frames", checked.place(index), detail, path)
+    bands = Counter(facts.bands for facts in checked.facts if not facts.fault)
+    several = [count for count in bands if count not in (1, 3)]
+    if not several:
+        return
+    if len(bands) == 1:
+        return  # the whole split has them; `data_check` notes which --model.channels they need
+    for count in several:
+        index = next(n for n, facts in enumerate(checked.facts) if facts.bands == count)
+        detail = (
+            f"{bands[count]:,} pictures have {count} bands, the others "
+            f"{' or '.join(str(other) for other in sorted(set(bands) - {count}))}; a model takes "
+            "one number. Save them alike"
+        )
+        yield finding("pixels", checked.place(index), detail, checked.split.samples[index].path)
+
+
+def mixed_kinds(splits: Sequence[CheckedSplit]) -> Iterator[Finding]:
+    """A finding if the values of the pictures are of several kinds, with an example of each."""
+    examples: dict[str, tuple[CheckedSplit, int]] = {}
+    for checked in splits:
+        for index, facts in enumerate(checked.facts):
+            if not facts.fault:
+                examples.setdefault(facts.kind, (checked, index))
+    if len(examples) < 2:
+        return
+    named = [f"{kind} ({checked.place(index)})" for kind, (checked, index) in examples.items()]
+    pictures = [checked.split.samples[index].path for checked, index in examples.values()]
+    detail = (
+        f"{' and '.join(named)} cannot be compared. Make them of one kind, or say which values are "
+        "black and white with --data.pixel_range '[BLACK, WHITE]'"
+    )
+    yield finding("pixels", "all splits", detail, *pictures)
 
 
 class _Picture(NamedTuple):

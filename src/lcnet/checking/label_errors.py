@@ -8,13 +8,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lcnet.checking.findings import CheckedSplit, Finding, finding
+from lcnet.config import Data
 from lcnet.data.dataset import POSITIVE, UNKNOWN, ImageLabels
 from lcnet.data.loading import eval_loader
 from lcnet.data.readers import unnamed
 from lcnet.data.transforms import eval_transform
 from lcnet.errors import CheckpointError, ConfigError
 from lcnet.evaluating.measuring import predict_batches
-from lcnet.model_folder import load_model, read_info
+from lcnet.model_folder import for_data, load_model, read_info
 from lcnet.progress import track
 
 MOST = 50
@@ -45,7 +46,7 @@ def check_model(run: Path) -> None:
 
 
 def suspicious_labels(
-    run: Path, checked: CheckedSplit, *, workers: int, quiet: bool = False
+    run: Path, checked: CheckedSplit, data: Data, *, quiet: bool = False
 ) -> Iterator[Finding]:
     """A finding for each label of a split that the model in `run` contradicts, the worst first.
 
@@ -53,10 +54,11 @@ def suspicious_labels(
     lacks a label of the split.
     """
     readable = [index for index, facts in enumerate(checked.facts) if not facts.fault]
-    split, info = checked.split.chosen(np.array(readable, dtype=np.int64)), read_info(run)
+    split = checked.split.chosen(np.array(readable, dtype=np.int64))
+    info = for_data(read_info(run), data)
     columns = _columns(info.labels, split.labels, run)
     pictures = ImageLabels(split, eval_transform(info.preprocessing))
-    loader = eval_loader(pictures, batch_size=BATCH_SIZE, workers=workers)
+    loader = eval_loader(pictures, batch_size=BATCH_SIZE, workers=data.workers)
     title = f"Judging labels of {split.name}, batches"
     batches = track(loader, title, len(loader), quiet=quiet)
     probabilities, targets = predict_batches(load_model(run), batches, info.preprocessing)

@@ -12,7 +12,11 @@ import numpy as np
 from PIL import Image
 from torch.utils.data import DataLoader, Dataset
 
-from lcnet.data.decoding import PICTURE_FORMATS, upright_rgb
+from lcnet.data.bands import as_array, as_shown
+from lcnet.data.decoding import read_pixels, upright_pixels
+from lcnet.data.opening import open_picture
+from lcnet.data.pixel_form import PixelForm
+from lcnet.data.values import BYTES, Values
 from lcnet.errors import reason_of
 
 LOOK_PX = 32
@@ -31,46 +35,77 @@ class PictureFacts:
     """The decoder's reason, if it is huge or unreadable."""
     size: tuple[int, int] = (0, 0)
     """Width and height in pixels, upright."""
-    mode: str = ""
-    """Pillow's name of how the file stores a pixel, such as RGB or I;16."""
     range: tuple[int, int] = (0, 255)
     """The lowest and the highest value of its pixels, of all three colours, 0 to 255."""
     pixels: bytes = b""
     """Digest of size and RGB values: equal only for pictures that look the same to a model."""
     look: bytes = b""
     """The picture in grey, LOOK_PX x LOOK_PX bytes."""
+    bands: int = 3
+    """1 for grey, 3 for colours, 4 if a fourth band is no transparency, or more."""
+    kind: str = BYTES
+    """What its numbers are, such as 16-bit."""
+    frames: int = 1
+    """Pictures in the file; lcnet takes the first."""
 
 
-def picture_facts(path: Path) -> PictureFacts:
-    """The facts of the picture at `path`, read in the same way as in training.
+def picture_facts(
+    path: Path,
+    pixel_range: tuple[float, float] | None = None,
+    channel_files: Sequence[Path] = (),
+) -> PictureFacts:
+    """The facts of the picture at `path`, read in the same way as in training, with all its bands.
+
+    `pixel_range` are the values of black and white in pictures of more than 8 bits; further files
+    are further channels.
 
     It is decoded to its last byte, so that truncation shows. A picture above Pillow's limit
     (`Image.MAX_IMAGE_PIXELS`, 89 million pixels) is called huge and not decoded.
     """
-    if not path.is_file():
+    if not all(file.is_file() for file in (path, *channel_files)):
         return PictureFacts("missing")
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             warnings.simplefilter("error", Image.DecompressionBombWarning)
-            with Image.open(path, formats=PICTURE_FORMATS) as image:
-                mode = image.mode
-                rgb = upright_rgb(image)
+            with open_picture(path) as picture:
+                width, height = picture.size
+                if width * height > (Image.MAX_IMAGE_PIXELS or width * height):
+                    raise Image.DecompressionBombWarning(f"{width:,} x {height:,} pixels")
+                frames = _frames(picture)
+                kind = picture.kind if isinstance(picture, Values) else BYTES
+                form = PixelForm(0, pixel_range)
+                if channel_files:
+                    pixels = read_pixels(path, form=form, channel_files=channel_files)
+                else:
+                    pixels = upright_pixels(picture, form)
     except (Image.DecompressionBombWarning, Image.DecompressionBombError) as error:
         return PictureFacts("huge", reason_of(error).partition(", could be")[0])
     except Exception as error:  # Pillow's decoders raise a dozen types on a broken file
         # Pillow's reason names the file, which the finding names already.
         return PictureFacts("unreadable", reason_of(error).replace(f" {str(path)!r}", ""))
-    digest = blake2b(f"{rgb.size}".encode(), digest_size=16)
-    digest.update(rgb.tobytes())
-    lows, highs = zip(*np.reshape(rgb.getextrema(), (-1, 2)).tolist(), strict=True)
+    shown = as_shown(pixels)
+    values = as_array(pixels)
+    digest = blake2b(f"{shown.size}".encode(), digest_size=16)
+    digest.update(shown.tobytes() if len(values) in (1, 3) else values.tobytes())
     return PictureFacts(
-        size=rgb.size,
-        mode=mode,
-        range=(min(lows), max(highs)),
+        size=shown.size,
+        range=(int(values.min()), int(values.max())),
         pixels=digest.digest(),
-        look=look(rgb).tobytes(),
+        look=look(shown).tobytes(),
+        bands=len(values),
+        kind=kind,
+        frames=frames,
     )
+
+
+def _frames(picture: Image.Image | Values) -> int:
+    """How many pictures a file holds; counted before it is decoded, which some formats need."""
+    if isinstance(picture, Values):
+        return picture.frames
+    if picture.format not in ("GIF", "TIFF", "PNG", "WEBP", "AVIF"):
+        return 1
+    return int(getattr(picture, "n_frames", 1))
 
 
 def look(picture: Image.Image) -> np.ndarray:
@@ -79,11 +114,17 @@ def look(picture: Image.Image) -> np.ndarray:
     return np.asarray(grey, dtype=np.uint8)
 
 
-def read_facts(paths: Sequence[Path], workers: int) -> Iterator[PictureFacts]:
+def read_facts(
+    paths: Sequence[Path],
+    workers: int,
+    pixel_range: tuple[float, float] | None = None,
+    channel_files: Sequence[Sequence[Path]] = (),
+) -> Iterator[PictureFacts]:
     """Each picture's facts, in order, read by `workers` processes; -1: one per core, up to 16."""
     if workers < 0:
         workers = 0 if len(paths) <= FEW else min(16, os.cpu_count() or 1)
-    loader = DataLoader(_Files(paths), 32, num_workers=workers, collate_fn=list[PictureFacts])
+    files = _Files(paths, pixel_range, channel_files)
+    loader = DataLoader(files, 32, num_workers=workers, collate_fn=list[PictureFacts])
     for batch in loader:
         yield from batch
 
@@ -95,11 +136,19 @@ def looks(facts: Sequence[PictureFacts]) -> np.ndarray:
 
 
 class _Files(Dataset[PictureFacts]):
-    def __init__(self, paths: Sequence[Path]) -> None:
+    def __init__(
+        self,
+        paths: Sequence[Path],
+        pixel_range: tuple[float, float] | None,
+        channel_files: Sequence[Sequence[Path]],
+    ) -> None:
         self.paths = paths
+        self.channel_files = channel_files
+        self.pixel_range = pixel_range
 
     def __len__(self) -> int:
         return len(self.paths)
 
     def __getitem__(self, index: int) -> PictureFacts:
-        return picture_facts(self.paths[index])
+        further = self.channel_files[index] if self.channel_files else ()
+        return picture_facts(self.paths[index], self.pixel_range, further)

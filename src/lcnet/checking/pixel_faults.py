@@ -11,8 +11,6 @@ FEWEST = 4
 """Readable pictures of a split below which its grey levels say nothing."""
 RARE = 10
 """A way of storing pictures counts if at least one in so many pictures of a split has it."""
-GREY = {"1": 1, "L": 8, "LA": 8, "La": 8, "I": 32, "F": 32}
-"""Pillow's modes without colour, and the bits of a pixel; `I;16` and its like have 16."""
 
 
 def flat_pictures(checked: CheckedSplit) -> Iterator[Finding]:
@@ -52,18 +50,15 @@ def other_depths(splits: Sequence[CheckedSplit]) -> Iterator[Finding]:
                 f"{count:,} of {stored.total():,} pictures are {_in_words(*way)}, and none of "
                 f"{first.split.name} is, so a model may not know what it sees"
             )
-            is_deeper = way[1] not in {bits for _, bits in usual}
+            is_deeper = way[1] not in {kind for _, kind in usual}
             yield finding("other-depth", checked.split.name, detail, unsafe=is_deeper)
 
 
-def _stored(checked: CheckedSplit) -> Counter[tuple[bool, int]]:
-    """How many pictures have colour or not, and how many bits a value."""
-    modes = (facts.mode for facts in checked.facts if not facts.fault)
-    return Counter(
-        (False, 16) if mode.startswith("I;16") else (mode not in GREY, GREY.get(mode, 8))
-        for mode in modes
-    )
+def _stored(checked: CheckedSplit) -> Counter[tuple[int, str]]:
+    """How many pictures have a number of bands and a kind of numbers."""
+    return Counter((facts.bands, facts.kind) for facts in checked.facts if not facts.fault)
 
 
-def _in_words(has_colour: bool, bits: int) -> str:
-    return f"{'colour' if has_colour else 'grey'} with {bits} bit{'s' if bits > 1 else ''} a value"
+def _in_words(bands: int, kind: str) -> str:
+    colours = {1: "grey", 3: "colour"}.get(bands, f"{bands} bands")
+    return f"{colours} with {kind} values"

@@ -13,18 +13,20 @@ from lcnet.config.config import (
     parse_config,
     type_of,
 )
-from lcnet.config.data import MOST_WORKERS, Data, Format
-from lcnet.config.model import Model, PixelStatistics, Released
+from lcnet.config.data import MOST_WORKERS, Data, Fit, Format
+from lcnet.config.model import MOST_CHANNELS, Model, PixelStatistics, Released
 from lcnet.config.moved import MOVED, with_new_names
 from lcnet.config.recipe import Train
 from lcnet.config.table import Table
 
 __all__ = [
+    "MOST_CHANNELS",
     "MOST_WORKERS",
     "MOVED",
     "SECTIONS",
     "Config",
     "Data",
+    "Fit",
     "Format",
     "Model",
     "PixelStatistics",

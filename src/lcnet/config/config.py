@@ -11,7 +11,7 @@ from typing import Any, get_type_hints
 import yaml
 from jsonargparse import ArgumentParser, set_parsing_settings
 
-from lcnet.bounds import described
+from lcnet.bounds import described, require
 from lcnet.config.data import Data
 from lcnet.config.model import Model
 from lcnet.config.moved import MOVED, with_new_names
@@ -28,6 +28,14 @@ class Config:
     model: Model = field(default_factory=Model)
     data: Data = field(default_factory=Data)
     train: Train = field(default_factory=Train)
+
+    def __post_init__(self) -> None:
+        require(
+            not self.train.randaugment or self.model.channels in (1, 3),
+            "train.randaugment",
+            expected=f"0 for pictures of {self.model.channels} channels, as it takes 1 or 3",
+            got=self.train.randaugment,
+        )
 
     @classmethod
     def load(cls, file: Path | str) -> "Config":

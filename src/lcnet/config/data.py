@@ -1,13 +1,15 @@
 """The settings of the data set."""
 
+import math
 from dataclasses import dataclass, field
 from typing import Annotated, Literal
 
-from lcnet.bounds import AtLeast, Within, check_bounds
+from lcnet.bounds import AtLeast, Within, check_bounds, require
 from lcnet.config.table import Table
 
 MOST_WORKERS = 1_024
 """Most loader processes."""
+Fit = Literal["squash", "pad", "crop"]
 Workers = Annotated[int, Within(-1, MOST_WORKERS, f"-1 (automatic) or 0 to {MOST_WORKERS:,}")]
 
 
@@ -74,6 +76,12 @@ class Data:
     """`voc`: how to treat a label whose objects are all marked difficult."""
     shuffle_window: Annotated[int, AtLeast(1)] = 1000
     """`shards`: training reads pictures in the order of the files and shuffles among this many."""
+    pixel_range: list[float] = field(default_factory=list)
+    """Pictures of more than 8 bits: [low, high], the values that become black and white. Empty
+    finds the least and the largest value of the training pictures. 8 bits always mean 0 to 255."""
+    fit: Fit = "squash"
+    """How a picture becomes the model's square. squash: it is stretched. pad: it keeps its shape
+    and gets a border of the mean colour. crop: it keeps its shape and loses what lies beyond."""
     workers: Workers = -1
     """Loader processes; -1 chooses by the number of cores."""
     broken: Literal["stop", "skip"] = "stop"
@@ -88,3 +96,16 @@ class Data:
 
     def __post_init__(self) -> None:
         check_bounds(self, "data")
+        values = self.pixel_range
+        require(
+            not values
+            or (len(values) == 2 and all(map(math.isfinite, values)) and values[0] < values[1]),
+            "data.pixel_range",
+            expected="two numbers such as '[0, 4095]', the lower one first, or '[]'",
+            got=values,
+        )
+
+    @property
+    def given_range(self) -> tuple[float, float] | None:
+        """`pixel_range` as a pair; None if it is to be found."""
+        return (self.pixel_range[0], self.pixel_range[1]) if self.pixel_range else None

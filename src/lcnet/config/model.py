@@ -7,6 +7,8 @@ from lcnet.bounds import Share, Within, check_bounds, require
 
 MOST_WIDTH = 16_384
 """A larger width is a typing error: the largest published backbones have 4,096."""
+MOST_CHANNELS = 64
+"""Most channels of a picture."""
 MOST_PIXELS = 16_384
 """Longest side of a picture that a model sees."""
 
@@ -51,6 +53,9 @@ class Model:
     backbone_weights: str = ""
     """File with weights for the backbone, in the format of timm or of the published TResNet, Swin
     and CvT checkpoints."""
+    channels: Annotated[int, Within(1, MOST_CHANNELS)] = 3
+    """Channels of the pictures: 1 grey, 3 RGB, 4 as in RGBA files that hold four bands, or more.
+    Pretrained weights of a first layer for RGB are adapted by timm."""
     pixel_statistics: PixelStatistics = "backbone"
     """Mean and std that normalise pixels. backbone: those of the backbone's pretraining. imagenet:
     ImageNet's. unit: mean 0 and std 1, so that pixels stay from 0 to 1."""

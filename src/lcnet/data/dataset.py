@@ -1,5 +1,6 @@
 """A picture with its labels, and the data set that a loader reads."""
 
+import io
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -8,11 +9,10 @@ from typing import Any, Protocol, overload
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from PIL import Image
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from lcnet.data.decoding import read_image
+from lcnet.data.decoding import PixelForm, Pixels, read_pixels
 from lcnet.errors import DataError, reason_of
 
 POSITIVE, NEGATIVE, UNKNOWN = 1, 0, -1
@@ -41,21 +41,35 @@ class Sample:
     """Where the picture is listed, such as `train.csv:17`; error messages quote it."""
     inside: Enclosed | None = None
     """Its bytes inside a larger file; None if it has its own file."""
+    channel_files: tuple[Path, ...] = ()
+    """Further files of the picture, one channel each; `path` is then the first channel."""
 
     @property
     def file(self) -> Path:
         """The file that holds the picture."""
         return self.path if self.inside is None else self.inside.file
 
-    def read(self, size: int = 0) -> Image.Image:
-        """The picture, as `read_image` returns it. Raises DataError if it cannot be read."""
+    def sources(self) -> list[Path | io.BytesIO]:
+        """Its files, or its bytes inside a larger file; raises OSError if that is gone."""
+        first = self.path if self.inside is None else io.BytesIO(self.inside.read())
+        return [first, *self.channel_files]
+
+    def read(self, size: int = 0, form: PixelForm = PixelForm()) -> Pixels:  # noqa: B008
+        """The picture, as `read_pixels` returns it. Raises DataError if it cannot be read."""
         try:
             data = None if self.inside is None else self.inside.read()
         except OSError as error:
             raise DataError(
                 f"{self.path}: no longer there ({reason_of(error)}). Copy {self.file} again."
             ) from None
-        return read_image(self.path, self.source, size=size, data=data)
+        return read_pixels(
+            self.path,
+            self.source,
+            size=size,
+            data=data,
+            form=form,
+            channel_files=self.channel_files,
+        )
 
 
 class StoredSamples(Sequence[Sample]):
@@ -169,21 +183,25 @@ class Draw:
 
 
 class PictureTransform(Protocol):
-    """From a picture, or its pixels (3 H W in uint8), to the tensor that a loader carries."""
+    """From a picture, or its pixels (C H W in uint8), to the tensor that a loader carries."""
+
+    @property
+    def form(self) -> PixelForm:
+        """The channels and the range of the pixels that it takes."""
 
     @property
     def decode_size(self) -> int:
         """Smallest side in pixels that loses nothing; 0 asks for every pixel."""
 
-    def __call__(self, picture: Image.Image | Tensor) -> Tensor:
+    def __call__(self, picture: Pixels) -> Tensor:
         """The tensor of a picture."""
 
 
-class Pixels(Protocol):
+class KeptPixels(Protocol):
     """The decoded pictures of a split, such as `image_cache.CachedImages`."""
 
     def __getitem__(self, index: int) -> Tensor:
-        """The pixels of a picture, 3 H W in uint8."""
+        """The pixels of a picture, C H W in uint8."""
 
 
 class ImageLabels(Dataset[tuple[Tensor, Tensor]]):
@@ -199,7 +217,7 @@ class ImageLabels(Dataset[tuple[Tensor, Tensor]]):
         self,
         split: Split,
         transform: PictureTransform,
-        pixels: Pixels | None = None,
+        pixels: KeptPixels | None = None,
         *,
         skip_broken: bool = False,
     ) -> None:
@@ -225,7 +243,7 @@ class ImageLabels(Dataset[tuple[Tensor, Tensor]]):
         return [self.split.samples[int(index)].path for index in self._broken.nonzero()]
 
     def __getitem__(self, draw: Draw | int) -> tuple[Tensor, Tensor]:
-        """The transformed picture (3 H W, uint8) and its targets (L, int8: 1, 0, -1 unknown).
+        """The transformed picture (C H W, uint8) and its targets (L, int8: 1, 0, -1 unknown).
 
         Raises DataError if the picture cannot be read.
         """
@@ -239,18 +257,19 @@ class ImageLabels(Dataset[tuple[Tensor, Tensor]]):
             image, targets = self._in_place_of(draw)
         return self._transformed(image, targets, draw)
 
-    def _read(self, index: int) -> tuple[Image.Image | Tensor, Tensor]:
+    def _read(self, index: int) -> tuple[Pixels, Tensor]:
         """A picture, or its pixels, and its targets."""
         targets = torch.from_numpy(self.split.targets[index])
         if self.pixels is not None:
             return self.pixels[index], targets
-        return self.split.samples[index].read(self.transform.decode_size), targets
+        sample = self.split.samples[index]
+        return sample.read(self.transform.decode_size, self.transform.form), targets
 
-    def _in_place_of(self, draw: Draw | int) -> tuple[Image.Image | Tensor, Tensor]:
+    def _in_place_of(self, draw: Draw | int) -> tuple[Pixels, Tensor]:
         """The stand-in for an unreadable picture, and its targets."""
         if not isinstance(draw, Draw):
             nothing = torch.full((len(self.split.labels),), UNKNOWN, dtype=torch.int8)
-            return Image.new("RGB", (64, 64)), nothing
+            return torch.zeros(self.transform.form.channels, 64, 64, dtype=torch.uint8), nothing
         others = np.random.default_rng(draw.seed).integers(len(self.split), size=SUBSTITUTES)
         for index in others.tolist()[:-1]:  # the last one may raise
             try:
@@ -260,7 +279,7 @@ class ImageLabels(Dataset[tuple[Tensor, Tensor]]):
         return self._read(int(others[-1]))
 
     def _transformed(
-        self, image: Image.Image | Tensor, targets: Tensor, draw: Draw | int
+        self, image: Pixels, targets: Tensor, draw: Draw | int
     ) -> tuple[Tensor, Tensor]:
         if not isinstance(draw, Draw):
             return self.transform(image), targets

@@ -85,6 +85,9 @@ def cache_key(split: Split, weights: Mapping[str, Tensor], *settings: object) ->
     for sample in split.samples:
         state = sample.file.stat()
         digest.update(f"{sample.path.resolve()} {state.st_size} {state.st_mtime_ns}\n".encode())
+        for file in sample.channel_files:
+            state = file.stat()
+            digest.update(f"{file.resolve()} {state.st_size} {state.st_mtime_ns}\n".encode())
     for name, weight in sorted(weights.items()):
         digest.update(name.encode())
         digest.update(weight.detach().cpu().contiguous().numpy().tobytes())

@@ -8,29 +8,27 @@ import numpy as np
 import torch
 from filelock import FileLock
 from numpy.typing import NDArray
-from PIL import Image
 from torch import Tensor
 
 from lcnet.data.dataset import Split
-from lcnet.data.decoding import PICTURE_FORMATS
+from lcnet.data.decoding import upright_size
 from lcnet.errors import ConfigError, DataError
 from lcnet.files import written_whole
 from lcnet.progress import disk_size
-
-CHANNELS = 3
 
 
 class CachedImages:
     """The shrunk pictures of a split, memory-mapped from one file.
 
-    The file holds the pixels of every picture (H W 3, uint8) one after another, and then the
+    The file holds the pixels of every picture (H W C, uint8) one after another, and then the
     heights and widths (N 2, int32).
     """
 
-    def __init__(self, file: Path, pictures: int) -> None:
+    def __init__(self, file: Path, pictures: int, channels: int = 3) -> None:
         """Open a file with this number of pictures; raises DataError if it is not whole."""
-        sizes, ends = _read_sizes(file, pictures)
+        sizes, ends = _read_sizes(file, pictures, channels)
         self.file = file
+        self.channels = channels
         self.sizes = sizes
         self.starts = np.concatenate([[0], ends[:-1]])
 
@@ -39,8 +37,8 @@ class CachedImages:
         return len(self.sizes)
 
     def __getitem__(self, index: int) -> Tensor:
-        """The pixels of a picture, 3 H W in uint8; raises DataError if the file is gone."""
-        shape, start = (*self.sizes[index].tolist(), CHANNELS), int(self.starts[index])
+        """The pixels of a picture, C H W in uint8; raises DataError if the file is gone."""
+        shape, start = (*self.sizes[index].tolist(), self.channels), int(self.starts[index])
         try:
             # Mapped for each picture: an open map would be copied whole to each loader process.
             pixels = np.memmap(self.file, np.uint8, "r", offset=start, shape=shape)
@@ -53,9 +51,14 @@ class CachedImages:
 
 
 def cached_images(
-    folder: Path, key: str, pictures: int, shrunk: Callable[[], Iterable[Tensor]]
+    folder: Path,
+    key: str,
+    pictures: int,
+    shrunk: Callable[[], Iterable[Tensor]],
+    *,
+    channels: int = 3,
 ) -> CachedImages:
-    """The pictures that `shrunk` yields (3 H W, uint8 each), `pictures` of them.
+    """The pictures that `shrunk` yields (C H W, uint8 each), `pictures` of them.
 
     They are read from `folder` if it has them under `key`; otherwise they are made and written
     there, one at a time in memory. Raises DataError if the file there is not whole.
@@ -64,7 +67,7 @@ def cached_images(
     with FileLock(folder / f"{key}.lock"):  # of two runs that want the same pictures, one waits
         if not file.is_file():
             _write(file, shrunk())
-    return CachedImages(file, pictures)
+    return CachedImages(file, pictures, channels)
 
 
 def has_images(folder: Path, key: str) -> bool:
@@ -72,24 +75,23 @@ def has_images(folder: Path, key: str) -> bool:
     return (folder / f"{key}.images").is_file()
 
 
-def bytes_needed(split: Split, size: int, *, square: bool) -> int:
+def bytes_needed(split: Split, size: int, *, square: bool, channels: int = 3) -> int:
     """Bytes on disk for a split: as squares of side `size`, or with shorter sides of `size`.
 
     The latter reads each picture's header; a picture without a readable one counts as 0.
     """
     if square:
-        return len(split) * (CHANNELS * size**2 + 8)
-    return sum(_shrunk_bytes(sample.path, size) for sample in split.samples)
+        return len(split) * (channels * size**2 + 8)
+    return sum(_shrunk_bytes(sample.path, size, channels) for sample in split.samples)
 
 
-def _shrunk_bytes(path: Path, size: int) -> int:
+def _shrunk_bytes(path: Path, size: int, channels: int) -> int:
     try:
-        with Image.open(path, formats=PICTURE_FORMATS) as image:
-            short, long = sorted(image.size)
+        short, long = sorted(upright_size(path))
     except Exception:  # reported when its pixels are read
         return 0
     scale = min(1.0, size / short)
-    return round(CHANNELS * short * scale * (long * scale + 1)) + 8
+    return round(channels * short * scale * (long * scale + 1)) + 8
 
 
 def prepare_folder(folder: Path, needed: int) -> None:
@@ -117,13 +119,15 @@ def _write(file: Path, pictures: Iterable[Tensor]) -> None:
         opened.write(np.array(sizes, np.int32).tobytes())
 
 
-def _read_sizes(file: Path, pictures: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+def _read_sizes(
+    file: Path, pictures: int, channels: int
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Heights and widths (N 2), and where each picture's bytes end (N)."""
     tail = 2 * 4 * pictures
     length = file.stat().st_size
     if length >= tail:
         sizes = np.fromfile(file, np.int32, offset=length - tail).reshape(-1, 2).astype(np.int64)
-        ends = CHANNELS * sizes.prod(axis=1).cumsum()
+        ends = channels * sizes.prod(axis=1).cumsum()
         if (sizes > 0).all() and (ends[-1] if pictures else 0) == length - tail:
             return sizes, ends
     raise DataError(

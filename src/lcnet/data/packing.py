@@ -116,6 +116,11 @@ def _write(
 
 
 def _bytes(sample: Sample) -> bytes:
+    if sample.channel_files:
+        raise DataError(
+            f"{sample.path}: expected a picture in one file, got {1 + len(sample.channel_files)}, "
+            "one per channel, and a shard holds one a picture. Train without packing."
+        )
     return sample.path.read_bytes() if sample.inside is None else sample.inside.read()
 
 

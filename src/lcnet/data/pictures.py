@@ -45,10 +45,12 @@ def _kept(
     if not data.cache_images:
         return None
     folder, square = Path(data.cache_images), size == expected.size
-    key = cache_key(split, {}, "images", size, square, expected.interpolation)
+    # The border of `pad` has the mean colour.
+    pixels = (expected.form, expected.fit, expected.mean if expected.fit == "pad" else ())
+    key = cache_key(split, {}, "images", size, square, expected.interpolation, *pixels)
 
     def shrunk() -> Iterator[Tensor]:
-        needed = bytes_needed(split, size, square=square)
+        needed = bytes_needed(split, size, square=square, channels=expected.form.channels)
         prepare_folder(folder, needed)
         if not quiet:
             tell(
@@ -63,4 +65,4 @@ def _kept(
 
     if not has_images(folder, key):
         prepare_folder(folder, 0)
-    return cached_images(folder, key, len(split), shrunk)
+    return cached_images(folder, key, len(split), shrunk, channels=expected.form.channels)

@@ -26,7 +26,7 @@ from lcnet.metrics import Floats, Targets, Verification, verify
 from lcnet.metrics.bootstrap import RESAMPLES, Interval, intervals
 from lcnet.metrics.calibration import Calibration, to_probabilities
 from lcnet.model.classifier import Classifier
-from lcnet.model_folder import ModelInfo, load_model, model_fingerprint, read_info
+from lcnet.model_folder import ModelInfo, for_data, load_model, model_fingerprint, read_info
 from lcnet.progress import tell, track
 from lcnet.run_folder import RunFolder
 
@@ -125,7 +125,7 @@ def measure(
     info = read_info(run)
     is_own = data is None
     data, batch_size = data_set(run, data, root, batch_size, quiet=quiet)
-    data = _as_measured(data, rules)
+    data, info = _as_measured(data, rules), for_data(info, data)
     name = split or (rules.splits.get(data.format) if rules else "") or data.test
     if not name:
         raise ConfigError(
@@ -237,7 +237,7 @@ def score_split(
 
     `use_cache` reads a frozen backbone's features from the run's cache, if the run has one.
     """
-    model = load_model(run)
+    model, info = load_model(run), for_data(info, data)
     pictures: Pictures
     cached = use_cache and bool((config := RunFolder(run).config()).train.cache_features)
     if cached:

@@ -21,7 +21,7 @@ from lcnet.predicting.exported import IMAGES, KEY, LOGITS, understand
 from lcnet.predicting.onnx_model import SUFFIX, OnnxModel
 
 Scorer = Callable[[Tensor], Tensor]
-"""Images (B 3 size size, normalised, float32) to logits (B L)."""
+"""Images (B C size size, normalised, float32) to logits (B L)."""
 MOST_BYTES = 2**31 - 2**20
 """Weights in one ONNX file, at most: a whole file holds no more than 2 GiB."""
 
@@ -53,13 +53,13 @@ class Format:
         return f"{self.runtime} {version(self.runtime)}"
 
 
-def trace(model: Classifier, image_size: int) -> ExportedProgram:
+def trace(model: Classifier, image_size: int, channels: int = 3) -> ExportedProgram:
     """The model as a program for any number of images of one size; changes the model.
 
     Raises CheckpointError if torch.export cannot follow it.
     """
     batch = torch.export.Dim("batch")
-    example = torch.zeros(2, 3, image_size, image_size)
+    example = torch.zeros(2, channels, image_size, image_size)
     try:
         return torch.export.export(
             Exportable(model, image_size).eval(), (example,), dynamic_shapes=({0: batch},)

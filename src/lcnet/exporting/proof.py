@@ -13,7 +13,8 @@ from PIL import Image
 from torch import Tensor
 
 from lcnet.config import Data
-from lcnet.data.decoding import read_image
+from lcnet.data.dataset import Sample
+from lcnet.data.decoding import PixelForm, Pixels, read_pixels
 from lcnet.data.loading import stack_images
 from lcnet.data.readers import load_split_for
 from lcnet.data.readers.digits import compose, handwriting
@@ -37,7 +38,8 @@ ROUNDS, SECONDS = 30, 20.0
 class Pictures:
     """The pictures that a file is checked with."""
 
-    images: Sequence[Path | Image.Image]
+    images: Sequence[Path | Sample | Image.Image]
+    """Files, samples, or drawn pictures in RGB, which take the channels of the model."""
     targets: NDArray[np.int8] | None
     """N x L: 1, 0 and -1 (unknown); None if the labels are unknown."""
     source: str
@@ -46,7 +48,7 @@ class Pictures:
     def batches(
         self, expected: Preprocessing, sizes: Sequence[int] = BATCH_SIZES
     ) -> Iterator[Tensor]:
-        """All as batches (B 3 size size) of these sizes in turn; the last may be smaller.
+        """All as batches (B C size size) of these sizes in turn; the last may be smaller.
 
         Raises DataError if a picture cannot be read.
         """
@@ -56,13 +58,28 @@ class Pictures:
             if start >= len(self.images):
                 return
             chosen = self.images[start : start + size]
-            opened = [
-                read_image(image, size=expected.size) if isinstance(image, Path) else image
-                for image in chosen
-            ]
+            opened = [_opened(image, expected) for image in chosen]
             # Contiguous, as users of the file will pass them.
             yield normalize(stack_images([transform(image) for image in opened])).contiguous()
             start += size
+
+
+def _opened(image: Path | Sample | Image.Image, expected: Preprocessing) -> Pixels:
+    if isinstance(image, Sample):
+        return image.read(expected.size, expected.form)
+    if isinstance(image, Path):
+        return read_pixels(image, size=expected.size, form=expected.form)
+    return _recoloured(image, expected.form)
+
+
+def _recoloured(drawn: Image.Image, form: PixelForm) -> Pixels:
+    """A drawn picture in RGB with the channels of a model: grey, or its colours in turn."""
+    if form.channels == 3:
+        return drawn
+    if form.channels == 1:
+        return drawn.convert("L")
+    bands = torch.from_numpy(np.asarray(drawn)).permute(2, 0, 1)
+    return bands[[channel % 3 for channel in range(form.channels)]]
 
 
 def pictures_of_split(data: Data, name: str, info: ModelInfo, most: int) -> Pictures:
@@ -74,7 +91,7 @@ def pictures_of_split(data: Data, name: str, info: ModelInfo, most: int) -> Pict
     indices = np.linspace(0, len(samples) - 1, min(most, len(samples))).round().astype(int)
     chosen = [samples.samples[index] for index in indices]
     return Pictures(
-        [sample.path if sample.inside is None else sample.read() for sample in chosen],
+        chosen,
         samples.targets[indices],
         f"{len(indices):,} pictures of {name}",
     )
@@ -147,7 +164,7 @@ class Speed:
 
 
 def race(first: Scorer, second: Scorer, images: Tensor) -> Speed:
-    """How long each takes for the same images (B 3 size size), after one round to warm up.
+    """How long each takes for the same images (B C size size), after one round to warm up.
 
     They take turns, so that both meet the same load of the machine. The fastest round counts, since
     other work disturbed it least.

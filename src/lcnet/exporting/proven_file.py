@@ -69,7 +69,7 @@ def export_model(model: AnyPath, form: str, out: Path | None, choices: ExportCho
     pictures = _pictures(run, info, choices)
     calibration = _calibration_pictures(run, info, choices) if choices.quantize else None
     network = load_model(run)
-    program = trace(load_model(run), info.preprocessing.size)
+    program = trace(load_model(run), info.preprocessing.size, info.model.channels)
     with ExitStack() as open_files:
         unfinished = [open_files.enter_context(written_whole(file)) for file in files]
         if calibration is not None:

@@ -2,7 +2,7 @@
 
 import difflib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -15,7 +15,8 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.utils.checkpoint import checkpoint
 
-from lcnet.config import PixelStatistics
+from lcnet.bounds import require
+from lcnet.config import MOST_CHANNELS, PixelStatistics
 from lcnet.errors import ConfigError, reason_of
 from lcnet.model.cvt import CVT, build_cvt
 from lcnet.schema import check_fields, check_mapping, check_numbers, check_options
@@ -29,9 +30,9 @@ class BackboneSpec:
     """Name of the timm model."""
     options: Mapping[str, Any]
     """Keyword arguments for timm's builder, such as `{"img_size": 224}`."""
-    mean: tuple[float, float, float]
-    """Mean of red, green and blue for normalising inputs, whose values are from 0 to 1."""
-    std: tuple[float, float, float]
+    mean: tuple[float, ...]
+    """Mean of each channel for normalising inputs, whose values are from 0 to 1."""
+    std: tuple[float, ...]
     """Their standard deviation."""
     interpolation: str
     """How pictures are resized: `bilinear` or `bicubic`."""
@@ -42,8 +43,13 @@ class BackboneSpec:
         """A copy with these mean and std, as `config.Model.pixel_statistics` explains them."""
         if statistics == "backbone":
             return self
-        mean, std = STATISTICS[statistics]
+        mean, std = (for_channels(rgb, self.channels) for rgb in STATISTICS[statistics])
         return replace(self, mean=mean, std=std)
+
+    @property
+    def channels(self) -> int:
+        """How many channels its pictures have."""
+        return len(self.mean)
 
     def to_dict(self) -> dict[str, Any]:
         """The fields as plain values for JSON."""
@@ -62,10 +68,25 @@ class BackboneSpec:
             raise ValueError(f"backbone: timm has no model {architecture!r}")
         if given["interpolation"] not in INTERPOLATIONS:
             raise ValueError(f"backbone: no interpolation is called {given['interpolation']!r}")
+        given["options"] = check_build_options(given["options"])
+        channels = given["options"].get("in_chans", 3)
+        if not isinstance(channels, int) or not 1 <= channels <= MOST_CHANNELS:
+            raise ValueError(f"backbone.options: expected 1 to {MOST_CHANNELS} channels")
         for name, least in (("mean", -1e3), ("std", 1e-6)):
-            numbers = check_numbers(given[name], f"backbone.{name}", count=3, least=least, most=1e3)
-            given[name] = numbers
-        return cls(**{**given, "options": check_build_options(given["options"])})
+            given[name] = check_numbers(
+                given[name], f"backbone.{name}", count=channels, least=least, most=1e3
+            )
+        return cls(**given)
+
+
+def for_channels(rgb: Sequence[float], channels: int) -> tuple[float, ...]:
+    """Statistics of red, green and blue for another number of channels.
+
+    Grey gets their mean, more channels get them in turn: as timm makes weights from those for RGB.
+    """
+    if channels == 1:
+        return (sum(rgb) / len(rgb),)
+    return tuple(rgb[channel % len(rgb)] for channel in range(channels))
 
 
 STATISTICS = {
@@ -109,15 +130,16 @@ RELEASED_SLOPE = 1e-6
 """Slope of all leaky ReLUs in the release's TResNet-L V2; timm's have 1e-2 and 1e-3."""
 
 
-def describe_backbone(name: str, view_size: int) -> BackboneSpec:
+def describe_backbone(name: str, view_size: int, channels: int = 3) -> BackboneSpec:
     """The spec of a timm model, given by its name, `local-dir:FOLDER` or `hf-hub:USER/NAME`.
 
     The names in `PUBLISHED_NAMES` work too. Models for a single image size (ViT, Swin) are built
-    for `view_size`. Raises ConfigError if there is no such model.
+    for `view_size`. Raises ConfigError if there is no such model, or it takes no such pictures.
     """
     slope = RELEASED_SLOPE if name == "TResnetL_V2" else None
     name = PUBLISHED_NAMES.get(name, name)
     if name == CVT:
+        require(channels == 3, "model.channels", expected="3 for cvt_w24", got=channels)
         return BackboneSpec(CVT, {}, IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD, "bicubic")
     kind, _, place = name.partition(":")
     if kind == "local-dir":
@@ -147,12 +169,14 @@ def describe_backbone(name: str, view_size: int) -> BackboneSpec:
     options = {name: value for name, value in options.items() if name != "num_classes"}
     if settings.get("fixed_input_size"):
         options["img_size"] = view_size
+    if options.pop("in_chans", 3) != channels or channels != 3:
+        options["in_chans"] = channels
     expects = resolve_data_config(pretrained_cfg=settings)
     return BackboneSpec(
         architecture=architecture,
         options=options,
-        mean=tuple(expects["mean"]),
-        std=tuple(expects["std"]),
+        mean=for_channels(expects["mean"], channels),
+        std=for_channels(expects["std"], channels),
         interpolation=expects["interpolation"],
         leaky_slope=slope,
     )

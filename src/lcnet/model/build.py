@@ -56,7 +56,7 @@ def build_model(
     """
     if backbone is None:
         backbone = build_backbone(
-            spec or describe_backbone(settings.backbone, settings.view_size),
+            spec or describe_backbone(settings.backbone, settings.view_size, settings.channels),
             pretrained_from=settings.backbone if settings.pretrained else "",
             chunk=settings.view_chunk,
         )

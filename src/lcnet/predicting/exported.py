@@ -11,7 +11,7 @@ from lcnet.schema import check_mapping
 KEY = "lcnet"
 """A metadata property in ONNX, an extra file in torch.export, runtime info in OpenVINO."""
 IMAGES, LOGITS = "images", "logits"
-"""Names of the file's input (B 3 size size, float32, normalised) and output (B L)."""
+"""Names of the file's input (B C size size, float32, normalised) and output (B L)."""
 
 
 def describe(info: ModelInfo) -> str:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, TextIO
 
+from PIL import Image
 from rich.console import Console
 
 from lcnet.compute import Precision
@@ -216,8 +217,12 @@ def _explained(
 
     for prediction, explanation in predictor.stream_explained(pictures, labels=labels):
         if not explanation.error:
-            write_explanation(folder, read_image(Path(prediction.image)), explanation)
+            write_explanation(folder, _shown(predictor, prediction), explanation)
         yield prediction
+
+
+def _shown(predictor: Predictor, prediction: Prediction) -> Image.Image:
+    return read_image(Path(prediction.image), form=predictor.info.preprocessing.form)
 
 
 def _written(predictions: Iterable[Prediction], file: TextIO) -> Iterator[Prediction]:

@@ -56,7 +56,7 @@ class OnnxModel:
         self.info = understand(self.session.get_modelmeta().custom_metadata_map.get(KEY), file)
 
     def __call__(self, images: Tensor) -> Tensor:
-        """The logits (B L, float32, on the CPU) of normalised images (B 3 size size)."""
+        """The logits (B L, float32, on the CPU) of normalised images (B C size size)."""
         logits = self.session.run([LOGITS], {IMAGES: images.cpu().numpy()})[0]
         return torch.from_numpy(logits)
 

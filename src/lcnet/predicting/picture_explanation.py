@@ -9,6 +9,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from lcnet.config import Fit
+from lcnet.data.fit import over_picture
 from lcnet.model.classifier import Classifier
 from lcnet.model.heat_maps import heat_maps
 
@@ -32,8 +34,8 @@ class LabelExplanation:
     threshold: float
     """Probability above which the label counts as present."""
     heat: Heat
-    """Where the evidence lies, stretched over the whole picture: H W of the model's input, not
-    negative, sums to 1."""
+    """Where the evidence lies, stretched over the whole picture: H W in pixels of the model's
+    input, not negative, sums to 1."""
     peak: tuple[int, int]
     """Where the map is largest: pixels from the left and from the top of the picture."""
     box: tuple[int, int, int, int]
@@ -83,12 +85,13 @@ def explain_picture(
     probabilities: Sequence[float],
     thresholds: Sequence[float],
     most: int,
+    fit: Fit = "squash",
 ) -> tuple[tuple[LabelExplanation, ...], int]:
     """Explanations of a picture's `most` most probable labels, and how many labels are left out.
 
-    Only labels above their thresholds count. `image` (3 H W) is the picture as the model takes it,
-    `size` its original width and height in pixels; names, probabilities and thresholds are those of
-    all labels.
+    Only labels above their thresholds count. `image` (C H W) is the picture as the model takes it,
+    `size` its original width and height in pixels, `fit` how it became square; names,
+    probabilities and thresholds are those of all labels.
     """
     shown = [k for k, value in enumerate(probabilities) if value > thresholds[k]]
     shown.sort(key=lambda k: -probabilities[k])
@@ -96,7 +99,8 @@ def explain_picture(
     if not chosen:
         return (), left_out
     images = image[None]
-    maps = heat_maps(model, images, chosen)[0].cpu().numpy()
+    squares = heat_maps(model, images, chosen)[0].cpu().numpy()
+    maps = [over_picture(square, fit, size) for square in squares]
     with torch.inference_mode():
         changes = model.influences(model.maps(images))
     explanations = [

@@ -14,7 +14,7 @@ from torch.utils.data import DataLoader, Dataset
 from lcnet.compute import Precision, best_precision, usual_device
 from lcnet.config import MOST_WORKERS
 from lcnet.data.containers import ParquetRow, Slice
-from lcnet.data.decoding import read_image, upright_rgb, upright_size
+from lcnet.data.decoding import Pixels, Unfit, as_shown, read_pixels, upright_pixels, upright_size
 from lcnet.data.loading import chosen_workers, stack_images
 from lcnet.data.transforms import Normalize, Transform, eval_transform
 from lcnet.errors import ConfigError, DataError
@@ -60,7 +60,7 @@ class Predictor:
             )
         self.path = local_model(model)
         self.model: FastClassifier | OnnxModel
-        """Normalised images (B 3 size size) to logits (B L)."""
+        """Normalised images (B C size size) to logits (B L)."""
         if self.path.suffix == SUFFIX or self.path.is_file():
             self.model = OnnxModel(self.path, device=device or "cpu")
             self.info, self.device = self.model.info, torch.device("cpu")
@@ -134,7 +134,7 @@ class Predictor:
         return load_model(self.path).to(self.device)
 
     def predict_pixels(self, names: Sequence[str], pixels: Sequence[Tensor]) -> list[Prediction]:
-        """One prediction per picture that `eval_transform` returned (3 H W, uint8), in order.
+        """One prediction per picture that `eval_transform` returned (C H W, uint8), in order.
 
         They go through the model together, whatever the batch size.
         """
@@ -142,11 +142,11 @@ class Predictor:
         return list(self._predict(pictures))
 
     def explain_predicted(
-        self, image: Image.Image, prediction: Prediction, labels: int
+        self, image: Pixels, prediction: Prediction, labels: int
     ) -> PictureExplanation:
-        """The explanation of a known prediction for an upright RGB picture; else as `explain`."""
+        """The explanation of a known prediction for `read_pixels`'s picture; else as `explain`."""
         pixels = eval_transform(self.info.preprocessing)(image)
-        picture = _Sample(prediction.image, pixels, size=image.size)
+        picture = _Sample(prediction.image, pixels, size=as_shown(image).size)
         return self._explain(picture, prediction, labels)
 
     def _explain(self, picture: "_Sample", prediction: Prediction, most: int) -> PictureExplanation:
@@ -161,6 +161,7 @@ class Predictor:
             probabilities=list(prediction.probabilities.values()),
             thresholds=self.info.thresholds,
             most=most,
+            fit=self.info.fit,
         )
         has_graph = self.classifier.label_graph() is not None
         return PictureExplanation(picture.name, size, labels, left_out, has_graph)
@@ -214,19 +215,20 @@ class _Decoded(Dataset[_Sample]):
         self.transform = transform
 
     def __getitem__(self, picture: Picture) -> _Sample:
-        content, size = picture.content, self.transform.decode_size
-        if isinstance(content, Image.Image):
-            upright = upright_rgb(content)
-            return _Sample(picture.name, self.transform(upright), size=upright.size)
+        content, size, form = picture.content, self.transform.decode_size, self.transform.form
+        whole = None
         try:
-            if isinstance(content, Path):
-                upright = read_image(content, size=size)
+            if isinstance(content, Image.Image):
+                upright = upright_pixels(content, form)
+                whole = as_shown(upright).size
+            elif isinstance(content, Path):
+                upright = read_pixels(content, size=size, form=form)
             else:
                 data = content.read() if isinstance(content, Slice | ParquetRow) else content
-                upright = read_image(Path(picture.name), size=size, data=data)
-        except (DataError, OSError) as error:
+                upright = read_pixels(Path(picture.name), size=size, data=data, form=form)
+        except (DataError, OSError, Unfit) as error:
             return _Sample(picture.name, None, writable(str(error)))
-        return _Sample(picture.name, self.transform(upright))
+        return _Sample(picture.name, self.transform(upright), size=whole)
 
 
 def _named(images: Iterable[Given]) -> Iterator[Picture]:

@@ -34,7 +34,7 @@ def dropped_line(names: Sequence[str], why: str, published: Published) -> str:
 
 def published_spec(settings: Model, options: Mapping[str, Any]) -> BackboneSpec:
     """The backbone's spec, with the preprocessing of its publisher instead of timm's."""
-    spec = describe_backbone(settings.backbone, settings.view_size)
+    spec = describe_backbone(settings.backbone, settings.view_size, settings.channels)
     return replace(
         spec.normalised_by(settings.pixel_statistics),
         options={**spec.options, **options},

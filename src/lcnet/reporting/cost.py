@@ -33,14 +33,14 @@ class Cost:
     """Where the milliseconds were measured."""
 
 
-def measure_cost(model: Classifier, image_size: int) -> Cost:
+def measure_cost(model: Classifier, image_size: int, channels: int = 3) -> Cost:
     """What one picture of `image_size` pixels square costs, measured with random pixels here.
 
     The time is that of the model's fastest form in float32, uncompiled, one picture at a time.
     Reading and resizing the picture is not in it.
     """
     device = usual_device()
-    picture = torch.zeros(1, 3, image_size, image_size)
+    picture = torch.zeros(1, channels, image_size, image_size)
     with FlopCounterMode(display=False) as counter, torch.inference_mode():
         model(picture)
     fast = FastClassifier(model.to(device))

@@ -10,7 +10,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from PIL import Image
 
 from lcnet.data.dataset import Sample
-from lcnet.data.decoding import read_image
+from lcnet.data.decoding import PixelForm, as_shown, read_pixels
 from lcnet.errors import DataError
 from lcnet.files import write_text
 
@@ -38,11 +38,17 @@ def _environment() -> Environment:
     )
 
 
-def thumbnail(picture: Path | Sample) -> str:
-    """A small copy of the picture as a data URI; empty if the picture can no longer be read."""
+def thumbnail(picture: Path | Sample, form: PixelForm) -> str:
+    """A small copy of the picture as a data URI; empty if the picture can no longer be read.
+
+    `form` says what the values of a deep picture mean, and how many channels there are.
+    """
     try:
-        image = picture.read() if isinstance(picture, Sample) else read_image(picture)
-        return small_picture(image, THUMBNAIL_PX)
+        if isinstance(picture, Sample):
+            pixels = picture.read(form=form)
+        else:
+            pixels = read_pixels(picture, form=form)
+        return small_picture(as_shown(pixels), THUMBNAIL_PX)
     except DataError:
         return ""
 

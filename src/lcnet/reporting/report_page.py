@@ -111,7 +111,7 @@ def _error(report: RunReport, entry: Mistake) -> dict[str, Any]:
     inside = sample.path.is_relative_to(root)
     targets = report.measured.targets[entry.picture]
     return {
-        "thumbnail": thumbnail(sample),
+        "thumbnail": thumbnail(sample, report.measured.info.preprocessing.form),
         "label": samples.labels[entry.label],
         "probability": entry.probability,
         "threshold": report.thresholds[entry.label],

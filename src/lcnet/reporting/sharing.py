@@ -48,7 +48,7 @@ def share(
         repository.revision,
         info,
         metrics,
-        measure_cost(load_model(run), info.model.image_size),
+        measure_cost(load_model(run), info.model.image_size, info.model.channels),
         folder.weights_file.stat().st_size / 1e6,
         dataset or DATA_SETS.get(metrics["format"], f"the owner's own ({metrics['format']})"),
         license,

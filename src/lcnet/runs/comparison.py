@@ -229,7 +229,13 @@ def _speed(model: torch.nn.Module, config: Config) -> float:
     """Images per second from tensor to logits: the median of 3 batches after one to warm up."""
     device = usual_device()
     size = config.train.batch
-    images = torch.randn(size, 3, config.model.image_size, config.model.image_size, device=device)
+    images = torch.randn(
+        size,
+        config.model.channels,
+        config.model.image_size,
+        config.model.image_size,
+        device=device,
+    )
     model, times = model.to(device).eval(), []
     with torch.inference_mode():
         for _ in range(4):

@@ -56,7 +56,9 @@ class Memory:
         )
 
 
-def training_memory(model: Classifier, recipe: config.Train, image_size: int) -> Memory:
+def training_memory(
+    model: Classifier, recipe: config.Train, image_size: int, channels: int = 3
+) -> Memory:
     """The memory for training a model on square images (`image_size` px), measured on two.
 
     `model` must be on the device where it will be trained. Measured is what autograd keeps of a
@@ -67,7 +69,7 @@ def training_memory(model: Classifier, recipe: config.Train, image_size: int) ->
     all_weights = sum(weight.nbytes for weight in model.parameters())
     backbone = model.backbone
     device = next(model.parameters()).device
-    images = torch.zeros(2, 3, image_size, image_size, device=device)
+    images = torch.zeros(2, channels, image_size, image_size, device=device)
     with autocast(device, recipe.precision):
         kept = _kept(lambda: model(images), model)
         chunk = 0

@@ -41,7 +41,7 @@ def new_model(
         settings = replace(settings, pretrained=False)
     if settings.label_vectors:
         vectors = torch.from_numpy(read_vectors(Path(settings.label_vectors), labels))
-    spec = describe_backbone(settings.backbone, settings.view_size)
+    spec = describe_backbone(settings.backbone, settings.view_size, settings.channels)
     spec = spec.normalised_by(settings.pixel_statistics)
     try:
         with within_memory():
@@ -67,7 +67,7 @@ def _check_forward(settings: config.Model, model: Classifier) -> None:
     size = settings.view_size
     try:
         with torch.inference_mode():
-            model.eval()(torch.zeros(1, 3, size, size))
+            model.eval()(torch.zeros(1, settings.channels, size, size))
     except (RuntimeError, AssertionError, AttributeError, ValueError) as error:
         raise ConfigError(
             f"model.backbone: {settings.backbone!r} gives no feature map for views of {size} px "

@@ -14,7 +14,7 @@ from lcnet.errors import CheckpointError, ConfigError, reason_of
 from lcnet.evaluating.measuring import Measured, measure
 from lcnet.evaluating.metrics_file import write_metrics
 from lcnet.files import AnyPath
-from lcnet.model_folder import load_model, local_model
+from lcnet.model_folder import for_data, load_model, local_model
 from lcnet.progress import tell
 from lcnet.published.imported import Import
 from lcnet.reporting.gather_report import report_on
@@ -27,6 +27,7 @@ from lcnet.runs.start import (
     prepare,
     restored,
     with_batch_size,
+    with_pixel_range,
     with_precision,
 )
 from lcnet.training.checkpoints import OlderCheckpoint, Progress, explained, read_progress
@@ -72,7 +73,7 @@ def _begin(
             if engine.is_first:
                 run.check_free(overwrite=overwrite)  # here too: reading the data can take minutes
             start = prepare(config, init)
-        start = with_batch_size(start, engine)
+        start = with_pixel_range(with_batch_size(start, engine), engine)
         config = start.config
         with _locked(run, engine):
             if engine.is_first:
@@ -126,6 +127,8 @@ def _go_on(run: RunFolder, epochs: int | None) -> RunFolder:
                 start = prepare(config, init_of(run))
             else:
                 start = _start_again(run, config, progress, is_first=engine.is_first)
+        if progress is None:
+            start = with_pixel_range(start, engine)
         has_lost_best = engine.fabric.broadcast(start.has_lost_best)
         start = replace(with_batch_size(start, engine), has_lost_best=has_lost_best)
         fit(run, start, engine, stop, progress)
@@ -162,7 +165,7 @@ def _start_again(run: RunFolder, config: Config, progress: Progress, *, is_first
     """Data and model of a run, as they were at its last checkpoint."""
     progress.check_recipe(config.train)
     _check_processes(progress, config.train)
-    info, is_lost = progress.info, False
+    info, is_lost = for_data(progress.info, config.data), False
     splits = load_splits(config, info.labels, again=True)
     if is_first:
         for split in splits:

@@ -6,10 +6,12 @@ from pathlib import Path
 from lightning_fabric import seed_everything
 
 from lcnet.compute import best_precision, usual_device
-from lcnet.config import Config
+from lcnet.config import Config, Data
 from lcnet.data.dataset import Split
 from lcnet.data.judgement import lines
 from lcnet.data.loading import check_steps
+from lcnet.data.pixel_form import in_figures
+from lcnet.data.pixel_range import header_kinds, pixel_kinds
 from lcnet.data.readers import load_split, load_split_for
 from lcnet.data.split_faults import judge_both
 from lcnet.data.statistics import count_labels
@@ -52,6 +54,7 @@ def prepare(config: Config, init: Path | Import | None) -> Start:
             targets=splits[0].targets,
             unknown=config.train.unknown,
         )
+        info = replace(info, fit=config.data.fit)
     else:
         model, info = _read_start(init)
         splits = load_splits(config, info.labels)
@@ -60,8 +63,60 @@ def prepare(config: Config, init: Path | Import | None) -> Start:
             labels=splits[0].labels,
             statistics=count_labels(splits[0].targets),
         )
-        config = replace(config, model=info.model)
+        config, info = _one_fit(replace(config, model=info.model), info)
     return Start(config, model, info, *splits, is_trained=init is not None)
+
+
+def _one_fit(config: Config, info: ModelInfo) -> tuple[Config, ModelInfo]:
+    """Config and model with the same fit: that of the flag if it is set, else the model's."""
+    if config.data.fit != Data().fit:
+        return config, replace(info, fit=config.data.fit)
+    if info.fit != config.data.fit:
+        tell(f"pictures are fitted by {info.fit}, as in the model that the run starts from")
+    return replace(config, data=replace(config.data, fit=info.fit)), info
+
+
+def with_pixel_range(start: Start, engine: Engine) -> Start:
+    """The start with the values of black and white of deep pictures; the first process finds them.
+
+    They are those of `data.pixel_range`, else those of the model that the run starts from, else the
+    least and the largest value of the training pictures. Raises DataError if the values of the
+    training pictures cannot be compared.
+    """
+    pixel_range = start.info.pixel_range
+    if engine.is_first:
+        pixel_range = _pixel_range(start)
+    pixel_range = engine.fabric.broadcast(pixel_range)
+    return replace(start, info=replace(start.info, pixel_range=pixel_range))
+
+
+def _pixel_range(start: Start) -> tuple[float, float] | None:
+    data, known = start.config.data, start.info.pixel_range
+    if data.given_range:
+        if known and known != data.given_range:
+            tell(f"pixel range {_words(data.given_range)}; the model before had {_words(known)}")
+        return data.given_range
+    channels = start.info.model.channels
+    kinds = pixel_kinds(start.training, channels=channels, workers=data.workers)
+    if known is None:
+        found = kinds.checked(header_kinds(start.validation))
+        for line in kinds.lines():
+            tell(line)
+        return found
+    tell(f"pixel range {_words(known)}, as in the model that the run starts from")
+    for kind, found_of in kinds.deep.items():
+        covered = min(known[1], found_of.high) - max(known[0], found_of.low)
+        if covered < 0.5 * max(known[1] - known[0], found_of.high - found_of.low):
+            tell(
+                f"warning: the {kind} training pictures have values from "
+                f"{_words((found_of.low, found_of.high))}. Set --data.pixel_range if they mean "
+                "something else than that model's"
+            )
+    return known
+
+
+def _words(pixel_range: tuple[float, float]) -> str:
+    return " to ".join(map(in_figures, pixel_range))
 
 
 def restored(progress: Progress, info: ModelInfo) -> Classifier:
@@ -133,7 +188,9 @@ def memory_of(config: Config, model: Classifier) -> Memory:
     """Move the model to the device where it is trained; returns the memory that training needs."""
     if config.train.backbone_lr_factor == 0:
         model.backbone.features.requires_grad_(False)
-    return training_memory(model.to(usual_device()), config.train, config.model.image_size)
+    return training_memory(
+        model.to(usual_device()), config.train, config.model.image_size, config.model.channels
+    )
 
 
 def _read_start(init: Path | Import) -> tuple[Classifier, ModelInfo]:

@@ -12,6 +12,7 @@ from threading import BoundedSemaphore
 from PIL import Image
 from torch import Tensor
 
+from lcnet.data.decoding import Pixels, as_shown
 from lcnet.data.transforms import eval_transform
 from lcnet.errors import DataError
 from lcnet.predicting.picture_explanation import PictureExplanation
@@ -22,7 +23,7 @@ from lcnet.serving.measures import Measures, Outcome
 from lcnet.serving.uploads import Limits, UploadTooLarge, read_upload
 
 Read = tuple[str, Tensor]
-"""A picture's name, and its pixels at the model's size: 3 H W in uint8."""
+"""A picture's name, and its pixels at the model's size: C H W in uint8."""
 
 
 class BadRequest(Exception):
@@ -93,7 +94,7 @@ class Service:
     def explain(
         self, path: Path, name: str, *, labels: int
     ) -> tuple[Prediction, PictureExplanation | None, Image.Image]:
-        """A picture's prediction and explanation (None for an ONNX file), and the picture.
+        """A picture's prediction and explanation (None for an ONNX file), and the picture in RGB.
 
         Only one thread may call this at a time. Raises UploadTooLarge or DataError if the picture
         cannot be decoded.
@@ -101,9 +102,10 @@ class Service:
         with self._decoding:
             picture = self._read(path, name)
         prediction = self.batcher.submit((name, self.transform(picture))).result()
+        shown = as_shown(picture)
         if not self.predictor.explains:
-            return prediction, None, picture
-        return prediction, self.predictor.explain_predicted(picture, prediction, labels), picture
+            return prediction, None, shown
+        return prediction, self.predictor.explain_predicted(picture, prediction, labels), shown
 
     @contextmanager
     def counted(self) -> Iterator[None]:
@@ -120,8 +122,9 @@ class Service:
         finally:
             self.measures.request(outcome, time.perf_counter() - started)
 
-    def _read(self, stored: bytes | Path, name: str) -> Image.Image:
-        return read_upload(stored, name, self.limits, size=self.transform.decode_size)
+    def _read(self, stored: bytes | Path, name: str) -> Pixels:
+        size, form = self.transform.decode_size, self.transform.form
+        return read_upload(stored, name, self.limits, size=size, form=form)
 
     def _score(self, batch: list[Read]) -> list[Prediction]:
         names, pixels = zip(*batch, strict=True)

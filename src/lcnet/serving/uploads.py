@@ -6,10 +6,14 @@ from pathlib import Path
 
 from PIL import Image, UnidentifiedImageError
 
-from lcnet.data.decoding import PICTURE_FORMATS, upright_rgb
+from lcnet.data.decoding import Pixels, upright_pixels
+from lcnet.data.opening import open_picture
+from lcnet.data.pixel_form import NotTaken, PixelForm, Unfit
 from lcnet.errors import DataError, reason_of
 
 LONGEST_NAME = 200
+RGB = PixelForm()
+SEND = "Send a JPEG, PNG, WebP, AVIF, BMP, GIF or TIFF."
 
 
 class UploadTooLarge(DataError):
@@ -44,8 +48,10 @@ def shown_name(name: str | None) -> str:
     return "".join(sign for sign in last if sign.isprintable())[-LONGEST_NAME:] or "picture"
 
 
-def read_upload(stored: bytes | Path, name: str, limits: Limits, *, size: int) -> Image.Image:
-    """The picture, upright, in RGB, decoded no larger than `size` needs (as `read_image` does).
+def read_upload(
+    stored: bytes | Path, name: str, limits: Limits, *, size: int, form: PixelForm = RGB
+) -> Pixels:
+    """The pixels as `read_pixels` returns them, decoded no larger than `size` needs.
 
     Raises UploadTooLarge for too many bytes or pixels, before anything is decoded, and DataError
     if it is no picture. Messages call the picture `name`.
@@ -58,16 +64,20 @@ def read_upload(stored: bytes | Path, name: str, limits: Limits, *, size: int) -
         )
     try:
         source = io.BytesIO(stored) if isinstance(stored, bytes) else stored
-        with Image.open(source, formats=PICTURE_FORMATS) as image:
-            pixels = image.width * image.height
-            if pixels > limits.pixels:
+        with open_picture(source) as picture:
+            width, height = picture.size
+            if width * height > limits.pixels:
                 raise UploadTooLarge(
-                    f"{name}: expected at most {limits.pixels:,} pixels, got {image.width:,} x "
-                    f"{image.height:,}. Shrink the picture."
+                    f"{name}: expected at most {limits.pixels:,} pixels, got {width:,} x "
+                    f"{height:,}. Shrink the picture."
                 )
-            return upright_rgb(image, size=size)
+            return upright_pixels(picture, form, size=size)
     except UploadTooLarge:
         raise
+    except NotTaken as error:
+        raise DataError(f"{name}: not a readable picture: {error}. {SEND}") from None
+    except Unfit as error:
+        raise DataError(f"{name}: {error}.") from None
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
         raise UploadTooLarge(
             f"{name}: expected at most {limits.pixels:,} pixels, got far more. Shrink the picture."
@@ -75,6 +85,4 @@ def read_upload(stored: bytes | Path, name: str, limits: Limits, *, size: int) -
     except Exception as error:  # Pillow's decoders raise a dozen types on a broken file
         is_unknown = isinstance(error, UnidentifiedImageError)
         reason = "unknown format" if is_unknown else reason_of(error)
-        raise DataError(
-            f"{name}: not a readable picture: {reason}. Send a JPEG, PNG, WebP, BMP, GIF or TIFF."
-        ) from None
+        raise DataError(f"{name}: not a readable picture: {reason}. {SEND}") from None

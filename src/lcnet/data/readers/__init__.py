@@ -1,6 +1,7 @@
 """Reads a split of a data set of any format, as the data settings describe it."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from lcnet import config
@@ -24,7 +25,12 @@ def load_split(data: config.Data, split: str, labels: Sequence[str] | None = Non
         missing = [listed.sample(index) for index in listed.missing[:1]]
         count = len(listed.missing)
     else:
-        missing = [sample for sample in listed if not sample.path.is_file()]
+        missing = [
+            replace(sample, path=file)
+            for sample in listed
+            for file in (sample.path, *sample.channel_files)
+            if not file.is_file()
+        ]
         count = len(missing)
     if missing:
         first = missing[0]

@@ -1,6 +1,7 @@
 """Reads a table: rows of pictures, their labels as columns or as a list of names."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from operator import itemgetter
 from pathlib import Path
 from typing import Any
@@ -278,7 +279,9 @@ def _joined(
     near = [str(Path(split).parent) if "/" in split else "", ""]
     place = place_of(data) or find_place(pictures, folders, near, suffixes=data.suffixes)
     place = place or Place(("",), suffixes=tuple(data.suffixes) or ("",))
-    located = locate(pictures, folders, place)
+    located, *others = (
+        locate(pictures, folders, replace(place, suffixes=(suffix,))) for suffix in place.suffixes
+    )
     _check_once(located.files, numbers, pictures, targets, split)
     notes = []
     if located.other_spelling:
@@ -287,7 +290,7 @@ def _joined(
             f"{split}: {len(located.other_spelling):,} pictures are spelled otherwise on disk "
             f"(case, slashes or Unicode form), such as {pictures[index]!r}"
         )
-    samples = _Listed(located, numbers, split, place.suffixes)
+    samples = _Listed(located, others, numbers, split)
     return Split(
         order,
         samples,
@@ -339,15 +342,21 @@ class _Listed(StoredSamples):
     """The pictures of a table."""
 
     def __init__(
-        self, located: Located, numbers: list[int], split: str, suffixes: Sequence[str]
+        self, located: Located, others: Sequence[Located], numbers: list[int], split: str
     ) -> None:
-        self.files, self.missing = located.files, located.missing
+        """Take the pictures' files; `others` are those of their further channels."""
+        self.files, self.others = located.files, [other.files for other in others]
+        self.missing = sorted({index for one in (located, *others) for index in one.missing})
         self.numbers = np.array(numbers, np.int64)
-        self.split, self.suffixes = split, tuple(suffixes)
+        self.split = split
 
     def __len__(self) -> int:
         return len(self.files)
 
     def sample(self, index: int) -> Sample:
         """The sample at an index from 0 to N - 1."""
-        return Sample(Path(self.files[index]), f"{self.split}:{self.numbers[index]}")
+        return Sample(
+            Path(self.files[index]),
+            f"{self.split}:{self.numbers[index]}",
+            channel_files=tuple(Path(files[index]) for files in self.others),
+        )
