@@ -216,6 +216,18 @@ def test_a_fit_belongs_to_the_model(quick, tmp_path, fit, capsys):
     assert f"fitted by {fit}, as in the model" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize("form", ["onnx", "torch", "openvino"])
+def test_every_exported_file_takes_the_channels(tmp_path, form, capsys):
+    settings = replace(TINY, channels=5)
+    folder = save_tiny_model(tmp_path / "model", ("a", "b"), (0.5, 0.5), settings)
+    ModelFolder(folder).write_info(replace(read_info(folder), fit="pad", pixel_range=(-5, 900.5)))
+    file = export(folder, format=form)
+    assert "drawn pictures are used" in capsys.readouterr().out
+    if form == "onnx":
+        info = Predictor(file).info
+        assert (info.fit, info.pixel_range, info.model.channels) == ("pad", (-5, 900.5), 5)
+
+
 def test_a_picture_of_several_files(tmp_path):
     rng = np.random.default_rng(0)
     samples, whole = [], []

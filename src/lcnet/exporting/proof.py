@@ -78,7 +78,7 @@ def _recoloured(drawn: Image.Image, form: PixelForm) -> Pixels:
         return drawn
     if form.channels == 1:
         return drawn.convert("L")
-    bands = torch.from_numpy(np.asarray(drawn)).permute(2, 0, 1)
+    bands = torch.from_numpy(np.array(drawn)).permute(2, 0, 1)
     return bands[[channel % 3 for channel in range(form.channels)]]
 
 
