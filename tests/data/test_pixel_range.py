@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 from PIL import Image
 from tests.kinds import png16
+from tests.marks import marks
 
 from lcnet.config import Data
 from lcnet.data.dataset import Sample, Split
@@ -20,8 +21,8 @@ def split_of(folder, *pictures):
             path.write_bytes(png16(values))
         else:
             Image.fromarray(values).save(path)
-        samples.append(Sample(path, (1,)))
-    return Split(("a",), tuple(samples), "train")
+        samples.append(Sample(path))
+    return Split(("a",), tuple(samples), marks([[1]] * len(samples)), "train")
 
 
 def ramp(low, high, kind):

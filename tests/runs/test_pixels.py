@@ -11,6 +11,7 @@ from PIL import Image
 from tests.alike import history_without_clock
 from tests.conftest import with_train
 from tests.kinds import png16
+from tests.marks import marks
 from tests.tiny import TINY, save_tiny_model
 
 from lcnet.config import Config, Data
@@ -238,7 +239,7 @@ def test_a_picture_of_several_files(tmp_path):
             Image.fromarray(pixels[..., band]).save(path)
         samples.append(Sample(paths[0], (1,), channel_files=tuple(paths[1:])))
         whole.append(torch.from_numpy(pixels).permute(2, 0, 1))
-    split = Split(("a",), tuple(samples), "train")
+    split = Split(("a",), tuple(samples), marks([[1]] * len(samples)), "train")
     folder = save_tiny_model(tmp_path / "model", ("a",), (0.5,), replace(TINY, channels=5))
     expected = read_info(folder).preprocessing
     transform = eval_transform(expected)
