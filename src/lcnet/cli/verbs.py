@@ -65,7 +65,7 @@ class Verb:
 
 def _may_resume(parser: ArgumentParser) -> None:
     parser.usage = (
-        "lcnet train --out RUN [flags]\n       lcnet train --resume RUN [--train.epochs N]"
+        "lcnet train PATH --out RUN [flags]\n       lcnet train --resume RUN [--train.epochs N]"
     )
     parser.add_argument(
         "--resume",
@@ -134,19 +134,17 @@ VERBS: Mapping[str, Verb] = {
     ),
     "check": Verb(
         "checking.check:check",
-        "lcnet check --data.format table --data.root DATA --data.train train.csv "
-        "--data.val val.csv --html check.html",
+        "lcnet check DATA --html check.html",
         exit_code=lambda report: 0 if report.is_safe else 1,
     ),
-    "pack": Verb("data.pack:pack", "lcnet pack --data.format coco --data.root COCO --out packed"),
+    "pack": Verb("data.pack:pack", "lcnet pack COCO --out packed"),
     "train": Verb(
         "runs.train:train",
-        "lcnet train --data.format table --data.root DATA --data.train train.csv "
-        "--data.val val.csv --out runs/mine",
+        "lcnet train DATA --out runs/mine",
         extend=_may_resume,
         call=_train_or_resume,
     ),
-    "evaluate": Verb("evaluating.evaluate:evaluate", "lcnet evaluate runs/mine --split test.csv"),
+    "evaluate": Verb("evaluating.evaluate:evaluate", "lcnet evaluate runs/mine DATA/new.csv"),
     "report": Verb("reporting.report:report", "lcnet report runs/mine --split test.csv"),
     "calibrate": Verb(
         "evaluating.calibrate:calibrate",
@@ -170,7 +168,7 @@ VERBS: Mapping[str, Verb] = {
     "graph": Verb("reporting.graph:graph", "lcnet graph runs/mine --edges 50"),
     "compare": Verb(
         "runs.compare:compare",
-        "lcnet compare --config runs/mine/config.yaml --heads '[lcnet,csra,gap]' --out runs/heads",
+        "lcnet compare DATA --heads '[lcnet,csra,gap]' --out runs/heads",
     ),
     "import": Verb(
         "published.import_model:import_model",
