@@ -10,6 +10,7 @@ import zipfile
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from itertools import islice
 from pathlib import Path
 from typing import IO
@@ -23,8 +24,12 @@ COMPRESSED = frozenset({".gz", ".bz2", ".xz", ".zip"})
 SPACE = "space"
 """The delimiter setting for any number of blanks."""
 DELIMITERS = (",", ";", "\t", "|", SPACE)
+UNREADABLE = (OSError, ValueError, EOFError, lzma.LZMAError, zipfile.BadZipFile)
+"""What opening and reading a file of text can raise."""
 SAMPLE = 2_000
 """Records from which delimiter and columns are recognised."""
+SAMPLE_CELLS = 500_000
+"""Most cells of these records."""
 SAMPLE_CHARACTERS = 2**23
 """Most characters of the table that are looked at for that."""
 BLOCK = 2**20
@@ -133,47 +138,57 @@ def forms(path: Path, table: Table) -> list[tuple[Form, list[list[str]]]]:
     """The forms in which a table can be read, each with its first records; the likeliest first.
 
     With a header, that is the first of the records. The settings of the table leave less to
-    choose. Raises DataError if the file is no text or has a single column only.
+    choose. Raises DataError if the file is no text. The records are shared: do not change them.
     """
-    encoding = table.encoding or _encoding(path)
     try:
-        with _opened(path, encoding) as text:
-            head = text.read(SAMPLE_CHARACTERS)
-            is_whole = not text.read(1)
-    except (
-        OSError,
-        ValueError,
-        EOFError,
-        LookupError,
-        lzma.LZMAError,
-        zipfile.BadZipFile,
-    ) as error:
+        stat = path.stat()
+    except OSError as error:
         raise unreadable(path.name, "a table of text, such as CSV", error) from None
-    if not head.strip():
-        raise DataError(
-            f"{path.name}: expected a table, got an empty file. Write one row a picture."
-        )
-    lines = list(io.StringIO(head, newline=""))[table.skip :]
-    if not is_whole and len(lines) > 1:
-        lines.pop()  # it may be cut
-    given = (table.delimiter.replace("\\t", "\t"),) if table.delimiter else DELIMITERS
     header = table.header != "no" and not table.columns
+    asked = (table.encoding, table.delimiter.replace("\\t", "\t"), header, table.skip)
+    return _forms(path, (stat.st_size, stat.st_mtime_ns), *asked)
+
+
+@lru_cache(maxsize=16)  # each known layout asks for the columns of each table
+def _forms(
+    path: Path, state: tuple[int, int], encoding: str, delimiter: str, header: bool, skip: int
+) -> list[tuple[Form, list[list[str]]]]:
+    encoding = encoding or _encoding(path)
+    lines, is_whole = _head(path, encoding)
     found = []
     wrong: csv.Error | None = None
-    for delimiter in given:
-        form = Form(encoding, delimiter, header, table.skip)
+    for tried in (delimiter,) if delimiter else DELIMITERS:
+        form = Form(encoding, tried, header, skip)
         try:
-            records = _first_records(lines, delimiter, is_whole=is_whole)
+            records = _first_records(lines[skip:], tried, is_whole=is_whole)
         except csv.Error as error:
             wrong = wrong or error
             continue
         if score := _regularity(records):
             found.append((score, len(records[0]), (form, records)))
-        elif table.delimiter and records:
+        elif delimiter and records:
             return [(form, records)]
     if not found and wrong:
         raise unreadable(path.name, "a table of text, such as CSV", wrong) from None
     return [entry for _, _, entry in sorted(found, key=lambda one: one[:2], reverse=True)]
+
+
+def _head(path: Path, encoding: str) -> tuple[list[str], bool]:
+    """The first lines of a file, and whether they are all."""
+    try:
+        with _opened(path, encoding) as text:
+            head = text.read(SAMPLE_CHARACTERS)
+            is_whole = not text.read(1)
+    except (*UNREADABLE, LookupError) as error:
+        raise unreadable(path.name, "a table of text, such as CSV", error) from None
+    if not head.strip():
+        raise DataError(
+            f"{path.name}: expected a table, got an empty file. Write one row a picture."
+        )
+    lines = list(io.StringIO(head, newline=""))
+    if not is_whole and len(lines) > 1:
+        lines.pop()  # it may be cut
+    return lines, is_whole
 
 
 def _first_records(lines: list[str], delimiter: str, *, is_whole: bool) -> list[list[str]]:
@@ -181,9 +196,10 @@ def _first_records(lines: list[str], delimiter: str, *, is_whole: bool) -> list[
     records: list[list[str]] = []
     try:
         for record in _parsed(lines, delimiter):
-            if any(record):
-                records.append(record)
-            if len(records) == SAMPLE:
+            if not any(record):
+                continue
+            records.append(record)
+            if len(records) == SAMPLE or len(records) * len(record) > SAMPLE_CELLS:
                 break
     except csv.Error:
         if is_whole or not records:
