@@ -1,5 +1,6 @@
 """Faults of pictures and files that `lcnet check` finds beside those of labels."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -23,9 +24,9 @@ def found(planted: Planted, kind: str) -> list[str]:
 
 def test_files_that_no_split_lists_are_counted_by_suffix(planted):
     for name in (
-        "a.heic",
-        "b.HEIC",
-        "c.avif",
+        "a.jp2",
+        "b.JP2",
+        "c.psd",
         ".hidden.jpg",
         "notes.txt",
         "README.md",
@@ -37,7 +38,7 @@ def test_files_that_no_split_lists_are_counted_by_suffix(planted):
         draw(700).save(planted.root / folder / "left.png")
     assert found(planted, "passed-over") == [
         f"pictures in no split: 1 .png, such as {planted.root}/images/left.png",
-        "no pictures that lcnet reads: 2 .heic, 1 .avif, 1 without a suffix",
+        "no pictures that lcnet reads: 2 .jp2, 1 .psd, 1 without a suffix",
     ]
     assert planted.check().is_safe
 
@@ -59,19 +60,22 @@ def test_pictures_of_few_grey_levels_are_found(planted):
     assert not report.is_safe
 
 
-@pytest.mark.parametrize(
-    ("mode", "words", "safe"),
-    [("L", "grey with 8 bits", True), ("I;16", "grey with 16 bits", False)],
-)
-def test_a_split_that_is_stored_in_another_way_is_found(planted, mode, words, safe):
+def test_a_split_that_is_stored_in_another_way_is_found(planted):
     for seed in range(100, 108):
-        grey = np.asarray(draw(seed).convert("L"))
-        pixels = grey if mode == "L" else grey.astype(np.uint16) * 257
-        Image.fromarray(pixels).save(planted.root / "images" / f"{seed}.png")
-    report = planted.check()
-    (one,) = [one for one in report.findings if one.kind == "other-depth"]
-    assert (one.where, one.unsafe) == ("val.csv", not safe)
-    assert f"8 of 8 pictures are {words} a value, and none of train.csv is" in one.detail
+        draw(seed).convert("L").save(planted.root / "images" / f"{seed}.png")
+    (one,) = [one for one in planted.check().findings if one.kind == "other-depth"]
+    assert (one.where, one.unsafe) == ("val.csv", False)
+    assert "8 of 8 pictures are grey with 8-bit values, and none of train.csv is" in one.detail
+
+
+@pytest.mark.parametrize("given", [[], [0, 65535]])
+def test_deeper_pictures_in_validation_are_unsafe_unless_their_range_is_given(planted, given):
+    for seed in range(100, 108):
+        grey = np.asarray(draw(seed).convert("L")).astype(np.uint16) * 257
+        Image.fromarray(grey).save(planted.root / "images" / f"{seed}.png")
+    report = check(replace(planted.write(), pixel_range=given), quiet=True)
+    kinds = {one.kind: one.unsafe for one in report.findings if one.where.startswith("val.csv")}
+    assert kinds == ({"other-depth": False} if given else {"unreadable-image": True})
 
 
 def folders(root: Path) -> Data:

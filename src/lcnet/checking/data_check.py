@@ -89,7 +89,10 @@ def check_data(
             *flat_pictures(checked),
             *unused_range(checked),
         ]
-    findings += [*copies(splits, quiet=quiet), *other_depths(splits)]
+    findings += [
+        *copies(splits, quiet=quiet),
+        *other_depths(splits, has_range=bool(data.pixel_range)),
+    ]
     is_whole = not is_left_out and not any(one.kind == "unreadable-split" for one in findings)
     findings += passed_over(splits, data, is_whole=is_whole)
     if model is not None:

@@ -41,6 +41,8 @@ class PictureFacts:
     """Digest of size and RGB values: equal only for pictures that look the same to a model."""
     look: bytes = b""
     """The picture in grey, LOOK_PX x LOOK_PX bytes."""
+    stored: int = 3
+    """Bands in the file; 1 for grey, whatever it is shown as."""
     bands: int = 3
     """1 for grey, 3 for colours, 4 if a fourth band is no transparency, or more."""
     kind: str = BYTES
@@ -72,7 +74,7 @@ def picture_facts(
                 width, height = picture.size
                 if width * height > (Image.MAX_IMAGE_PIXELS or width * height):
                     raise Image.DecompressionBombWarning(f"{width:,} x {height:,} pixels")
-                frames = _frames(picture)
+                frames, stored = _frames(picture), _stored(picture)
                 kind = picture.kind if isinstance(picture, Values) else BYTES
                 form = PixelForm(0, pixel_range)
                 if channel_files:
@@ -93,10 +95,18 @@ def picture_facts(
         range=(int(values.min()), int(values.max())),
         pixels=digest.digest(),
         look=look(shown).tobytes(),
+        stored=stored,
         bands=len(values),
         kind=kind,
         frames=frames,
     )
+
+
+def _stored(picture: Image.Image | Values) -> int:
+    """How many bands a file has; a palette counts as colour."""
+    if isinstance(picture, Values):
+        return picture.bands
+    return 1 if picture.mode[:1] in ("1", "L", "I", "F") and picture.mode != "LAB" else 3
 
 
 def _frames(picture: Image.Image | Values) -> int:

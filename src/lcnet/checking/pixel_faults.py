@@ -35,8 +35,11 @@ def unused_range(checked: CheckedSplit) -> Iterator[Finding]:
         yield finding("unused-range", checked.split.name, detail)
 
 
-def other_depths(splits: Sequence[CheckedSplit]) -> Iterator[Finding]:
-    """A finding for each way of storing pictures that a later split has and the first has not."""
+def other_depths(splits: Sequence[CheckedSplit], *, has_range: bool) -> Iterator[Finding]:
+    """A finding for each way of storing pictures that a later split has and the first has not.
+
+    Another kind of numbers is unsafe, unless the user has said which are black and white.
+    """
     if not splits:
         return
     first, *others = splits
@@ -51,12 +54,13 @@ def other_depths(splits: Sequence[CheckedSplit]) -> Iterator[Finding]:
                 f"{first.split.name} is, so a model may not know what it sees"
             )
             is_deeper = way[1] not in {kind for _, kind in usual}
-            yield finding("other-depth", checked.split.name, detail, unsafe=is_deeper)
+            unsafe = is_deeper and not has_range
+            yield finding("other-depth", checked.split.name, detail, unsafe=unsafe)
 
 
 def _stored(checked: CheckedSplit) -> Counter[tuple[int, str]]:
     """How many pictures have a number of bands and a kind of numbers."""
-    return Counter((facts.bands, facts.kind) for facts in checked.facts if not facts.fault)
+    return Counter((facts.stored, facts.kind) for facts in checked.facts if not facts.fault)
 
 
 def _in_words(bands: int, kind: str) -> str:
