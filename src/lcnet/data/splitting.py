@@ -23,6 +23,8 @@ from lcnet.data.recognising import data_at
 from lcnet.errors import ConfigError
 from lcnet.files import AnyPath, written_whole
 
+SHOWN = 10
+"""Most labels that are named as missing in a part."""
 LIST = "splits.csv"
 """The file that says which part each picture is in."""
 
@@ -201,7 +203,9 @@ def _show(parts: list[Part], data: Data) -> None:
     console.print(table)
     for part in parts:
         if part.without_positive:
-            lacking = ", ".join(part.without_positive)
+            lacking = ", ".join(part.without_positive[:SHOWN])
+            if len(part.without_positive) > SHOWN:
+                lacking += f" and {len(part.without_positive) - SHOWN:,} more labels"
             console.print(f"{part.name}: no picture of {lacking}", soft_wrap=True)
     if not any(part.name == "train" for part in parts):
         return
