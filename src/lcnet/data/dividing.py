@@ -131,9 +131,25 @@ def _drawn(whole: Split, shares: tuple[float, ...]) -> NDArray[np.int64]:
     key = digest.hexdigest()
     if key not in _last:
         drawn = stratify(whole.targets == POSITIVE, list(shares), 0, groups=whole.groups)
+        drawn = _none_empty(drawn, len(shares), whole.groups or range(len(whole)))
         _last.clear()
         _last[key] = drawn
     return _last[key]
+
+
+def _none_empty(
+    drawn: NDArray[np.int64], parts: int, groups: Sequence[str] | range
+) -> NDArray[np.int64]:
+    """The drawn parts, with a group from the largest part in each that is empty, if it has two."""
+    names, group_of = np.unique(np.array(groups), return_inverse=True)
+    for part in range(parts):
+        part_of_group = np.zeros(len(names), np.int64)
+        part_of_group[group_of] = drawn
+        sizes = np.bincount(part_of_group, minlength=parts)
+        if not sizes[part] and sizes.max() > 1:
+            taken = np.flatnonzero(part_of_group == sizes.argmax())[-1]
+            drawn = np.where(group_of == taken, part, drawn)
+    return drawn
 
 
 def stratify(

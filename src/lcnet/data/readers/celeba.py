@@ -20,6 +20,7 @@ ATTRIBUTES = frozenset((
     "Wearing_Lipstick", "Wearing_Necklace", "Wearing_Necktie", "Young",
 ))
 # fmt: on
+LIST = "list_eval_partition.*"
 PARTS = {"0": "train", "1": "val", "2": "test"}
 """How list_eval_partition numbers the splits."""
 
@@ -34,8 +35,7 @@ def settings(columns: tuple[str, ...]) -> Table | None:
 
 def with_parts(data: Data, split: Split) -> Split:
     """The split with the part of each picture, if list_eval_partition is beside its table."""
-    folder = Path(data.root, split.name).parent
-    file = next(iter(sorted(folder.glob("list_eval_partition.*"))), None)
+    file = _list_beside(Path(data.root, split.name))
     if file is None:
         return split
     try:
@@ -47,9 +47,17 @@ def with_parts(data: Data, split: Split) -> Split:
 
 
 def parts(table: Path) -> dict[str, str]:
-    """The parts that list_eval_partition says, if it is beside the table."""
-    lists = list(table.parent.glob("list_eval_partition.*"))
-    return {role: role for role in PARTS.values()} if lists else {}
+    """The parts that list_eval_partition says, if it is beside the table or in Eval/."""
+    return {role: role for role in PARTS.values()} if _list_beside(table) else {}
+
+
+def _list_beside(table: Path) -> Path | None:
+    """The list of the splits: beside the table or, as released, in `Eval` beside its folder."""
+    folder = table.resolve().parent
+    found = [
+        path for place in (folder, folder.parent / "Eval") for path in sorted(place.glob(LIST))
+    ]
+    return next(iter(found), None)
 
 
 CELEBA = table_layout(

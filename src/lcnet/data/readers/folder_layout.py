@@ -89,10 +89,19 @@ def _has_picture(folder: Path) -> bool:
     )
 
 
+def _has_own_picture(folder: Path) -> bool:
+    return any(path.suffix.lower() in PICTURE_SUFFIXES for path in folder.iterdir())
+
+
 def _said(where: str, given: Given, data: Data) -> str:
     labels = _labels(Path(data.root, data.train))
     shown = ", ".join(labels[:5]) + ", ..." * (len(labels) > 5)
-    return f"{where}: a folder per label, {len(labels)} labels ({shown})"
+    inside = next(
+        (name for name in labels if not _has_own_picture(Path(data.root, data.train, name))), ""
+    )
+    return f"{where}: a folder per label, {len(labels)} labels ({shown})" + (
+        f"; the pictures of {inside} lie in folders inside it" if inside else ""
+    )
 
 
 FOLDER = Layout(

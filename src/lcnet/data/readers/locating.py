@@ -9,7 +9,7 @@ import re
 import unicodedata
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from urllib.parse import parse_qs, unquote, urlsplit
 
@@ -17,6 +17,7 @@ import numpy as np
 
 from lcnet.config import Data
 from lcnet.data.decoding import PICTURE_SUFFIXES
+from lcnet.data.readers.layout import by_role
 from lcnet.errors import DataError
 
 ANYWHERE = "**"
@@ -99,6 +100,17 @@ class Folders:
                         self._by_name.setdefault(_folded(stem), []).append(folder)
         return list(dict.fromkeys(self._by_name.get(_folded(name), [])))
 
+    def of_role(self, role: str) -> list[str]:
+        """The folders up to two below the root whose names say that role."""
+        root = Path(self.root)
+        found = sorted(
+            path.relative_to(root).as_posix()
+            for pattern in ("*", "*/*")
+            for path in root.glob(pattern)
+            if path.suffix.lower() not in PICTURE_SUFFIXES and path.is_dir()
+        )
+        return [name for name in found if "/." not in f"/{name}" and role in by_role([name])]
+
     def walked(self) -> Iterator[tuple[str, list[str]]]:
         """Each folder below the root that is not hidden, relative to it, with its files."""
         for folder, inside, files in os.walk(self.root):
@@ -157,36 +169,95 @@ def place_of(data: Data) -> Place | None:
     return Place(folders or ("",), data.strip, tuple(data.suffixes) or ("",))
 
 
+def place_for(data: Data, split: str, listed: Sequence[str], folders: Folders) -> Place | None:
+    """Where the pictures of a table lie: as the settings say, else found; None if none is.
+
+    They are looked for beside the table, in the root, in folders whose names say the same split as
+    the table's, and then anywhere below.
+    """
+    given = place_of(data)
+    if given is None:
+        own, role = os.path.dirname(split), next(iter(by_role([whole_name(split)])), "")
+        return find_place(listed, folders, [own, ""], suffixes=data.suffixes, role=role)
+    if data.suffixes:
+        return given
+    sample = _sample(listed)
+    places = [replace(given, suffixes=added) for added in (("",), *_suffixes(sample))]
+    return max(places, key=lambda place: _hits(sample, folders, place))
+
+
+def whole_name(split: str) -> str:
+    """The name of the table of which a split is a part."""
+    return re.sub(r"\[[^\[\]]*\]$", "", split)
+
+
 def find_place(
     listed: Sequence[str],
     folders: Folders,
     near: Sequence[str] = ("",),
     *,
     suffixes: Sequence[str] = (),
+    role: str = "",
 ) -> Place | None:
     """Where the listed pictures lie; None if not one of them is found.
 
     Looked at are a few of them: first in the folders `near` (relative to the root), then in the
-    folders above the root, then below it. Raises DataError if a picture's name alone leads to
-    several files.
+    folders above the root, then in folders of the same `role`, then below the root. Raises
+    DataError if a picture's name alone leads to several files.
     """
-    chosen = np.unique(np.linspace(0, len(listed) - 1, min(TRIED, len(listed))).astype(int))
-    sample = [listed[index] for index in chosen.tolist()]
+    sample = _sample(listed)
     tried = [*dict.fromkeys([*near, "", "..", os.path.join("..", "..")])]
     best: Place | None = None
     most = 0
     for added in (tuple(suffixes),) if suffixes else (("",), *_suffixes(sample)):
         for base in tried:
             place = Place((base,), suffixes=added)
-            hits = len(sample) - len(locate(sample, folders, place).missing)
+            hits = _hits(sample, folders, place)
             if hits > most:
                 best, most = place, hits
             if hits == len(sample):
                 return place
-    below = None if suffixes else _place_below(sample, folders)
-    if below is not None and len(sample) - len(locate(sample, folders, below).missing) > most:
+    if role and (place := _place_of_role(sample, folders, role, suffixes)):
+        return place
+    below = None
+    if len(suffixes) < 2:  # several are a file per channel
+        below = _place_below([text + "".join(suffixes) for text in sample], folders)
+        if below is not None and suffixes:
+            below = replace(below, suffixes=tuple(suffixes))
+    if below is not None and _hits(sample, folders, below) > most:
         return below
     return best
+
+
+def _sample(listed: Sequence[str]) -> list[str]:
+    chosen = np.unique(np.linspace(0, len(listed) - 1, min(TRIED, len(listed))).astype(int))
+    return [listed[index] for index in chosen.tolist()]
+
+
+def _hits(sample: Sequence[str], folders: Folders, place: Place) -> int:
+    return len(sample) - len(locate(sample, folders, place).missing)
+
+
+def _place_of_role(
+    sample: Sequence[str], folders: Folders, role: str, suffixes: Sequence[str]
+) -> Place | None:
+    """The folder of that role that has all pictures of the sample; None if there is none.
+
+    Raises DataError if several have.
+    """
+    found: list[Place] = []
+    for folder in folders.of_role(role):
+        for added in (tuple(suffixes),) if suffixes else (("",), *_suffixes(sample)):
+            place = Place((folder,), suffixes=added)
+            if _hits(sample, folders, place) == len(sample):
+                found.append(place)
+                break
+    if len(found) > 1:
+        first, second = (locate(sample[:1], folders, place).files[0] for place in found[:2])
+        if os.path.realpath(first) != os.path.realpath(second):
+            first, second = (os.path.relpath(file, folders.root) for file in (first, second))
+            raise _two_files(sample[0], first, second, os.path.dirname(_cleaned(sample[0])))
+    return found[0] if found else None
 
 
 def locate(listed: Sequence[str], folders: Folders, place: Place) -> Located:
@@ -282,11 +353,29 @@ def _found(
             found.append(f"{folder.path.rstrip('/')}/{name}")
     if len(found) > 1 and len({os.path.realpath(file) for file in found}) > 1:
         first, second = (os.path.relpath(file, folders.root) for file in found[:2])
-        raise DataError(
-            f"picture {text!r}: expected one file, got {first} and {second}. Set --data.folders "
-            "to the folder of the pictures, and --data.suffixes to their suffix."
-        )
+        raise _two_files(text, first, second, head)
     return found[0] if found else None
+
+
+def _two_files(text: str, first: str, second: str, head: str) -> DataError:
+    """The error for a picture that can be either file, with the settings that choose one."""
+    places = [_base(file, head) for file in (first, second)]
+    setting = "folders"
+    if places[0] == places[1]:
+        setting, places = "suffixes", [os.path.splitext(file)[1] for file in (first, second)]
+    choices = " or ".join(f"--data.{setting} '[{place}]'" for place in places)
+    return DataError(
+        f"picture {text!r}: expected one file, got {first} and {second}. Set {choices}."
+    )
+
+
+def _base(file: str, head: str) -> str:
+    """The folder from which a listed path leads to a file."""
+    folder = os.path.dirname(file)
+    inside = head.strip("/")
+    if inside and _folded(folder).endswith(_folded(inside)):
+        folder = folder[: len(folder) - len(inside)].rstrip("/")
+    return folder or "."
 
 
 def _matching(folders: Folders, pattern: str) -> list[str]:

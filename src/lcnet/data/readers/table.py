@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from lcnet.config import Data, Table
 from lcnet.data.dataset import NEGATIVE, POSITIVE, UNKNOWN, Sample, Split, StoredSamples
 from lcnet.data.readers.checks import check_known, check_labels, check_root, missing_split
-from lcnet.data.readers.locating import Folders, Located, Place, find_place, locate, place_of
+from lcnet.data.readers.locating import Folders, Located, Place, locate, place_for
 from lcnet.data.readers.table_cells import Meanings, plain_cell
 from lcnet.data.readers.table_columns import column, label_of, long_row, understand
 from lcnet.data.readers.table_file import Form, TableFile, is_table, named_columns, opened_records
@@ -276,9 +276,9 @@ def _joined(
         rows.groups = [rows.groups[index] for index in kept.tolist()] if rows.groups else []
         rows.parts = [rows.parts[index] for index in kept.tolist()] if rows.parts else []
     folders = Folders(Path(data.root))
-    near = [str(Path(split).parent) if "/" in split else "", ""]
-    place = place_of(data) or find_place(pictures, folders, near, suffixes=data.suffixes)
-    place = place or Place(("",), suffixes=tuple(data.suffixes) or ("",))
+    place = place_for(data, split, pictures, folders) or Place(
+        ("",), suffixes=tuple(data.suffixes) or ("",)
+    )
     located, *others = (
         locate(pictures, folders, replace(place, suffixes=(suffix,))) for suffix in place.suffixes
     )
@@ -327,7 +327,7 @@ def _check_once(
             same = bool((targets[earlier] == targets[index]).all())
             how = "the same labels" if same else "other labels"
             advice = (
-                "Drop one of them."
+                "Drop one of them, or join such rows with --data.table.rows label."
                 if same
                 else "Correct the table, or join such rows with --data.table.rows label: then a "
                 "label is present if any of them says so."

@@ -1,5 +1,7 @@
 """What a cell of a label column means: present, absent or unknown."""
 
+import json
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
@@ -18,8 +20,16 @@ PAIRS = (
     ("pos", "neg"),
     ("present", "absent"),
     ("ja", "nein"),
+    ("j", "n"),
+    ("wahr", "falsch"),
     ("oui", "non"),
+    ("vrai", "faux"),
     ("si", "no"),
+    ("s\u00ed", "no"),
+    ("sim", "n\u00e3o"),
+    ("on", "off"),
+    ("x", "-"),
+    ("+", "-"),
     ("x", ""),
     ("✓", ""),
     ("✔", ""),
@@ -34,7 +44,7 @@ USUAL = Table(present=["1"], absent=["0"], unknown=["", MINUS])
 @lru_cache(maxsize=10_000)
 def plain_cell(cell: str) -> str:
     """A cell without what makes no difference: outer blanks, case, and the `.0` of `1.0`."""
-    text = cell.strip().casefold()
+    text = re.sub(r"^([+-]?\d),0+$", r"\1", cell.strip().casefold())  # a decimal comma
     if text[:1].isdigit() or text[:1] in "+-.":
         try:
             number = float(text)
@@ -78,12 +88,16 @@ class Marks:
     """All plain cells of the columns."""
 
 
-def is_marked(cells: Iterable[str]) -> str | None:
+def is_marked(cells: Iterable[str], table: Table | None = None) -> str | None:
     """What present is written as in a column of plain cells; None if it is no label column.
 
-    A column of blanks or of unknown cells alone gives an empty text.
+    A column of blanks or of unknown cells alone gives an empty text. A column in which the settings
+    say what present is has marks.
     """
-    others = set(cells) - NOT_KNOWN
+    given = Meanings(table).plain if table else {}
+    if table and any(given.get(cell) == POSITIVE for cell in cells):
+        return plain_cell(table.present[0])
+    others = set(cells) - NOT_KNOWN - given.keys()
     for present, absent in PAIRS:
         if others <= {present, absent, *((MINUS,) if present == "1" else ())} - {""}:
             return present if others - {MINUS} else ""
@@ -99,23 +113,25 @@ def with_meanings(table: Table, cells: set[str], where: str, *, strict: bool) ->
     """
     given = Meanings(table).plain
     left = cells - given.keys()
-    present = next((pair for pair in PAIRS if {pair[0], pair[1]} & (left - NOT_KNOWN - {""})), None)
-    chosen = present or PAIRS[0]
+    # max takes the first pair of those that say most.
+    chosen = max(PAIRS, key=lambda pair: len({*pair} & (left - NOT_KNOWN)))
     marks = {
         "present": [*table.present, *sorted({chosen[0]} & left)],
         "absent": [*table.absent, *sorted(({chosen[1]} - {""}) & left)],
-        "unknown": [*table.unknown, *sorted((NOT_KNOWN - {""}) & left)],
+        "unknown": [*table.unknown],
     }
     left -= {cell for listed in marks.values() for cell in listed}
     if odd := sorted(left - NOT_KNOWN - {MINUS}):
         raise DataError(
-            f"{where}: expected cells that mean present, absent or unknown, got {odd[0]!r}. Set "
-            "--data.table.present, --data.table.absent and --data.table.unknown."
+            f"{where}: the cell {odd[0]!r} can mean present, absent or unknown. "
+            + choices(
+                (f"--data.table.{name}", odd[:1]) for name in ("present", "absent", "unknown")
+            )
         )
-    doubtful = [cell for cell in (MINUS, "") if cell in left]
+    doubtful = [cell for cell in (MINUS, *sorted(NOT_KNOWN)) if cell in left]
     if doubtful and strict and not marks["absent"]:
         raise _two_readings(marks["present"], doubtful, where)
-    marks["unknown"] += doubtful
+    marks["unknown"] += [cell for cell in doubtful if cell not in marks["unknown"]]
     if not table.present and not marks["present"]:
         marks["present"] = [chosen[0]]
     usual = {"absent": ["0"], "unknown": ["", MINUS]} if chosen == PAIRS[0] else {}
@@ -130,13 +146,23 @@ def with_meanings(table: Table, cells: set[str], where: str, *, strict: bool) ->
 
 
 def _two_readings(present: Sequence[str], doubtful: Sequence[str], where: str) -> DataError:
-    shown = {MINUS: "-1", "": "an empty cell"}
-    listed = ", ".join(f'"{cell}"' for cell in doubtful)
+    shown = " and ".join(cell or "an empty cell" for cell in doubtful)
     return DataError(
         f"{where}: no cell says absent (present is {' and '.join(map(repr, present)) or 'none'}), "
-        f"so {' and '.join(shown[cell] for cell in doubtful)} can mean absent or unknown. "
-        f"Set --data.table.absent '[{listed}]' or --data.table.unknown '[{listed}]'."
+        f"so {shown} can mean absent or unknown. "
+        + choices((f"--data.table.{name}", doubtful) for name in ("absent", "unknown"))
     )
+
+
+def choices(settings: Iterable[tuple[str, Sequence[str]]]) -> str:
+    """The advice to set one of several settings to a list of texts."""
+    listed = [f"{name} '[{', '.join(map(quoted, values))}]'" for name, values in settings]
+    return f"Set {' or '.join(listed)}."
+
+
+def quoted(text: str) -> str:
+    """A text as it stands in a list on the command line."""
+    return json.dumps(text, ensure_ascii=False)
 
 
 def meaning_in_words(table: Table) -> str:

@@ -8,18 +8,25 @@ from typing import Literal
 
 from lcnet.config import Data, Table
 from lcnet.data.decoding import PICTURE_SUFFIXES
-from lcnet.data.readers.layout import role_of
-from lcnet.data.readers.locating import TRIED, Folders, Place, find_place, locate, place_of
+from lcnet.data.readers.layout import ROLES, by_role, role_of
+from lcnet.data.readers.locating import TRIED, Folders, Place, locate, place_for, place_of
 from lcnet.data.readers.table_cells import (
-    MINUS,
-    PAIRS,
     is_marked,
     meaning_in_words,
     plain_cell,
+    quoted,
     with_meanings,
 )
+from lcnet.data.readers.table_doubts import check_cells, check_numbers
 from lcnet.data.readers.table_file import SPACE, Form, TableFile, forms, named_columns
-from lcnet.data.readers.table_names import NO_VALUE, NOTHING, as_list, names_in, separator_of
+from lcnet.data.readers.table_names import (
+    NO_VALUE,
+    NOTHING,
+    as_list,
+    check_are_names,
+    names_in,
+    separator_of,
+)
 from lcnet.errors import DataError
 
 # fmt: off
@@ -34,7 +41,8 @@ CONFIDENCE = frozenset((
     "confidence", "score", "probability", "prob", "value", "present",
 ))
 SPLITS = frozenset((
-    "split", "set", "subset", "partition", "phase", "usage", "datasplit", "fold",
+    "split", "set", "subset", "partition", "phase", "usage", "datasplit", "fold", "folds", "kfold",
+    "cvfold", "foldid",
 ))
 GROUPS = frozenset((
     "patient", "patientid", "subject", "subjectid", "case", "caseid", "person", "personid", "group",
@@ -46,13 +54,29 @@ OTHERS = frozenset((
     "annotationid", "leadtime", "source", "url", "difficult", "frontallateral", "appa", "study",
     "studyid", "series", "seriesid", "notes", "comment", "caption", "description", "title", "text",
     "isvalid", "isval", "istrain", "istest", "sha256", "md5", "count", "patientage",
-    "patientgender", "patientsex",
+    "patientgender", "patientsex", "imagedir", "imageid",
 ))
 """Names of columns that are no labels though their cells may look like it."""
+DOUBTFUL = frozenset((
+    "set", "phase", "partition", "view", "text", "source", "date", "time", "title", "caption",
+    "comment", "notes", "description", "study", "series", "group", "case", "difficult", "count",
+))
+"""Those of them that can be names of labels as well."""
 # fmt: on
 Rows = Literal["auto", "picture", "label"]
 FLAGS = {"isvalid": "val", "isval": "val", "istrain": "train", "istest": "test"}
 """Names of columns that say whether a row is of a split."""
+SPLIT_WORDS = {
+    "valid": "val",
+    "val": "val",
+    "validation": "val",
+    "test": "test",
+    "testing": "test",
+    "holdout": "test",
+    "train": "train",
+    "training": "train",
+}
+"""Names of columns that can say so, or be labels."""
 YES_OR_NO = ({"1", "0"}, {"true", "false"})
 LONG_SHARE = 0.1
 """Share of rows that repeat a picture from which a row is taken for one label of it."""
@@ -107,6 +131,7 @@ def understand(
         delimiter=reading.form.delimiter,
         encoding=reading.form.encoding,
         header="yes" if reading.form.header else "no",
+        skip=reading.form.skip,
     )
     data = _with_place(replace(data, table=table), reading, split)
     data = _with_labels(data, reading, split, labels, strict=strict)
@@ -208,25 +233,14 @@ def _pictures(data: Data, split: str, reading: _Reading, folders: Folders) -> _R
     """The reading with its column of pictures; None if it has no other column."""
     if len(reading.columns) < 2:
         return None
-    near = [str(Path(split).parent) if "/" in split else "", ""]
+    suffixed, distinct = _like_pictures(reading)
     if data.table.picture:
-        chosen = [column(reading.columns, data.table.picture, "picture", split)]
-    else:
-        chosen = _like_pictures(reading)
-    found = []
-    for index in chosen:
-        listed = [row[index] for row in reading.rows if row[index].strip()]
-        if not listed:
-            continue
-        place = place_of(data) or find_place(listed, folders, near, suffixes=data.suffixes)
-        if place is None:
-            continue
-        hits = locate(listed[:TRIED], folders, place)
-        if len(hits.missing) < len(hits.files):
-            found.append((len(hits.missing), index, place, hits.files))
+        suffixed = [column(reading.columns, data.table.picture, "picture", split)]
+        distinct = []
+    found = _leading(data, split, reading, folders, suffixed)
+    found = found or _leading(data, split, reading, folders, distinct)
     if not found:
-        suffixed = [index for index in chosen if _pictures_in(reading, index)]
-        return replace(reading, picture=suffixed[0] if suffixed or data.table.picture else 0)
+        return replace(reading, picture=suffixed[0] if suffixed else 0)
     found.sort(key=lambda one: one[:2])
     best = found[0]
     rivals = [one for one in found[1:] if one[0] == best[0] and one[3] != best[3]]
@@ -239,8 +253,24 @@ def _pictures(data: Data, split: str, reading: _Reading, folders: Folders) -> _R
     return replace(reading, picture=best[1], place=best[2])
 
 
-def _like_pictures(reading: _Reading) -> list[int]:
-    """The columns that may hold pictures: by their suffixes, or by cells that differ."""
+def _leading(
+    data: Data, split: str, reading: _Reading, folders: Folders, columns: Sequence[int]
+) -> list[tuple[int, int, Place, list[str]]]:
+    """The columns that lead to pictures: how many are missing, the column, the place, the files."""
+    found = []
+    for index in columns:
+        listed = [row[index] for row in reading.rows if row[index].strip()]
+        place = place_for(data, split, listed, folders) if listed else None
+        if place is None:
+            continue
+        hits = locate(listed[:TRIED], folders, place)
+        if len(hits.missing) < len(hits.files):
+            found.append((len(hits.missing), index, place, hits.files))
+    return found
+
+
+def _like_pictures(reading: _Reading) -> tuple[list[int], list[int]]:
+    """The columns that may hold pictures: those with their suffixes, those whose cells differ."""
     suffixed, distinct = [], []
     for index in range(len(reading.columns)):
         cells = [row[index].strip() for row in reading.rows if row[index].strip()]
@@ -250,7 +280,7 @@ def _like_pictures(reading: _Reading) -> list[int]:
             suffixed.append(index)
         elif is_marked(map(plain_cell, cells)) is None and len(set(cells)) > 0.5 * len(cells):
             distinct.append(index)
-    return suffixed or distinct
+    return suffixed, distinct
 
 
 def _pictures_in(reading: _Reading, index: int) -> bool:
@@ -263,15 +293,22 @@ def _pictures_in(reading: _Reading, index: int) -> bool:
 def _with_place(data: Data, reading: _Reading, split: str) -> Data:
     """The settings with where the pictures lie, unless that is beside the table or in the root."""
     place = reading.place
-    if place is None or place_of(data) is not None:
+    if place is None:
         return data
+    suffixes = [suffix for suffix in place.suffixes if suffix]
+    if place_of(data) is not None:
+        return replace(data, suffixes=suffixes)
     own = str(Path(split).parent) if "/" in split else ""
-    near = place.strip == 0 and set(place.folders) <= {own, ""}
+    role = next(iter(by_role([split])), "")
+    # Each split's pictures may lie in a folder of that split, so none is set for all of them.
+    near = place.strip == 0 and all(
+        folder in (own, "") or role in by_role([folder]) for folder in place.folders
+    )
     return replace(
         data,
         folders=data.folders or ([] if near else [folder or "." for folder in place.folders]),
         strip=place.strip,
-        suffixes=[suffix for suffix in place.suffixes if suffix],
+        suffixes=suffixes,
     )
 
 
@@ -347,13 +384,11 @@ def _parts(table: Table, reading: _Reading, split: str) -> tuple[str, dict[str, 
             continue
         cells = sorted({row[index].strip() for row in reading.rows})
         roles = {role_of(cell): cell for cell in cells}
-        if (
-            (table.split or _key(name) in SPLITS)
-            and "" not in roles
-            and len(roles) == len(cells) > 1
-        ):
+        says_split = table.split or _key(name) in SPLITS or _are_split_words(name, cells)
+        if says_split and "" not in roles and len(roles) == len(cells) > 1:
             return _reference(reading.columns, index), roles
-        if (role := FLAGS.get(_key(name))) and {plain_cell(cell) for cell in cells} in YES_OR_NO:
+        flags = FLAGS | SPLIT_WORDS if table.split else FLAGS
+        if (role := flags.get(_key(name))) and {plain_cell(cell) for cell in cells} in YES_OR_NO:
             yes, no = sorted(cells, key=lambda cell: plain_cell(cell) in ("0", "false"))
             other = "val" if role == "train" else "train"
             return _reference(reading.columns, index), {role: yes, other: no}
@@ -366,6 +401,13 @@ def _parts(table: Table, reading: _Reading, split: str) -> tuple[str, dict[str, 
     return "", {}
 
 
+def _are_split_words(name: str, cells: Sequence[str]) -> bool:
+    """Whether the cells of a column of any name are such as `train` and `val`."""
+    words = {cell.lower() for cell in cells}
+    known = {word for listed in ROLES.values() for word in listed}
+    return _key(name) not in NAMES and words <= known and bool(words & set(ROLES["train"]))
+
+
 def _chosen(
     table: Table,
     reading: _Reading,
@@ -374,46 +416,93 @@ def _chosen(
     labels: Sequence[str] | None,
 ) -> tuple[Table, list[int]]:
     """The table with its column of names, or the indices of its label columns."""
-    marked: dict[int, str] = {}
-    texts: list[int] = []
-    for index in left:
-        cells = {plain_cell(row[index]) for row in reading.rows}
-        name, present = reading.columns[index], is_marked(cells)
-        if _key(name) in OTHERS | SPLITS or (not name and reading.form.header and cells <= {""}):
-            continue
-        if present is not None:
-            marked[index] = present
-        elif odd := _odd_cell(reading, index):
-            raise DataError(
-                f"{split}: column {_reference(reading.columns, index)!r}: expected 1 and 0, or "
-                f"other cells that mean present and absent, got {odd!r} as well. Correct the cell, "
-                "say what it means with --data.table.present, absent or unknown, or leave the "
-                f"column out with --data.table.ignore '[{_reference(reading.columns, index)}]'."
-            )
-        elif not all(map(_is_number, cells - {""})) or _key(name) in NAMES or len(left) == 1:
-            texts.append(index)
     if labels is not None and len(left) == 1 and _are_names(reading, left[0], labels):
         return replace(table, names=_reference(reading.columns, left[0])), []
+    split_column = _parts(table, reading, split)[0]
+    marked: dict[int, str] = {}
+    texts, numbers, doubtful = [], [], []
+    for index in left:
+        name, cells = reading.columns[index], _cells(reading, index)
+        present = is_marked(cells, table)
+        if _reference(reading.columns, index) == split_column or _is_nothing(name, cells, reading):
+            continue
+        if _key(name) in OTHERS | SPLITS | DOUBTFUL:
+            if present in cells and _key(name) in DOUBTFUL:
+                doubtful.append(index)
+        elif present is not None:
+            marked[index] = present
+        elif all(map(_is_number, cells - {""})) and _key(name) not in NAMES and len(left) > 1:
+            numbers.append(index)
+        else:
+            texts.append(index)
     known = [index for index in texts if _key(reading.columns[index]) in NAMES]
+    if known:  # beside names, a column without present cells says nothing
+        marked = {
+            i: present for i, present in marked.items() if present and present in _cells(reading, i)
+        }
+    else:
+        check_cells(_columns(reading, texts), split)
+        check_numbers(_columns(reading, numbers), bool(marked or texts), split)
+        _check_doubtful(reading, split, [*marked], doubtful)
     named = known or texts
-    _check_families(marked, reading, split)
+    if not table.present:
+        _check_families(marked, reading, split)
     if not marked and len(named) == 1:
         return replace(table, names=_reference(reading.columns, named[0])), []
     if marked and not known and (len(marked) > 1 or not texts):
         return table, sorted(marked)
     if marked and len(known) == 1 and _same_names(table, reading, known[0], marked):
         return table, sorted(marked)
-    raise _unclear(reading, split, named, sorted(marked))
+    raise _unclear(reading, split, named, sorted(marked) or doubtful)
 
 
-def _odd_cell(reading: _Reading, index: int) -> str:
-    """The first cell that does not fit, in a column in which most cells are marks."""
-    cells = [row[index].strip() for row in reading.rows if row[index].strip()]
-    for pair in PAIRS:
-        odd = [cell for cell in cells if plain_cell(cell) not in (*pair, MINUS)]
-        if 2 * len(odd) <= len(cells):
-            return odd[0]
-    return ""
+def _cells(reading: _Reading, index: int) -> set[str]:
+    """The plain cells of a column."""
+    return {plain_cell(row[index]) for row in reading.rows}
+
+
+def _columns(reading: _Reading, indices: Sequence[int]) -> dict[str, list[str]]:
+    """The plain cells of columns that are not empty, by what settings call the columns."""
+    return {
+        _reference(reading.columns, index): [
+            cell for row in reading.rows if (cell := plain_cell(row[index]))
+        ]
+        for index in indices
+    }
+
+
+def _is_nothing(name: str, cells: set[str], reading: _Reading) -> bool:
+    """Whether a column is empty and its header is, too."""
+    return (
+        cells <= {""} and reading.form.header and re.fullmatch(r"(Unnamed: \d+)?", name) is not None
+    )
+
+
+def _check_doubtful(
+    reading: _Reading, split: str, marked: Sequence[int], doubtful: Sequence[int]
+) -> None:
+    """Raises DataError for a column of marks that is a label, or says something else of a row."""
+    ways = {is_marked(_cells(reading, index)) for index in marked}
+    named = {_reference(reading.columns, index): index for index in marked}
+    all_of_them = [*named, *(_reference(reading.columns, index) for index in doubtful)]
+    shown = f"--data.table.labels '[{', '.join(map(quoted, all_of_them))}]'"
+    others = ", ".join(quoted(_reference(reading.columns, index)) for index in doubtful)
+    for index in doubtful:
+        name = _reference(reading.columns, index)
+        if marked and is_marked(_cells(reading, index)) in ways:
+            raise DataError(
+                f"{split}: column {name!r} can be a label or say something else of a picture. Set "
+                f"{shown} or --data.table.ignore '[{others}]'."
+            )
+    for name, index in named.items():
+        rows = [plain_cell(row[index]) for row in reading.rows]
+        role = SPLIT_WORDS.get(_key(name))
+        is_often = 2 * rows.count("1") + 2 * rows.count("true") > len(rows)
+        if role and len(named) > 1 and set(rows) in YES_OR_NO and (role != "train" or is_often):
+            raise DataError(
+                f"{split}: column {name!r} can be a label or say the split. Set {shown} or "
+                f"--data.table.split {name!r}."
+            )
 
 
 def _check_names(reading: _Reading, split: str, chosen: Sequence[int]) -> None:
@@ -443,7 +532,7 @@ def _check_families(marked: dict[int, str], reading: _Reading, split: str) -> No
         raise DataError(
             f"{split}: column {names[0]!r} marks with {first!r} and column {names[1]!r} with "
             f"{second!r}, so it is not clear which hold labels. Name the label columns with "
-            f"--data.table.labels, or set --data.table.ignore '[{names[1]}]'."
+            f"--data.table.labels, or set --data.table.ignore '[{quoted(names[1])}]'."
         )
 
 
@@ -471,22 +560,34 @@ def _unclear(
 ) -> DataError:
     texts = [_reference(reading.columns, index) for index in named]
     columns = [_reference(reading.columns, index) for index in marked]
+    labels = f"--data.table.labels '[{', '.join(map(quoted, columns))}]'"
     if columns and texts:
         return DataError(
             f"{split}: the labels can be the names in column {texts[0]!r} or the columns "
             f"{', '.join(columns[:4])}{', ...' * (len(columns) > 4)}. Set --data.table.names "
-            f"{texts[0]!r}, or --data.table.labels '[{', '.join(columns[:4])}]'."
+            f"{texts[0]!r}, or {labels}."
         )
     if texts:
-        choices = " or ".join(f"--data.table.names {name!r}" for name in texts[:3])
+        flags = " or ".join(f"--data.table.names {name!r}" for name in texts[:3])
         return DataError(
             f"{split}: the columns {', '.join(map(repr, texts[:8]))} can all list the labels' "
-            f"names. Set {choices}."
+            f"names. If one does, set {flags}. If several do, join their names in one column, "
+            "with | between two names."
         )
-    others = [name for index, name in enumerate(reading.columns) if index != reading.picture]
+    if columns:
+        return DataError(
+            f"{split}: the columns {', '.join(map(repr, columns[:8]))} can be labels or say "
+            f"something else of a picture. If they are labels, set {labels}."
+        )
+    others = [
+        name or f"column {index + 1}"
+        for index, name in enumerate(reading.columns)
+        if index != reading.picture
+    ]
     return DataError(
         f"{split}: expected label columns of 1 and 0, or a column of names, got "
-        f"{', '.join(map(repr, others[:8]))}. Set --data.table.labels or --data.table.names."
+        f"{', '.join(map(repr, others[:8]))}. Name the columns with --data.table.labels or "
+        "--data.table.names."
     )
 
 
@@ -499,15 +600,17 @@ def _with_names(data: Data, reading: _Reading, split: str) -> Data:
     index = column(reading.columns, table.names, "names", split)
     cells = [row[index] for row in reading.rows]
     where = f"{split}: column {table.names!r}"
+    check_are_names(cells, where)
     separator = data.separator or separator_of(cells, where)
     nothing = table.none or sorted(
         {cell.strip() for cell in cells if cell.strip().lower() in NOTHING}
     )
     listed = [row[reading.picture].strip() for row in reading.rows]
-    pairs = list(zip(listed, cells, strict=True))
     repeats = len(listed) - len(set(listed))
     single = all(len(names_in(cell, separator)) <= 1 for cell in cells)
-    is_long = single and len(set(pairs)) == len(pairs) and repeats >= LONG_SHARE * len(listed) > 0
+    # Rows of one picture and name may differ in a box or in who said so.
+    differ = len(set(map(tuple, reading.rows))) == len(reading.rows)
+    is_long = single and differ and repeats >= LONG_SHARE * len(listed) > 0
     rows = _rows(table, "label" if is_long and repeats else "picture")
     if table.confidence and table.rows == "auto" and single:
         rows = "label"

@@ -5,6 +5,7 @@ import csv
 import gzip
 import io
 import lzma
+import re
 import sys
 import zipfile
 from collections.abc import Iterable, Iterator, Sequence
@@ -155,6 +156,7 @@ def _forms(
 ) -> list[tuple[Form, list[list[str]]]]:
     encoding = encoding or _encoding(path)
     lines, is_whole = _head(path, encoding)
+    skip = skip or _remarks(lines)
     found = []
     wrong: csv.Error | None = None
     for tried in (delimiter,) if delimiter else DELIMITERS:
@@ -189,6 +191,16 @@ def _head(path: Path, encoding: str) -> tuple[list[str], bool]:
     if not is_whole and len(lines) > 1:
         lines.pop()  # it may be cut
     return lines, is_whole
+
+
+def _remarks(lines: Sequence[str]) -> int:
+    """How many lines above the header are no records: Excel's `sep=;`, and remarks after `#`."""
+    count = 0
+    for line in lines:
+        if not re.match(r"\ufeff?sep=.\s*$", line) and not re.match(r"#[^,;\t|]*$", line):
+            break
+        count += 1
+    return count
 
 
 def _first_records(lines: list[str], delimiter: str, *, is_whole: bool) -> list[list[str]]:

@@ -7,7 +7,8 @@ from pathlib import Path
 from lcnet.config import Data, Format, Table
 from lcnet.data.dataset import Split
 from lcnet.data.dividing import part
-from lcnet.data.readers.layout import Given, Layout, Recognised, by_role
+from lcnet.data.readers.layout import ROLES, Given, Layout, Recognised, by_role
+from lcnet.data.readers.locating import whole_name
 from lcnet.data.readers.table import read_table
 from lcnet.data.readers.table_columns import Understood, understand
 from lcnet.data.readers.table_file import COMPRESSED, forms, is_table, named_columns
@@ -15,6 +16,8 @@ from lcnet.errors import DataError
 
 DEPTH = 2
 """Folders below the given one in which tables are looked for."""
+SUBMISSION = "submission"
+"""Part of the names of tables in which Kaggle shows how predictions are written."""
 EXACT = {"train": ("train", "training"), "val": ("val", "valid", "validation", "dev")}
 
 
@@ -58,8 +61,12 @@ def _recognise(given: Given, known: Known | None) -> Recognised | None:
         if not tables:
             continue
         understood, errors = _understood(data, tables, known)
+        wanted = _wanted(given.data, tables)
+        training = wanted.get("train") or next(iter(by_role(tables).get("train", [])), "")
+        if training in errors and training not in understood and not _has_training(understood):
+            raise errors[training]  # another table is no training table in its place
         if understood:
-            return _chosen(understood, known, is_file=bool(given.file))
+            return _chosen(understood, known, wanted, is_file=bool(given.file))
         if given.file or known or not all(name.endswith(".txt") for name in tables):
             raise next(iter(errors.values()))
     return None
@@ -163,13 +170,30 @@ def _understood(
     return understood, errors
 
 
+def _has_training(understood: Mapping[str, Understood]) -> bool:
+    return bool(by_role(understood).get("train"))
+
+
+def _wanted(data: Data, names: Sequence[str]) -> dict[str, str]:
+    """The tables that the settings name, by role."""
+    chosen = {role: whole_name(getattr(data, role)) for role in ROLES}
+    return {role: name for role, name in chosen.items() if name in names}
+
+
 def _chosen(
-    understood: Mapping[str, Understood], known: Known | None, *, is_file: bool
+    understood: Mapping[str, Understood],
+    known: Known | None,
+    wanted: Mapping[str, str],
+    *,
+    is_file: bool,
 ) -> Recognised:
     """The tables of the splits, from all that can be read; a file that was named is all of it."""
     roles = {"train": list(understood)} if is_file else by_role(understood)
+    roles |= {role: [name] for role, name in wanted.items()}
     if "train" not in roles:
-        others = [name for name in understood if by_role([name]) == {}]
+        others = [
+            name for name in understood if by_role([name]) == {} and SUBMISSION not in name.lower()
+        ]
         if len(others) != 1:
             raise _several(others or list(understood), "train")
         roles["train"] = others

@@ -2,17 +2,29 @@
 
 import ast
 import json
+import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
 
 from lcnet.errors import DataError
 
-STRONG = ("|", ";", "\t")
+STRONG = ("|", ";", "\t", "\n")
 """Separators that a name hardly ever contains."""
-NO_VALUE = frozenset({"", "nan", "none", "null", "na", "n/a", "<na>", "[]", "{}"})
+WEAK = (",", " & ", "/", "+", "&", " ")
+"""Separators if the parts are names."""
+IN_NAMES = ("-", "_")
+"""Signs that join the words of a name, and sometimes names."""
+NO_VALUE = frozenset({"", "nan", "none", "null", "na", "n/a", "<na>", "[]", "{}", "set()", "()"})
 """Cells that a program writes where there is no value, in lower case."""
 NOTHING = frozenset({"no finding", "no findings", "no label", "no labels", "nothing", "unlabeled"})
 """Names that say that there is no label, in lower case."""
+QUOTED = r"(?:'(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\")"
+NUMPY = re.compile(rf"\[\s*{QUOTED}(?:\s+{QUOTED})+\s*\]")
+"""A list of texts as NumPy prints it, without commas: `['cat' 'dog']`."""
+BARE = re.compile(r"[^\[\]{}():'=]+")
+"""The inside of a list without quotation marks."""
+MARKS = re.compile(r"[01]{3,}|[\[(]?\s*[01](?:\.0*)?(?:[\s,;|]+[01](?:\.0*)?){2,}\s*[\])]?")
+"""A 1 or 0 for each of three or more labels, joined or not."""
 WRAPS = ("[]", "{}", "()")
 LONGEST_LIST = 2**20
 """Characters of the longest cell that is parsed as a list."""
@@ -23,6 +35,8 @@ def as_list(cell: str) -> list[str] | None:
     text = cell.strip()
     if text[:1] + text[-1:] not in WRAPS or len(text) > LONGEST_LIST:
         return None
+    if NUMPY.fullmatch(text):  # before Python, which would join the texts to one
+        return [str(ast.literal_eval(quoted)).strip() for quoted in re.findall(QUOTED, text)]
     for parse in (json.loads, ast.literal_eval):
         try:
             value = parse(text)
@@ -30,19 +44,19 @@ def as_list(cell: str) -> list[str] | None:
             continue
         if isinstance(value, dict):
             value = value.get("choices", value.get("labels"))
+        if isinstance(value, set):
+            value = sorted(value, key=str)
         if isinstance(value, list | tuple) and all(isinstance(one, str | int) for one in value):
             return [str(name).strip() for name in value]
-    return _numpy_list(text)
+    return _bare_list(text)
 
 
-def _numpy_list(text: str) -> list[str] | None:
-    """The names in a list as NumPy prints it, without commas: `['cat' 'dog']`."""
-    inner = text[1:-1].strip()
-    if text[0] == "[" and inner[:1] in "'\"" and inner[:1] == inner[-1:]:
-        parts = inner[1:-1].split(f"{inner[0]} {inner[0]}")
-        if not any(inner[0] in part for part in parts):
-            return parts
-    return None
+def _bare_list(text: str) -> list[str] | None:
+    """The names in a list without quotation marks, such as `[cat, hot dog]` or `{cat,dog}`."""
+    inner = text[1:-1]
+    if text[0] == "(" or not BARE.fullmatch(inner):
+        return None
+    return [name for part in inner.split(",") if (name := part.strip().strip('"').strip())]
 
 
 def names_in(cell: str, separator: str) -> list[str]:
@@ -68,7 +82,7 @@ def separator_of(cells: Iterable[str], where: str) -> str:
         raise _doubt(where, next(cell for cell in distinct if strong[0] in cell), strong)
     if strong:
         return strong[0]
-    for sign in (",", " "):
+    for sign in WEAK:
         joined = [cell for cell in distinct if sign in cell]
         if not joined:
             continue
@@ -79,7 +93,39 @@ def separator_of(cells: Iterable[str], where: str) -> str:
         if share > 0.1:
             unlike = next(cell for cell in joined if cell not in fitting)
             raise _doubt(where, unlike, [sign, "|"])
+    for sign in IN_NAMES:
+        joined = [cell for cell in distinct if sign in cell]
+        if joined and 2 * len(_decomposed(joined, distinct, sign)) > len(joined):
+            raise _doubt(where, joined[0], [sign, "|"])
     return "|"
+
+
+def check_are_names(cells: Iterable[str], where: str) -> None:
+    """Raises DataError if the cells of a column say 1 or 0 for each label in place of names."""
+    distinct = sorted({cell.strip() for cell in cells} - {""})
+    if len(distinct) < 2:
+        return
+    is_marks = len(set(map(len, distinct))) == 1 and all(map(MARKS.fullmatch, distinct))
+    wrong = distinct if is_marks else [cell for cell in distinct if _is_mapping(cell)]
+    if wrong:
+        raise DataError(
+            f"{where}: expected the names of labels, got {wrong[0][:80]!r}, which seems to say "
+            "something of each label. Write a column of 1 and 0 for each label."
+        )
+
+
+def _is_mapping(cell: str) -> bool:
+    if (
+        cell[0] != "{"
+        or cell.lower() in NO_VALUE
+        or as_list(cell) is not None
+        or len(cell) > LONGEST_LIST
+    ):
+        return False
+    try:
+        return isinstance(ast.literal_eval(cell), dict)
+    except (ValueError, SyntaxError, RecursionError, MemoryError, TypeError):
+        return re.match(r'\{\s*"[^"]*"\s*:', cell) is not None
 
 
 def _decomposed(joined: Sequence[str], distinct: Sequence[str], sign: str) -> set[str]:
