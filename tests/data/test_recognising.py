@@ -296,3 +296,46 @@ def test_the_splits_of_celeba_may_lie_in_a_folder_of_their_own(tmp_path: Path) -
     data = recognise(tmp_path).data
     test = load_split(data, data.test)
     assert [sample.path.name for sample in test.samples] == names[4:]
+
+
+@pytest.mark.parametrize("folder", ["", "splits/"])
+@pytest.mark.parametrize("suffix", [".jpg", ""])
+def test_lists_beside_a_table_say_the_splits(tmp_path: Path, folder: str, suffix: str) -> None:
+    wide(tmp_path, "1", "0")
+    parts = {"train": PICTURES[:8], "val": PICTURES[8:12], "test": PICTURES[12:]}
+    for role, pictures in parts.items():
+        lines = [Path(name).with_suffix(suffix).as_posix() for name in pictures]
+        (tmp_path / folder).mkdir(exist_ok=True)
+        (tmp_path / f"{folder}{role}.txt").write_text("\n".join(lines))
+    data = recognise(tmp_path).data
+    for role, pictures in parts.items():
+        split = load_split(data, getattr(data, role))
+        assert [sample.path.relative_to(tmp_path).as_posix() for sample in split.samples] == [
+            *pictures
+        ]
+
+
+def test_what_label_studio_puts_before_a_name_is_passed_over(tmp_path: Path) -> None:
+    draw(tmp_path, *PICTURES)
+    rows = [
+        [f"/data/upload/3/1a2b3c4d-{Path(name).name}", f'"{names}"', 3.1]
+        for name, names in zip(PICTURES, NAMES, strict=True)
+    ]
+    store(tmp_path, ["image", "choice", "lead_time"], rows, "export.csv")
+    assert read(tmp_path) == (LABELS, TRUTH)
+
+
+def test_folders_beside_another_table_are_read_as_advised(tmp_path: Path) -> None:
+    draw(tmp_path, *(f"{label}/{label}{index}.jpg" for label in LABELS for index in range(4)))
+    store(tmp_path, ["camera", "year"], [["Leica", 1999], ["Nikon", 2001]], "cameras.csv")
+    with pytest.raises(DataError, match="If the folders are the labels, set"):
+        recognise(tmp_path)
+    assert read(tmp_path, Data(format="folder"))[0] == LABELS
+
+
+def test_tables_separated_by_blanks_are_no_lists(tmp_path: Path) -> None:
+    draw(tmp_path, *PICTURES)
+    for role, names in (("train", PICTURES[:8]), ("val", PICTURES[8:12]), ("test", PICTURES[12:])):
+        rows = [" ".join([name, *map(str, TRUTH[name])]) for name in names]
+        (tmp_path / f"{role}.txt").write_text("\n".join(["image cat dog sofa", *rows]))
+    assert read(tmp_path) == (LABELS, TRUTH)

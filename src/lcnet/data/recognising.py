@@ -6,6 +6,7 @@ from pathlib import Path
 
 from lcnet.config import Data
 from lcnet.data.dividing import ROLES, part, whole_and_part
+from lcnet.data.readers.folder_layout import recognise_folders
 from lcnet.data.readers.layout import Given, Recognised
 from lcnet.data.readers.layouts import LAYOUTS
 from lcnet.errors import DataError
@@ -61,6 +62,9 @@ def _recognised(given: Given) -> Recognised:
             except DataError as error:
                 if not is_general:
                     raise
+                if refused and layout.name == "folder":
+                    advice = "If the folders are the labels, set --data.format folder."
+                    raise DataError(f"{refused} {advice}") from None
                 refused = refused or error
                 continue
             if recognised is not None:
@@ -87,9 +91,21 @@ def _unknown(given: Given) -> DataError:
     if given.folders:
         there.append(f"the folders {', '.join(given.folders[:5])}")
     return DataError(
-        f"{given.path}: expected {expected}, got {', '.join(there) or 'nothing'}. See "
-        "docs/guide/data.md for the layouts, or name the label file itself."
+        f"{given.path}: expected {expected}, got {', '.join(there) or 'nothing'}. {_advice(given)}"
     )
+
+
+def _advice(given: Given) -> str:
+    """What to do about a folder or file in which nothing is recognised."""
+    if any(name.lower().endswith((".xlsx", ".xls", ".ods")) for name in given.files):
+        return "Save the sheet with the labels as CSV."
+    if given.folders and not given.files and len(given.folders) == 1:
+        return f"If the data set is in the folder {given.folders[0]}, name that."
+    if len(given.folders) > 1 and recognise_folders(
+        replace(given, data=replace(given.data, format="folder"))
+    ):
+        return "If the folders are the labels, set --data.format folder."
+    return "See docs/guide/data.md for the layouts, or name the label file itself."
 
 
 def _shares(data: Data) -> str:

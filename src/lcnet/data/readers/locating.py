@@ -32,6 +32,10 @@ MOST_FOLDERS = 16
 """Pictures in more folders than this are looked for in all folders."""
 
 
+UPLOADED = re.compile(r"(^|/)[0-9a-f]{8}-(?=[^/]+$)")
+"""What Label Studio puts before the name of an uploaded file."""
+
+
 @dataclass(frozen=True)
 class Place:
     """Where the pictures of a list lie, and how to get from a listed path to a file."""
@@ -217,8 +221,8 @@ def find_place(
                 best, most = place, hits
             if hits == len(sample):
                 return place
-    if role and (place := _place_of_role(sample, folders, role, suffixes)):
-        return place
+    if role and (same := _place_of_role(sample, folders, role, suffixes)):
+        return same
     below = None
     if len(suffixes) < 2:  # several are a file per channel
         below = _place_below([text + "".join(suffixes) for text in sample], folders)
@@ -336,7 +340,8 @@ def _found(
     folders: Folders, bases: Sequence[str], head: str, leaf: str, suffix: str, text: str
 ) -> str | None:
     """The file of a picture in one of the folders; None if it is in none."""
-    if bases == [ANYWHERE]:
+    in_all = bases == [ANYWHERE]
+    if in_all:
         bases = folders.holding(leaf + ("" if suffix == ANY_SUFFIX else suffix))
     found: list[str] = []
     for base in bases:
@@ -351,6 +356,8 @@ def _found(
             name = folder.alike(leaf + suffix)
         if name is not None:
             found.append(f"{folder.path.rstrip('/')}/{name}")
+    if not found and (plain := UPLOADED.sub("", leaf)) != leaf:
+        return _found(folders, [ANYWHERE] if in_all else bases, head, plain, suffix, text)
     if len(found) > 1 and len({os.path.realpath(file) for file in found}) > 1:
         first, second = (os.path.relpath(file, folders.root) for file in found[:2])
         raise _two_files(text, first, second, head)
@@ -386,10 +393,6 @@ def _matching(folders: Folders, pattern: str) -> list[str]:
     return sorted(str(path.relative_to(root)) for path in root.glob(pattern) if path.is_dir())
 
 
-UPLOADED = re.compile(r"(^|/)[0-9a-f]{8}-(?=[^/]+$)")
-"""What Label Studio puts before the name of an uploaded file."""
-
-
 def _cleaned(text: str) -> str:
     """A listed path with `/` between folders; of an address, its path."""
     text = text.strip()
@@ -422,6 +425,7 @@ def _place_below(sample: Sequence[str], folders: Folders) -> Place | None:
     places: Counter[tuple[str, int, str]] = Counter()
     for text in sample:
         *head, leaf = _cleaned(text).strip("/").split("/")
+        leaf = leaf if folders.holding(leaf) else UPLOADED.sub("", leaf)
         for folder in folders.holding(leaf):
             parts = [part for part in folder.split("/") if part]
             same = 0

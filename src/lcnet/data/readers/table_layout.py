@@ -9,6 +9,7 @@ from lcnet.data.dataset import Split
 from lcnet.data.dividing import part
 from lcnet.data.readers.layout import ROLES, Given, Layout, Recognised, by_role
 from lcnet.data.readers.locating import whole_name
+from lcnet.data.readers.split_lists import lists_beside, split_lists, with_lists
 from lcnet.data.readers.table import read_table
 from lcnet.data.readers.table_columns import Understood, understand
 from lcnet.data.readers.table_file import COMPRESSED, forms, is_table, named_columns
@@ -41,12 +42,16 @@ class Known:
 def table_layout(known: Known | None = None) -> Layout:
     """The layout of known tables, or of all others."""
     if known is None:
-        return Layout("table", read_table, lambda given: _recognise(given, None), is_general=True)
+        return Layout("table", _read, lambda given: _recognise(given, None), is_general=True)
 
     def read(data: Data, split: str, labels: Sequence[str] | None) -> Split:
         return known.finish(data, read_table(_with_known(data, split, known), split, labels))
 
     return Layout(known.name, read, lambda given: _recognise(given, known))
+
+
+def _read(data: Data, split: str, labels: Sequence[str] | None) -> Split:
+    return with_lists(read_table(data, split, labels), Path(data.root, split))
 
 
 def _recognise(given: Given, known: Known | None) -> Recognised | None:
@@ -60,6 +65,8 @@ def _recognise(given: Given, known: Known | None) -> Recognised | None:
         tables = [name for name in names if is_table(name) and _fits(data, name, known)]
         if not tables:
             continue
+        lists = {path for name in tables for path in lists_beside(given.root / name).values()}
+        tables = [name for name in tables if known or given.root / name not in lists]
         understood, errors = _understood(data, tables, known)
         wanted = _wanted(given.data, tables)
         training = wanted.get("train") or next(iter(by_role(tables).get("train", [])), "")
@@ -212,6 +219,10 @@ def _chosen(
         recognised = _with_parts(recognised, first)
     elif known and (parts := known.parts(Path(first.data.root, chosen["train"]))):
         recognised = _with_lists(recognised, parts)
+    elif set(chosen) == {"train"} and not known:
+        table = Path(first.data.root, chosen["train"])
+        roles_of_lists = {role: role for role in split_lists(table, first.example)}
+        recognised = _with_lists(recognised, roles_of_lists) if roles_of_lists else recognised
     left = [name for name in understood if name not in chosen.values()]
     kind = f"{known.name} " if known else ""
     said = f"{kind}{recognised.said}" + (f"; not read: {', '.join(left[:5])}" if left else "")
