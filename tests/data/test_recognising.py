@@ -92,7 +92,8 @@ def test_cells_of_other_programs_are_known(tmp_path: Path, present: str, absent:
 
 
 @pytest.mark.parametrize(
-    ("present", "absent"), [("1", "-1"), ("1", ""), ("1", "nan"), ("x", ""), ("up", "down")]
+    ("present", "absent"),
+    [("1", "-1"), ("1", ""), ("1", "nan"), ("x", ""), ("up", "down"), ("1", "2")],
 )
 def test_cells_with_two_readings_are_refused_and_the_advice_works(
     tmp_path: Path, present: str, absent: str
@@ -101,12 +102,12 @@ def test_cells_with_two_readings_are_refused_and_the_advice_works(
     with pytest.raises(DataError) as error:
         recognise(tmp_path)
     message = str(error.value)
-    data = as_advised(message, 1 if present == "up" else 0)
+    data = as_advised(message, 1 if absent in ("down", "2") else 0)
     if present == "up":
         with pytest.raises(DataError) as error:
             recognise(tmp_path, data)
-        data = replace(data, table=replace(data.table, absent=["down"]))
-        assert "'down' can mean present, absent or unknown" in str(error.value)
+        data = replace(data, table=replace(data.table, absent=[absent]))
+        assert f"{absent!r} can mean present, absent or unknown" in str(error.value)
     assert read(tmp_path, data) == (LABELS, TRUTH)
 
 

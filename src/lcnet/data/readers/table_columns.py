@@ -443,6 +443,8 @@ def _chosen(
     else:
         check_cells(_columns(reading, texts), split)
         check_numbers(_columns(reading, numbers), bool(marked or texts), split)
+        if not (marked or texts):
+            check_cells(_columns(reading, numbers), split)
         _check_doubtful(reading, split, [*marked], doubtful)
     named = known or texts
     if not table.present:
@@ -482,27 +484,33 @@ def _check_doubtful(
     reading: _Reading, split: str, marked: Sequence[int], doubtful: Sequence[int]
 ) -> None:
     """Raises DataError for a column of marks that is a label, or says something else of a row."""
-    ways = {is_marked(_cells(reading, index)) for index in marked}
-    named = {_reference(reading.columns, index): index for index in marked}
-    all_of_them = [*named, *(_reference(reading.columns, index) for index in doubtful)]
-    shown = f"--data.table.labels '[{', '.join(map(quoted, all_of_them))}]'"
-    others = ", ".join(quoted(_reference(reading.columns, index)) for index in doubtful)
+    ways = {is_marked(_cells(reading, index)) for index in marked} if doubtful else set()
     for index in doubtful:
-        name = _reference(reading.columns, index)
-        if marked and is_marked(_cells(reading, index)) in ways:
+        if is_marked(_cells(reading, index)) in ways:
+            others = ", ".join(quoted(_reference(reading.columns, other)) for other in doubtful)
             raise DataError(
-                f"{split}: column {name!r} can be a label or say something else of a picture. Set "
-                f"{shown} or --data.table.ignore '[{others}]'."
+                f"{split}: column {_reference(reading.columns, index)!r} can be a label or say "
+                f"something else of a picture. Set {_as_labels(reading, [*marked, *doubtful])} or "
+                f"--data.table.ignore '[{others}]'."
             )
-    for name, index in named.items():
+    for index in marked:
+        role = SPLIT_WORDS.get(_key(reading.columns[index]))
+        if role is None or len(marked) == 1:
+            continue
         rows = [plain_cell(row[index]) for row in reading.rows]
-        role = SPLIT_WORDS.get(_key(name))
         is_often = 2 * rows.count("1") + 2 * rows.count("true") > len(rows)
-        if role and len(named) > 1 and set(rows) in YES_OR_NO and (role != "train" or is_often):
+        if set(rows) in YES_OR_NO and (role != "train" or is_often):
+            name = _reference(reading.columns, index)
             raise DataError(
-                f"{split}: column {name!r} can be a label or say the split. Set {shown} or "
-                f"--data.table.split {name!r}."
+                f"{split}: column {name!r} can be a label or say the split. Set "
+                f"{_as_labels(reading, marked)} or --data.table.split {name!r}."
             )
+
+
+def _as_labels(reading: _Reading, indices: Sequence[int]) -> str:
+    """The flag that takes columns for labels."""
+    names = [quoted(_reference(reading.columns, index)) for index in indices]
+    return f"--data.table.labels '[{', '.join(names)}]'"
 
 
 def _check_names(reading: _Reading, split: str, chosen: Sequence[int]) -> None:
@@ -560,7 +568,7 @@ def _unclear(
 ) -> DataError:
     texts = [_reference(reading.columns, index) for index in named]
     columns = [_reference(reading.columns, index) for index in marked]
-    labels = f"--data.table.labels '[{', '.join(map(quoted, columns))}]'"
+    labels = _as_labels(reading, marked)
     if columns and texts:
         return DataError(
             f"{split}: the labels can be the names in column {texts[0]!r} or the columns "

@@ -20,6 +20,8 @@ def check_numbers(columns: Mapping[str, Sequence[str]], has_labels: bool, where:
         for name, cells in columns.items()
         if 2 * sum(cell in ("1", "0", MINUS) for cell in cells) >= len(cells) > 0
     }
+    if mostly and not has_labels and not any("0" in cells for cells in mostly.values()):
+        return  # 1 and 2 are no counts, but two codes
     if not mostly:
         shares = [name for name, cells in columns.items() if cells and all(map(_is_share, cells))]
         if shares and not has_labels:
