@@ -11,6 +11,7 @@ from tests.data.readers.drawing import draw
 
 from lcnet.config import Data
 from lcnet.data.readers import load_split
+from lcnet.data.readers.folder import same_names
 from lcnet.data.recognising import recognise
 from lcnet.errors import DataError
 
@@ -340,3 +341,14 @@ def test_tables_separated_by_blanks_are_no_lists(tmp_path: Path) -> None:
         rows = [" ".join([name, *map(str, TRUTH[name])]) for name in names]
         (tmp_path / f"{role}.txt").write_text("\n".join(["image cat dog sofa", *rows]))
     assert read(tmp_path) == (LABELS, TRUTH)
+
+
+def test_folders_without_splits_can_be_checked(tmp_path: Path) -> None:
+    draw(tmp_path, *(f"{label}/{index}.jpg" for label in LABELS for index in range(4)))
+    for index, label in enumerate(LABELS):
+        (tmp_path / label / "0.jpg").write_bytes(
+            (tmp_path / "cat/1.jpg").read_bytes() + b"0" * index
+        )
+    data = recognise(tmp_path).data
+    training = load_split(data, data.train)
+    assert list(same_names(training, Path(data.root))) == ["0.jpg"]

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from lcnet.config import Data
 from lcnet.data.dataset import Split
+from lcnet.data.dividing import whole_and_part
 from lcnet.data.judgement import Judgement, Verdict
 from lcnet.data.label_names import EMPTY, PICTURE, no_name, parts, plain, several_names
 
@@ -38,7 +39,9 @@ def judge_names(split: Split, data: Data) -> Iterator[Judgement]:
 
 def missing_header(split: Split, data: Data) -> Iterator[Judgement]:
     """A judgement if the header of a table is a row of data."""
-    if data.format == "table" and (first := _first_row(Path(data.root) / split.name, split)):
+    if data.format == "table" and (
+        first := _first_row(Path(data.root) / whole_and_part(split.name)[0], split)
+    ):
         yield Judgement(
             "missing-header",
             split.name,

@@ -15,6 +15,7 @@ from lcnet.data.readers.checks import (
     missing_split,
     targets_of,
 )
+from lcnet.data.readers.locating import whole_name
 from lcnet.errors import DataError
 
 FEW = 10
@@ -97,6 +98,8 @@ def _digest(path: Path) -> bytes:
 def same_names(split: Split, root: Path) -> dict[str, list[Path]]:
     """The names that several pictures of a split share, each in another label's folder."""
     folder, named = root / split.name, dict[str, list[Path]]()
+    if not folder.is_dir():
+        folder = root / whole_name(split.name)  # a part that was drawn
     for sample in split.samples:
         parts = sample.path.relative_to(folder).parts
         named.setdefault("/".join(parts[1:] or parts), []).append(sample.path)

@@ -125,7 +125,7 @@ def _is_mapping(cell: str) -> bool:
     try:
         return isinstance(ast.literal_eval(cell), dict)
     except (ValueError, SyntaxError, RecursionError, MemoryError, TypeError):
-        return re.match(r'\{\s*"[^"]*"\s*:', cell) is not None
+        return re.fullmatch(r'\{\s*"[^"]*"\s*:.*\}', cell, re.S) is not None
 
 
 def _decomposed(joined: Sequence[str], distinct: Sequence[str], sign: str) -> set[str]:
