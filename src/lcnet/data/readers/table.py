@@ -14,9 +14,10 @@ from lcnet.data.dataset import NEGATIVE, POSITIVE, UNKNOWN, Sample, Split, Store
 from lcnet.data.readers.checks import check_known, check_labels, check_root, missing_split
 from lcnet.data.readers.locating import Folders, Located, Place, locate, place_for
 from lcnet.data.readers.table_cells import Meanings, plain_cell
-from lcnet.data.readers.table_columns import column, label_of, long_row, understand
+from lcnet.data.readers.table_columns import column, label_of, long_row
 from lcnet.data.readers.table_file import Form, TableFile, is_table, named_columns, opened_records
 from lcnet.data.readers.table_names import names_in
+from lcnet.data.readers.table_understanding import understand
 from lcnet.errors import DataError
 
 

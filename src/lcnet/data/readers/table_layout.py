@@ -11,8 +11,8 @@ from lcnet.data.readers.layout import ROLES, Given, Layout, Recognised, by_role
 from lcnet.data.readers.locating import whole_name
 from lcnet.data.readers.split_lists import lists_beside, split_lists, with_lists
 from lcnet.data.readers.table import read_table
-from lcnet.data.readers.table_columns import Understood, understand
 from lcnet.data.readers.table_file import COMPRESSED, forms, is_table, named_columns
+from lcnet.data.readers.table_understanding import Understood, understand
 from lcnet.errors import DataError
 
 DEPTH = 2
