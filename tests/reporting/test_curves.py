@@ -17,7 +17,7 @@ def test_rates_by_threshold_are_those_of_predicting_at_it(split: Split):
     probabilities = probabilities.astype(np.float64)
     found = curves(probabilities, targets)
     if found is None:
-        assert not (targets == 1).any()
+        assert not ((targets == 1).any() and (targets == 0).any())
         return
     best = 0.0
     for place, threshold in enumerate(found.thresholds):
