@@ -12,6 +12,7 @@ from tests.data.readers.drawing import draw
 from lcnet.config import Data
 from lcnet.data.readers import load_split
 from lcnet.data.readers.folder import same_names
+from lcnet.data.readers.table_names import separator_of
 from lcnet.data.recognising import recognise
 from lcnet.errors import DataError
 
@@ -352,3 +353,23 @@ def test_folders_without_splits_can_be_checked(tmp_path: Path) -> None:
     data = recognise(tmp_path).data
     training = load_split(data, data.train)
     assert list(same_names(training, Path(data.root))) == ["0.jpg"]
+
+
+@pytest.mark.parametrize(
+    ("cells", "expected"),
+    [
+        (["0", "0 1", "1 2", "2"], " "),
+        (["0 1", "2 3"], " "),
+        (["red car", "hot dog", "dog"], "|"),
+        (["Lung Opacity", "Lung Lesion", "Pleural Effusion", "Pleural Other"], "|"),
+    ],
+)
+def test_numbers_of_labels_are_joined_by_blanks_and_words_may_be_one_name(
+    cells: list[str], expected: str
+) -> None:
+    assert separator_of(cells, "labels") == expected
+
+
+def test_a_name_that_recurs_in_two_joined_cells_alone_is_in_doubt() -> None:
+    with pytest.raises(DataError, match="'cat dog' can be one name or several"):
+        separator_of(["cat", "cat dog", "dog sofa", "sofa"], "labels")

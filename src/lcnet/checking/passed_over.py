@@ -37,7 +37,12 @@ def passed_over(splits: Sequence[CheckedSplit], data: Data, *, is_whole: bool) -
     """
     if data.format in MADE_HERE:
         return
-    listed = {os.path.normpath(one.path) for checked in splits for one in checked.split.samples}
+    listed = {
+        os.path.normpath(path)
+        for checked in splits
+        for one in checked.split.samples
+        for path in (one.path, *one.channel_files)
+    }
     labels = LABEL_FILES.get(data.format, ANY_LABEL_FILES)
     pictures, others = Counter[str](), Counter[str]()
     example = ""

@@ -64,7 +64,7 @@ def pack_splits(
                 f"{packed.name}: {packed.pictures:,} pictures in {packed.shards:,} shards, "
                 f"{packed.size / 1e6:,.1f} MB"
             )
-        tell(f"next: lcnet train --data.format shards --data.root {out} --out RUN")
+        tell(f"next: lcnet train {out} --out RUN")
     return done
 
 

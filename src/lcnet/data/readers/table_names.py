@@ -90,9 +90,13 @@ def separator_of(cells: Iterable[str], where: str) -> str:
         share = len(fitting) / len(joined)
         if share >= 0.9:
             return sign
+        if all(part.isdigit() for cell in joined for part in cell.split(sign)):
+            return sign  # numbers of labels
+        unlike = [cell for cell in joined if cell not in fitting]
         if share > 0.1:
-            unlike = next(cell for cell in joined if cell not in fitting)
-            raise _doubt(where, unlike, [sign, "|"])
+            raise _doubt(where, unlike[0], [sign, "|"])
+        if few := _decomposed(joined, distinct, sign, enough=2):
+            raise _doubt(where, min(few), [sign, "|"])
     for sign in IN_NAMES:
         joined = [cell for cell in distinct if sign in cell]
         if joined and 2 * len(_decomposed(joined, distinct, sign)) > len(joined):
@@ -128,14 +132,19 @@ def _is_mapping(cell: str) -> bool:
         return re.fullmatch(r'\{\s*"[^"]*"\s*:.*\}', cell, re.S) is not None
 
 
-def _decomposed(joined: Sequence[str], distinct: Sequence[str], sign: str) -> set[str]:
-    """The joined cells of which each part is a name."""
+def _decomposed(
+    joined: Sequence[str], distinct: Sequence[str], sign: str, *, enough: int = 0
+) -> set[str]:
+    """The joined cells of which each part is a name: it stands alone, or `enough` cells have it.
+
+    Without a number that is three for a blank, which is also in names, and two for other signs.
+    """
     parts_of = {
         cell: [part.strip() for part in cell.split(sign) if part.strip()] for cell in joined
     }
     alone = set(distinct)
     seen = Counter(part for parts in parts_of.values() for part in set(parts))
-    enough = 3 if sign == " " else 2
+    enough = enough or (3 if sign == " " else 2)
     return {
         cell
         for cell, parts in parts_of.items()
