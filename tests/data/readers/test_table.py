@@ -181,3 +181,32 @@ def test_a_missing_table_names_those_that_exist(tmp_path: Path) -> None:
     write(write(tmp_path, "p,dog\n", "fit.csv"), "p,dog\n", "eval.csv")
     with pytest.raises(DataError, match=r"^train.csv: no such split.*there are: eval.csv, fit.csv"):
         read(tmp_path, "train.csv")
+
+
+@pytest.mark.parametrize(
+    "rows",
+    [
+        ["1,0,1", ",,", "1,,0", ",1,", "0,0,", ",,1"],
+        ["1.0,0,1", "1,1.0,0.0", "01,0,1", " 1, 0,1"],
+        ["1,0", "1", ",1,0"],
+    ],
+)
+def test_single_signs_and_other_cells_mean_the_same(tmp_path: Path, rows: list[str]) -> None:
+    meaning = {"1": 1, "0": 0, "": -1}
+    lines = [f"{number}.jpg,{row}" for number, row in enumerate([*rows, "1,0,1"])]
+    write(tmp_path, "\n".join(["image,a,b,c", *lines]) + "\n")
+    expected = [
+        [meaning[cell.strip().lstrip("0").partition(".")[0] or cell.strip()[:1]] for cell in row]
+        for row in ([*line.split(","), "", ""][1:4] for line in lines)
+    ]
+    assert read(tmp_path, "train.csv").targets.tolist() == expected
+
+
+def test_a_cell_of_several_signs_is_no_row_of_single_ones(tmp_path: Path) -> None:
+    known = Table(
+        picture="image", labels=["a", "b"], present=["1"], absent=["0"], unknown=[""], header="yes",
+        delimiter=",", encoding="utf-8",
+    )  # fmt: skip
+    write(tmp_path, "image,a,b\n1.jpg,1,0\n2.jpg,10,\n")
+    with pytest.raises(DataError, match=r"column 'a': expected .* got '10'"):
+        read(tmp_path, "train.csv", table=known)

@@ -10,6 +10,7 @@ import unicodedata
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import islice
 from pathlib import Path
 from urllib.parse import parse_qs, unquote, urlsplit
 
@@ -26,6 +27,8 @@ ANY_SUFFIX = ".*"
 """The suffix setting that takes the one picture of that name, whatever its suffix."""
 NAME_ALONE = -1
 """The value of `strip` that leaves only the file's name of a listed path."""
+LOOKED_AT = 1_000
+"""Files of a folder that tell whether it holds links."""
 TRIED = 100
 """Listed pictures that are looked for to find out where all of them lie."""
 MOST_FOLDERS = 16
@@ -123,11 +126,6 @@ class Folders:
             yield ("" if relative == "." else relative), files
 
 
-def _leads(link: str) -> bool:
-    """Whether a link leads to something."""
-    return os.path.exists(link)
-
-
 class _Folder:
     """The names in a folder, without links that lead nowhere."""
 
@@ -140,8 +138,11 @@ class _Folder:
     def read(cls, path: str) -> "_Folder | None":
         try:
             with os.scandir(path or ".") as entries:
-                names = (one.name for one in entries if not one.is_symlink() or _leads(one.path))
-                return cls(path, frozenset(names))
+                has_links = any(one.is_symlink() for one in islice(entries, LOOKED_AT))
+            names = os.listdir(path or ".")
+            if has_links:  # as git-annex keeps pictures; those that are not fetched lead nowhere
+                names = [name for name in names if os.path.exists(os.path.join(path, name))]
+            return cls(path, frozenset(names))
         except (OSError, ValueError):  # ValueError: a path that no file system can have
             return None
 
@@ -271,7 +272,7 @@ def locate(listed: Sequence[str], folders: Folders, place: Place) -> Located:
     """
     located = Located([], [], [])
     bases = [base for pattern in place.folders for base in _matching(folders, pattern)]
-    at_once = _AsListed(folders, bases, place)
+    at_once = _AsListed(folders, bases, place, few=len(listed) <= TRIED)
     suffix = place.suffixes[0]
     for index, text in enumerate(listed):
         if (file := at_once.file(text)) is not None:
@@ -293,16 +294,20 @@ def locate(listed: Sequence[str], folders: Folders, place: Place) -> Located:
 class _AsListed:
     """Finds the files that are just where a list says, which are most of a million pictures."""
 
-    def __init__(self, folders: Folders, bases: Sequence[str], place: Place) -> None:
-        self.folders, self.suffix = folders, place.suffixes[0]
+    def __init__(self, folders: Folders, bases: Sequence[str], place: Place, *, few: bool) -> None:
+        """With `few` pictures, each is looked at alone, since a folder may hold a million."""
+        self.folders, self.suffix, self.few = folders, place.suffixes[0], few
         only = bases[0] if len(bases) == 1 and place.strip == 0 else ANYWHERE
         self.base = None if ANYWHERE in only or self.suffix == ANY_SUFFIX else only
         self.names_in: dict[str, tuple[frozenset[str], str]] = {}
 
     def file(self, text: str) -> str | None:
         """The file; None if it must be looked for."""
-        if self.base is None or text[:1] in "./ " or not UNUSUAL.isdisjoint(text):
-            return None
+        if self.base is None or text[:1] in "./ " or "\\" in text or ":" in text or "?" in text:
+            return None  # an address, or a path of Windows
+        if self.few:
+            path = os.path.join(self.folders.root, self.base, text + self.suffix)
+            return path if os.path.isfile(path) else None
         head, _, leaf = text.rpartition("/")
         known = self.names_in.get(head)
         if known is None:
@@ -314,10 +319,6 @@ class _AsListed:
         names, prefix = known
         name = leaf + self.suffix
         return prefix + name if name in names else None
-
-
-UNUSUAL = frozenset("\\?:")
-"""Signs in addresses and in paths of Windows."""
 
 
 def elsewhere(path: Path, root: Path) -> str:

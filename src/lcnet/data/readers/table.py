@@ -13,7 +13,7 @@ from lcnet.config import Data, Table
 from lcnet.data.dataset import NEGATIVE, POSITIVE, UNKNOWN, Sample, Split, StoredSamples
 from lcnet.data.readers.checks import check_known, check_labels, check_root, missing_split
 from lcnet.data.readers.locating import Folders, Located, Place, locate, place_for
-from lcnet.data.readers.table_cells import Meanings, plain_cell
+from lcnet.data.readers.table_cells import Meanings, SingleSigns, plain_cell
 from lcnet.data.readers.table_columns import column, label_of, long_row
 from lcnet.data.readers.table_file import Form, TableFile, is_table, named_columns, opened_records
 from lcnet.data.readers.table_names import names_in
@@ -117,7 +117,7 @@ class _Rows:
         self.pictures.append(picture)
         self.numbers.append(number)
         if self._group is not None:
-            self.groups.append(record[self._group] if self._group < len(record) else "")
+            self.groups.append(record[self._group].strip() if self._group < len(record) else "")
         if self._split is not None:
             self.parts.append(record[self._split].strip() if self._split < len(record) else "")
 
@@ -128,11 +128,12 @@ class _Rows:
         width = len(self.file.columns)
         cells_of: Callable[[list[str]], Any] = itemgetter(*positions)
         pick = cells_of if len(positions) > 1 else lambda record: (cells_of(record),)
-        mean = meanings.__getitem__
+        mean, signs = meanings.__getitem__, SingleSigns(meanings, len(positions))
         for number, record in self.file.records():
             self._take(number, record)
             try:
-                rows += bytes(map(mean, pick(record)))
+                cells = pick(record)
+                rows += signs.row(cells) or bytes(map(mean, cells))
             except IndexError:
                 record += [""] * (width - len(record))
                 rows += bytes(map(self._unless_short(mean), pick(record)))

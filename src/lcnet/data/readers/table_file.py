@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 from typing import IO
 
@@ -252,10 +252,22 @@ def _regularity(records: Sequence[Sequence[str]]) -> float:
 
 
 def _parsed(text: Iterable[str], delimiter: str) -> Iterator[list[str]]:
+    """The records in lines of text. Raises csv.Error for wrong quotation marks."""
     if delimiter == SPACE:
         return (line.split() for line in text)
-    # strict: a quotation mark that is never closed would make one cell of all rows after it.
-    return csv.reader(text, delimiter=delimiter, skipinitialspace=delimiter != "\t", strict=True)
+    return _separated(iter(text), delimiter)
+
+
+def _separated(lines: Iterator[str], delimiter: str) -> Iterator[list[str]]:
+    """The same; most lines have no quotation marks, and then need no parser, which takes longer."""
+    for line in lines:
+        if '"' not in line:
+            yield line.rstrip("\r\n").split(delimiter)
+            continue
+        # strict: a quotation mark that is never closed would make one cell of all rows after it.
+        blanks = delimiter != "\t"
+        rest = chain((line,), lines)  # a cell in quotation marks may go on in the next lines
+        yield next(csv.reader(rest, delimiter=delimiter, skipinitialspace=blanks, strict=True))
 
 
 # Bytes and text
