@@ -10,6 +10,7 @@ from sklearn.metrics import average_precision_score
 from lcnet.config import Data
 from lcnet.errors import CheckpointError, ConfigError, DataError
 from lcnet.evaluating import measuring as module
+from lcnet.evaluating.calibrate import calibrate
 from lcnet.evaluating.evaluate import evaluate
 from lcnet.predicting.predictor import Predictor
 from lcnet.runs.train import train
@@ -305,3 +306,13 @@ def test_what_is_printed_fits_the_terminal(run, capsys, monkeypatch, width):
     assert max(map(len, lines)) <= width
     assert "mean_label_F1" in next(line for line in lines if "CF1*" in line)
     assert {"red", "green", "blue"} <= set(lines[-1].split())
+
+
+def test_a_label_file_that_is_named_alone_is_measured_whole(run, tmp_path, printed):
+    table = tmp_path / "colours" / "val.csv"
+    whole = evaluate(run, data=table)
+    said = printed()
+    assert said.startswith("table val.csv: pictures in column 1 'image'; 3 label columns")
+    assert (whole.images, whole.ap) == (12, evaluate(run, split="val.csv", quiet=True).ap)
+    calibrate(run, data=table)
+    assert "warning" not in printed()

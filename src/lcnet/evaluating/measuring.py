@@ -127,6 +127,8 @@ def measure(
     data, batch_size = data_set(run, data, root, batch_size, quiet=quiet)
     data, info = _as_measured(data, rules), for_data(info, data)
     name = split or (rules.splits.get(data.format) if rules else "") or data.test
+    if not name and not data.train:
+        name = data.val  # a data set that was given without splits
     if not name:
         raise ConfigError(
             f"--split: expected a split, got none, as data.test is empty. Set --split {data.val}."
@@ -185,13 +187,13 @@ def data_set(
     """The data set to measure on and the batch size: the given ones, else those of the run.
 
     A data set that is given by its folder or label file is recognised; if it has no splits, all of
-    it is the test split, and the validation split too. `root` is the folder where the data set is
+    it is `val`, and `train` and `test` are empty. `root` is the folder where the data set is
     now; empty if it has not moved. Raises ConfigError if neither a data set nor a run is given.
     """
     if data is not None and not isinstance(data, Data):
         data = data_at(data, quiet=quiet, divide=False)
         if not data.val and not data.test:
-            data = replace(data, val=data.train, test=data.train)
+            data = replace(data, train="", val=data.train)
     default_batch_size = BATCH_SIZE
     if (folder := RunFolder(run)).is_run:
         config = folder.config()
