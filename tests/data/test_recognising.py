@@ -373,3 +373,8 @@ def test_numbers_of_labels_are_joined_by_blanks_and_words_may_be_one_name(
 def test_a_name_that_recurs_in_two_joined_cells_alone_is_in_doubt() -> None:
     with pytest.raises(DataError, match="'cat dog' can be one name or several"):
         separator_of(["cat", "cat dog", "dog sofa", "sofa"], "labels")
+
+
+def test_three_signs_that_may_join_names_are_one_question() -> None:
+    with pytest.raises(DataError, match=r"Set --data.separator '\|' or --data.separator ';'"):
+        separator_of(["a|b", "c;d", "e\tf"], "labels")

@@ -153,5 +153,5 @@ def _decomposed(
 
 
 def _doubt(where: str, cell: str, signs: Sequence[str]) -> DataError:
-    first, second = (f"--data.separator {sign!r}" for sign in signs)
+    first, second = (f"--data.separator {sign!r}" for sign in signs[:2])
     return DataError(f"{where}: {cell!r} can be one name or several. Set {first} or {second}.")
