@@ -11,7 +11,7 @@ from lcnet.checking.findings import CheckedSplit, Finding, finding
 from lcnet.config import Data
 from lcnet.data.dataset import POSITIVE, UNKNOWN, ImageLabels
 from lcnet.data.loading import eval_loader
-from lcnet.data.readers import unnamed
+from lcnet.data.readers.checks import unnamed
 from lcnet.data.transforms import eval_transform
 from lcnet.errors import CheckpointError, ConfigError
 from lcnet.evaluating.measuring import predict_batches

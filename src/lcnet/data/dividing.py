@@ -32,6 +32,13 @@ def whole_and_part(split: str) -> tuple[str, str]:
     return (found[1], found[2]) if found else (split, "")
 
 
+def file_of(split: str) -> str:
+    """The name of the file or folder that a split, or a part of a part of it, is in."""
+    while (whole := whole_and_part(split)[0]) != split:
+        split = whole
+    return split
+
+
 def part_of(whole: Split, data: Data, name: str) -> Split:
     """A part of a split, called `name` in full.
 

@@ -6,7 +6,8 @@ from typing import Any
 
 from lcnet.config import Data
 from lcnet.data.dataset import Split
-from lcnet.data.readers import load_split, unnamed
+from lcnet.data.readers import load_split
+from lcnet.data.readers.checks import unnamed
 from lcnet.errors import DataError, reason_of
 from lcnet.published.choices import Assumed, ImportChoices
 

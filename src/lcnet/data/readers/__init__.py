@@ -7,6 +7,7 @@ from pathlib import Path
 from lcnet import config
 from lcnet.data.dataset import POSITIVE, Split, StoredSamples
 from lcnet.data.dividing import part_of, recorded, whole_and_part
+from lcnet.data.readers.checks import unnamed
 from lcnet.data.readers.coco import read_coco
 from lcnet.data.readers.layouts import LAYOUTS
 from lcnet.data.readers.listing import given_place
@@ -97,11 +98,6 @@ def load_split_for(data: config.Data, split: str, labels: Sequence[str]) -> Spli
                 f"names), got {len(samples.labels)}. Choose the data set that it was trained on."
             )
     return load_split(data, split, labels)
-
-
-def unnamed(number: int) -> tuple[str, ...]:
-    """Names for the labels of a model that has none: label_1, label_2 and so on."""
-    return tuple(f"label_{label}" for label in range(1, number + 1))
 
 
 def _annotated(split: Split, root: str) -> Split:

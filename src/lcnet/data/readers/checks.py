@@ -81,3 +81,8 @@ def targets_of(
         for name, value in marked.items():
             targets[row, columns[name]] = value
     return targets
+
+
+def unnamed(number: int) -> tuple[str, ...]:
+    """Names for labels that have none, or only numbers: label_1 (number 0), label_2 and so on."""
+    return tuple(f"label_{label}" for label in range(1, number + 1))

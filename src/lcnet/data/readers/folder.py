@@ -7,6 +7,7 @@ from pathlib import Path
 
 from lcnet.data.dataset import POSITIVE, Sample, Split
 from lcnet.data.decoding import PICTURE_SUFFIXES
+from lcnet.data.dividing import whole_and_part
 from lcnet.data.passed_over import in_words
 from lcnet.data.readers.checks import (
     check_known,
@@ -15,7 +16,6 @@ from lcnet.data.readers.checks import (
     missing_split,
     targets_of,
 )
-from lcnet.data.readers.locating import whole_name
 from lcnet.errors import DataError
 
 FEW = 10
@@ -99,7 +99,7 @@ def same_names(split: Split, root: Path) -> dict[str, list[Path]]:
     """The names that several pictures of a split share, each in another label's folder."""
     folder, named = root / split.name, dict[str, list[Path]]()
     if not folder.is_dir():
-        folder = root / whole_name(split.name)  # a part that was drawn
+        folder = root / whole_and_part(split.name)[0]  # a part that was drawn
     for sample in split.samples:
         parts = sample.path.relative_to(folder).parts
         named.setdefault("/".join(parts[1:] or parts), []).append(sample.path)

@@ -1,6 +1,5 @@
 """Layouts whose labels are in a file for each split, or in one file that says the splits."""
 
-import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,6 +7,7 @@ from typing import Any
 
 from lcnet.config import Data
 from lcnet.data.dataset import Split
+from lcnet.data.dividing import whole_and_part
 from lcnet.data.readers.checks import check_root, missing_split
 from lcnet.data.readers.json_file import (
     State,
@@ -143,11 +143,6 @@ def either(of_pictures: bool, of_objects: bool, asked: Asked) -> str:
     return chosen(kinds | ({OBJECTS: "labels of boxes or shapes"} if of_objects else {}), asked)
 
 
-def unnamed(count: int) -> tuple[str, ...]:
-    """Names for labels that have only numbers: `label_1` is number 0."""
-    return tuple(f"label_{number}" for number in range(1, count + 1))
-
-
 def entries(content: object, key: str, where: str) -> list[Any]:
     """The list under a key. Raises DataError if there is none."""
     value = content.get(key) if isinstance(content, dict) else None
@@ -187,9 +182,9 @@ def file_and_part(root: Path, split: str) -> tuple[str, str]:
     check_root(root, split)
     if (root / split).is_file():
         return split, ""
-    match = re.fullmatch(r"(.+)\[([^\[\]]+)\]", split)
-    if match and (root / match[1]).is_file():
-        return match[1], match[2]
+    file, part = whole_and_part(split)
+    if part and (root / file).is_file():
+        return file, part
     raise missing_split(root / split, split, ())
 
 

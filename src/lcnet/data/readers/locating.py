@@ -18,6 +18,7 @@ import numpy as np
 
 from lcnet.config import Data
 from lcnet.data.decoding import PICTURE_SUFFIXES
+from lcnet.data.dividing import whole_and_part
 from lcnet.data.readers.layout import by_role
 from lcnet.errors import DataError
 
@@ -182,18 +183,13 @@ def place_for(data: Data, split: str, listed: Sequence[str], folders: Folders) -
     """
     given = place_of(data)
     if given is None:
-        own, role = os.path.dirname(split), next(iter(by_role([whole_name(split)])), "")
+        own, role = os.path.dirname(split), next(iter(by_role([whole_and_part(split)[0]])), "")
         return find_place(listed, folders, [own, ""], suffixes=data.suffixes, role=role)
     if data.suffixes:
         return given
     sample = _sample(listed)
     places = [replace(given, suffixes=added) for added in (("",), *_suffixes(sample))]
     return max(places, key=lambda place: _hits(sample, folders, place))
-
-
-def whole_name(split: str) -> str:
-    """The name of the table of which a split is a part."""
-    return re.sub(r"\[[^\[\]]*\]$", "", split)
 
 
 def find_place(

@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from lcnet.data.dataset import POSITIVE
+from lcnet.data.readers.checks import unnamed
 from lcnet.data.readers.label_file import (
     PICTURES,
     Asked,
@@ -15,7 +16,6 @@ from lcnet.data.readers.label_file import (
     name_at,
     names_of,
     record,
-    unnamed,
 )
 from lcnet.data.readers.listing import Listing, Row, listing_of, near_of
 from lcnet.errors import DataError

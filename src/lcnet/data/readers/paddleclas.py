@@ -5,8 +5,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from lcnet.data.dataset import POSITIVE
-from lcnet.data.readers.checks import unreadable
-from lcnet.data.readers.label_file import Asked, LabelFile, layout_of, unnamed
+from lcnet.data.readers.checks import unnamed, unreadable
+from lcnet.data.readers.label_file import Asked, LabelFile, layout_of
 from lcnet.data.readers.layout import Given
 from lcnet.data.readers.listing import Listing, Row, listing_of, near_of
 from lcnet.errors import DataError

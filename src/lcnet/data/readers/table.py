@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from lcnet.config import Data, Table
 from lcnet.data.dataset import NEGATIVE, POSITIVE, UNKNOWN, Sample, Split, StoredSamples
+from lcnet.data.dividing import file_of
 from lcnet.data.readers.checks import check_known, check_labels, check_root, missing_split
 from lcnet.data.readers.locating import Folders, Located, Place, locate, place_for
 from lcnet.data.readers.table_cells import Meanings, SingleSigns, plain_cell
@@ -50,16 +51,13 @@ def settled(data: Data, split: str, labels: Sequence[str] | None = None) -> Data
     """The settings with all that is recognised from the training table, or from this one."""
     if data.table.picture:
         return data
-    training = data.train.partition("[")[0]
-    known = training if Path(data.root, training).is_file() and is_table(training) else split
-    path = Path(data.root, known)
-    if not path.is_file():
-        found = (str(one.relative_to(data.root)) for one in Path(data.root).glob("*.csv"))
-        raise missing_split(path, split, found)
+    root, training = Path(data.root), file_of(data.train)
+    known = training if (root / training).is_file() and is_table(training) else split
+    _existing(root, known, split)
     understood = understand(data, known, labels, strict=False).data
-    if known != split and Path(data.root, split).is_file():
+    if known != split and (root / split).is_file():
         table = understood.table
-        there = open_table(Path(data.root), split, table).columns
+        there = open_table(root, split, table).columns
         needed = {table.picture, *([table.names] if table.names else table.labels)}
         if not all(name in there or name.isdigit() for name in needed):
             return understand(data, split, labels, strict=False).data  # it has its own columns
@@ -71,9 +69,7 @@ def open_table(root: Path, split: str, table: Table) -> TableFile:
 
     Raises DataError if it does not exist, or if a column has the name of another.
     """
-    path = root / split
-    if not path.is_file():
-        raise missing_split(path, split, (str(p.relative_to(root)) for p in root.glob("*.csv")))
+    path = _existing(root, split, split)
     form = Form(
         table.encoding, table.delimiter, table.header == "yes" and not table.columns, table.skip
     )
@@ -84,6 +80,14 @@ def open_table(root: Path, split: str, table: Table) -> TableFile:
                 f"{split}:1: expected each column once, got {name!r} twice. Rename or drop one."
             )
     return TableFile(path, form, columns)
+
+
+def _existing(root: Path, table: str, split: str) -> Path:
+    """The path of a table. Raises DataError with the tables that exist if it does not."""
+    path = root / table
+    if not path.is_file():
+        raise missing_split(path, split, (str(p.relative_to(root)) for p in root.glob("*.csv")))
+    return path
 
 
 class _Rows:

@@ -6,9 +6,8 @@ from pathlib import Path
 
 from lcnet.config import Data, Format, Table
 from lcnet.data.dataset import Split
-from lcnet.data.dividing import part
+from lcnet.data.dividing import part, whole_and_part
 from lcnet.data.readers.layout import ROLES, Given, Layout, Recognised, by_role
-from lcnet.data.readers.locating import whole_name
 from lcnet.data.readers.split_lists import lists_beside, split_lists, with_lists
 from lcnet.data.readers.table import read_table
 from lcnet.data.readers.table_file import COMPRESSED, forms, is_table, named_columns
@@ -183,7 +182,7 @@ def _has_training(understood: Mapping[str, Understood]) -> bool:
 
 def _wanted(data: Data, names: Sequence[str]) -> dict[str, str]:
     """The tables that the settings name, by role."""
-    chosen = {role: whole_name(getattr(data, role)) for role in ROLES}
+    chosen = {role: whole_and_part(getattr(data, role))[0] for role in ROLES}
     return {role: name for role, name in chosen.items() if name in names}
 
 
@@ -231,29 +230,25 @@ def _chosen(
 
 def _with_parts(recognised: Recognised, understood: Understood) -> Recognised:
     """One table for all splits, with a column that says the split of a row."""
-    data, name = recognised.data, recognised.data.train
-    ignore = [other for other in data.table.ignore if other != understood.split]
-    parts = {role: part(name, cell) for role, cell in understood.parts.items()}
+    table = recognised.data.table
+    ignore = [other for other in table.ignore if other != understood.split]
+    data = _in_parts(recognised.data, understood.parts)
     return Recognised(
-        replace(
-            data,
-            table=replace(data.table, split=understood.split, ignore=ignore),
-            train=parts.get("train", ""),
-            val=parts.get("val", ""),
-            test=parts.get("test", ""),
-        ),
+        replace(data, table=replace(table, split=understood.split, ignore=ignore)),
         f"{recognised.said}; splits in {understood.split!r}",
     )
 
 
 def _with_lists(recognised: Recognised, parts: Mapping[str, str]) -> Recognised:
     """One table for all splits, with lists beside it that say the split of a picture."""
-    name = recognised.data.train
-    train, val, test = (
-        part(name, parts[role]) if role in parts else "" for role in ("train", "val", "test")
-    )
-    data = replace(recognised.data, train=train, val=val, test=test)
+    data = _in_parts(recognised.data, parts)
     return Recognised(data, f"{recognised.said}; splits from the lists beside it")
+
+
+def _in_parts(data: Data, parts: Mapping[str, str]) -> Data:
+    """The settings with the parts of one table as splits, by the role of each."""
+    train, val, test = (part(data.train, parts[role]) if role in parts else "" for role in ROLES)
+    return replace(data, train=train, val=val, test=test)
 
 
 def _only(names: Sequence[str], role: str) -> str:

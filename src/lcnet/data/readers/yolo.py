@@ -9,8 +9,9 @@ from lcnet.config import Data
 from lcnet.config.plain_yaml import read_yaml
 from lcnet.data.dataset import POSITIVE, Split
 from lcnet.data.decoding import PICTURE_SUFFIXES
-from lcnet.data.readers.checks import missing_split, unreadable
-from lcnet.data.readers.label_file import file_and_part, name_at, unnamed
+from lcnet.data.dividing import whole_and_part
+from lcnet.data.readers.checks import missing_split, unnamed, unreadable
+from lcnet.data.readers.label_file import file_and_part, name_at
 from lcnet.data.readers.layout import ROLES, Given, Layout, Recognised, role_of
 from lcnet.data.readers.listing import (
     Listing,
@@ -258,8 +259,8 @@ def _description(path: Path, *, quiet: bool = False) -> dict[str, Any]:
 
 def _names(root: Path, split: str) -> tuple[str, ...]:
     """The names of the labels in the order of their numbers; empty if nothing says them."""
-    file = split.partition("[")[0]
-    if split != file:
+    file, part = whole_and_part(split)
+    if part:
         return _described_names(_description(root / file), file)
     described = {
         path.name: names
