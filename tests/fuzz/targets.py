@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from PIL import Image
+from tests.kinds import dicom
 
 from lcnet.config import Config, Data, Model
 from lcnet.data.decoding import read_image
@@ -150,6 +151,11 @@ def picture(content: bytes) -> None:
     held(content, "picture.jpg", lambda file: read_image(file, size=32))
 
 
+def deep_picture(content: bytes) -> None:
+    """As `picture`, for what other decoders read: DICOM, HEIC, and TIFF that Pillow leaves."""
+    held(content, "picture", lambda file: read_image(file, size=32))
+
+
 def sources(content: bytes) -> None:
     for suffix in ("txt", "tar"):
         held(content, f"pictures.{suffix}", lambda file: list(PictureSources([str(file)])))
@@ -164,6 +170,7 @@ TARGETS: dict[str, Target] = {
     "published": published,
     "config": config,
     "picture": picture,
+    "deep_picture": deep_picture,
     "sources": sources,
     **{name: partial(layout, name) for name in FILES},
 }
@@ -295,6 +302,19 @@ def seeds(name: str) -> list[bytes]:
                 Image.effect_noise((16, 9), 50).save(stored, form)
                 found.append(stored.getvalue())
             return found
+        case "deep_picture":
+            import pillow_heif
+            import tifffile
+
+            shades = np.arange(12 * 9).reshape(12, 9)
+            tifffile.imwrite(stored, shades.astype("f4"), compression="zlib", predictor=True)
+            many = io.BytesIO()
+            tifffile.imwrite(many, np.stack([shades] * 5).astype("u2"), photometric="minisblack")
+            pillow_heif.register_heif_opener()
+            small = io.BytesIO()
+            Image.effect_noise((16, 9), 50).convert("RGB").save(small, "HEIF")
+            files = [file.getvalue() for file in (stored, many, small)]
+            return [dicom(shades.astype("u2")), *files]
         case _:
             with tarfile.open(fileobj=stored, mode="w") as tar:
                 member = tarfile.TarInfo("a.png")
