@@ -61,7 +61,7 @@ def colours_config(root: Path) -> Config:
             test="val.csv",
             workers=0,
         ),
-        train=Train(epochs=2, batch_size=8, lr=2e-3, ema_decay=0.9),
+        train=Train(epochs=2, batch_size=8, lr=2e-3, ema_decay=0.9, calibrate=False),
     )
 
 

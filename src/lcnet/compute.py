@@ -1,13 +1,19 @@
 """The device that models compute on, the precision, and the versions of the libraries."""
 
 import platform
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
 from importlib.metadata import PackageNotFoundError, version
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 
+from lcnet.schema import check_fields
+
 Precision = Literal["fp32", "bf16"]
 """Precision of inference."""
+MOST_ROUNDING = 0.01
+"""Largest change of a probability with which `auto` still takes bfloat16."""
 HALVES = {"fp32": None, "bf16": torch.bfloat16, "fp16": torch.float16}
 """The half-precision type that each `precision` mixes with float32; None for none."""
 
@@ -24,8 +30,68 @@ PACKAGES = (
 """Packages whose code affects the numbers of a run; their versions are recorded."""
 
 
+@dataclass(frozen=True)
+class Rounding:
+    """How far a model's answers in bfloat16 are from those in float32, as measured."""
+
+    device: str
+    """cpu or cuda."""
+    split: str
+    """The split that the pictures are from."""
+    pictures: int
+    largest: float
+    """Largest change of a calibrated probability, 0 to 1."""
+    relabelled: int
+    """Pictures that get other labels."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, for JSON."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, stored: Mapping[str, Any]) -> "Rounding":
+        """What `to_dict` stored. Raises ValueError for anything else."""
+        return cls(**check_fields(cls, stored, "arithmetic.bf16"))
+
+    def is_small(self, device: torch.device) -> bool:
+        """Whether `auto` may take bfloat16 on the device, so that no label is known to change."""
+        return self.device == device.type and self.largest <= MOST_ROUNDING and not self.relabelled
+
+    def __str__(self) -> str:
+        return (
+            f"probabilities within {self.largest:.2g} of float32, other labels for "
+            f"{self.relabelled:,} of {self.pictures:,} pictures (measured on {self.split}, "
+            f"{self.device})"
+        )
+
+
+def chosen_precision(
+    wanted: Precision | Literal["auto"], device: torch.device, rounding: Rounding | None
+) -> Precision:
+    """The precision to predict in; `auto` is bfloat16 only where it is fast and changes little.
+
+    Without a measured `rounding` it is float32, in which models are measured and calibrated.
+    """
+    if wanted != "auto":
+        return wanted
+    is_small = rounding is not None and rounding.is_small(device)
+    return best_precision(device) if is_small else "fp32"
+
+
+def rounding_text(precision: Precision, device: torch.device, rounding: Rounding | None) -> str:
+    """What the precision changes in a model's answers, to follow its name; empty for float32."""
+    if precision == "fp32":
+        return ""
+    if rounding is None or rounding.device != device.type:
+        return ": what bfloat16 changes is not measured here: lcnet calibrate measures it"
+    return f": {rounding}"
+
+
 def usual_device() -> torch.device:
-    """The accelerator if there is one, else the CPU."""
+    """A GPU of CUDA if there is one, else the CPU.
+
+    A Mac's GPU is taken only if it is named: float64 is missing there, and nothing was measured.
+    """
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 

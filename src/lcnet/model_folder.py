@@ -19,6 +19,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from lcnet import config
+from lcnet.compute import Rounding
 from lcnet.data.statistics import Statistics
 from lcnet.data.transforms import Preprocessing
 from lcnet.errors import CheckpointError, ConfigError, LCNetError
@@ -72,10 +73,15 @@ class ModelInfo:
     """How pictures become squares."""
     pixel_range: tuple[float, float] | None = None
     """Values of black and white in pictures of more than 8 bits; None if it knows 8 bits alone."""
+    rounding: Rounding | None = None
+    """What bfloat16 changes; None if that was not measured. All else is measured in float32."""
+    by_hand: tuple[str, ...] = ()
+    """The labels whose thresholds were set by hand."""
 
     def uncalibrated(self) -> "ModelInfo":
         """A copy with every threshold at 0.5 and plain sigmoid probabilities."""
-        return replace(self, thresholds=(0.5,) * len(self.labels), calibration=None)
+        plain = (0.5,) * len(self.labels)
+        return replace(self, thresholds=plain, calibration=None, rounding=None, by_hand=())
 
     @property
     def preprocessing(self) -> Preprocessing:
@@ -101,7 +107,12 @@ class ModelInfo:
             # Readers other than lcnet need all of it; lcnet reads fit and pixel_range alone.
             "preprocessing": asdict(self.preprocessing),
             "thresholds": list(self.thresholds),
+            "thresholds_by_hand": list(self.by_hand),
             "calibration": self.calibration.to_dict() if self.calibration else None,
+            "arithmetic": {
+                "measured_in": "fp32",
+                "bf16": self.rounding.to_dict() if self.rounding else None,
+            },
             "statistics": self.statistics.to_dict() if self.statistics else None,
         }
 
@@ -119,6 +130,8 @@ class ModelInfo:
         labels = check_names(fields["labels"], "labels")
         count = len(labels)
         statistics, calibration = fields.get("statistics"), fields.get("calibration")
+        rounding = check_mapping(fields.get("arithmetic", {}), "arithmetic").get("bf16")
+        by_hand = fields.get("thresholds_by_hand", [])
         head_options = check_mapping(fields["head_options"], "head_options")
         settings = config.with_new_names({"model": fields["model"]})
         info = cls(
@@ -129,12 +142,16 @@ class ModelInfo:
             calibration=Calibration.from_dict(calibration) if calibration else None,
             head_options=check_options(head_options, "head_options", most=65_536, length=256),
             statistics=Statistics.from_dict(statistics) if statistics else None,
+            rounding=Rounding.from_dict(rounding) if rounding else None,
+            by_hand=check_names(by_hand, "thresholds_by_hand") if by_hand else (),
             **_read_pixels(fields.get("preprocessing", {})),
         )
         if info.model.channels != info.backbone.channels:
             raise ValueError("model.channels: expected as many as the backbone has")
         if info.calibration and len(info.calibration.slope) != count:
             raise ValueError("calibration: expected a slope per label")
+        if not set(info.by_hand) <= set(labels):
+            raise ValueError("thresholds_by_hand: expected labels of the model")
         if info.statistics and len(info.statistics.positives) != count:
             raise ValueError("statistics: expected counts of every label")
         return info
@@ -329,6 +346,12 @@ def model_fingerprint(path: Path) -> str:
         with file.open("rb") as opened:
             digest.update(hashlib.file_digest(opened, "sha256").digest())
     return digest.hexdigest()
+
+
+def weights_fingerprint(path: Path) -> str:
+    """A SHA-256 digest of the weights in a run or model folder; raises as `model_fingerprint`."""
+    with ModelFolder.at(path).weights_file.open("rb") as opened:
+        return hashlib.file_digest(opened, "sha256").hexdigest()
 
 
 def model_of(info: ModelInfo, weights: Mapping[str, Tensor]) -> Classifier:

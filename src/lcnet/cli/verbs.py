@@ -98,25 +98,53 @@ def _train_or_resume(train: Callable[..., Any], given: dict[str, Any], words: li
     return train(**given)
 
 
-def _may_reset(parser: ArgumentParser) -> None:
+def _may_reset_or_set(parser: ArgumentParser) -> None:
+    parser.add_argument(
+        "--set",
+        nargs="+",
+        metavar="LABEL=THRESHOLD",
+        help="Set these labels' thresholds by hand, such as --set cat=0.8 dog=0.3, and leave all "
+        "else as it is.",
+    )
     parser.add_argument(
         "--reset", action="store_true", help="Set thresholds to 0.5 and undo the calibration."
     )
 
 
-def _calibrate_or_reset(
+def _calibrate_reset_or_set(
     calibrate: Callable[..., Any], given: dict[str, Any], words: list[str]
 ) -> Any:
-    from lcnet.evaluating.calibrate import reset_calibration
+    from lcnet.evaluating.calibrate import reset_calibration, set_thresholds
 
-    if not given.pop("reset"):
+    is_reset, by_hand = given.pop("reset"), given.pop("set")
+    if not is_reset and not by_hand:
         return calibrate(**given)
-    usual = defaults_of(calibrate)
-    for flag, value in given.items():
+    usual = {**defaults_of(calibrate), "set": None}
+    alone = "--reset" if is_reset else "--set"
+    for flag, value in {**given, "set": by_hand if is_reset else None}.items():
         if flag != "model" and value != usual[flag]:
             name = "--data flags" if flag == "data" else f"--{flag}"
-            raise ConfigError(f"--reset: expected no other flags, got {name}. Leave one out.")
-    return reset_calibration(given["model"])
+            raise ConfigError(f"{alone}: expected no other flags, got {name}. Leave one out.")
+    if is_reset:
+        return reset_calibration(given["model"])
+    return set_thresholds(given["model"], _by_label(by_hand))
+
+
+def _by_label(given: list[str]) -> dict[str, float]:
+    """The thresholds by label, from texts such as cat=0.8."""
+    values = {}
+    for text in given:
+        label, _, number = text.rpartition("=")
+        try:
+            values[label] = float(number)
+        except ValueError:
+            label = ""
+        if not label:
+            raise ConfigError(
+                f"--set: expected LABEL=THRESHOLD, such as cat=0.8, got {text!r}. Quote a label "
+                "with spaces: --set 'traffic light=0.8'."
+            )
+    return values
 
 
 def _predict_to_standard_output(
@@ -149,8 +177,8 @@ VERBS: Mapping[str, Verb] = {
     "calibrate": Verb(
         "evaluating.calibrate:calibrate",
         "lcnet calibrate runs/mine --goal precision --at_least 0.9",
-        extend=_may_reset,
-        call=_calibrate_or_reset,
+        extend=_may_reset_or_set,
+        call=_calibrate_reset_or_set,
     ),
     "predict": Verb(
         "predicting.predict:predict",

@@ -73,6 +73,9 @@ class Train:
     """Start the average with a small decay that grows, so that it forgets the first weights."""
     early_stop: Annotated[int, AtLeast(0)] = 0
     """Stop after this many epochs without a better validation mAP; 0 trains all epochs."""
+    calibrate: bool = True
+    """Fit probabilities and thresholds to the validation split after the last epoch, as `lcnet
+    calibrate` does. Otherwise every threshold is 0.5."""
     nan_limit: Count = 10
     """Skip steps whose loss or gradient is not finite; stop after this many in a row."""
     save_minutes: NotNegative = 10.0

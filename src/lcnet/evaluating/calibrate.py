@@ -1,5 +1,6 @@
 """`lcnet calibrate`: fit thresholds and probabilities to a goal."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -12,6 +13,10 @@ if TYPE_CHECKING:
     from lcnet.metrics.crossfit import Fitted
 
 
+# Chosen by cross-fitting on the posters: docs/log/thresholds.md.
+SHRINKAGE = 1.0
+
+
 @bounded
 def calibrate(
     model: AnyPath,
@@ -19,8 +24,7 @@ def calibrate(
     goal: Literal["f1", "precision", "recall"] = "f1",
     at_least: float | None = None,
     method: Literal["platt", "temperature", "none"] = "platt",
-    # 1 was chosen by cross-fitting on the posters: docs/log/thresholds.md.
-    shrinkage: Annotated[float, AtLeast(0)] = 1.0,
+    shrinkage: Annotated[float, AtLeast(0)] = SHRINKAGE,
     split: str = "",
     root: str = "",
     data: Data | AnyPath | None = None,
@@ -83,3 +87,16 @@ def reset_calibration(model: AnyPath) -> None:
     from lcnet.evaluating.fitting import reset
 
     reset(Path(model))
+
+
+def set_thresholds(model: AnyPath, thresholds: Mapping[str, float], *, quiet: bool = False) -> None:
+    """Set the thresholds of some labels by hand; the others and the probabilities stay.
+
+    `thresholds` are probabilities from 0 to 1 by label. The model folder says which labels were set
+    by hand, until they are fitted again. Raises CheckpointError if the model cannot be read, and
+    ConfigError for a label that it does not have or a value outside 0 to 1.
+    """
+    require_own(model)
+    from lcnet.evaluating.fitting import replace_thresholds
+
+    replace_thresholds(Path(model), thresholds, quiet=quiet)

@@ -56,7 +56,9 @@ def evaluate(
     from lcnet.evaluating.measuring import measure
     from lcnet.evaluating.metrics_file import write_metrics
     from lcnet.evaluating.metrics_table import print_metrics
+    from lcnet.evaluating.uncalibrated import gain_of_calibrating
     from lcnet.model_folder import local_model
+    from lcnet.progress import tell
 
     folder = local_model(model)
     measured = measure(
@@ -73,4 +75,6 @@ def evaluate(
     write_metrics(out or RunFolder(folder).metrics_file, measured, ranges)
     if not quiet:
         print_metrics(measured, ranges)
+        if threshold is None and (gain := gain_of_calibrating(measured, model)):
+            tell(gain)
     return measured.verification

@@ -1,8 +1,9 @@
 """Fits a model's thresholds and probabilities to a goal on a split, and prints the result."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, replace
+from difflib import get_close_matches
 from pathlib import Path
 
 import numpy as np
@@ -10,18 +11,18 @@ from rich.console import Console
 from rich.table import Table
 
 from lcnet.config import Data
-from lcnet.data.changes import tell_changes
-from lcnet.data.readers import load_split_for
 from lcnet.errors import ConfigError
-from lcnet.evaluating.measuring import data_set, score_split
+from lcnet.evaluating.measuring import Scored, data_set, score
 from lcnet.evaluating.metrics_table import or_dash
+from lcnet.evaluating.rounding import with_rounding
+from lcnet.exported.renewing import renew_exports
 from lcnet.files import AnyPath, write_text
 from lcnet.metrics import Floats, Rates, Targets, calibration_scores, predict_at, rates
 from lcnet.metrics.array_checks import rounded
 from lcnet.metrics.calibration import Method, to_probabilities
 from lcnet.metrics.crossfit import Fitted, fit
 from lcnet.metrics.thresholds import Goal
-from lcnet.model_folder import ModelFolder, read_info
+from lcnet.model_folder import ModelFolder, ModelInfo, load_model, model_fingerprint, read_info
 from lcnet.progress import tell
 from lcnet.run_folder import RunFolder
 
@@ -44,43 +45,127 @@ def fit_model(
     calibration.json: at 0.5; fitted, measured on the same pictures and so too good; and
     cross-fitted, to be expected of new pictures. Arguments and errors are those of `calibrate`.
     """
-    info = read_info(run)
-    is_own = data is None
-    data, batch_size = data_set(run, data, root, batch_size, quiet=quiet)
-    name = split or data.val
+    scored = _scored(run, split=split, root=root, data=data, batch_size=batch_size, quiet=quiet)
+    fitted, _ = fit_scores(scored, goal=goal, method=method, shrinkage=shrinkage, quiet=quiet)
+    _tell_older(run)
+    return fitted
+
+
+def _scored(
+    run: Path,
+    *,
+    split: str,
+    root: str,
+    data: Data | AnyPath | None,
+    batch_size: int | None,
+    quiet: bool,
+) -> Scored:
+    """The logits of the split to fit on."""
+    whole, _ = data_set(run, data, root, batch_size, quiet=quiet)
+    name = split or whole.val
     if not name:
         raise ConfigError("--split: expected a split, got none, as data.val is empty. Set --split.")
-    samples = load_split_for(data, name, info.labels)
-    if is_own and not quiet:
-        tell_changes(RunFolder(run).fingerprints_file, data, samples)
-    console = Console(highlight=False, markup=False, quiet=quiet)
-    for line in _warnings(name, data):
-        console.print(line, soft_wrap=True)
-    logits, targets = score_split(run, samples, info, data, batch_size, quiet=quiet)
+    for line in _warnings(name, whole):
+        _console(quiet=quiet).print(line, soft_wrap=True)
+    own = None if data is None else whole
+    return score(run, split=name, root=root, data=own, batch_size=batch_size, quiet=quiet)
+
+
+def fit_scores(
+    scored: Scored,
+    *,
+    goal: Goal,
+    method: Method,
+    shrinkage: float,
+    quiet: bool = False,
+    only_if_better: bool = False,
+) -> tuple[Fitted, ModelInfo]:
+    """The same for logits that are known; also the new description of the model.
+
+    With `only_if_better` the model keeps its own calibration and thresholds, if both the Brier
+    score and CF1 of new pictures would be worse. That happens if there are few pictures.
+    """
+    logits, targets, samples = scored.logits, scored.targets, scored.samples
     fitted = fit(logits, targets, method=method, goal=goal, shrinkage=shrinkage)
-    source = f"{goal} on {name} ({len(samples):,} pictures), {_METHODS[method]}"
+    source = f"{goal} on {samples.name} ({len(samples):,} pictures), {_METHODS[method]}"
+    before = read_info(scored.run)
     changed = replace(
-        info,
+        before,
         thresholds=fitted.thresholds.values,
+        by_hand=(),
         calibration=replace(fitted.calibration, source=source),
     )
-    worth = {
-        "at 0.5": _worth(to_probabilities(logits), np.array(0.5), targets),
-        "fitted": _worth(
-            to_probabilities(logits, fitted.calibration),
-            np.array(fitted.thresholds.values),
-            targets,
-        ),
-        "cross-fitted": _numbers(fitted.expected, fitted.expected_probabilities, targets),
-    }
-    ModelFolder.at(run).write_info(changed)
-    written = {"source": source, "reached": fitted.reached, "aim": str(fitted.aim), **worth}
-    write_text(RunFolder(run).calibration_file, json.dumps(written, indent=1, ensure_ascii=False))
+    worth = _worth_of(scored, fitted)
+    console = _console(quiet=quiet)
     console.print(source)
     _show(console, worth, fitted.folds)
+    if only_if_better and _is_worse(worth):
+        console.print(
+            "not applied, since new pictures would get worse probabilities and labels by it: "
+            f"{len(samples):,} pictures are too few. More in {samples.name} help.",
+            soft_wrap=True,
+        )
+        return fitted, before
     for line in _outcome(goal, fitted, samples.labels, targets):
         console.print(line, soft_wrap=True)
-    return fitted
+    changed = with_rounding(changed, load_model(scored.run), samples, scored.data, quiet=quiet)
+    if changed.rounding:
+        console.print(f"bfloat16: {changed.rounding}", soft_wrap=True)
+    write_decisions(scored.run, changed)
+    written = {
+        "model": model_fingerprint(scored.run),
+        "source": source,
+        "reached": fitted.reached,
+        "aim": str(fitted.aim),
+        **worth,
+    }
+    text = json.dumps(written, indent=1, ensure_ascii=False)
+    write_text(RunFolder(scored.run).calibration_file, text)
+    for by_hand in before.by_hand:
+        console.print(f"replaced a threshold that was set by hand: {by_hand}", soft_wrap=True)
+    return fitted, changed
+
+
+def write_decisions(run: Path, info: ModelInfo) -> None:
+    """Write thresholds and calibration into the model folder and the files exported beside it."""
+    ModelFolder.at(run).write_info(info)
+    renew_exports(run)
+
+
+def _tell_older(run: Path) -> None:
+    """Say which of the run's results are of the model as it was before."""
+    folder = RunFolder(run)
+    older = [file for file in (folder.metrics_file, folder.report_file) if file.is_file()]
+    if older:
+        names = " and ".join(file.name for file in older)
+        tell(f"{names}: of the model before. Anew: lcnet evaluate {run}; lcnet report {run}")
+
+
+def replace_thresholds(run: Path, thresholds: Mapping[str, float], *, quiet: bool) -> None:
+    """Replace some labels' thresholds; the others and the probabilities stay.
+
+    Raises ConfigError for a label that the model does not have, or a value outside 0 to 1.
+    """
+    info = read_info(run)
+    for label, value in thresholds.items():
+        if label not in info.labels:
+            near = get_close_matches(label, info.labels, n=1)
+            hint = f"Did you mean {near[0]}?" if near else f"It has {', '.join(info.labels[:20])}."
+            raise ConfigError(f"--set {label}: the model has no such label. {hint}")
+        if not 0 <= value <= 1:
+            raise ConfigError(f"--set {label}: expected a threshold of 0 to 1, got {value:g}.")
+    was = dict(zip(info.labels, info.thresholds, strict=True))
+    changed = replace(
+        info,
+        thresholds=tuple(thresholds.get(label, was[label]) for label in info.labels),
+        by_hand=tuple(sorted({*info.by_hand, *thresholds}, key=info.labels.index)),
+        rounding=None,  # it counts the pictures that get other labels
+    )
+    write_decisions(run, changed)
+    if not quiet:
+        for label, value in thresholds.items():
+            tell(f"{label}: threshold {value:g}, was {was[label]:.2f}")
+    _tell_older(run)
 
 
 def reset(run: Path) -> None:
@@ -88,9 +173,10 @@ def reset(run: Path) -> None:
 
     Raises CheckpointError if the model cannot be read.
     """
-    ModelFolder.at(run).write_info(read_info(run).uncalibrated())
+    write_decisions(run, read_info(run).uncalibrated())
     RunFolder(run).calibration_file.unlink(missing_ok=True)
     tell(f"{run}: every threshold is 0.5 and no calibration is applied")
+    _tell_older(run)
 
 
 _METHODS = {
@@ -113,6 +199,27 @@ def _warnings(split: str, data: Data) -> Iterator[str]:
         )
 
 
+def _worth_of(scored: Scored, fitted: Fitted) -> dict[str, dict[str, float | None]]:
+    """The metrics at 0.5, as fitted, and cross-fitted."""
+    logits, targets = scored.logits, scored.targets
+    calibrated = to_probabilities(logits, fitted.calibration)
+    return {
+        "at 0.5": _worth(to_probabilities(logits), np.array(0.5), targets),
+        "fitted": _worth(calibrated, np.array(fitted.thresholds.values), targets),
+        "cross-fitted": _numbers(fitted.expected, fitted.expected_probabilities, targets),
+    }
+
+
+def _is_worse(worth: Mapping[str, Mapping[str, float | None]]) -> bool:
+    """Whether fitting makes both probabilities and labels of new pictures worse."""
+    plain, fitted = worth["at 0.5"], worth["cross-fitted"]
+    values = (fitted["Brier"], plain["Brier"], fitted["CF1"], plain["CF1"])
+    if None in values:
+        return True
+    brier, plain_brier, rate, plain_rate = (value for value in values if value is not None)
+    return brier >= plain_brier and rate <= plain_rate
+
+
 def _worth(probabilities: Floats, threshold: Floats, targets: Targets) -> dict[str, float | None]:
     return _numbers(rates(predict_at(probabilities, threshold), targets), probabilities, targets)
 
@@ -127,6 +234,10 @@ def _numbers(measured: Rates, probabilities: Floats, targets: Targets) -> dict[s
 
 
 # What is printed
+
+
+def _console(*, quiet: bool) -> Console:
+    return Console(highlight=False, markup=False, quiet=quiet)
 
 
 def _show(console: Console, worth: dict[str, dict[str, float | None]], folds: int) -> None:

@@ -35,6 +35,22 @@ BATCH_SIZE = 8
 
 
 @dataclass(frozen=True)
+class Scored:
+    """A model's logits for a split; `score` makes it."""
+
+    run: Path
+    """The run or model folder."""
+    info: ModelInfo
+    data: Data
+    """The data set, with the changes that the protocol asks for."""
+    samples: Split
+    logits: NDArray[np.float32]
+    """N x L, in float32 arithmetic."""
+    targets: Targets
+    """N x L: 1, 0 and -1 (unknown)."""
+
+
+@dataclass(frozen=True)
 class Measured:
     """A model's predictions for a split and their metrics; `measure` makes it."""
 
@@ -95,6 +111,8 @@ def how_measured(measured: Measured) -> Iterator[str]:
     if calibration := measured.info.calibration:
         ignored = "" if measured.calibration else ", not applied, since published work has none"
         yield f"calibrated: {calibration.source}{ignored}"
+    if measured.info.by_hand and not protocol:
+        yield f"threshold set by hand: {', '.join(measured.info.by_hand)}"
 
 
 def threshold_text(verification: Verification) -> str:
@@ -121,6 +139,31 @@ def measure(
     has not seen is added to its fingerprints. `use_cache` uses the features that the run keeps
     (`train.cache_features`), as training did. No metrics are written.
     """
+    scored = score(
+        run,
+        split=split,
+        root=root,
+        data=data,
+        protocol=protocol,
+        batch_size=batch_size,
+        use_cache=use_cache,
+        quiet=quiet,
+    )
+    return judge(scored, threshold=threshold, protocol=protocol)
+
+
+def score(
+    run: Path,
+    *,
+    split: str = "",
+    root: str = "",
+    data: Data | AnyPath | None = None,
+    protocol: str = "",
+    batch_size: int | None = None,
+    use_cache: bool = False,
+    quiet: bool = False,
+) -> Scored:
+    """The logits of a split, for `judge`; arguments and errors are those of `measure`."""
     rules = _protocol(protocol)
     info = read_info(run)
     is_own = data is None
@@ -136,8 +179,6 @@ def measure(
     samples = load_split_for(data, name, info.labels)
     if is_own and not quiet:
         tell_changes(RunFolder(run).fingerprints_file, data, samples)
-    if threshold is None and rules:
-        threshold = rules.threshold
     logits, targets = score_split(
         run,
         samples,
@@ -147,26 +188,34 @@ def measure(
         quiet=quiet,
         use_cache=use_cache,
     )
+    return Scored(run, info, data, samples, logits, targets)
+
+
+def judge(scored: Scored, *, threshold: float | None = None, protocol: str = "") -> Measured:
+    """The metrics of a model's logits, with the calibration and thresholds of its info."""
+    rules, info, targets = _protocol(protocol), scored.info, scored.targets
+    if threshold is None and rules:
+        threshold = rules.threshold
     # Published work uses the plain sigmoid.
     calibration = None if rules else info.calibration
-    probabilities = to_probabilities(logits, calibration)
+    probabilities = to_probabilities(scored.logits, calibration)
     verification = verify(
         probabilities,
         targets,
-        samples.labels,
+        scored.samples.labels,
         threshold=_own_threshold(info) if threshold is None else threshold,
         formula=rules.ap_formula if rules else "step",
     )
     return Measured(
         info=info,
-        data=data,
-        samples=samples,
+        data=scored.data,
+        samples=scored.samples,
         protocol=protocol,
         calibration=calibration,
         probabilities=probabilities,
         targets=targets,
         verification=verification,
-        fingerprint=model_fingerprint(run),
+        fingerprint=model_fingerprint(scored.run),
     )
 
 
@@ -237,12 +286,15 @@ def score_split(
 ) -> tuple[NDArray[np.float32], NDArray[np.int8]]:
     """The logits and targets of all pictures of a split, N x L each.
 
-    `use_cache` reads a frozen backbone's features from the run's cache, if the run has one.
+    `use_cache` reads a frozen backbone's features from the run's cache, if the run has one and
+    they are in float32, in which models are measured.
     """
     model, info = load_model(run), for_data(info, data)
     pictures: Pictures
-    cached = use_cache and bool((config := RunFolder(run).config()).train.cache_features)
-    if cached:
+    config = RunFolder(run).config() if use_cache else None
+    recipe = config.train if config else None
+    cached = recipe is not None and bool(recipe.cache_features) and recipe.precision == "fp32"
+    if config is not None and cached:
         pictures = frozen_features(config, model, info, samples)
     else:
         pictures = eval_pictures(samples, data, info.preprocessing, quiet=quiet)

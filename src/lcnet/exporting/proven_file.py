@@ -10,6 +10,7 @@ import torch
 from lcnet.config import Data
 from lcnet.errors import CheckpointError, ConfigError, DataError
 from lcnet.evaluating.measuring import data_set
+from lcnet.exported.description import describe
 from lcnet.exporting.formats import FORMATS, Format, Scorer, load_onnx, trace, write_onnx
 from lcnet.exporting.proof import (
     BATCH_SIZES,
@@ -23,8 +24,7 @@ from lcnet.exporting.proof import (
 from lcnet.exporting.quantize import quantize as quantize_onnx
 from lcnet.files import AnyPath, written_whole
 from lcnet.metrics.array_checks import with_both
-from lcnet.model_folder import ModelInfo, load_model, local_model, read_info
-from lcnet.predicting.exported import describe
+from lcnet.model_folder import ModelInfo, load_model, local_model, read_info, weights_fingerprint
 from lcnet.predicting.sources import find_images
 from lcnet.progress import tell
 
@@ -68,14 +68,16 @@ def export_model(model: AnyPath, form: str, out: Path | None, choices: ExportCho
     files = _files(run, out, chosen, choices.quantize)
     pictures = _pictures(run, info, choices)
     calibration = _calibration_pictures(run, info, choices) if choices.quantize else None
-    network = load_model(run)
+    network, described = load_model(run), describe(info, weights_fingerprint(run))
     program = trace(load_model(run), info.preprocessing.size, info.model.channels)
     with ExitStack() as open_files:
         unfinished = [open_files.enter_context(written_whole(file)) for file in files]
         if calibration is not None:
-            _make_int8(program, unfinished[0], network, info, pictures, calibration, choices)
+            _make_int8(
+                program, described, unfinished[0], network, info, pictures, calibration, choices
+            )
         else:
-            chosen.write(program, describe(info), *unfinished)
+            chosen.write(program, described, *unfinished)
             scorer, info = chosen.load(*unfinished)
             _check(chosen.runs_with, network, scorer, pictures, info, choices)
     sizes = " and ".join(f"{file} ({file.stat().st_size / 1e6:.1f} MB)" for file in files)
@@ -118,6 +120,7 @@ def _mean_ap(proof: Proof) -> str:
 
 def _make_int8(
     program: torch.export.ExportedProgram,
+    described: str,
     target: Path,
     model: Scorer,
     info: ModelInfo,
@@ -134,7 +137,7 @@ def _make_int8(
         )
     with TemporaryDirectory(dir=target.parent) as folder:
         source = Path(folder) / "float32.onnx"
-        write_onnx(program, describe(info), source)
+        write_onnx(program, described, source)
         exact, info = load_onnx(source)
         runtime = FORMATS["onnx"].runs_with
         _check(f"{runtime}, float32", model, exact, pictures, info, choices)

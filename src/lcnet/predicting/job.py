@@ -196,7 +196,7 @@ def _count_finished(names: Iterable[str], finished: Set[str], out: Path, shard: 
 
 def _follow(rows: Iterable[Prediction], predictor: Predictor | RayPredictor, total: int) -> int:
     """Take all predictions, showing progress; return how many pictures could not be read."""
-    _console().print(f"{total:,} pictures on {predictor.device}: {predictor.model}")
+    _console().print(f"{total:,} pictures on {predictor.device}: {predictor.how}")
     failed = sum(bool(row.error) for row in track(rows, "Predicting", total))
     if predictor.failure:
         _console().print(

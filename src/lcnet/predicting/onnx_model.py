@@ -1,5 +1,6 @@
 """A model that `lcnet export` wrote as ONNX, run by onnxruntime."""
 
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +9,8 @@ from torch import Tensor
 
 from lcnet.compute import Precision
 from lcnet.errors import CheckpointError, ConfigError, reason_of
-from lcnet.predicting.exported import IMAGES, KEY, LOGITS, understand
+from lcnet.exported.description import IMAGES, KEY, LOGITS, understand, weights_in
+from lcnet.exported.renewing import outdated
 
 SUFFIX = ".onnx"
 
@@ -53,7 +55,10 @@ class OnnxModel:
                 f"{file}: not an ONNX file that onnxruntime can run ({reason_of(error)[:200]}). "
                 "Export it again with: lcnet export RUN"
             ) from None
-        self.info = understand(self.session.get_modelmeta().custom_metadata_map.get(KEY), file)
+        described = self.session.get_modelmeta().custom_metadata_map.get(KEY)
+        self.info = understand(described, file)
+        if why := outdated(file, self.info, weights_in(described)):
+            print(f"warning: {why}", file=sys.stderr)
 
     def __call__(self, images: Tensor) -> Tensor:
         """The logits (B L, float32, on the CPU) of normalised images (B C size size)."""

@@ -50,8 +50,9 @@ def predict(
             with the i-th.
         batch_size: Pictures at a time.
         workers: Loader processes; -1 chooses by the number of cores.
-        precision: Arithmetic. auto: bf16 on devices with hardware for it, else fp32. bf16
-            changes probabilities, seldom by more than 0.01.
+        precision: Arithmetic. Models are measured and calibrated in fp32. auto: bf16 where the
+            device is fast in it and the model folder says that it changes no label and no
+            probability by more than 0.01, else fp32.
         compile: Compile the model first, which takes minutes. If not given: yes for 5,000 pictures
             or more.
         engine: What does the work: this process, or workers of Ray (lcnet[ray]); a worker that dies

@@ -6,12 +6,13 @@ from functools import cached_property
 from pathlib import Path
 from typing import Literal
 
+import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from lcnet.compute import Precision, best_precision, usual_device
+from lcnet.compute import Precision, chosen_precision, rounding_text, usual_device
 from lcnet.config import MOST_WORKERS
 from lcnet.data.containers import ParquetRow, Slice
 from lcnet.data.decoding import Pixels, Unfit, as_shown, read_pixels, upright_pixels, upright_size
@@ -49,9 +50,9 @@ class Predictor:
 
         `device` is by default cuda if there is one, else cpu; for an ONNX file it is cpu. `workers`
         are loader processes; -1 chooses by the number of cores. A folder's model runs in its
-        fastest form: in fp32 with equal results, in bf16, or with `auto` in bf16 where the device
-        computes in it. `compiled` takes minutes at first. Raises CheckpointError if the folder or
-        file cannot be read.
+        fastest form: in fp32 with equal results, in bf16, or with `auto` in bf16 if the device is
+        fast in it and the folder says that it changes little. `compiled` takes minutes at first.
+        Raises CheckpointError if the folder or file cannot be read.
         """
         if batch_size < 1 or not -1 <= workers <= MOST_WORKERS:
             raise ConfigError(
@@ -69,7 +70,7 @@ class Predictor:
             self.device = torch.device(device) if device else usual_device()
             self.model = FastClassifier(
                 load_model(self.path).to(self.device),
-                precision=best_precision(self.device) if precision == "auto" else precision,
+                precision=chosen_precision(precision, self.device, self.info.rounding),
                 compiled=compiled,
             )
         self.precision = self.model.precision
@@ -114,6 +115,11 @@ class Predictor:
     def explains(self) -> bool:
         """Whether it can explain; an ONNX file cannot, since it gives logits alone."""
         return self.model.explains
+
+    @property
+    def how(self) -> str:
+        """How it computes, in words; of bfloat16 also what it changes."""
+        return f"{self.model}{rounding_text(self.precision, self.device, self.info.rounding)}"
 
     @property
     def failure(self) -> str:
@@ -193,7 +199,9 @@ class Predictor:
 
     def _describe(self, name: str, row: list[float]) -> Prediction:
         probabilities = dict(zip(self.info.labels, row, strict=True))
-        thresholds = dict(zip(self.info.labels, self.info.thresholds, strict=True))
+        # In float32, as the rates are measured: see `predict_at`.
+        limits = np.array(self.info.thresholds, np.float32).tolist()
+        thresholds = dict(zip(self.info.labels, limits, strict=True))
         shown = [label for label, value in probabilities.items() if value > thresholds[label]]
         ranked = sorted(shown, key=lambda label: -probabilities[label])
         return Prediction(name, tuple(ranked), probabilities)

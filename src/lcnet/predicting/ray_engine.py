@@ -19,7 +19,7 @@ from typing import Any, Literal
 
 import torch
 
-from lcnet.compute import Precision, best_precision, usual_device
+from lcnet.compute import Precision, chosen_precision, rounding_text, usual_device
 from lcnet.data.containers import ParquetRow
 from lcnet.errors import CheckpointError, ConfigError, DataError, LCNetError, reason_of
 from lcnet.files import AnyPath
@@ -81,11 +81,12 @@ class RayPredictor:
             self.info = Predictor(self.path).info
         else:
             self.info = read_info(self.path)
-            self.precision = best_precision(usual_device()) if precision == "auto" else precision
+            self.precision = chosen_precision(precision, usual_device(), self.info.rounding)
         self.batch_size, self.workers, self.compiled = batch_size, workers, compiled
         self.cluster = cluster
         self.device = f"Ray at {cluster.address}" if cluster.address else "Ray on this machine"
-        self.model = {"fp32": "float32", "bf16": "bfloat16"}[self.precision]
+        changes = rounding_text(self.precision, usual_device(), self.info.rounding)
+        self.how = {"fp32": "float32", "bf16": "bfloat16"}[self.precision] + changes
         self.failure = ""
         """Always empty: compilation happens in the workers, which do not report it."""
 

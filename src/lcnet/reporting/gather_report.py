@@ -1,10 +1,12 @@
 """Gathers all that is known of a run for its page."""
 
+import json
 import os
 import platform
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -24,6 +26,8 @@ from lcnet.reporting.report_page import write_report
 from lcnet.reporting.run_report import RunReport
 from lcnet.run_folder import RunFolder
 
+FITTED = ("at 0.5", "fitted", "cross-fitted")
+"""The rows of calibration.json."""
 FEWEST_RESAMPLES = 200
 """The fewest resamples for the intervals, however large the split."""
 LARGE = 200_000
@@ -82,6 +86,7 @@ def report_on(run: Path, measured: Measured, file: Path) -> None:
             cautions=tuple(_cautions(measured)),
             notes=tuple(notes),
             environment=_environment(run, measured, config),
+            fitting=_fitting(run, measured),
         ),
     )
 
@@ -121,6 +126,16 @@ def _statistics(measured: Measured) -> tuple[dict[str, Statistics], list[str]]:
         except (LCNetError, OSError):
             notes.append(f"The split {name} could not be read.")
     return counts, notes
+
+
+def _fitting(run: Path, measured: Measured) -> dict[str, Any] | None:
+    """The content of calibration.json, if it is of the model that was measured."""
+    try:
+        stored = json.loads(RunFolder(run).calibration_file.read_text(encoding="utf-8"))
+        is_own = stored.get("model") == measured.fingerprint
+        return stored if is_own and all(name in stored for name in FITTED) else None
+    except (OSError, ValueError, AttributeError):
+        return None
 
 
 def _graph(run: Path) -> GraphMatrices | None:

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 
@@ -34,6 +35,8 @@ class RunReport:
     notes: tuple[str, ...]
     """What is left out, and why."""
     environment: Mapping[str, str]
+    fitting: Mapping[str, Any] | None = None
+    """What calibration.json expects of the fitted thresholds; None if it is of another model."""
 
     @cached_property
     def thresholds(self) -> list[float]:

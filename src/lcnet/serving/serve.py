@@ -60,7 +60,7 @@ def serve(
 
         shown = f"[{host}]" if ":" in host else host
         address = f"http://{shown}:{listening.getsockname()[1]}"
-        tell(f"{model} on {predictor.device}: {predictor.model}")
+        tell(f"{model} on {predictor.device}: {predictor.how}")
         run(
             Service(predictor, limits, seconds=batch_ms / 1000),
             listening,

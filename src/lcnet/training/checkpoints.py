@@ -27,6 +27,7 @@ CHANGEABLE = (
     "restarts",
     "timeout_s",
     "early_stop",
+    "calibrate",
     "nan_limit",
     "save_minutes",
     "compile",

@@ -31,6 +31,7 @@ from torch.distributed.fsdp import fully_shard
 from torch.distributed.tensor import DTensor
 from torch.optim import Optimizer
 
+from lcnet.compute import usual_device
 from lcnet.config import Train
 from lcnet.errors import ConfigError
 from lcnet.model.classifier import Classifier
@@ -151,7 +152,7 @@ def engine_for(recipe: Train, loggers: list[Logger]) -> Iterator[Engine]:
         warnings.filterwarnings("ignore", module=r"lightning_fabric\..*")
         try:
             fabric = Fabric(
-                accelerator="auto",
+                accelerator=usual_device().type,
                 devices=recipe.devices,
                 num_nodes=recipe.nodes,
                 strategy=_strategy(recipe),

@@ -14,9 +14,18 @@ IMAGES, LOGITS = "images", "logits"
 """Names of the file's input (B C size size, float32, normalised) and output (B L)."""
 
 
-def describe(info: ModelInfo) -> str:
-    """The text for an exported file: the fields of model.json and `lcnet_version`, as JSON."""
-    return json.dumps({**info.to_dict(), "lcnet_version": version("lcnet")}, ensure_ascii=False)
+def describe(info: ModelInfo, weights: str = "") -> str:
+    """The text for an exported file: the fields of model.json and two more, as JSON.
+
+    They are `lcnet_version` and `weights`, the digest of the weights that the file is made of.
+    """
+    more = {"lcnet_version": version("lcnet"), "weights": weights}
+    return json.dumps({**info.to_dict(), **more}, ensure_ascii=False)
+
+
+def weights_in(text: str) -> str:
+    """The digest of the weights in a text of `describe`; empty if an older lcnet wrote it."""
+    return str(json.loads(text).get("weights", ""))
 
 
 def understand(text: str | None, file: Path) -> ModelInfo:
