@@ -1,11 +1,9 @@
 """Exported files: the same logits, all that is needed to use them, and nothing after a failure."""
 
 import json
-import re
 import shlex
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -386,21 +384,3 @@ def test_int8_that_loses_too_much_is_not_left(run, converted, tmp_path, monkeypa
 def test_int8_needs_a_data_set(run):
     with pytest.raises(ConfigError, match="expected a run folder, or --data flags"):
         export(run.folder / "model", quantize="int8")
-
-
-# What the documents say
-
-
-def test_the_lines_for_plain_onnxruntime_run(run, onnx_file, tmp_path, monkeypatch, capsys):
-    (tmp_path / "model.onnx").write_bytes(onnx_file.read_bytes())
-    Image.open(run.pictures[0]).save(tmp_path / "picture.png")
-    monkeypatch.chdir(tmp_path)
-    page = Path(__file__).parent.parent.parent / "docs" / "guide" / "export.md"
-    block = re.search(r"```python\n(.*?)```", page.read_text(encoding="utf-8"), re.DOTALL)
-    assert block is not None
-    found: dict[str, Any] = {}
-    exec(compile(block[1].replace("picture.jpg", "picture.png"), str(page), "exec"), found)
-    expected = Predictor(run.folder)([run.pictures[0]])[0]
-    assert set(json.loads(capsys.readouterr().out.replace("'", '"'))) == set(expected.labels)
-    named = dict(zip(LABELS, found["probabilities"], strict=True))
-    assert named == pytest.approx(expected.probabilities, abs=1e-4)
