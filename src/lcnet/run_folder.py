@@ -120,6 +120,16 @@ class RunFolder:
         """The folder that TensorBoard reads."""
         return self.path / "logs"
 
+    def tracker_file(self, service: str) -> Path:
+        """The address of the run's page at a service such as wandb."""
+        return self.logs / f"{service}.url"
+
+    def tracker_pages(self) -> dict[str, str]:
+        """The addresses of the run's pages, by service; only those that start with http."""
+        files = sorted(self.logs.glob("*.url"))
+        pages = {file.stem: file.read_text(encoding="utf-8").strip() for file in files}
+        return {name: page for name, page in pages.items() if page.startswith("http")}
+
     @property
     def lock_file(self) -> Path:
         """Held by the process that writes to the folder."""

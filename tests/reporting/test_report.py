@@ -322,3 +322,23 @@ def test_one_or_two_labels_are_enough(page, tmp_path, labels):
             made, graph=graph, statistics={"val.csv": count_labels(found.targets[:, one])}
         )
     assert len(page(made).tables[0]) == labels + 1
+
+
+def test_it_shows_what_to_expect_of_the_thresholds_and_where_the_run_is_tracked(tmp_path):
+    numbers = dict.fromkeys(("CP", "CR", "CF1", "OP", "OR", "OF1", "ECE"), 61.2) | {"Brier": None}
+    fitting = {"source": "best F1 on val.csv", "at 0.5": numbers, "fitted": numbers}
+    made = made_report(tmp_path)
+    shown = replace(
+        made,
+        fitting=fitting | {"cross-fitted": numbers | {"CF1": 57.9}},
+        trackers={"wandb": "https://service.test/7"},
+    )
+    write_report(tmp_path / "shown.html", shown)
+    text = (tmp_path / "shown.html").read_text(encoding="utf-8")
+    assert "Fitted to: best F1 on val.csv." in text
+    assert "57.9" in text
+    assert '<a href="https://service.test/7">wandb</a>' in text
+    write_report(tmp_path / "plain.html", made)
+    plain = (tmp_path / "plain.html").read_text(encoding="utf-8")
+    assert "Fitted to:" not in plain
+    assert "Also at" not in plain

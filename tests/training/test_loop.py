@@ -170,7 +170,7 @@ class Service(SimpleNamespace):
         if self.fails_to_open:
             raise OSError("no api key")
         self.settings = config
-        return SimpleNamespace(log=self.log, finish=self.finish)
+        return SimpleNamespace(log=self.log, finish=self.finish, url="https://service.test/7")
 
     def log(self, values, step):
         if step == self.fails_at:
@@ -194,6 +194,7 @@ def test_a_service_gets_settings_and_values_and_may_fail_within_a_run(
     assert service.ended == 1
     assert "warning: wandb did not record step 2 (connection lost)" in capsys.readouterr().out
     assert RunFolder(run).is_finished
+    assert RunFolder(run).tracker_pages() == {"wandb": "https://service.test/7"}
 
 
 def test_a_service_that_cannot_be_used_is_one_line_before_training(

@@ -31,7 +31,7 @@ def with_rounding(
     if best_precision(device) != "bf16":
         return replace(info, rounding=None)
     chosen = samples.chosen(evenly(len(samples), MOST_PICTURES))
-    exact, rounded = _both(model, chosen, info, data, device, quiet=quiet)
+    exact, rounded = both_precisions(model, chosen, info, data, device, quiet=quiet)
     return replace(info, rounding=compared(exact, rounded, info, device.type, samples.name))
 
 
@@ -60,7 +60,7 @@ def compared(
     )
 
 
-def _both(
+def both_precisions(
     model: Classifier,
     samples: Split,
     info: ModelInfo,

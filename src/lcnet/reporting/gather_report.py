@@ -87,6 +87,7 @@ def report_on(run: Path, measured: Measured, file: Path) -> None:
             notes=tuple(notes),
             environment=_environment(run, measured, config),
             fitting=_fitting(run, measured),
+            trackers=RunFolder(run).tracker_pages(),
         ),
     )
 

@@ -1,7 +1,7 @@
 """Everything that the page of a run shows."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
@@ -37,6 +37,8 @@ class RunReport:
     environment: Mapping[str, str]
     fitting: Mapping[str, Any] | None = None
     """What calibration.json expects of the fitted thresholds; None if it is of another model."""
+    trackers: Mapping[str, str] = field(default_factory=dict)
+    """Addresses of the run's pages at services such as wandb, by their names."""
 
     @cached_property
     def thresholds(self) -> list[float]:

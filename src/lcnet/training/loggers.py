@@ -36,8 +36,11 @@ class Tracker(Logger):
         self.run = run
         self.is_open = self.has_failed = False
 
-    def open(self, settings: Mapping[str, Any]) -> None:
-        """Begin, or go on, a run at the service, and record its settings."""
+    def open(self, settings: Mapping[str, Any]) -> str:
+        """Begin, or go on, a run at the service, and record its settings.
+
+        Returns the address of the run's page there; empty if it has none.
+        """
         raise NotImplementedError
 
     def send(self, values: dict[str, float], step: int | None) -> None:
@@ -52,13 +55,15 @@ class Tracker(Logger):
     def log_hyperparams(self, params: dict[str, Any] | Namespace, *_: Any, **__: Any) -> None:
         """Begin with a run's settings. Raises ConfigError if the service cannot be used."""
         try:
-            self.open(vars(params) if isinstance(params, Namespace) else params)
+            page = self.open(vars(params) if isinstance(params, Namespace) else params)
             self.is_open = True
         except Exception as error:  # a service can raise anything
             raise ConfigError(
                 f"train.loggers: {self.name} cannot be used ({reason_of(error)}). Mend that, or "
                 f"leave {self.name} out."
             ) from error
+        if page:
+            write_text(self.run.tracker_file(self.name), page)
 
     @rank_zero_only
     def log_metrics(self, metrics: dict[str, float], step: int | None = None) -> None:
@@ -82,11 +87,12 @@ class WandbLogger(Tracker):
 
     name = "wandb"
 
-    def open(self, settings: Mapping[str, Any]) -> None:
+    def open(self, settings: Mapping[str, Any]) -> str:
         """Begin a run, or go on with that of the same folder."""
         name = self.run.path.resolve().name
         folder = {"project": "lcnet", "name": name, "id": name, "resume": "allow"}
         self.experiment = self.package.init(**folder, config=dict(settings))
+        return str(getattr(self.experiment, "url", None) or "")
 
     def send(self, values: dict[str, float], step: int | None) -> None:
         """Record values at a step."""
@@ -102,7 +108,7 @@ class MLflowLogger(Tracker):
 
     name = "mlflow"
 
-    def open(self, settings: Mapping[str, Any]) -> None:
+    def open(self, settings: Mapping[str, Any]) -> str:
         """Begin a run, or go on with that of the same folder."""
         known = self.run.logs / "mlflow_run_id"
         self.package.set_experiment("lcnet")
@@ -113,6 +119,10 @@ class MLflowLogger(Tracker):
         if not known.is_file():
             self.package.log_params(dict(settings))
             write_text(known, started.info.run_id)
+        place, info = str(self.package.get_tracking_uri()), started.info
+        if not place.startswith("http"):
+            return ""  # a folder or a database: `mlflow ui` shows it
+        return f"{place.rstrip('/')}/#/experiments/{info.experiment_id}/runs/{info.run_id}"
 
     def send(self, values: dict[str, float], step: int | None) -> None:
         """Record values at a step."""
