@@ -112,9 +112,9 @@ def upright_pixels(picture: Image.Image | Values, form: PixelForm, *, size: int 
     return in_channels(upright, form.channels)
 
 
-def upright_size(path: Path) -> tuple[int, int]:
+def upright_size(source: Source) -> tuple[int, int]:
     """Width and height of a picture that `read_pixels` can read, from its header."""
-    with open_picture(path) as picture:
+    with open_picture(source) as picture:
         if isinstance(picture, Values):
             return picture.size
         if picture.format == "TIFF":  # Pillow itself turns these

@@ -1,5 +1,6 @@
 """A trained model from pictures to labels, for Python and for all verbs that predict."""
 
+import io
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -14,23 +15,22 @@ from torch.utils.data import DataLoader, Dataset
 
 from lcnet.compute import Precision, chosen_precision, rounding_text, usual_device
 from lcnet.config import MOST_WORKERS
+from lcnet.data.array_pictures import pixels_of_array
 from lcnet.data.containers import ParquetRow, Slice
 from lcnet.data.decoding import Pixels, Unfit, as_shown, read_pixels, upright_pixels, upright_size
 from lcnet.data.loading import chosen_workers, stack_images
 from lcnet.data.transforms import Normalize, Transform, eval_transform
-from lcnet.errors import ConfigError, DataError
+from lcnet.errors import ConfigError, DataError, reason_of
 from lcnet.files import AnyPath
 from lcnet.metrics.calibration import probabilities
 from lcnet.model.classifier import Classifier
 from lcnet.model.fast import FastClassifier
 from lcnet.model_folder import load_model, local_model, read_info
+from lcnet.predicting.given import Given, named
 from lcnet.predicting.onnx_model import SUFFIX, OnnxModel
 from lcnet.predicting.picture_explanation import PictureExplanation, explain_picture
 from lcnet.predicting.prediction import Prediction
 from lcnet.predicting.sources import Picture, writable
-
-Given = Path | str | Image.Image | Picture
-"""A picture as `Predictor` takes it: a path, a PIL image, or a source's `Picture`."""
 
 
 class Predictor:
@@ -79,9 +79,12 @@ class Predictor:
         self.workers = chosen_workers(workers)
 
     def __call__(self, images: Iterable[Given]) -> list[Prediction]:
-        """One prediction per picture (a path or a PIL image of any mode and size), in order.
+        """One prediction per picture, in order: a path, bytes, an open file, an array, a PIL image.
 
-        A picture that cannot be read gives a prediction with `error`.
+        Arrays are H W or H W C in NumPy, H W or C H W in torch, in RGB: uint8, or other values in
+        the model's pixel range. An open file is binary and read from where it stands; a path's name
+        is its `image`, else the position in the input. A picture that cannot be read gives a
+        prediction with `error`. Raises ConfigError for one picture in place of several.
         """
         return list(self.stream(images))
 
@@ -108,7 +111,7 @@ class Predictor:
         if labels < 1:
             raise ConfigError(f"--explain_labels: expected at least 1, got {labels}.")
         self.classifier  # noqa: B018 -- fails before the first picture is read
-        for picture, prediction in self._predicted(images):
+        for picture, prediction in self._predicted(images, measured=True):
             yield prediction, self._explain(picture, prediction, labels)
 
     @property
@@ -172,12 +175,14 @@ class Predictor:
         has_graph = self.classifier.label_graph() is not None
         return PictureExplanation(picture.name, size, labels, left_out, has_graph)
 
-    def _predicted(self, images: Iterable[Given]) -> "Iterator[tuple[_Sample, Prediction]]":
+    def _predicted(
+        self, images: Iterable[Given], *, measured: bool = False
+    ) -> "Iterator[tuple[_Sample, Prediction]]":
         # The pictures are the loader's sampler, so only those being worked on are in memory.
         loader = DataLoader(
-            _Decoded(eval_transform(self.info.preprocessing)),
+            _Decoded(eval_transform(self.info.preprocessing), measured=measured),
             self.batch_size,
-            sampler=_named(images),
+            sampler=named(images),
             num_workers=self.workers,
             collate_fn=list[_Sample],
         )
@@ -213,37 +218,40 @@ class _Sample:
     tensor: Tensor | None
     error: str = ""
     size: tuple[int, int] | None = None
-    """Width and height of a PIL image; None for a file, which may be decoded smaller."""
+    """Width and height of a picture in memory; None for a file, which may be decoded smaller."""
 
 
 class _Decoded(Dataset[_Sample]):
     """Pictures to tensors; one that cannot be read is an item too, so that it stops no other."""
 
-    def __init__(self, transform: Transform) -> None:
+    def __init__(self, transform: Transform, *, measured: bool = False) -> None:
+        """With `measured`, pictures that are no files of their own have their size."""
         self.transform = transform
+        self.measured = measured
 
     def __getitem__(self, picture: Picture) -> _Sample:
-        content, size, form = picture.content, self.transform.decode_size, self.transform.form
-        whole = None
         try:
-            if isinstance(content, Image.Image):
-                upright = upright_pixels(content, form)
-                whole = as_shown(upright).size
-            elif isinstance(content, Path):
-                upright = read_pixels(content, size=size, form=form)
-            else:
-                data = content.read() if isinstance(content, Slice | ParquetRow) else content
-                upright = read_pixels(Path(picture.name), size=size, data=data, form=form)
+            upright, whole = self._upright(picture)
         except (DataError, OSError, Unfit) as error:
             return _Sample(picture.name, None, writable(str(error)))
         return _Sample(picture.name, self.transform(upright), size=whole)
 
-
-def _named(images: Iterable[Given]) -> Iterator[Picture]:
-    for position, image in enumerate(images):
-        if isinstance(image, Picture):
-            yield image
-        elif isinstance(image, Image.Image):
-            yield Picture(str(position), image)
-        else:
-            yield Picture(writable(str(image)), Path(image))
+    def _upright(self, picture: Picture) -> tuple[Pixels, tuple[int, int] | None]:
+        """The picture's pixels, and its whole size if it is in memory."""
+        content, size, form = picture.content, self.transform.decode_size, self.transform.form
+        if isinstance(content, DataError):
+            raise content
+        if isinstance(content, Path):
+            return read_pixels(content, size=size, form=form), None
+        if isinstance(content, np.ndarray | Tensor):
+            upright = pixels_of_array(content, form)
+            return upright, as_shown(upright).size
+        if isinstance(content, Image.Image):
+            try:
+                upright = upright_pixels(content, form)
+            except ValueError as error:  # it was closed
+                raise DataError(f"{reason_of(error)}.") from None
+            return upright, as_shown(upright).size
+        data = content.read() if isinstance(content, Slice | ParquetRow) else content
+        upright = read_pixels(Path(picture.name), size=size, data=data, form=form)
+        return upright, upright_size(io.BytesIO(data)) if self.measured else None

@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 
 from PIL import Image
 
+from lcnet.data.array_pictures import Array
 from lcnet.data.containers import (
     PARQUET,
     TAR,
@@ -39,7 +40,8 @@ class Picture:
     name: str
     """Its path, made `writable`; `SHARD.tar/MEMBER` inside a tar file; `FILE.parquet/ROW`, counted
     from 0, inside a Parquet file."""
-    content: Path | Slice | ParquetRow | bytes | Image.Image
+    content: Path | Slice | ParquetRow | bytes | Image.Image | Array | DataError
+    """A `DataError` says why there is none."""
 
 
 @dataclass(frozen=True)
