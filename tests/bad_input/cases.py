@@ -320,6 +320,12 @@ CASES = (
          "--threshold: expected from 0 to 1, got 2.0", 2),
     Case("command", "a value of 100,000 characters",
          f"evaluate run --protocol {'x' * 100_000}", _nothing, "--protocol: expected one of", 2),
+    Case("command", "embeddings in a file of another kind",
+         f"{PICTURES} --embeddings out/them.csv", _nothing,
+         "--embeddings out/them.csv: expected a file name that ends in .npz or .parquet", 2),
+    Case("command", "embeddings of an exported file",
+         "predict model.onnx pictures --out out/rows.jsonl --embeddings out/them.npz", _nothing,
+         "got an exported file, which gives logits alone", 2),
     Case("command", "a folder that is there", "train --config config.yaml --out run", _nothing,
          "--out run: already there. Choose another folder, replace it with --overwrite", 2),
 )  # fmt: skip

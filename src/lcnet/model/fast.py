@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from lcnet.compute import Precision, autocast
 from lcnet.model.classifier import Classifier
 from lcnet.model.folding import fold_norms
+from lcnet.model.image_tokens import tokens_of
 
 
 class FastClassifier:
@@ -30,6 +31,7 @@ class FastClassifier:
         """Copy the model, which stays as it is; compilation happens at the first call."""
         fast = copy.deepcopy(model).eval().requires_grad_(False)
         self.folded = fold_norms(fast.backbone.features)
+        self.classifier = fast
         self.model: nn.Module = fast.to(memory_format=torch.channels_last)
         self.precision = precision
         self.device = next(fast.parameters()).device
@@ -49,6 +51,21 @@ class FastClassifier:
                 self.failure = f"{type(error).__name__}: {' '.join(str(error).split())[:120]}"
                 self._run = self.model
                 return self.model(images)
+
+    def with_embeddings(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        """The same logits (B L) and the embeddings (B C, float32), from one pass, not compiled.
+
+        An embedding is the mean of the backbone's last feature map over all places of all views.
+        """
+        with torch.inference_mode(), autocast(self.device, self.precision):
+            maps = self.classifier.maps(images)
+            embeddings = tokens_of(maps).float().mean(dim=1)
+            return self.classifier.score(maps).float(), embeddings
+
+    @property
+    def embedding_length(self) -> int:
+        """How many numbers an embedding has: the channels of the backbone's last feature map."""
+        return self.classifier.backbone.channels
 
     def _compiled(self, images: Tensor) -> Tensor:
         """The logits; smaller batches are padded, since compiled code is for one batch size."""

@@ -1,6 +1,6 @@
 """A whole `predict`: from paths of pictures to rows in a file or a folder of files."""
 
-from collections.abc import Iterable, Iterator, Sequence, Set
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +15,7 @@ from lcnet.data.passed_over import in_words
 from lcnet.errors import ConfigError, DataError
 from lcnet.files import AnyPath, written_whole
 from lcnet.model_folder import local_model, model_fingerprint
+from lcnet.predicting.embedding_files import check_embeddings_file, embeddings_file
 from lcnet.predicting.output_files import Job, open_shard
 from lcnet.predicting.prediction import Prediction
 from lcnet.predicting.predictor import Predictor
@@ -54,6 +55,7 @@ def predict_all(
     ray: RayCluster | None,
     explain: Path | None,
     explain_labels: int,
+    embeddings: Path | None,
 ) -> Predicted:
     """Write a row for each picture; the arguments are those of `predict`.
 
@@ -65,10 +67,17 @@ def predict_all(
     model = local_model(model)
     sources = PictureSources(paths)
     _refuse(sources, out, explain, format, ray)
+    if embeddings is not None:
+        _refuse_embeddings(
+            embeddings,
+            out,
+            {"format": format, "explain": explain, "compile": compiled, "engine ray": ray},
+        )
     total = sum(1 for _ in shard.of(sources.names()))
     if sources.passed_over:
         _console().print(f"passed over: {in_words(sources.passed_over)}")
-    compiled = total >= COMPILE_FROM if compiled is None else compiled
+    if compiled is None:
+        compiled = total >= COMPILE_FROM and embeddings is None
     predictor = _predictor(
         model,
         ray,
@@ -85,16 +94,18 @@ def predict_all(
             format=format, shard=shard, rows_per_file=rows_per_file,
         )  # fmt: skip
     else:
-        rows = (
-            predictor.stream(pictures)
-            if explain is None or isinstance(predictor, RayPredictor)
-            else _explained(predictor, pictures, explain, explain_labels)
-        )
+        rows = predictor.stream(pictures)
+        if explain is not None and isinstance(predictor, Predictor):
+            rows = _explained(predictor, pictures, explain, explain_labels)
+        if embeddings is not None and isinstance(predictor, Predictor):
+            rows = _embedded(predictor, pictures, embeddings)
         with _lines(out) as file:
             rows = _kept(rows, predictions) if file is None else _written(rows, file)
             failed = _follow(rows, predictor, total)
     if isinstance(out, Path):
         _console().print(f"{total:,} pictures -> {out}")
+    if embeddings is not None:
+        _console().print(f"embeddings of {total - failed:,} pictures -> {embeddings}")
     return Predicted(total, failed, tuple(predictions))
 
 
@@ -219,6 +230,32 @@ def _explained(
         if not explanation.error:
             write_explanation(folder, _shown(predictor, prediction), explanation)
         yield prediction
+
+
+def _refuse_embeddings(
+    embeddings: Path, out: Path | TextIO | None, others: Mapping[str, object]
+) -> None:
+    """Raise ConfigError if the file cannot be written, or for flags that do not work with it."""
+    check_embeddings_file(embeddings)
+    for flag in (name for name, value in others.items() if value):
+        raise ConfigError(
+            f"--embeddings: does not work with --{flag}. Leave one of them out; embeddings can be "
+            "written by a command of their own."
+        )
+    if isinstance(out, Path) and out.absolute() == embeddings.absolute():
+        raise ConfigError(f"--embeddings {embeddings}: expected another file than --out. Name one.")
+
+
+def _embedded(
+    predictor: Predictor, pictures: Iterable[Picture], file: Path
+) -> Iterator[Prediction]:
+    """Write the embedding of each picture that can be read, and pass every prediction on."""
+    about = {"model": model_fingerprint(predictor.path), "precision": predictor.precision}
+    with embeddings_file(file, predictor.embedding_length, about) as add:
+        for prediction, embedding in predictor.stream_embedded(pictures):
+            if embedding is not None:
+                add(prediction.image, embedding)
+            yield prediction
 
 
 def _shown(predictor: Predictor, prediction: Prediction) -> Image.Image:

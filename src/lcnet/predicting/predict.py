@@ -31,6 +31,7 @@ def predict(
     ray_workers: Annotated[int, AtLeast(0)] = 0,
     explain: Path | None = None,
     explain_labels: Annotated[int, AtLeast(1)] = 5,
+    embeddings: Path | None = None,
 ) -> "Predicted":
     """Label pictures, one JSON line each.
 
@@ -63,6 +64,9 @@ def predict(
             none.
         explain: Folder for heat maps; each picture gets a folder in it, with a PNG for each label.
         explain_labels: Labels to explain per picture, at most.
+        embeddings: File (.npz or .parquet) for each picture's embedding: the mean of the backbone's
+            last feature map. Cannot be combined with --format, --explain, --compile or --engine
+            ray.
 
     Returns:
         How many pictures there were, and how many could not be read. From Python, without `out`,
@@ -94,4 +98,5 @@ def predict(
         ray=RayCluster(ray_address, ray_workers) if engine == "ray" else None,
         explain=explain,
         explain_labels=explain_labels,
+        embeddings=None if embeddings is None else Path(embeddings),
     )

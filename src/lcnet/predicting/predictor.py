@@ -1,7 +1,8 @@
 """A trained model from pictures to labels, for Python and for all verbs that predict."""
 
 import io
-from collections.abc import Iterable, Iterator, Sequence
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -26,11 +27,15 @@ from lcnet.metrics.calibration import probabilities
 from lcnet.model.classifier import Classifier
 from lcnet.model.fast import FastClassifier
 from lcnet.model_folder import load_model, local_model, read_info
+from lcnet.predicting.embedding_files import Embedding
 from lcnet.predicting.given import Given, named
 from lcnet.predicting.onnx_model import SUFFIX, OnnxModel
 from lcnet.predicting.picture_explanation import PictureExplanation, explain_picture
 from lcnet.predicting.prediction import Prediction
 from lcnet.predicting.sources import Picture, writable
+
+Run = Callable[[Tensor], Tensor]
+"""Normalised images (B C size size) to logits (B L)."""
 
 
 class Predictor:
@@ -92,6 +97,50 @@ class Predictor:
         """The same predictions, one at a time as they are ready."""
         for _, prediction in self._predicted(images):
             yield prediction
+
+    def embed(self, images: Iterable[Given]) -> Embedding:
+        """The embedding of each picture: N C, float32, in order; pictures as in `__call__`.
+
+        It is the mean of the backbone's last feature map (C channels) over all places of all views,
+        not normalised, in the model's arithmetic. Raises DataError for a picture that cannot be
+        read, and ConfigError for an ONNX file, which gives logits alone.
+        """
+        rows = [np.empty((0, self.embedding_length), np.float32)]
+        for prediction, embedding in self.stream_embedded(images):
+            if embedding is None:
+                raise DataError(f"picture {prediction.image}: {prediction.error}")
+            rows.append(embedding[None])
+        return np.concatenate(rows)
+
+    @property
+    def embedding_length(self) -> int:
+        """How many numbers an embedding has; raises ConfigError for an ONNX file."""
+        return self._embedding_model().embedding_length
+
+    def stream_embedded(
+        self, images: Iterable[Given]
+    ) -> Iterator[tuple[Prediction, Embedding | None]]:
+        """Predictions and embeddings (C, float32) from one pass of the model, as they are ready.
+
+        A picture that cannot be read has None. Raises ConfigError for an ONNX file.
+        """
+        model, made = self._embedding_model(), deque[Embedding]()
+
+        def logits(batch: Tensor) -> Tensor:
+            scores, embeddings = model.with_embeddings(batch)
+            made.extend(embeddings.cpu().numpy())
+            return scores
+
+        for _, prediction in self._predicted(images, run=logits):
+            yield prediction, None if prediction.error else made.popleft()
+
+    def _embedding_model(self) -> FastClassifier:
+        if isinstance(self.model, FastClassifier):
+            return self.model
+        raise ConfigError(
+            f"{self.path}: expected a run or model folder to make embeddings with, got an exported "
+            "file, which gives logits alone. Give the folder that it was exported from."
+        )
 
     def explain(self, images: Iterable[Given], *, labels: int = 5) -> list[PictureExplanation]:
         """Why each picture got its labels: heat maps and the labels that moved the scores.
@@ -176,7 +225,7 @@ class Predictor:
         return PictureExplanation(picture.name, size, labels, left_out, has_graph)
 
     def _predicted(
-        self, images: Iterable[Given], *, measured: bool = False
+        self, images: Iterable[Given], *, measured: bool = False, run: Run | None = None
     ) -> "Iterator[tuple[_Sample, Prediction]]":
         # The pictures are the loader's sampler, so only those being worked on are in memory.
         loader = DataLoader(
@@ -187,14 +236,14 @@ class Predictor:
             collate_fn=list[_Sample],
         )
         for batch in loader:
-            yield from zip(batch, self._predict(batch), strict=True)
+            yield from zip(batch, self._predict(batch, run), strict=True)
 
-    def _predict(self, batch: "list[_Sample]") -> Iterator[Prediction]:
+    def _predict(self, batch: "list[_Sample]", run: Run | None = None) -> Iterator[Prediction]:
         tensors = [picture.tensor for picture in batch if picture.tensor is not None]
         rows: Iterator[list[float]] = iter(())
         if tensors:
             with torch.inference_mode():
-                logits = self.model(self.normalize(stack_images(tensors)))
+                logits = (run or self.model)(self.normalize(stack_images(tensors)))
             rows = iter(probabilities(logits, self.info.calibration).tolist())
         for picture in batch:
             if picture.tensor is None:
