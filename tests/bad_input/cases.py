@@ -320,6 +320,8 @@ CASES = (
          "--threshold: expected from 0 to 1, got 2.0", 2),
     Case("command", "a value of 100,000 characters",
          f"evaluate run --protocol {'x' * 100_000}", _nothing, "--protocol: expected one of", 2),
+    Case("command", "a label that the model has not", f"{PICTURES} --only red,gren", _nothing,
+         "--only: no label is called 'gren', the nearest of the 3 is 'green'", 2),
     Case("command", "embeddings in a file of another kind",
          f"{PICTURES} --embeddings out/them.csv", _nothing,
          "--embeddings out/them.csv: expected a file name that ends in .npz or .parquet", 2),

@@ -57,6 +57,39 @@ def test_a_picture_is_answered_as_predictor_answers(client, service, tmp_path):
     assert counted(client, "ok") == before + 1
 
 
+def test_a_query_chooses_the_labels(client, service):
+    whole = post(client, picture_bytes(3)).json()["probabilities"]
+    best = max(whole, key=whole.get)
+    for query, labels in (
+        ("top=1", [best]),
+        ("only=none&only=blue <b>", ["none", "blue <b>"]),
+        ("top=0", list(whole)),
+        ("top=99", sorted(whole, key=lambda label: -whole[label])),
+    ):
+        answer = client.post(f"/predict?{query}", files={"picture": ("it.png", picture_bytes(3))})
+        found = answer.json()
+        assert list(found["probabilities"]) == labels
+        assert found["probabilities"] == pytest.approx({name: whole[name] for name in labels})
+        assert set(found["labels"]) == {"red", "green"} & set(labels)
+
+
+@pytest.mark.parametrize(
+    ("query", "says"),
+    [
+        ("top=some", "top: expected a whole number such as 5, got 'some'"),
+        ("top=-1", "top: expected a whole number"),
+        ("top=" + "9" * 5000, "top: expected a whole number"),
+        ("only=rad", "only: no label is called 'rad', the nearest of the 4 is 'red'"),
+        ("only=red&only=red", "only: expected each label once"),
+    ],
+)
+def test_a_query_that_cannot_be_met_is_answered_with_a_message(client, query, says):
+    before = counted(client, "bad_request")
+    answer = client.post(f"/predict?{query}", files={"picture": ("it.png", picture_bytes())})
+    assert answer.status_code == 400 and answer.json()["error"].startswith(says)
+    assert counted(client, "bad_request") == before + 1
+
+
 @pytest.mark.parametrize(
     ("stored", "status", "outcome", "message"),
     [

@@ -21,6 +21,7 @@ from lcnet.predicting.prediction import Prediction
 from lcnet.predicting.predictor import Predictor
 from lcnet.predicting.ray_engine import RayCluster, RayPredictor
 from lcnet.predicting.row_formats import to_json_line
+from lcnet.predicting.selection import Selection, selection
 from lcnet.predicting.sources import Picture, PictureSources, Shard
 from lcnet.progress import track
 
@@ -48,6 +49,8 @@ def predict_all(
     format: str,
     rows_per_file: int,
     shard: Shard,
+    top: int,
+    only: str | Sequence[str],
     batch_size: int,
     workers: int,
     precision: Precision | Literal["auto"],
@@ -86,19 +89,21 @@ def predict_all(
         precision=precision,
         compiled=compiled,
     )
+    shown = selection(predictor.info.labels, top=top, only=only)
     pictures = shard.of(sources if ray is None else sources.light())
     predictions: list[Prediction] = []
     if format and isinstance(out, Path):
         failed = _into_folder(
-            out, predictor, sources, pictures, total,
+            out, predictor, sources, pictures, total, shown,
             format=format, shard=shard, rows_per_file=rows_per_file,
         )  # fmt: skip
     else:
-        rows = predictor.stream(pictures)
+        rows: Iterator[Prediction] = predictor.stream(pictures)
         if explain is not None and isinstance(predictor, Predictor):
             rows = _explained(predictor, pictures, explain, explain_labels)
         if embeddings is not None and isinstance(predictor, Predictor):
             rows = _embedded(predictor, pictures, embeddings)
+        rows = map(shown, rows)
         with _lines(out) as file:
             rows = _kept(rows, predictions) if file is None else _written(rows, file)
             failed = _follow(rows, predictor, total)
@@ -142,21 +147,21 @@ def _into_folder(
     sources: PictureSources,
     pictures: Iterable[Picture],
     total: int,
+    shown: Selection,
     *,
     format: str,
     shard: Shard,
     rows_per_file: int,
 ) -> int:
     """Write a row of every picture into the folder; return how many could not be read."""
-    info = predictor.info
     fingerprint = model_fingerprint(predictor.path)
-    job = Job(fingerprint, format, info.labels, predictor.precision, shard.count)
+    job = Job(fingerprint, format, shown.labels, predictor.precision, shard.count, shown.top)
     with open_shard(out, job, shard, rows_per_file=rows_per_file) as files:
         done = files.finished()
         ready = _count_finished(shard.of(sources.names()), done.images, out, shard)
         _console().print(f"{ready:,} of {total:,} pictures already have a row in {out}")
         unfinished = (picture for picture in pictures if picture.name not in done.images)
-        rows = files.write(predictor.stream(unfinished))
+        rows = files.write(map(shown, predictor.stream(unfinished)))
         return done.failed + _follow(rows, predictor, total - ready)
 
 

@@ -35,11 +35,13 @@ class Job:
     format: str
     """jsonl, csv or parquet."""
     labels: Sequence[str]
-    """The model's label names, in their order."""
+    """The label names of which rows can have probabilities, in their order."""
     precision: str
     """The arithmetic that the model computes in: fp32 or bf16."""
     shards: int
     """How many shards the pictures are split into."""
+    top: int = 0
+    """How many labels a row has, its most probable ones; 0 for all."""
 
     def to_dict(self) -> dict[str, Any]:
         """The content of manifest.json."""
@@ -48,6 +50,7 @@ class Job:
             "format": self.format,
             "precision": self.precision,
             "shards": self.shards,
+            "top": self.top,
             "labels": list(self.labels),
         }
 
@@ -98,7 +101,7 @@ class PredictionFiles:
                 return
             file = self.folder / f"{self.stem}-{number:05}.{self.job.format}"
             with written_whole(file) as unfinished:
-                rows = FORMATS[self.job.format](unfinished, self.job.labels)
+                rows = FORMATS[self.job.format](unfinished, self.job.labels, self.job.top)
                 try:
                     rows.write(first)
                     yield first
@@ -148,7 +151,7 @@ def open_shard(
             f"--out {folder}: expected a new folder or one of an earlier lcnet predict --format, "
             f"got one with other files and no {MANIFEST}. Name another."
         )
-    FORMATS[job.format].refuse(job.labels)
+    FORMATS[job.format].refuse(job.labels, job.top)
     folder.mkdir(parents=True, exist_ok=True)
     lock = FileLock(folder / f".{shard.number}of{shard.count}.lock", timeout=0)
     try:
@@ -175,8 +178,9 @@ def _agree(folder: Path, job: Job) -> None:
         return
     try:
         stored = json.loads(file.read_text(encoding="utf-8"))
-        old = {name: stored[name] for name in wanted}
-    except (ValueError, KeyError, TypeError):
+        old = {name: stored[name] for name in wanted if name != "top"}
+        old["top"] = stored.get("top", 0)  # an older lcnet wrote all labels, and not this
+    except (ValueError, KeyError, TypeError, AttributeError):
         raise DataError(
             f"{file}: damaged, so the model of the rows is unknown. Name a new folder."
         ) from None

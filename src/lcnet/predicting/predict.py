@@ -22,6 +22,8 @@ def predict(
     format: Literal["", "jsonl", "csv", "parquet"] = "",
     rows_per_file: Annotated[int, AtLeast(1)] = 1_000,
     shard: str = "",
+    top: Annotated[int, AtLeast(0)] = 0,
+    only: str | Sequence[str] = "",
     batch_size: Annotated[int, AtLeast(1)] = 32,
     workers: Annotated[int, Within(-1, MOST_WORKERS, "-1 (automatic) or 0 to 1,024")] = -1,
     precision: Literal["auto", "fp32", "bf16"] = "auto",
@@ -49,6 +51,9 @@ def predict(
         rows_per_file: Pictures in each file, with --format.
         shard: Part of the job for this process, as i/n such as 2/8: every n-th picture, starting
             with the i-th.
+        top: Labels in a row: the most probable ones, with their probabilities; 0 for all. A label
+            above its threshold that is not among them is left out too.
+        only: Labels in a row, joined by commas, or a file with a label a line; all if not given.
         batch_size: Pictures at a time.
         workers: Loader processes; -1 chooses by the number of cores.
         precision: Arithmetic. Models are measured and calibrated in fp32. auto: bf16 where the
@@ -91,6 +96,8 @@ def predict(
         format=format,
         rows_per_file=rows_per_file,
         shard=Shard.parse(shard),
+        top=top,
+        only=only,
         batch_size=batch_size,
         workers=workers,
         precision=precision,

@@ -32,6 +32,7 @@ from lcnet.predicting.given import Given, named
 from lcnet.predicting.onnx_model import SUFFIX, OnnxModel
 from lcnet.predicting.picture_explanation import PictureExplanation, explain_picture
 from lcnet.predicting.prediction import Prediction
+from lcnet.predicting.selection import selection
 from lcnet.predicting.sources import Picture, writable
 
 Run = Callable[[Tensor], Tensor]
@@ -83,20 +84,27 @@ class Predictor:
         self.batch_size = batch_size
         self.workers = chosen_workers(workers)
 
-    def __call__(self, images: Iterable[Given]) -> list[Prediction]:
+    def __call__(
+        self, images: Iterable[Given], *, top: int = 0, only: str | Sequence[str] = ()
+    ) -> list[Prediction]:
         """One prediction per picture, in order: a path, bytes, an open file, an array, a PIL image.
 
         Arrays are H W or H W C in NumPy, H W or C H W in torch, in RGB: uint8, or other values in
         the model's pixel range. An open file is binary and read from where it stands; a path's name
         is its `image`, else the position in the input. A picture that cannot be read gives a
-        prediction with `error`. Raises ConfigError for one picture in place of several.
+        prediction with `error`. With `top`, a prediction has that many labels, the most probable
+        first; with `only`, these labels. Raises ConfigError for one picture in place of several, or
+        for a name that is no label.
         """
-        return list(self.stream(images))
+        return list(self.stream(images, top=top, only=only))
 
-    def stream(self, images: Iterable[Given]) -> Iterator[Prediction]:
+    def stream(
+        self, images: Iterable[Given], *, top: int = 0, only: str | Sequence[str] = ()
+    ) -> Iterator[Prediction]:
         """The same predictions, one at a time as they are ready."""
+        shown = selection(self.info.labels, top=top, only=only)
         for _, prediction in self._predicted(images):
-            yield prediction
+            yield shown(prediction)
 
     def embed(self, images: Iterable[Given]) -> Embedding:
         """The embedding of each picture: N C, float32, in order; pictures as in `__call__`.

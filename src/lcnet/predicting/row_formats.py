@@ -3,6 +3,7 @@
 import csv
 import json
 from collections.abc import Iterator, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import Any, Protocol, TextIO
 
@@ -19,13 +20,17 @@ VALUES_AT_ONCE = 1_000_000
 
 
 class Rows(Protocol):
-    """A file of predictions in one format; `labels` are the model's, in their order."""
+    """A file of predictions in one format.
 
-    def __init__(self, file: Path, labels: Sequence[str]) -> None:
+    `labels` are those of which a row can have probabilities, in their order. With `top`, each row
+    has that many of them, its most probable ones.
+    """
+
+    def __init__(self, file: Path, labels: Sequence[str], top: int = 0) -> None:
         """Start a file, in place of an older one."""
 
     @staticmethod
-    def refuse(labels: Sequence[str]) -> None:
+    def refuse(labels: Sequence[str], top: int = 0) -> None:
         """Raise ConfigError if the format cannot be written here, or not for these labels."""
 
     @staticmethod
@@ -42,11 +47,11 @@ class Rows(Protocol):
 class JsonLines:
     """One JSON object per line, from `Prediction.to_dict`."""
 
-    def __init__(self, file: Path, labels: Sequence[str]) -> None:
+    def __init__(self, file: Path, labels: Sequence[str], top: int = 0) -> None:
         self.opened: TextIO = file.open("w", encoding="utf-8")
 
     @staticmethod
-    def refuse(labels: Sequence[str]) -> None:
+    def refuse(labels: Sequence[str], top: int = 0) -> None:
         """Refuse nothing."""
 
     @staticmethod
@@ -67,19 +72,22 @@ class JsonLines:
 
 
 class CsvTable:
-    """Columns image, error, labels (joined by |), and each label's probability."""
+    """Columns image, error, labels (joined by |), and each label's probability.
 
-    def __init__(self, file: Path, labels: Sequence[str]) -> None:
+    With `top` there are pairs of columns instead: label_1, probability_1, label_2 and so on.
+    """
+
+    def __init__(self, file: Path, labels: Sequence[str], top: int = 0) -> None:
         self.opened: TextIO = file.open("w", encoding="utf-8", newline="")
-        self.labels = labels
+        self.labels, self.top = labels, top
         self.table = csv.writer(self.opened, lineterminator="\n")
-        self.table.writerow([*CSV_COLUMNS, *labels])
+        self.table.writerow(csv_header(labels, top))
 
     @staticmethod
-    def refuse(labels: Sequence[str]) -> None:
+    def refuse(labels: Sequence[str], top: int = 0) -> None:
         """Refuse labels that would be mistaken for another column or for several labels."""
         for label in labels:
-            if label in CSV_COLUMNS or SEPARATOR in label:
+            if (label in CSV_COLUMNS and not top) or SEPARATOR in label:
                 raise ConfigError(
                     f"--format csv: label {label!r} is the name of another column or has a "
                     f"{SEPARATOR!r} in it. Choose jsonl or parquet."
@@ -100,7 +108,7 @@ class CsvTable:
 
     def write(self, prediction: Prediction) -> None:
         """Add a row; the probabilities of a picture that could not be read are empty."""
-        self.table.writerow(csv_row(prediction, self.labels))
+        self.table.writerow(csv_row(prediction, self.labels, self.top))
 
     def close(self) -> None:
         """Write what is left."""
@@ -108,13 +116,20 @@ class CsvTable:
 
 
 class ParquetTable:
-    """Typed columns: image, error, labels (list), probabilities (struct, a field per label)."""
+    """Typed columns: image, error, labels (list), probabilities (struct, a field per label).
 
-    def __init__(self, file: Path, labels: Sequence[str]) -> None:
+    With `top`, probabilities are a list of structs with `label` and `probability`.
+    """
+
+    def __init__(self, file: Path, labels: Sequence[str], top: int = 0) -> None:
         parquet = pyarrow_parquet()
         import pyarrow
 
+        self.top = top
         numbers = pyarrow.struct([(label, pyarrow.float32()) for label in labels])
+        if top:
+            pair = [("label", pyarrow.string()), ("probability", pyarrow.float32())]
+            numbers = pyarrow.list_(pyarrow.struct(pair))
         self.schema = pyarrow.schema(
             [
                 pyarrow.field("image", pyarrow.string(), nullable=False),
@@ -123,12 +138,12 @@ class ParquetTable:
                 ("probabilities", numbers),
             ]
         )
-        self.rows_at_once = max(1, VALUES_AT_ONCE // len(labels))
+        self.rows_at_once = max(1, VALUES_AT_ONCE // (top or len(labels)))
         self.rows: list[dict[str, Any]] = []
         self.writer = parquet.ParquetWriter(file, self.schema)
 
     @staticmethod
-    def refuse(labels: Sequence[str]) -> None:
+    def refuse(labels: Sequence[str], top: int = 0) -> None:
         """Raise ConfigError if pyarrow is not installed."""
         pyarrow_parquet()
 
@@ -142,13 +157,16 @@ class ParquetTable:
 
     def write(self, prediction: Prediction) -> None:
         """Add a row; labels and probabilities of a picture that could not be read are null."""
-        unread = prediction.probabilities is None
+        known, unread = prediction.probabilities, prediction.probabilities is None
+        values: object = known
+        if known is not None and self.top:
+            values = [{"label": name, "probability": value} for name, value in known.items()]
         self.rows.append(
             {
                 "image": prediction.image,
                 "error": prediction.error or None,
                 "labels": None if unread else list(prediction.labels),
-                "probabilities": prediction.probabilities,
+                "probabilities": values,
             }
         )
         if len(self.rows) == self.rows_at_once:
@@ -171,16 +189,20 @@ FORMATS: dict[str, type[Rows]] = {"jsonl": JsonLines, "csv": CsvTable, "parquet"
 """The class that writes and reads each format; a format's files end in its name."""
 
 
-def csv_row(prediction: Prediction, labels: Sequence[str]) -> list[object]:
-    """The cells under `CSV_COLUMNS` and `labels`; no probabilities for an unreadable picture."""
+def csv_header(labels: Sequence[str], top: int = 0) -> list[str]:
+    """The names of the columns."""
+    pairs = ((f"label_{place}", f"probability_{place}") for place in range(1, top + 1))
+    return [*CSV_COLUMNS, *(chain.from_iterable(pairs) if top else labels)]
+
+
+def csv_row(prediction: Prediction, labels: Sequence[str], top: int = 0) -> list[object]:
+    """The cells under `csv_header`; no probabilities for an unreadable picture."""
     values = prediction.rounded()
     chosen = SEPARATOR.join(prediction.labels)
-    return [
-        prediction.image,
-        prediction.error,
-        chosen,
-        *[values.get(label, "") for label in labels],
-    ]
+    cells: list[object] = [values.get(label, "") for label in labels]
+    if top:
+        cells = list(chain.from_iterable(values.items())) or [""] * (2 * top)
+    return [prediction.image, prediction.error, chosen, *cells]
 
 
 def to_json_line(prediction: Prediction) -> str:

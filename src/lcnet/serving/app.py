@@ -11,13 +11,16 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
+from lcnet.errors import ConfigError
 from lcnet.predicting.prediction import Prediction
+from lcnet.predicting.selection import Selection, selection
 from lcnet.serving.gate import bounded
 from lcnet.serving.service import BadRequest, Service, refusal_of
 from lcnet.serving.uploads import UploadTooLarge, shown_name
 
 ENVELOPE = 16_384
 """Bytes that a request may have besides its picture."""
+MOST_DIGITS = 10
 SLOWEST = 60.0
 """Seconds in which a picture must arrive, since its sender occupies a place meanwhile."""
 
@@ -34,10 +37,11 @@ def build_app(service: Service) -> FastAPI:
         name = "picture"
         try:
             with service.counted():
+                shown = _shown(request, service)
                 name, stored = await _picture(request, service)
                 future = await run_in_threadpool(service.submit, stored, name)
                 prediction = await asyncio.wrap_future(future)
-            return JSONResponse(prediction.to_dict())
+            return JSONResponse(shown(prediction).to_dict())
         except Exception as error:  # the server keeps running; the client gets the reason
             return _refusal(error, name)
 
@@ -53,6 +57,17 @@ def build_app(service: Service) -> FastAPI:
         return Response(service.measures.text(), media_type="text/plain; version=0.0.4")
 
     return app
+
+
+def _shown(request: Request, service: Service) -> Selection:
+    """The labels that the query asks for; raises BadRequest if it cannot be met."""
+    top, only = request.query_params.get("top", "0"), request.query_params.getlist("only")
+    if not (top.isascii() and top.isdecimal() and len(top) < MOST_DIGITS):
+        raise BadRequest(f"top: expected a whole number such as 5, got {top[:20]!r}. Correct it.")
+    try:
+        return selection(service.predictor.info.labels, top=int(top), only=only)
+    except ConfigError as error:
+        raise BadRequest(str(error).removeprefix("--")) from None
 
 
 async def _picture(request: Request, service: Service) -> tuple[str, bytes]:
@@ -95,6 +110,21 @@ def _json(description: str, properties: dict[str, Any]) -> dict[str, Any]:
 _TEXT = {"type": "string"}
 _ERROR = {"image": _TEXT, "error": _TEXT}
 _BODY: dict[str, Any] = {
+    "parameters": [
+        {
+            "name": "top",
+            "in": "query",
+            "description": "Labels in the answer: the most probable ones, most probable first; all "
+            "if not given or 0. A label above its threshold that is not among them is left out.",
+            "schema": {"type": "integer", "minimum": 0},
+        },
+        {
+            "name": "only",
+            "in": "query",
+            "description": "A label in the answer; repeated for several: only=cat&only=dog.",
+            "schema": {"type": "array", "items": _TEXT},
+        },
+    ],
     "requestBody": {
         "required": True,
         "content": {
@@ -106,7 +136,7 @@ _BODY: dict[str, Any] = {
                 }
             }
         },
-    }
+    },
 }
 _ANSWERS: dict[int | str, dict[str, Any]] = {
     200: _json(
@@ -118,7 +148,7 @@ _ANSWERS: dict[int | str, dict[str, Any]] = {
             "probabilities": {"type": "object", "additionalProperties": {"type": "number"}},
         },
     ),
-    400: _json("No picture in the request.", _ERROR),
+    400: _json("No picture in the request, or a query that cannot be met.", _ERROR),
     413: _json("Too many bytes or pixels.", _ERROR),
     422: _json("Not a readable picture.", _ERROR),
     500: _json("The model failed.", _ERROR),
