@@ -57,6 +57,62 @@ def test_a_picture_is_answered_as_predictor_answers(client, service, tmp_path):
     assert counted(client, "ok") == before + 1
 
 
+def post_all(client, *stored, query=""):
+    files = [("pictures", (f"{place}.png", one)) for place, one in enumerate(stored)]
+    return client.post(f"/predict{query}", files=files)
+
+
+def test_several_pictures_are_answered_as_a_list_in_order(client, service):
+    before = counted(client, "ok")
+    given = [picture_bytes(seed) for seed in range(6)]
+    answer = post_all(client, *given, query="?top=2")
+    assert answer.status_code == 200
+    expected = [one.to_dict() for one in service.predictor(given, top=2)]
+    assert [row["image"] for row in answer.json()] == [f"{place}.png" for place in range(6)]
+    for row, one in zip(answer.json(), expected, strict=True):
+        assert list(row["probabilities"]) == list(one["probabilities"])
+        assert row["probabilities"] == pytest.approx(one["probabilities"], abs=1e-5)
+    assert len({str(row["probabilities"]) for row in answer.json()}) == 6
+    assert counted(client, "ok") == before + 1
+    named = client.post("/predict", files={"a": ("x.png", given[0]), "b": ("y.png", given[1])})
+    assert [row["image"] for row in named.json()] == ["x.png", "y.png"]
+
+
+def test_each_of_several_pictures_has_its_own_error(client):
+    answer = post_all(client, picture_bytes(1), b"none", picture_bytes(size=(101, 100)), b"")
+    good, *bad = answer.json()
+    assert answer.status_code == 200 and good["labels"]
+    assert "not a readable picture: unknown format" in bad[0]["error"]
+    assert "at most 10,000 pixels in all pictures of a request, got 11,300" in bad[1]["error"]
+    assert "not a readable picture" in bad[2]["error"]
+    assert all(set(row) == {"image", "error"} for row in bad)
+
+
+def test_limits_hold_for_all_pictures_of_a_request(client):
+    answer = post_all(client, *[picture_bytes(size=(60, 60))] * 4)
+    assert ["error" in row for row in answer.json()] == [False, False, True, True]
+    assert "Send it in another request" in answer.json()[2]["error"]
+    answer = post_all(client, *[b"x" * 40_000] * 3)  # 0.12 MB
+    assert answer.status_code == 413
+    assert "expected at most 0.1 MB in a request" in answer.json()["error"]
+    answer = post_all(client, *[picture_bytes(size=(2, 2))] * 65)
+    assert answer.status_code == 400 and "number of files is 64" in answer.json()["error"]
+
+
+def test_a_picture_on_which_the_model_fails_spoils_no_other(client, service, monkeypatch):
+    whole = service.predictor.predict_pixels
+
+    def fail(names, pixels):
+        if "1.png" in names:
+            raise RuntimeError("/secret/path")
+        return whole(names, pixels)
+
+    monkeypatch.setattr(service.predictor, "predict_pixels", fail)
+    first, second, third = post_all(client, *map(picture_bytes, range(3))).json()
+    assert first["labels"] and third["labels"]
+    assert "the model failed (RuntimeError)" in second["error"] and "secret" not in str(second)
+
+
 def test_a_query_chooses_the_labels(client, service):
     whole = post(client, picture_bytes(3)).json()["probabilities"]
     best = max(whole, key=whole.get)

@@ -1,6 +1,8 @@
 """The API: POST /predict, GET /ready and GET /metrics."""
 
 import asyncio
+from collections.abc import Sequence
+from concurrent.futures import Future
 from importlib.metadata import version
 from typing import Any
 
@@ -19,7 +21,9 @@ from lcnet.serving.service import BadRequest, Service, refusal_of
 from lcnet.serving.uploads import UploadTooLarge, shown_name
 
 ENVELOPE = 16_384
-"""Bytes that a request may have besides its picture."""
+"""Bytes that a request may have besides its pictures."""
+MOST_FILES = 64
+"""Pictures in one request."""
 MOST_DIGITS = 10
 SLOWEST = 60.0
 """Seconds in which a picture must arrive, since its sender occupies a place meanwhile."""
@@ -33,12 +37,16 @@ def build_app(service: Service) -> FastAPI:
 
     @app.post("/predict", openapi_extra=_BODY, responses=_ANSWERS)
     async def predict(request: Request) -> JSONResponse:
-        """The labels of one picture, sent as a form with a file."""
+        """The labels of a picture, sent as a form with a file; of several files, a list."""
         name = "picture"
         try:
             with service.counted():
                 shown = _shown(request, service)
-                name, stored = await _picture(request, service)
+                files = await _files(request, service)
+                if len(files) > 1:
+                    answers = await _each(files, service)
+                    return JSONResponse([shown(answer).to_dict() for answer in answers])
+                [(name, stored)] = files
                 future = await run_in_threadpool(service.submit, stored, name)
                 prediction = await asyncio.wrap_future(future)
             return JSONResponse(shown(prediction).to_dict())
@@ -70,36 +78,64 @@ def _shown(request: Request, service: Service) -> Selection:
         raise BadRequest(str(error).removeprefix("--")) from None
 
 
-async def _picture(request: Request, service: Service) -> tuple[str, bytes]:
-    """The name and the bytes of the one file in a form, whose field may have any name."""
+async def _files(request: Request, service: Service) -> list[tuple[str, bytes]]:
+    """The names and the bytes of the files in a form, in order; fields may have any names."""
     most = service.limits.file_bytes + ENVELOPE
     message = (
-        f"picture: expected at most {service.limits.megabytes:g} MB, got more. Send a smaller file."
+        f"picture: expected at most {service.limits.megabytes:g} MB in a request, got more. Send a "
+        "smaller file, or fewer."
     )
     limited = Request(request.scope, bounded(request.receive, most, UploadTooLarge(message)))
     try:
         async with (
             asyncio.timeout(SLOWEST),
-            limited.form(max_files=1, max_fields=8) as form,
+            limited.form(max_files=MOST_FILES, max_fields=8) as form,
         ):
-            for value in form.values():
-                if isinstance(value, UploadFile):
-                    return shown_name(value.filename), await value.read()
+            files = [
+                (shown_name(value.filename), await value.read())
+                for _, value in form.multi_items()
+                if isinstance(value, UploadFile)
+            ]
     except TimeoutError:
         raise BadRequest(f"expected the picture within {SLOWEST:g} s. Send it again.") from None
     except HTTPException as error:  # a form that cannot be read
-        raise BadRequest(f"{error.detail} Send one picture as multipart/form-data.") from None
-    raise BadRequest("no picture in the request. Send one: curl -F picture=@FILE ADDRESS/predict")
+        raise BadRequest(
+            f"{error.detail} Send one picture as multipart/form-data, or up to {MOST_FILES}."
+        ) from None
+    if not files:
+        raise BadRequest(
+            "no picture in the request. Send one: curl -F picture=@FILE ADDRESS/predict"
+        )
+    return files
+
+
+async def _each(files: Sequence[tuple[str, bytes]], service: Service) -> list[Prediction]:
+    """A prediction for each file, in order; one that cannot be read, or fails, has its error."""
+    answers: list[Prediction] = []
+    names = [name for name, _ in files]
+    for name, submitted in zip(
+        names, await run_in_threadpool(service.submit_all, files), strict=True
+    ):
+        try:
+            answers.append(
+                await asyncio.wrap_future(submitted) if isinstance(submitted, Future) else submitted
+            )
+        except Exception as error:  # the others go on
+            answers.append(Prediction(name, error=_failed(error)))
+    return answers
 
 
 def _refusal(error: Exception, name: str) -> JSONResponse:
     """The answer to a request that gets no labels."""
     refused = refusal_of(error)
     if refused is None:
-        message = f"the model failed ({type(error).__name__}). Ask whoever runs the server."
-        return JSONResponse(Prediction(name, error=message).to_dict(), 500)
+        return JSONResponse(Prediction(name, error=_failed(error)).to_dict(), 500)
     headers = {"Retry-After": "1"} if refused.status == 503 else None
     return JSONResponse(Prediction(name, error=str(error)).to_dict(), refused.status, headers)
+
+
+def _failed(error: Exception) -> str:
+    return f"the model failed ({type(error).__name__}). Ask whoever runs the server."
 
 
 def _json(description: str, properties: dict[str, Any]) -> dict[str, Any]:
@@ -131,23 +167,38 @@ _BODY: dict[str, Any] = {
             "multipart/form-data": {
                 "schema": {
                     "type": "object",
-                    "required": ["picture"],
-                    "properties": {"picture": {**_TEXT, "format": "binary"}},
+                    "description": f"A file, or up to {MOST_FILES} in fields of any names. Limits "
+                    "on bytes and pixels hold for all files of a request together.",
+                    "properties": {
+                        "picture": {**_TEXT, "format": "binary"},
+                        "pictures": {"type": "array", "items": {**_TEXT, "format": "binary"}},
+                    },
                 }
             }
         },
     },
 }
+_PREDICTION = {
+    "image": _TEXT,
+    "labels": {"type": "array", "items": _TEXT},
+    "probabilities": {"type": "object", "additionalProperties": {"type": "number"}},
+}
+_RESULT = {"type": "object", "properties": _PREDICTION}
+_FAILURE = {"type": "object", "properties": _ERROR}
+_LABELLED = {
+    "description": "The labels above their thresholds, the most probable first, and the "
+    "probability of every label, 0 to 1. Of several files, a list of such results in their order; "
+    "one that could not be read has its error instead.",
+    "content": {
+        "application/json": {
+            "schema": {
+                "oneOf": [_RESULT, {"type": "array", "items": {"oneOf": [_RESULT, _FAILURE]}}]
+            }
+        }
+    },
+}
 _ANSWERS: dict[int | str, dict[str, Any]] = {
-    200: _json(
-        "The labels above their thresholds, the most probable first, and the probability of every "
-        "label, 0 to 1.",
-        {
-            "image": _TEXT,
-            "labels": {"type": "array", "items": _TEXT},
-            "probabilities": {"type": "object", "additionalProperties": {"type": "number"}},
-        },
-    ),
+    200: _LABELLED,
     400: _json("No picture in the request, or a query that cannot be met.", _ERROR),
     413: _json("Too many bytes or pixels.", _ERROR),
     422: _json("Not a readable picture.", _ERROR),

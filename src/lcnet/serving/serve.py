@@ -37,8 +37,8 @@ def serve(
         port: Port; 0 takes a free one.
         batch_size: Pictures that go through the model together, at most.
         batch_ms: Milliseconds to wait for a batch to fill up, at most.
-        max_megabytes: Size of a picture's file, at most.
-        max_pixels: Width times height of a picture, at most.
+        max_megabytes: Size of a picture's file, at most; of all files of a request together.
+        max_pixels: Width times height of a picture, at most; of all pictures of a request together.
         max_waiting: Requests in work at a time; further ones are refused.
 
     Raises:

@@ -20,7 +20,7 @@ from lcnet.predicting.prediction import Prediction
 from lcnet.predicting.predictor import Predictor
 from lcnet.serving.batching import Batcher, Busy
 from lcnet.serving.measures import Measures, Outcome
-from lcnet.serving.uploads import Limits, UploadTooLarge, read_upload
+from lcnet.serving.uploads import Limits, UploadTooLarge, pixels_of, read_upload
 
 Read = tuple[str, Tensor]
 """A picture's name, and its pixels at the model's size: C H W in uint8."""
@@ -78,6 +78,30 @@ class Service:
         with self._decoding:
             pixels = self.transform(self._read(stored, name))
         return self.batcher.submit((name, pixels))
+
+    def submit_all(
+        self, files: Sequence[tuple[str, bytes]]
+    ) -> "list[Future[Prediction] | Prediction]":
+        """The predictions to come of a request's files (name and bytes), decoded in this thread.
+
+        A file that cannot be decoded has a prediction with its error, and so has one with which the
+        pictures of the request have more pixels together than the limit.
+        """
+        answers: list[Future[Prediction] | Prediction] = []
+        total = 0
+        for name, stored in files:
+            pixels = pixels_of(stored)
+            try:
+                if total and total + pixels > self.limits.pixels:
+                    raise UploadTooLarge(
+                        f"{name}: expected at most {self.limits.pixels:,} pixels in all pictures "
+                        f"of a request, got {total + pixels:,}. Send it in another request."
+                    )
+                answers.append(self.submit(stored, name))
+                total += pixels
+            except DataError as error:
+                answers.append(Prediction(name, error=str(error)))
+        return answers
 
     def label_all(self, files: Sequence[tuple[Path, str]]) -> Iterator[Prediction]:
         """A prediction per file and name, in order, a batch at a time; it has the error, if any."""

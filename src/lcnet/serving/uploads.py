@@ -25,9 +25,9 @@ class Limits:
     """How much the server accepts."""
 
     megabytes: float
-    """Size of one picture's file."""
+    """Size of a picture's file, or of all files of a request together."""
     pixels: int
-    """Width times height of one picture."""
+    """Width times height of a picture, or of all pictures of a request together."""
     waiting: int
     """Requests in work at a time."""
 
@@ -46,6 +46,16 @@ def shown_name(name: str | None) -> str:
     """A sender's file name without folders and control characters: its last letters."""
     last = (name or "").replace("\\", "/").rpartition("/")[2]
     return "".join(sign for sign in last if sign.isprintable())[-LONGEST_NAME:] or "picture"
+
+
+def pixels_of(stored: bytes) -> int:
+    """Width times height of a picture, from its header; 0 if it cannot be read."""
+    try:
+        with open_picture(io.BytesIO(stored)) as picture:
+            width, height = picture.size
+    except Exception:  # `read_upload` says what is wrong
+        return 0
+    return width * height
 
 
 def read_upload(
