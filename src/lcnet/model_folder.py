@@ -26,6 +26,7 @@ from lcnet.errors import CheckpointError, ConfigError, LCNetError
 from lcnet.files import AnyPath, write_text, written_whole
 from lcnet.hub import Repository, fetch, is_shared
 from lcnet.metrics.calibration import Calibration
+from lcnet.metrics.label_rules import LabelRules
 from lcnet.model.backbone import BackboneSpec
 from lcnet.model.build import build_model
 from lcnet.model.classifier import Classifier
@@ -77,6 +78,8 @@ class ModelInfo:
     """What bfloat16 changes; None if that was not measured. All else is measured in float32."""
     by_hand: tuple[str, ...] = ()
     """The labels whose thresholds were set by hand."""
+    rules: LabelRules | None = None
+    """Rules between labels, which decisions keep; None if there are none."""
 
     def uncalibrated(self) -> "ModelInfo":
         """A copy with every threshold at 0.5 and plain sigmoid probabilities."""
@@ -113,6 +116,7 @@ class ModelInfo:
                 "measured_in": "fp32",
                 "bf16": self.rounding.to_dict() if self.rounding else None,
             },
+            "rules": self.rules.to_dict() if self.rules else None,
             "statistics": self.statistics.to_dict() if self.statistics else None,
         }
 
@@ -132,6 +136,7 @@ class ModelInfo:
         statistics, calibration = fields.get("statistics"), fields.get("calibration")
         rounding = check_mapping(fields.get("arithmetic", {}), "arithmetic").get("bf16")
         by_hand = fields.get("thresholds_by_hand", [])
+        rules = fields.get("rules")
         head_options = check_mapping(fields["head_options"], "head_options")
         settings = config.with_new_names({"model": fields["model"]})
         info = cls(
@@ -144,6 +149,7 @@ class ModelInfo:
             statistics=Statistics.from_dict(statistics) if statistics else None,
             rounding=Rounding.from_dict(rounding) if rounding else None,
             by_hand=check_names(by_hand, "thresholds_by_hand") if by_hand else (),
+            rules=LabelRules.from_dict(rules, labels) if rules else None,
             **_read_pixels(fields.get("preprocessing", {})),
         )
         if info.model.channels != info.backbone.channels:

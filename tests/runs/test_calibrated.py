@@ -54,10 +54,12 @@ def test_too_few_pictures_change_nothing(tiny_config, tmp_path, no_report, capsy
     # Probabilities that are right and sure already, so that no fit makes them better.
     sure = replace(scored, logits=np.where(scored.targets == 1, 30.0, -30.0).astype(np.float32))
     before = (run / "model/model.json").read_bytes()
-    fit_scores(sure, goal=Goal(), method="platt", shrinkage=1.0, only_if_better=True)
+    fit_scores(
+        sure, read_info(run), goal=Goal(), method="platt", shrinkage=1.0, only_if_better=True
+    )
     assert "not applied" in capsys.readouterr().out
     assert (run / "model/model.json").read_bytes() == before
-    fit_scores(sure, goal=Goal(), method="platt", shrinkage=1.0, quiet=True)
+    fit_scores(sure, read_info(run), goal=Goal(), method="platt", shrinkage=1.0, quiet=True)
     assert (run / "model/model.json").read_bytes() != before
 
 

@@ -39,9 +39,12 @@ from lcnet.data.pixel_form import PixelForm
 from lcnet.data.pixel_range import pixel_kinds
 from lcnet.data.readers import read_split
 from lcnet.data.recognising import data_at
+from lcnet.data.rule_faults import judge_rules
+from lcnet.data.rules_file import read_rules
 from lcnet.data.split_faults import same_split, shared_names
 from lcnet.errors import ConfigError, DataError
 from lcnet.files import AnyPath, write_text
+from lcnet.metrics.label_rules import LabelRules
 from lcnet.model_folder import local_model
 from lcnet.progress import track
 
@@ -72,6 +75,9 @@ def check_data(
     _check_choices(data, model, split)
     listed, findings, notes = _read(data)
     is_left_out = bool(notes)
+    rules = LabelRules()
+    if data.rules:
+        rules = read_rules(Path(data.rules), next(iter(listed.values())).labels)
     pixel_range = _pixel_range(data, listed, findings, notes, quiet=quiet)
     splits = [
         _with_facts(data, name, read, pixel_range, quiet=quiet) for name, read in listed.items()
@@ -79,6 +85,7 @@ def check_data(
     notes += _notes_on_bands(splits)
     if not data.pixel_range:
         findings += mixed_kinds(splits)
+    findings += _broken_rules(splits, rules)
     for checked in splits:
         findings += [
             *broken_pictures(checked),
@@ -115,6 +122,13 @@ def check_data(
         for file in filter(None, (json_file, html, summary)):
             print(f"written: {file}")
     return report
+
+
+def _broken_rules(splits: Sequence[CheckedSplit], rules: LabelRules) -> Iterator[Finding]:
+    """A finding for each rule that pictures of a split break."""
+    for checked in splits:
+        if rules.names <= set(checked.split.labels):  # other findings say that some are missing
+            yield from judged(judge_rules(checked.split, rules), ())
 
 
 def summarised(report: CheckReport) -> dict[str, Any]:

@@ -35,6 +35,7 @@ KINDS = {
     "other-depth": "A split whose pictures are stored in a way that the first split lacks.",
     "unlabelled-row": "A row whose labels are all unknown, or a box without a label.",
     "conflicting-labels": "The same picture twice in a split, with other labels.",
+    "broken-rule": "Labels that break a rule of data.rules.",
     "several-frames": "A file of several pictures, of which lcnet takes the first.",
     "duplicate-image": "The same picture twice in a split.",
     "near-duplicate-image": "A resized, recompressed or slightly cropped copy in the same split.",

@@ -72,6 +72,9 @@ class Data:
     writes its own if the data set has no splits."""
     shares: list[float] = field(default_factory=lambda: [0.8, 0.1, 0.1])
     """Shares of training, validation and test where the data set has no splits."""
+    rules: str = ""
+    """YAML file with rules between labels, which decisions keep: `exclusive` and `one_of` are lists
+    of groups, `implies` names the labels that a label implies. Empty: none."""
     difficult: Literal["positive", "negative", "unknown"] = "unknown"
     """`voc`: how to treat a label whose objects are all marked difficult."""
     shuffle_window: Annotated[int, AtLeast(1)] = 1000

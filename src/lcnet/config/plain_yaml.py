@@ -25,14 +25,17 @@ class _Loader(yaml.SafeLoader):
         return super().compose_node(parent, index)
 
 
-def read_yaml(file: Path) -> Any:
-    """The values in a YAML file. Raises ConfigError in one line if it cannot be read."""
+def read_yaml(file: Path, *, largest: int = LARGEST) -> Any:
+    """The values in a YAML file of at most `largest` bytes.
+
+    Raises ConfigError in one line if it cannot be read.
+    """
     try:
         with file.open("rb") as opened:
-            content = opened.read(LARGEST + 1)
-        if len(content) > LARGEST:
+            content = opened.read(largest + 1)
+        if len(content) > largest:
             raise ConfigError(
-                f"{file}: expected at most {LARGEST:,} bytes of YAML, got more. Correct the path."
+                f"{file}: expected at most {largest:,} bytes of YAML, got more. Correct the path."
             )
         return yaml.load(content.decode("utf-8-sig"), Loader=_Loader)
     except FileNotFoundError:

@@ -29,6 +29,7 @@ def calibrate(
     root: str = "",
     data: Data | AnyPath | None = None,
     batch_size: Annotated[int, AtLeast(1)] | None = None,
+    rules: Path | None = None,
     quiet: bool = False,
 ) -> "Fitted":
     """Calibrate the probabilities, and choose each label's threshold for a goal.
@@ -51,6 +52,8 @@ def calibrate(
         data: Data set to fit on; the run's if not given. These flags do not change single settings
             of the run's data set: they describe a whole one, and --data.format must be among them.
         batch_size: Pictures per batch; the run's if not given.
+        rules: YAML file with rules between labels, as --data.rules of lcnet train; they replace
+            those of the model. An empty file removes them.
         quiet: Print nothing.
 
     Returns:
@@ -74,6 +77,7 @@ def calibrate(
         root=root,
         data=data,
         batch_size=batch_size,
+        rules_file=None if rules is None else Path(rules),
         quiet=quiet,
     )
 

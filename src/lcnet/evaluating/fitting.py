@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 from lcnet.config import Data
+from lcnet.data.rules_file import read_rules
 from lcnet.errors import ConfigError
 from lcnet.evaluating.measuring import Scored, data_set, score
 from lcnet.evaluating.metrics_table import or_dash
@@ -21,6 +22,7 @@ from lcnet.metrics import Floats, Rates, Targets, calibration_scores, predict_at
 from lcnet.metrics.array_checks import rounded
 from lcnet.metrics.calibration import Method, to_probabilities
 from lcnet.metrics.crossfit import Fitted, fit
+from lcnet.metrics.label_rules import IndexedRules
 from lcnet.metrics.thresholds import Goal
 from lcnet.model_folder import ModelFolder, ModelInfo, load_model, model_fingerprint, read_info
 from lcnet.progress import tell
@@ -38,6 +40,7 @@ def fit_model(
     data: Data | AnyPath | None,
     batch_size: int | None,
     quiet: bool,
+    rules_file: Path | None = None,
 ) -> Fitted:
     """The calibration and thresholds of a model, fitted and written to its folder.
 
@@ -45,8 +48,19 @@ def fit_model(
     calibration.json: at 0.5; fitted, measured on the same pictures and so too good; and
     cross-fitted, to be expected of new pictures. Arguments and errors are those of `calibrate`.
     """
-    scored = _scored(run, split=split, root=root, data=data, batch_size=batch_size, quiet=quiet)
-    fitted, _ = fit_scores(scored, goal=goal, method=method, shrinkage=shrinkage, quiet=quiet)
+    info = read_info(run)
+    if rules_file is not None:
+        info = replace(info, rules=read_rules(rules_file, info.labels) or None)
+    scored = _scored(
+        run,
+        split=split,
+        root=root,
+        data=data,
+        batch_size=batch_size,
+        quiet=quiet,
+        sets_rules=rules_file is not None,
+    )
+    fitted, _ = fit_scores(scored, info, goal=goal, method=method, shrinkage=shrinkage, quiet=quiet)
     _tell_older(run)
     return fitted
 
@@ -59,6 +73,7 @@ def _scored(
     data: Data | AnyPath | None,
     batch_size: int | None,
     quiet: bool,
+    sets_rules: bool,
 ) -> Scored:
     """The logits of the split to fit on."""
     whole, _ = data_set(run, data, root, batch_size, quiet=quiet)
@@ -67,12 +82,13 @@ def _scored(
         raise ConfigError("--split: expected a split, got none, as data.val is empty. Set --split.")
     for line in _warnings(name, whole):
         _console(quiet=quiet).print(line, soft_wrap=True)
-    own = None if data is None else whole
+    own = None if data is None else replace(whole, rules="" if sets_rules else whole.rules)
     return score(run, split=name, root=root, data=own, batch_size=batch_size, quiet=quiet)
 
 
 def fit_scores(
     scored: Scored,
+    before: ModelInfo,
     *,
     goal: Goal,
     method: Method,
@@ -82,22 +98,25 @@ def fit_scores(
 ) -> tuple[Fitted, ModelInfo]:
     """The same for logits that are known; also the new description of the model.
 
+    `before` is the description that gets the calibration and thresholds; decisions keep its rules.
     With `only_if_better` the model keeps its own calibration and thresholds, if both the Brier
     score and CF1 of new pictures would be worse. That happens if there are few pictures.
     """
     logits, targets, samples = scored.logits, scored.targets, scored.samples
-    fitted = fit(logits, targets, method=method, goal=goal, shrinkage=shrinkage)
+    rules = before.rules.on(before.labels) if before.rules else None
+    fitted = fit(logits, targets, method=method, goal=goal, shrinkage=shrinkage, rules=rules)
     source = f"{goal} on {samples.name} ({len(samples):,} pictures), {_METHODS[method]}"
-    before = read_info(scored.run)
     changed = replace(
         before,
         thresholds=fitted.thresholds.values,
         by_hand=(),
         calibration=replace(fitted.calibration, source=source),
     )
-    worth = _worth_of(scored, fitted)
+    worth = _worth_of(scored, fitted, rules)
     console = _console(quiet=quiet)
     console.print(source)
+    if before.rules:
+        console.print(f"decisions keep the model's label rules: {before.rules}")
     _show(console, worth, fitted.folds)
     if only_if_better and _is_worse(worth):
         console.print(
@@ -199,13 +218,15 @@ def _warnings(split: str, data: Data) -> Iterator[str]:
         )
 
 
-def _worth_of(scored: Scored, fitted: Fitted) -> dict[str, dict[str, float | None]]:
+def _worth_of(
+    scored: Scored, fitted: Fitted, rules: IndexedRules | None
+) -> dict[str, dict[str, float | None]]:
     """The metrics at 0.5, as fitted, and cross-fitted."""
     logits, targets = scored.logits, scored.targets
     calibrated = to_probabilities(logits, fitted.calibration)
     return {
-        "at 0.5": _worth(to_probabilities(logits), np.array(0.5), targets),
-        "fitted": _worth(calibrated, np.array(fitted.thresholds.values), targets),
+        "at 0.5": _worth(to_probabilities(logits), np.array(0.5), targets, rules),
+        "fitted": _worth(calibrated, np.array(fitted.thresholds.values), targets, rules),
         "cross-fitted": _numbers(fitted.expected, fitted.expected_probabilities, targets),
     }
 
@@ -220,8 +241,13 @@ def _is_worse(worth: Mapping[str, Mapping[str, float | None]]) -> bool:
     return brier >= plain_brier and rate <= plain_rate
 
 
-def _worth(probabilities: Floats, threshold: Floats, targets: Targets) -> dict[str, float | None]:
-    return _numbers(rates(predict_at(probabilities, threshold), targets), probabilities, targets)
+def _worth(
+    probabilities: Floats, threshold: Floats, targets: Targets, rules: IndexedRules | None
+) -> dict[str, float | None]:
+    predicted = predict_at(probabilities, threshold)
+    if rules is not None:
+        predicted = rules.decide(predicted, probabilities)
+    return _numbers(rates(predicted, targets), probabilities, targets)
 
 
 def _numbers(measured: Rates, probabilities: Floats, targets: Targets) -> dict[str, float | None]:

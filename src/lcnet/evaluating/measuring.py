@@ -17,6 +17,7 @@ from lcnet.data.loading import Pictures, eval_loader
 from lcnet.data.pictures import eval_pictures
 from lcnet.data.readers import load_split_for
 from lcnet.data.recognising import data_at
+from lcnet.data.rules_file import read_rules
 from lcnet.data.transforms import Normalize, Preprocessing
 from lcnet.errors import ConfigError
 from lcnet.evaluating.frozen_features import frozen_features
@@ -25,6 +26,7 @@ from lcnet.files import AnyPath
 from lcnet.metrics import Floats, Targets, Verification, verify
 from lcnet.metrics.bootstrap import RESAMPLES, Interval, intervals
 from lcnet.metrics.calibration import Calibration, to_probabilities
+from lcnet.metrics.label_rules import IndexedRules, LabelRules
 from lcnet.model.classifier import Classifier
 from lcnet.model_folder import ModelInfo, for_data, load_model, model_fingerprint, read_info
 from lcnet.progress import tell, track
@@ -69,6 +71,8 @@ class Measured:
     verification: Verification
     fingerprint: str = ""
     """Fingerprint of the model."""
+    rules: IndexedRules | None = None
+    """The label rules that the decisions keep."""
 
     def intervals(self, resamples: int = RESAMPLES) -> dict[str, Interval]:
         """The intervals of mAP, CF1 and OF1, see `bootstrap.intervals`."""
@@ -78,6 +82,7 @@ class Measured:
             threshold=np.array(self.verification.threshold),
             formula=self.verification.ap_formula,
             resamples=resamples,
+            rules=self.rules,
         )
 
 
@@ -113,6 +118,10 @@ def how_measured(measured: Measured) -> Iterator[str]:
         yield f"calibrated: {calibration.source}{ignored}"
     if measured.info.by_hand and not protocol:
         yield f"threshold set by hand: {', '.join(measured.info.by_hand)}"
+    if rules := measured.info.rules:
+        kept = "decisions, and so their rates, keep them; mAP and top 3 do not know them"
+        ignored = "not applied, since published work has none"
+        yield f"label rules ({rules}): {kept if measured.rules else ignored}"
 
 
 def threshold_text(verification: Verification) -> str:
@@ -168,6 +177,8 @@ def score(
     info = read_info(run)
     is_own = data is None
     data, batch_size = data_set(run, data, root, batch_size, quiet=quiet)
+    if not is_own:
+        refuse_other_rules(info, data)
     data, info = _as_measured(data, rules), for_data(info, data)
     name = split or (rules.splits.get(data.format) if rules else "") or data.test
     if not name and not data.train:
@@ -198,6 +209,7 @@ def judge(scored: Scored, *, threshold: float | None = None, protocol: str = "")
         threshold = rules.threshold
     # Published work uses the plain sigmoid.
     calibration = None if rules else info.calibration
+    label_rules = info.rules.on(info.labels) if info.rules and not rules else None
     probabilities = to_probabilities(scored.logits, calibration)
     verification = verify(
         probabilities,
@@ -205,6 +217,7 @@ def judge(scored: Scored, *, threshold: float | None = None, protocol: str = "")
         scored.samples.labels,
         threshold=_own_threshold(info) if threshold is None else threshold,
         formula=rules.ap_formula if rules else "step",
+        rules=label_rules,
     )
     return Measured(
         info=info,
@@ -216,6 +229,7 @@ def judge(scored: Scored, *, threshold: float | None = None, protocol: str = "")
         targets=targets,
         verification=verification,
         fingerprint=model_fingerprint(scored.run),
+        rules=label_rules,
     )
 
 
@@ -253,6 +267,16 @@ def data_set(
             "Name the data set behind it: lcnet evaluate MODEL PATH."
         )
     return replace(data, root=root or data.root), batch_size or default_batch_size
+
+
+def refuse_other_rules(info: ModelInfo, data: Data) -> None:
+    """Raise ConfigError if a data set names other label rules than those of the model."""
+    if data.rules and read_rules(Path(data.rules), info.labels) != (info.rules or LabelRules()):
+        raise ConfigError(
+            f"--data.rules {data.rules}: expected the label rules of the model "
+            f"({info.rules or 'none'}), or no file. Leave it out; to give the model other rules: "
+            f"lcnet calibrate MODEL --rules {data.rules}"
+        )
 
 
 def _as_measured(data: Data, protocol: Protocol | None) -> Data:

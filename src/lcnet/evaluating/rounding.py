@@ -12,7 +12,7 @@ from lcnet.data.dataset import Split
 from lcnet.data.loading import eval_loader
 from lcnet.data.pictures import eval_pictures
 from lcnet.data.transforms import Normalize
-from lcnet.metrics import predict_at
+from lcnet.metrics import Flags, Floats, predict_at
 from lcnet.metrics.calibration import to_probabilities
 from lcnet.model.classifier import Classifier
 from lcnet.model.fast import FastClassifier
@@ -49,8 +49,7 @@ def compared(
 ) -> Rounding:
     """What changes from the logits in float32 to those in bfloat16 (N x L each)."""
     before, after = (to_probabilities(logits, info.calibration) for logits in (exact, rounded))
-    thresholds = np.array(info.thresholds)
-    differ = predict_at(before, thresholds) != predict_at(after, thresholds)
+    differ = _decided(before, info) != _decided(after, info)
     return Rounding(
         device=device,
         split=split,
@@ -58,6 +57,12 @@ def compared(
         largest=float(np.abs(before - after).max(initial=0.0)),
         relabelled=int(differ.any(axis=1).sum()),
     )
+
+
+def _decided(probabilities: Floats, info: ModelInfo) -> Flags:
+    """Which labels a model gives, as `Predictor` does."""
+    flags = predict_at(probabilities, np.array(info.thresholds))
+    return info.rules.on(info.labels).decide(flags, probabilities) if info.rules else flags
 
 
 def both_precisions(

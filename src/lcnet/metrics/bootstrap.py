@@ -10,6 +10,7 @@ from lcnet.errors import DataError
 from lcnet.metrics.ap import ApFormula, average_precision
 from lcnet.metrics.array_checks import Floats, Targets
 from lcnet.metrics.decisions import predict_at, rates
+from lcnet.metrics.label_rules import IndexedRules
 
 LEVEL = 95
 """The confidence level of every interval, in percent."""
@@ -41,6 +42,7 @@ def intervals(
     formula: ApFormula = "step",
     resamples: int = RESAMPLES,
     seed: int = 0,
+    rules: IndexedRules | None = None,
 ) -> dict[str, Interval]:
     """The mAP, CF1 and OF1 of one model, 0 to 100, each with its 95 % interval.
 
@@ -52,6 +54,8 @@ def intervals(
     """
     rng = np.random.default_rng(seed)
     predicted = predict_at(probabilities, threshold)
+    if rules is not None:
+        predicted = rules.decide(predicted, probabilities)
 
     def measure(rows: NDArray[np.intp]) -> tuple[float, float, float]:
         at_threshold = rates(predicted[rows], targets[rows])

@@ -9,6 +9,7 @@ from lcnet.errors import DataError
 from lcnet.metrics import Flags, Rates, Targets, predict_at, rates
 from lcnet.metrics.array_checks import with_both
 from lcnet.metrics.calibration import Calibration, Method, fit_calibration, to_probabilities
+from lcnet.metrics.label_rules import IndexedRules
 from lcnet.metrics.thresholds import Goal, Thresholds, fit_thresholds
 
 FEWEST_FOLDS, MOST_FOLDS = 5, 20
@@ -49,6 +50,7 @@ def fit(
     shrinkage: float,
     folds: int | None = None,
     seed: int = 0,
+    rules: IndexedRules | None = None,
 ) -> Fitted:
     """Calibration and thresholds for logits and targets (N x L each), and what to expect of them.
 
@@ -56,8 +58,9 @@ def fit(
     with a goal of precision or recall p, thresholds are fitted to p + m (1 - p). Here m is the
     smallest of `MARGINS` at which the cross-fitted mean over labels is p or more, or else the one
     that comes nearest. Images are divided into `folds` (default: `usual_folds`) at random, from
-    `seed`. Raises DataError for fewer than two images, or if no label has both a present and an
-    absent entry.
+    `seed`. Thresholds are fitted label by label; the rates are of decisions that keep `rules`.
+    Raises DataError for fewer than two images, or if no label has both a present and an absent
+    entry.
     """
     if len(logits) < 2:
         raise DataError(f"calibrate: expected two pictures or more, got {len(logits)}. Add some.")
@@ -80,7 +83,10 @@ def fit(
             fitted = fit_thresholds(
                 calibrated[~held_out], targets[~held_out], aim, shrinkage=shrinkage
             )
-            flags[held_out] = predict_at(values[held_out], np.array(fitted.values))
+            decided = predict_at(values[held_out], np.array(fitted.values))
+            if rules is not None:
+                decided = rules.decide(decided, values[held_out])
+            flags[held_out] = decided
     expected = [rates(flags, targets) for flags in predicted]
     chosen, reached = _choose(goal, expected)
     calibration = fit_calibration(logits, targets, method)

@@ -9,6 +9,7 @@ from lcnet.metrics.array_checks import Floats, Targets, rounded
 from lcnet.metrics.by_image import ImageScores, RankingScores, image_scores, ranking_scores
 from lcnet.metrics.calibration_error import CalibrationScores, calibration_scores
 from lcnet.metrics.decisions import Rates, predict_at, predict_top, rates
+from lcnet.metrics.label_rules import IndexedRules
 
 
 @dataclass(frozen=True)
@@ -77,6 +78,7 @@ def verify(
     threshold: float | Floats = 0.5,
     top_k: int = 3,
     formula: ApFormula = "step",
+    rules: IndexedRules | None = None,
 ) -> Verification:
     """All metrics of a split: mAP, AP per label, rates, metrics by image, ranking, calibration.
 
@@ -86,6 +88,7 @@ def verify(
         labels: the L names, in column order.
         threshold: one number or one per label; a label counts as predicted strictly above it.
         top_k: how many labels per image the second set of rates takes, at most L.
+        rules: rules that the predicted labels keep; rates and metrics by image are of these.
         formula: how the AP is taken from precision and recall; `average_precision` has them.
 
     Raises DataError if a probability is not finite or no label has a positive.
@@ -100,6 +103,8 @@ def verify(
     top_k = min(top_k, len(labels))
     # Before the mean, since `rates` raises DataError where no label has a positive.
     predicted = predict_at(probabilities, threshold)
+    if rules is not None:
+        predicted = rules.decide(predicted, probabilities)
     at_threshold = rates(predicted, targets)
     return Verification(
         mAP=float(ap[known].mean()) if known.any() else float("nan"),

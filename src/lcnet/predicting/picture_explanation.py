@@ -1,6 +1,6 @@
 """Why a model gave a picture its labels: where it looked, and which labels moved which."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -86,14 +86,17 @@ def explain_picture(
     thresholds: Sequence[float],
     most: int,
     fit: Fit = "squash",
+    decided: Collection[str] | None = None,
 ) -> tuple[tuple[LabelExplanation, ...], int]:
     """Explanations of a picture's `most` most probable labels, and how many labels are left out.
 
-    Only labels above their thresholds count. `image` (C H W) is the picture as the model takes it,
-    `size` its original width and height in pixels, `fit` how it became square; names,
-    probabilities and thresholds are those of all labels.
+    Only labels above their thresholds count, or those that were `decided`. `image` (C H W) is the
+    picture as the model takes it, `size` its original width and height in pixels, `fit` how it
+    became square; names, probabilities and thresholds are those of all labels.
     """
     shown = [k for k, value in enumerate(probabilities) if value > thresholds[k]]
+    if decided is not None:
+        shown = [k for k, name in enumerate(names) if name in decided]
     shown.sort(key=lambda k: -probabilities[k])
     chosen, left_out = shown[:most], max(0, len(shown) - most)
     if not chosen:

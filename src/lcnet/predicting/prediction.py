@@ -11,7 +11,8 @@ class Prediction:
     image: str
     """The picture's name (`sources.Picture`); of a PIL image its position in the input."""
     labels: tuple[str, ...] = ()
-    """The labels above their thresholds, the most probable first."""
+    """The labels above their thresholds, as the model's rules between labels leave them; the most
+    probable first."""
     probabilities: dict[str, float] | None = None
     """The probability of every label, 0 to 1; None if the picture could not be read."""
     error: str = ""

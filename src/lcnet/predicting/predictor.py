@@ -79,6 +79,9 @@ class Predictor:
                 precision=chosen_precision(precision, self.device, self.info.rounding),
                 compiled=compiled,
             )
+        rules = self.info.rules
+        self.rules = rules.on(self.info.labels) if rules else None
+        """Rules between labels, by their places, which decisions keep."""
         self.precision = self.model.precision
         self.normalize = Normalize(self.info.preprocessing).to(self.device)
         self.batch_size = batch_size
@@ -226,6 +229,7 @@ class Predictor:
             names=self.info.labels,
             probabilities=list(prediction.probabilities.values()),
             thresholds=self.info.thresholds,
+            decided=prediction.labels,
             most=most,
             fit=self.info.fit,
         )
@@ -260,13 +264,14 @@ class Predictor:
                 yield self._describe(picture.name, next(rows))
 
     def _describe(self, name: str, row: list[float]) -> Prediction:
-        probabilities = dict(zip(self.info.labels, row, strict=True))
         # In float32, as the rates are measured: see `predict_at`.
-        limits = np.array(self.info.thresholds, np.float32).tolist()
-        thresholds = dict(zip(self.info.labels, limits, strict=True))
-        shown = [label for label, value in probabilities.items() if value > thresholds[label]]
-        ranked = sorted(shown, key=lambda label: -probabilities[label])
-        return Prediction(name, tuple(ranked), probabilities)
+        thresholds, labels = np.array(self.info.thresholds, np.float32).tolist(), self.info.labels
+        shown = [place for place, value in enumerate(row) if value > thresholds[place]]
+        if self.rules is not None:
+            shown = self.rules.keep(shown, row)
+        ranked = sorted(shown, key=lambda place: -row[place])
+        probabilities = dict(zip(labels, row, strict=True))
+        return Prediction(name, tuple(labels[place] for place in ranked), probabilities)
 
 
 @dataclass(frozen=True)

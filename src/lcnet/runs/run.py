@@ -17,7 +17,7 @@ from lcnet.evaluating.measuring import Measured, Scored, judge, score
 from lcnet.evaluating.metrics_file import write_metrics
 from lcnet.files import AnyPath
 from lcnet.metrics.thresholds import Goal
-from lcnet.model_folder import for_data, load_model, local_model
+from lcnet.model_folder import for_data, load_model, local_model, read_info
 from lcnet.progress import tell
 from lcnet.published.imported import Import
 from lcnet.reporting.gather_report import report_on
@@ -236,7 +236,12 @@ def _calibrated(scored: Scored) -> Scored:
     """The scores of the model with fitted probabilities and thresholds, or why there are none."""
     try:
         _, info = fit_scores(
-            scored, goal=Goal(), method="platt", shrinkage=SHRINKAGE, only_if_better=True
+            scored,
+            read_info(scored.run),
+            goal=Goal(),
+            method="platt",
+            shrinkage=SHRINKAGE,
+            only_if_better=True,
         )
     except DataError as error:
         tell(f"not calibrated, so every threshold is 0.5: {error}")

@@ -1,5 +1,6 @@
 """The data, the model and the settled config that a run begins with."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -13,6 +14,8 @@ from lcnet.data.loading import check_steps
 from lcnet.data.pixel_form import in_figures
 from lcnet.data.pixel_range import header_kinds, pixel_kinds
 from lcnet.data.readers import load_split, load_split_for
+from lcnet.data.rule_faults import judge_rules
+from lcnet.data.rules_file import read_rules
 from lcnet.data.split_faults import judge_both
 from lcnet.data.statistics import count_labels
 from lcnet.errors import CheckpointError, DataError, reason_of
@@ -64,7 +67,29 @@ def prepare(config: Config, init: Path | Import | None) -> Start:
             statistics=count_labels(splits[0].targets),
         )
         config, info = _one_fit(replace(config, model=info.model), info)
+    info = _with_rules(info, config.data, splits)
     return Start(config, model, info, *splits, is_trained=init is not None)
+
+
+def _with_rules(info: ModelInfo, data: Data, splits: Sequence[Split]) -> ModelInfo:
+    """The info with the rules of `data.rules`, else those of the model that the run starts from.
+
+    Warns of pictures that break them. Raises ConfigError if the file cannot be used.
+    """
+    rules = info.rules
+    if data.rules:
+        rules = read_rules(Path(data.rules), info.labels)
+    elif rules is not None and (left := rules.names - set(info.labels)):
+        tell(
+            f"label rules of the model that the run starts from are dropped, since {min(left)!r} "
+            "is no label here. --data.rules FILE sets others"
+        )
+        rules = None
+    if rules:
+        tell(f"label rules: {rules}")
+        for line in lines(one for split in splits for one in judge_rules(split, rules)):
+            tell(f"warning: {line}")
+    return replace(info, rules=rules or None)
 
 
 def _one_fit(config: Config, info: ModelInfo) -> tuple[Config, ModelInfo]:
