@@ -49,7 +49,7 @@ ALWAYS_UNSAFE = frozenset(
     {
         *("unreadable-split", "nothing-absent", "missing-header", "missing-image"),
         *("unreadable-image", "huge-image", "split-leak", "similar-label-names", "unused-range"),
-        "pixels",
+        *("pixels", "broken-rule"),
     }
 )
 """Kinds that make training fail or its numbers misleading. Some others are unsafe in some cases."""

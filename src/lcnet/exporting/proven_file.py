@@ -82,6 +82,11 @@ def export_model(model: AnyPath, form: str, out: Path | None, choices: ExportCho
             _check(chosen.runs_with, network, scorer, pictures, info, choices)
     sizes = " and ".join(f"{file} ({file.stat().st_size / 1e6:.1f} MB)" for file in files)
     tell(f"{sizes} written")
+    if rules := info.rules:
+        tell(
+            f"the model's label rules ({rules}) are in the file's description. Predictor, predict "
+            "and serve keep them; other programs that read the file must do it themselves"
+        )
     return files[0]
 
 

@@ -22,6 +22,8 @@ from lcnet.reporting.html_page import data_uri, render, small_picture
 
 FEWEST_BARS = 10
 """Labels shown at first, at least; a click opens the others."""
+MOST_BARS = 300
+"""Labels that a picture's card lists, at most, besides those that it has."""
 SIDE_PX = 420
 EDGES = 30
 
@@ -71,7 +73,9 @@ def picture_card(
         picture=small_picture(picture, SIDE_PX),
         present=len(prediction.labels),
         bars=lines[:first],
-        others=lines[first:],
+        others=lines[first:MOST_BARS],
+        hidden=max(0, len(lines) - max(first, MOST_BARS)),
+        ruled=info.rules is not None,
         heats=heats,
         left_out=explanation.left_out if explanation else 0,
         explains=explanation is not None,
