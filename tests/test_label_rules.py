@@ -6,7 +6,6 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from lcnet.predicting.exported import describe, understand
 from PIL import Image
 from tests.tiny import save_tiny_model
 
@@ -14,6 +13,7 @@ import lcnet
 from lcnet.data.rules_file import read_rules
 from lcnet.errors import CheckpointError, ConfigError
 from lcnet.evaluating.measuring import how_measured, measure
+from lcnet.exported.description import describe, understand
 from lcnet.metrics.label_rules import LabelRules
 from lcnet.model_folder import ModelFolder, read_info
 from lcnet.predicting.predictor import Predictor
