@@ -8,7 +8,7 @@ run/
 ├── history.csv            a row per epoch
 ├── checkpoints/           last.ckpt, which a run continues from, and previous.ckpt
 ├── logs/                  TensorBoard
-├── model/                 the best model by validation mAP
+├── model/                 the best model in validation, by train.best_by
 ├── metrics.json           the last evaluation
 ├── calibration.json       metrics with the fitted thresholds
 └── report.html            a page with all results

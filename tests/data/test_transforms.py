@@ -68,13 +68,60 @@ def test_training_without_augmentation_is_evaluation():
 
 
 @pytest.mark.parametrize(
-    "settings", [{"flip": True}, {"randaugment": 9}, {"cutout": 0.5}, {"min_scale": 0.4}]
+    "settings",
+    [
+        {"flip": True},
+        {"vertical_flip": True},
+        {"rotation": 30.0},
+        {"randaugment": 9},
+        {"cutout": 0.5},
+        {"min_scale": 0.4},
+    ],
 )
 def test_each_augmentation_changes_pictures_at_random_but_not_their_shape(settings):
     transform = train_transform(EXPECTED, Train(**{**PLAIN, **settings}))
     tensors = [transform(picture()) for _ in range(20)]
     assert all(tensor.shape == (3, 32, 32) for tensor in tensors)
     assert any(not tensor.equal(tensors[0]) for tensor in tensors)
+
+
+def test_a_vertical_flip_turns_half_of_the_pictures_upside_down():
+    upright = eval_transform(EXPECTED)(picture())
+    transform = train_transform(EXPECTED, Train(**PLAIN, vertical_flip=True))
+    torch.manual_seed(0)
+    tensors = [transform(picture()) for _ in range(60)]
+    turned = sum(tensor.equal(upright.flip(-2)) for tensor in tensors)
+    assert turned + sum(tensor.equal(upright) for tensor in tensors) == 60
+    assert 15 < turned < 45
+
+
+@pytest.mark.parametrize("channels", [1, 3, 5])
+def test_rotation_turns_any_channels_and_fills_the_corners_with_the_mean(channels):
+    levels = tuple(round(0.1 * (1 + channel), 1) for channel in range(channels))
+    expected = Preprocessing(32, levels, (0.2,) * channels, "bilinear")
+    transform = train_transform(expected, Train(**PLAIN, rotation=45.0))
+    white = torch.full((channels, 40, 40), 255, dtype=torch.uint8)
+    torch.manual_seed(0)
+    tensors = [transform(white) for _ in range(20)]
+    mean = torch.tensor([round(255 * level) for level in levels])
+    corners = [tensor[:, 0, 0] for tensor in tensors]
+    assert all(tensor[:, 16, 16].eq(255).all() for tensor in tensors)
+    assert sum(bool((corner - mean).abs().max() <= 1) for corner in corners) > 10
+    assert all(tensor.shape == (channels, 32, 32) for tensor in tensors)
+
+
+def test_rotation_goes_as_far_as_it_says_to_either_side():
+    stripe = torch.zeros(3, 101, 101, dtype=torch.uint8)
+    stripe[:, 48:53] = 255
+    expected = replace(EXPECTED, size=101, mean=(0.0,) * 3)
+    transform = train_transform(expected, Train(**PLAIN, rotation=20.0))
+    torch.manual_seed(0)
+    angles = []
+    for _ in range(60):
+        rows, columns = np.nonzero((transform(stripe)[0] > 128).numpy())
+        angles.append(np.degrees(np.arctan(np.polyfit(columns, rows, 1)[0])))
+    assert -20.5 < min(angles) < -14
+    assert 14 < max(angles) < 20.5
 
 
 def test_cutout_blanks_a_square_of_the_stated_side():

@@ -103,6 +103,48 @@ def test_a_resumed_run_ends_with_the_same_weights(tiny_config, assert_resumed_is
     )
 
 
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"mixup": 0.4, "cutmix": 1.0, "splicemix": 0.25, "rotation": 20.0, "vertical_flip": True},
+        {"unknown": "reject_large_losses", "reject_growth": 20.0, "label_smoothing": 0.1},
+    ],
+)
+def test_a_resumed_run_mixes_smooths_and_rejects_as_the_whole_one(
+    tiny_config, assert_resumed_is_whole, settings
+):
+    root = Path(tiny_config.data.root)
+    table = (root / "train.csv").read_text().splitlines()
+    table[1:7] = [line.rpartition(",")[0] + "," for line in table[1:7]]  # blue is unknown
+    (root / "train.csv").write_text("\n".join(table) + "\n")
+    assert_resumed_is_whole(with_train(tiny_config, epochs=3, accumulate=2, **settings))
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"mixup": 0.4},
+        {"cutmix": 1.0},
+        {"splicemix": 0.25},
+        {"vertical_flip": True},
+        {"rotation": 20.0},
+        {"label_smoothing": 0.1},
+        {"unknown": "reject_large_losses", "reject_growth": 50.0},
+    ],
+)
+def test_each_flag_changes_what_is_learned(tiny_config, tmp_path, no_report, settings):
+    root = Path(tiny_config.data.root)
+    table = (root / "train.csv").read_text().splitlines()
+    table[1:7] = [line.rpartition(",")[0] + "," for line in table[1:7]]  # blue is unknown
+    (root / "train.csv").write_text("\n".join(table) + "\n")
+    usual = {"unknown": "negative"} if "unknown" in settings else {}
+    ends = [
+        load_model(train(with_train(tiny_config, **given), tmp_path / name).path).state_dict()
+        for name, given in (("usual", usual), ("changed", settings))
+    ]
+    assert any(not tensor.equal(ends[1][name]) for name, tensor in ends[0].items())
+
+
 def test_the_same_seed_gives_the_same_model_with_any_number_of_workers(tiny_config, tmp_path):
     ends = []
     for workers in (0, 2):

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from lcnet.config import Train
+from lcnet.errors import ConfigError
 from lcnet.training.losses import asymmetric_loss
 
 REFERENCE = Path(__file__).parent.parent / "reference"
@@ -261,3 +262,119 @@ def test_all_unknown_entries_teach_only_if_they_count() -> None:
 def test_a_weight_of_unknown_beyond_1_is_refused() -> None:
     with pytest.raises(ValueError, match=r"unknown_weight in \[0, 1\], got 1.5"):
         asymmetric_loss(torch.zeros(1, 1), torch.zeros(1, 1), unknown_weight=1.5)
+
+
+# Targets between 0 and 1
+
+
+def soft_batch() -> tuple[Tensor, Tensor]:
+    """Logits, and targets from 0 to 1 of which some are 0, 1 and unknown."""
+    logits, targets = batch(images=8)
+    shares = torch.rand(targets.shape, generator=torch.Generator().manual_seed(5))
+    soft = shares.where(shares > 0.3, targets.clamp(min=0).float())
+    return logits, soft.where(targets >= 0, -1.0)
+
+
+@pytest.mark.parametrize("setting", SETTINGS)
+def test_soft_targets_cost_what_the_formula_says(setting: dict[str, float]) -> None:
+    logits, targets = soft_batch()
+    weight = torch.linspace(0.5, 2, logits.shape[1])
+    p = 1 / (1 + np.exp(-logits.double().numpy()))
+    shifted, t = np.maximum(p - setting["clip"], 0), targets.double().numpy()
+    powers = t * setting["gamma_pos"] + (1 - t) * setting["gamma_neg"]
+    known = t >= 0
+    with np.errstate(all="ignore"):
+        focus = (t * (1 - p) + (1 - t) * shifted) ** powers
+        costs = -focus * (t * weight.numpy() * np.log(p) + (1 - t) * np.log(1 - shifted))
+    expected = costs[known].sum() / known.sum()
+    given = logits.clone().requires_grad_()
+    loss = asymmetric_loss(given, targets, positive_weight=weight, **setting)
+    loss.backward()
+    assert loss.item() == pytest.approx(expected, rel=1e-5)
+    assert given.grad.isfinite().all()
+    assert (given.grad[targets < 0] == 0).all()
+
+
+@pytest.mark.parametrize("setting", SETTINGS)
+def test_targets_of_1_and_0_cost_the_same_in_any_type(setting: dict[str, float]) -> None:
+    logits, targets = batch()
+    of_types = [
+        asymmetric_loss(logits, targets.to(kind), **setting) for kind in (torch.int8, torch.float32)
+    ]
+    assert of_types[0].equal(of_types[1])
+
+
+def test_a_soft_target_is_reached_and_not_overshot() -> None:
+    targets = torch.tensor([0.2, 0.5, 0.9])
+    for gamma_neg, gamma_pos in ((0.0, 0.0), (4.0, 0.0), (2.0, 2.0)):
+        logits = targets.logit().requires_grad_()
+        asymmetric_loss(
+            logits, targets, gamma_neg=gamma_neg, gamma_pos=gamma_pos, clip=0
+        ).backward()
+        torch.testing.assert_close(logits.grad, torch.zeros(3), atol=1e-7, rtol=0)
+
+
+def test_without_focus_and_clip_soft_targets_have_binary_cross_entropy() -> None:
+    logits, targets = soft_batch()
+    targets = targets.abs()
+    expected = F.binary_cross_entropy_with_logits(logits, targets)
+    loss = asymmetric_loss(logits, targets, gamma_neg=0, clip=0)
+    torch.testing.assert_close(loss, expected)
+
+
+# Smoothing
+
+
+def test_smoothing_is_cross_entropy_with_smoothed_targets() -> None:
+    logits, targets = batch(unknown=0)
+    smoothed = torch.where(targets == 1, 0.95, 0.05)
+    loss = asymmetric_loss(logits, targets, gamma_neg=0, clip=0, smoothing=0.1)
+    torch.testing.assert_close(loss, F.binary_cross_entropy_with_logits(logits, smoothed))
+
+
+def test_smoothing_leaves_unknown_entries_untaught_and_smooths_assumed_ones() -> None:
+    logits, targets = batch()
+    given = logits.clone().requires_grad_()
+    asymmetric_loss(given, targets, smoothing=0.1).backward()
+    assert (given.grad[targets < 0] == 0).all()
+    assumed = asymmetric_loss(logits, targets, smoothing=0.1, unknown_weight=1.0)
+    absent = asymmetric_loss(logits, targets.clamp(min=0), smoothing=0.1)
+    torch.testing.assert_close(assumed, absent)
+
+
+# Large losses
+
+
+@pytest.mark.parametrize("rejected", [0.0, 0.1, 0.5, 1.0])
+def test_the_unknown_entries_that_cost_most_are_left_out(rejected: float) -> None:
+    logits, targets = batch(images=20)
+    given = logits.clone().requires_grad_()
+    loss = asymmetric_loss(
+        given, targets, gamma_neg=2, clip=0, unknown_weight=1.0, rejected=rejected
+    )
+    loss.backward()
+    p = 1 / (1 + np.exp(-logits.double().numpy()))
+    costs = np.where(targets == 1, -np.log(p), -(p**2) * np.log(1 - p))
+    unknown = targets.numpy() < 0
+    count = int(rejected * unknown.sum())
+    largest = np.argsort(-np.where(unknown, costs, -np.inf), axis=None)[:count]
+    costs.flat[largest] = 0
+    assert loss.item() == pytest.approx(costs.sum() / costs.size, rel=1e-5)
+    left_out = np.flatnonzero((given.grad == 0).numpy())
+    assert set(left_out) == set(largest)
+    assert not unknown.all() and unknown.flat[left_out].all()
+
+
+def test_the_share_of_rejected_entries_grows_by_epoch_and_ends_at_all() -> None:
+    recipe = Train(unknown="reject_large_losses", reject_growth=30)
+    assert [recipe.rejected_share(epochs) for epochs in range(5)] == [0, 0.3, 0.6, 0.9, 1.0]
+    assert recipe.weight_of_unknown(10) == 1
+    assert Train(unknown="negative").rejected_share(9) == 0
+    with pytest.raises(ConfigError, match=r"train\.reject_growth: expected 0\.2 unless"):
+        Train(reject_growth=0.5)
+
+
+@pytest.mark.parametrize("wrong", [{"smoothing": 1.0}, {"smoothing": -0.1}, {"rejected": 1.5}])
+def test_smoothing_and_rejection_out_of_range_are_refused(wrong: dict[str, float]) -> None:
+    with pytest.raises(ValueError, match="expected smoothing from 0 to below 1 and rejected"):
+        asymmetric_loss(torch.zeros(2), torch.zeros(2), **wrong)

@@ -25,7 +25,7 @@ SUBJECTS = {
     "model.backbone_weights": "More about backbone and views",
     "model.width": "The head of LCNet",
     "train.decoder_lr_factor": "Optimizer and schedule",
-    "train.early_stop": "Stopping and saving",
+    "train.best_by": "Stopping and saving",
     "train.loss_factor": "Loss",
     "train.flip": "Augmentation",
     "train.nodes": "Several machines, and speed",

@@ -16,7 +16,7 @@ from lcnet.config.config import (
 from lcnet.config.data import MOST_WORKERS, Data, Fit, Format
 from lcnet.config.model import MOST_CHANNELS, Model, PixelStatistics, Released
 from lcnet.config.moved import MOVED, with_new_names
-from lcnet.config.recipe import Train
+from lcnet.config.recipe import BestBy, Train, Unknown
 from lcnet.config.table import Table
 
 __all__ = [
@@ -24,6 +24,7 @@ __all__ = [
     "MOST_WORKERS",
     "MOVED",
     "SECTIONS",
+    "BestBy",
     "Config",
     "Data",
     "Fit",
@@ -33,6 +34,7 @@ __all__ = [
     "Released",
     "Table",
     "Train",
+    "Unknown",
     "by_name",
     "config_parser",
     "in_words",

@@ -5,6 +5,8 @@ from typing import Annotated, Literal
 
 from lcnet.bounds import Above, AtLeast, Share, Within, check_bounds, require
 
+REJECT_GROWTH = 0.2
+"""Percent of the unknown labels, the usual growth of those that are left out with each epoch."""
 MOST_WAITING = 604_800
 """Most seconds that a device waits for the others: a week."""
 
@@ -14,6 +16,9 @@ LOGGERS = ("tensorboard", "csv", "wandb", "mlflow")
 Count = Annotated[int, AtLeast(1)]
 NotNegative = Annotated[float, AtLeast(0)]
 BelowOne = Annotated[float, Share(one=False)]
+
+BestBy = Literal["mAP", "CF1", "OF1", "loss"]
+Unknown = Literal["ignore", "negative", "weighted", "reject_large_losses"]
 
 
 @dataclass(frozen=True)
@@ -39,7 +44,7 @@ class Train:
     """Seed of initial weights, order of pictures, augmentation and dropout."""
     cache_features: str = ""
     """Folder for the features of a frozen backbone, so that they are computed only once; empty
-    keeps none. Needs backbone_lr_factor 0, and no randaugment, cutout or min_scale."""
+    keeps none. Needs backbone_lr_factor 0, and of all augmentation no more than `flip`."""
 
     decoder_lr_factor: NotNegative = 0.3
     """Learning rate of LCNet's graph, tokens and decoder, as a multiple of `lr`. Used only with
@@ -71,8 +76,11 @@ class Train:
     """Decay of the moving average of the weights, which is validated and saved; 0 keeps none."""
     ema_warmup: bool = True
     """Start the average with a small decay that grows, so that it forgets the first weights."""
+    best_by: BestBy = "mAP"
+    """What picks the best epoch in validation: mAP, CF1 or OF1 at probability 0.5 before any
+    calibration, or the loss of the known labels."""
     early_stop: Annotated[int, AtLeast(0)] = 0
-    """Stop after this many epochs without a better validation mAP; 0 trains all epochs."""
+    """Stop after this many epochs that were no better by `best_by`; 0 trains all epochs."""
     calibrate: bool = True
     """Fit probabilities and thresholds to the validation split after the last epoch, as `lcnet
     calibrate` does. Otherwise every threshold is 0.5."""
@@ -92,12 +100,19 @@ class Train:
     """Asymmetric loss: focusing exponent for present labels."""
     loss_clip: BelowOne = 0.05
     """Asymmetric loss: an absent label with a probability below this adds no loss."""
-    unknown: Literal["ignore", "negative", "weighted"] = "ignore"
-    """How to treat unknown labels in training: leave them out, take them as absent, or take them as
-    absent with the weight `unknown_weight`."""
+    label_smoothing: BelowOne = 0.0
+    """Train for 1 - half of this where a label is present, and for half of it where it is absent,
+    such as 0.1; 0 for 1 and 0."""
+    unknown: Unknown = "ignore"
+    """How to treat unknown labels in training: leave them out, take them as absent, take them as
+    absent with the weight `unknown_weight`, or take them as absent but leave out those of the
+    largest loss, more of them with each epoch (`reject_growth`)."""
     unknown_weight: Annotated[float, Share()] = 0.0
     """Only with `--train.unknown weighted`: weight of an unknown label relative to a known one. 0
     means automatic: 1 / (number of labels - 1)."""
+    reject_growth: Annotated[float, Within(0, 100)] = REJECT_GROWTH
+    """Only with `--train.unknown reject_large_losses`: percent of the unknown labels by which the
+    part that is left out grows with each epoch. The first epoch leaves out none."""
     positive_weight: NotNegative = 0.0
     """Exponent p: pictures in which a label is present get the weight (absent count / present
     count) ** p in that label's loss. 0: no weighting. 1: present and absent are balanced."""
@@ -107,6 +122,11 @@ class Train:
 
     flip: bool = True
     """Mirror half of the training images."""
+    vertical_flip: bool = False
+    """Turn half of the training images upside down, for pictures without an up and down."""
+    rotation: Annotated[float, Within(0, 180)] = 0.0
+    """Turn training images by up to this many degrees to either side; the corners get the mean
+    colour. 0 turns none."""
     min_scale: Annotated[float, Share(zero=False)] = 1.0
     """Random crops keep at least this share of a picture's area; 1 does not crop."""
     randaugment: Annotated[int, Within(0, 30)] = 9
@@ -114,6 +134,16 @@ class Train:
     cutout: BelowOne = 0.5
     """Cut a square out of half of the training images. This is its side as a share of the image's
     side; 0 cuts none."""
+    mixup: NotNegative = 0.0
+    """Blend each training image with another one of its batch, and their labels too. This is alpha:
+    the shares are drawn from Beta(alpha, alpha), such as 0.2; 0 blends none."""
+    cutmix: NotNegative = 0.0
+    """Paste a rectangle of another image of the batch into each training image, and mix their
+    labels by area. This is alpha, as in `mixup`, such as 1. With both, chance picks one for each
+    batch."""
+    splicemix: Annotated[float, Share()] = 0.0
+    """Add to each batch this share of images that each show four of its images in a 2 x 2 grid,
+    with the labels of all four, such as 0.25. 0 adds none."""
 
     nodes: Annotated[int, Within(1, 65_536)] = 1
     """Machines that train together, each started with the same command (docs/guide/scaling.md)."""
@@ -137,8 +167,16 @@ class Train:
             expected="0 unless train.unknown is weighted",
             got=self.unknown_weight,
         )
+        require(
+            self.unknown == "reject_large_losses" or self.reject_growth == REJECT_GROWTH,
+            "train.reject_growth",
+            expected=f"{REJECT_GROWTH} unless train.unknown is reject_large_losses",
+            got=self.reject_growth,
+        )
         if self.cache_features:
             self._check_features_can_be_cached()
+        if self.mixes:
+            self._check_images_can_be_mixed()
         unknown = [name for name in self.logger_names if name not in LOGGERS]
         require(not unknown, "train.loggers", expected=f"of {', '.join(LOGGERS)}", got=unknown)
         require(
@@ -155,14 +193,42 @@ class Train:
             ("randaugment", 0),
             ("cutout", 0.0),
             ("min_scale", 1.0),
+            ("vertical_flip", False),
+            ("rotation", 0.0),
+            ("mixup", 0.0),
+            ("cutmix", 0.0),
+            ("splicemix", 0.0),
         ):
             value = getattr(self, name)
+            words = str(needed).lower() if isinstance(needed, bool) else f"{needed:g}"
             require(
                 value == needed,
                 f"train.{name}",
-                expected=f"{needed:g}, which train.cache_features needs",
+                expected=f"{words}, which train.cache_features needs",
                 got=value,
             )
+
+    def _check_images_can_be_mixed(self) -> None:
+        """Raises ConfigError if mixing would do nothing, or would teach what nobody knows."""
+        require(
+            self.batch_size != 1,
+            "train.batch_size",
+            expected="2 or more, since mixup, cutmix and splicemix mix the images of a batch",
+            got=self.batch_size,
+        )
+        blends = bool(self.mixup or self.cutmix)
+        require(
+            not blends or self.unknown in ("ignore", "negative"),
+            "train.unknown",
+            # A present label mixed with an unknown one would be taught as absent.
+            expected="ignore or negative with train.mixup or train.cutmix",
+            got=self.unknown,
+        )
+
+    @property
+    def mixes(self) -> bool:
+        """Whether the images of a batch are mixed with each other."""
+        return bool(self.mixup or self.cutmix or self.splicemix)
 
     @property
     def frozen(self) -> tuple[str, ...]:
@@ -195,7 +261,17 @@ class Train:
         match self.unknown:
             case "ignore":
                 return 0.0
-            case "negative":
+            case "negative" | "reject_large_losses":
                 return 1.0
             case _:
                 return self.unknown_weight or 1 / max(1, labels - 1)
+
+    def rejected_share(self, epochs: int) -> float:
+        """The share of the unknown entries that is left out after so many epochs, 0 to 1.
+
+        Those of the largest loss are left out, since they are the likeliest to be present ("LL-R",
+        Kim et al. 2022, arXiv 2206.03740, section 4.2, where `reject_growth` is delta_rel).
+        """
+        if self.unknown != "reject_large_losses":
+            return 0.0
+        return min(1.0, epochs * self.reject_growth / 100)

@@ -1,15 +1,12 @@
 """Labels that cannot be learned or measured, since all their known entries are alike."""
 
 from collections.abc import Collection, Iterator
-from typing import Literal
 
 import numpy as np
 
+from lcnet.config import Unknown
 from lcnet.data.dataset import NEGATIVE, POSITIVE, UNKNOWN, Split
 from lcnet.data.judgement import Judgement, Verdict
-
-Unknown = Literal["ignore", "negative", "weighted"]
-"""What training makes of unknown labels, as `train.unknown` says."""
 
 
 def judge_targets(

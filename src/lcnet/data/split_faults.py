@@ -3,10 +3,10 @@
 from collections.abc import Iterator
 from pathlib import Path
 
-from lcnet.config import Data
+from lcnet.config import Data, Unknown
 from lcnet.data.dataset import Split, Streamed
 from lcnet.data.judgement import Judgement
-from lcnet.data.label_faults import Unknown, judge_targets
+from lcnet.data.label_faults import judge_targets
 from lcnet.data.name_faults import judge_names, missing_header, similar_names
 from lcnet.data.readers.folder import same_names
 

@@ -92,7 +92,7 @@ def eval_transform(expected: Preprocessing) -> Transform:
 
 
 def train_transform(expected: Preprocessing, recipe: config.Train) -> Transform:
-    """`eval_transform` with the recipe's random crop, mirroring, RandAugment and cutout."""
+    """`eval_transform` with the recipe's random crop, flips, rotation, RandAugment and cutout."""
     steps: list[Callable[..., object]] = [v2.ToImage()]
     if recipe.min_scale < 1:
         steps += [RandomRegion(recipe.min_scale), fitted(expected, at_random=True)]
@@ -100,6 +100,11 @@ def train_transform(expected: Preprocessing, recipe: config.Train) -> Transform:
         steps.append(fitted(expected))
     if recipe.flip:
         steps.append(v2.RandomHorizontalFlip())
+    if recipe.vertical_flip:
+        steps.append(v2.RandomVerticalFlip())
+    if recipe.rotation:
+        method, filling = InterpolationMode.BILINEAR, mean_levels(expected)
+        steps.append(v2.RandomRotation(recipe.rotation, interpolation=method, fill=filling))
     if recipe.randaugment:
         # On a Pillow picture, RandAugment takes a sixth of the time that it takes on a tensor.
         steps += [v2.ToPILImage(), v2.RandAugment(magnitude=recipe.randaugment), v2.ToImage()]

@@ -155,7 +155,7 @@ def company_charts(report: RunReport) -> dict[str, Any]:
 
 
 def learning_charts(rows: Sequence[Mapping[str, float]]) -> list[LineChart]:
-    """Loss, validation mAP and learning rate by epoch."""
+    """Loss, validation mAP, what else picks the best model, and learning rate by epoch."""
     if not rows:
         return []
     epochs = [row["epoch"] for row in rows]
@@ -180,12 +180,18 @@ def learning_charts(rows: Sequence[Mapping[str, float]]) -> list[LineChart]:
         )
         return LineChart(title, x, axis_over("", values), lines, dots)
 
+    scores = [name.removeprefix("best_") for name in rows[-1] if name.startswith("best_")]
+    # mAP comes first; what else picks the best model comes after it.
+    picks, kept = scores[-1], "the model kept so far"
     return [
         chart("Training loss", ("train_loss", "first", "")),
-        chart(
-            "Validation mAP",
-            ("val_mAP", "first", "this epoch"),
-            ("best_mAP", "dashed", "best so far"),
+        *(
+            chart(
+                f"Validation {name}",
+                (f"val_{name}", "first", "this epoch"),
+                (f"best_{name}", "dashed", "best so far" if name == picks else kept),
+            )
+            for name in scores
         ),
         chart("Learning rate", ("lr", "first", "")),
     ]

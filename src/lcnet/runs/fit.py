@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from dataclasses import asdict
 from functools import partial
 from itertools import islice
-from math import ceil
+from math import ceil, inf
 from pathlib import Path
 
 from lcnet.config import Config, Train, by_name
@@ -154,7 +154,7 @@ def _restore(state: State, progress: Progress, engine: Engine, *, has_lost_best:
     with _fitting(progress):
         state.restore(progress.state, engine)
     if has_lost_best:  # the best of the epochs to come takes its place
-        state.best, state.best_epoch, state.epochs_without_better = -1.0, -1, 0
+        state.best, state.best_epoch, state.epochs_without_better = -inf, -1, 0
     planned = progress.state["total_steps"]
     if planned != state.total_steps:
         tell(

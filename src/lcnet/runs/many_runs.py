@@ -49,7 +49,7 @@ class Run:
 
     @property
     def best(self) -> float:
-        """The best validation mAP of a finished run, 0 to 100."""
+        """The validation mAP of a finished run's best model, 0 to 100."""
         return self.folder.history()[-1]["best_mAP"]
 
 

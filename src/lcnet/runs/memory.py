@@ -26,7 +26,7 @@ class Memory:
     weights: int
     """Weights, their gradients, the optimizer's two moments and the averaged copy."""
     picture: int
-    """Kept for the gradients, per picture of a batch."""
+    """Kept for the gradients, per picture of a batch, with its part of those that are added."""
     chunk: int
     """Kept while a chunk of views is computed again (`model.view_chunk`), whatever the batch."""
     free: int
@@ -80,7 +80,7 @@ def training_memory(
             backbone.chunk = views_per_chunk
     return Memory(
         weights=all_weights * (2 if recipe.ema_decay else 1) + 3 * learned,
-        picture=max(1, kept // 2),
+        picture=max(1, int(kept * (1 + recipe.splicemix) // 2)),
         chunk=chunk,
         free=free_memory(device),
     )

@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Literal
 
 import torch
 
@@ -19,23 +18,27 @@ from lcnet.model.size import TooLarge, within_memory
 from lcnet.model_folder import ModelInfo
 from lcnet.published.backbone_weights import load_backbone_weights
 
+ABSENT = ("negative", "reject_large_losses")
+"""Treatments of unknown labels that begin by taking each of them as absent."""
+
 
 def new_model(
     settings: config.Model,
     labels: Sequence[str],
     *,
     targets: Targets,
-    unknown: Literal["ignore", "negative", "weighted"] = "ignore",
+    unknown: config.Unknown = "ignore",
 ) -> tuple[Classifier, ModelInfo]:
     """A model to be trained, and what its model folder says of it.
 
     The label graph starts from how often the labels occur together in `targets`, those of the
     training pictures: N x L, 1 present, 0 absent, -1 unknown. `unknown` is that of the training
-    recipe: with `negative` unknown entries count as absent there. The random numbers are torch's,
-    so seed them before. Raises ConfigError if the settings cannot be built.
+    recipe: with `negative` and `reject_large_losses` unknown entries count as absent there. The
+    random numbers are torch's, so seed them before. Raises ConfigError if the settings cannot be
+    built.
     """
     labels = tuple(labels)
-    known = count_labels(assume_absent(targets, everywhere=unknown == "negative"))
+    known = count_labels(assume_absent(targets, everywhere=unknown in ABSENT))
     vectors = None
     if settings.backbone_weights and settings.pretrained:
         settings = replace(settings, pretrained=False)

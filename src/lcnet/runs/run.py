@@ -250,15 +250,24 @@ def _calibrated(scored: Scored) -> Scored:
 
 
 def _best_of(run: RunFolder) -> str:
-    """The best validation mAP in words, with its epoch if the history has it."""
+    """The best score in validation in words, with its epoch if the history has it."""
     rows = run.history()
     if not rows:
         raise CheckpointError(
             f"{run.history_file}: expected a row per epoch, got none. Restore the file from a copy."
         )
-    best = rows[-1]["best_mAP"]
-    epochs = [int(row["epoch"]) for row in rows if row["val_mAP"] == best]
-    return f"best validation mAP {best:.1f}" + (f", epoch {epochs[-1]}" if epochs else "")
+    name = run.config().train.best_by
+    if f"best_{name}" not in rows[-1]:
+        raise CheckpointError(
+            f"{run.history_file}: expected a column best_{name}, got none. Restore the file from a "
+            "copy."
+        )
+    best = rows[-1][f"best_{name}"]
+    epochs = [int(row["epoch"]) for row in rows if row[f"val_{name}"] == best]
+    text = f"best validation {name} " + (f"{best:.4g}" if name == "loss" else f"{best:.1f}")
+    if name != "mAP":
+        text += f", mAP {rows[-1]['best_mAP']:.1f}"
+    return text + (f", epoch {epochs[-1]}" if epochs else "")
 
 
 def _report(run: RunFolder, measured: Measured) -> None:

@@ -28,7 +28,7 @@ def train(
             checkpoint. The model keeps its architecture, so give no --model flags.
 
     Returns:
-        The run folder, with the best model by validation mAP in it.
+        The run folder, with the best model in it, by train.best_by in validation.
 
     Raises:
         ConfigError: if `out` must not be overwritten or a setting cannot work here.

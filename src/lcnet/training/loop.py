@@ -12,13 +12,14 @@ from torch import nn
 from lcnet.config import Train
 from lcnet.data.loading import Batches, SeededSampler, places_in_split
 from lcnet.errors import DataError
-from lcnet.metrics import verify
+from lcnet.metrics import Floats, Targets, Verification, verify
 from lcnet.metrics.gathering import VerificationState
 from lcnet.model_folder import ModelFolder, ModelInfo
 from lcnet.run_folder import RunFolder
 from lcnet.training.engine import Engine
 from lcnet.training.history import note_broken, print_row, row_of, row_of_start, write_history
 from lcnet.training.losses import known_entries
+from lcnet.training.mixing import mixed_batch
 from lcnet.training.objective import seed_step
 from lcnet.training.optimizers import learning_rate
 from lcnet.training.pace import Pace
@@ -74,6 +75,7 @@ class Loop:
         """Train what is left of an epoch: batches -> maps -> losses -> step -> average."""
         state, recipe, engine = self.state, self.recipe, self.engine
         state.objective.train()
+        state.objective.rejected_share = recipe.rejected_share(state.epochs)
         for weight in self.frozen:
             weight.requires_grad_(0 < recipe.freeze_epochs <= state.epochs)
         self.sampler.start(state.epochs, state.epoch.batches * recipe.batch)
@@ -84,12 +86,16 @@ class Loop:
                 self.guard.begin_step(state.objective)
             is_step = (batch + 1) % recipe.accumulate == 0 or batch + 1 == len(self.training)
             images, targets = engine.fabric.to_device((images, targets))
+            count = len(images)
+            if recipe.mixes:
+                place = (state.epochs, batch, engine.fabric.global_rank)
+                images, targets = mixed_batch(images, targets, recipe, place)
             entries = known_entries(targets, recipe.weight_of_unknown(targets.shape[1]))
             with engine.fabric.no_backward_sync(self.forward, enabled=not is_step):
                 loss = self.forward(images, targets, engine.fabric.all_reduce(entries))
                 engine.fabric.backward(loss / recipe.accumulate)
             self.guard.see(loss.detach())
-            state.count(loss.detach(), len(images))
+            state.count(loss.detach(), count)
             if is_step:
                 self.step(loss.detach())
 
@@ -121,8 +127,8 @@ class Loop:
             raise self.stop.now(f"in {state.place}, which is saved")
 
     @torch.no_grad()
-    def validate(self) -> float:
-        """The mAP, 0 to 100, of the averaged model on the validation pictures."""
+    def validate(self) -> dict[str, float]:
+        """The mAP (0 to 100) of the averaged model in validation, and what `best_by` names."""
         engine, module, seen = self.engine, self.state.averaged, VerificationState()
         module.eval()
         engine.share_buffers(module.model)
@@ -135,29 +141,49 @@ class Loop:
                 if any(engine.anywhere(self.stop.is_wanted)):
                     self.saving.save(self.state)  # a resumed run does the validation again
                     raise self.stop.now(f"in {self.state.place}, which is saved")
-            mean_ap = verify(*seen.compute(), self.info.labels).mAP
-            if isnan(mean_ap):  # only if pictures that cannot be read were skipped
+            verification = verify(*(found := seen.compute()), self.info.labels)
+            if isnan(verification.mAP):  # only if pictures that cannot be read were skipped
                 raise DataError(
                     "data.val: no label has both present and absent pictures among those that can "
                     "be read, so nothing can be measured. Repair the pictures."
                 )
-            return mean_ap
+            return self.scores(verification, *found)
 
-    def keep(self, mean_ap: float, *, epoch: int) -> None:
+    def scores(
+        self, verification: Verification, probabilities: Floats, targets: Targets
+    ) -> dict[str, float]:
+        """The mAP of a validation, and the number by which the best model is picked."""
+        chosen, mean_ap = self.recipe.best_by, {"mAP": verification.mAP}
+        match chosen:
+            case "mAP":
+                return mean_ap
+            case "loss":
+                loss = self.state.averaged.validation_loss(probabilities, targets)
+                return {**mean_ap, chosen: loss}
+            case _:
+                return {**mean_ap, chosen: getattr(verification.at_threshold, chosen)}
+
+    def keep(self, scores: dict[str, float], *, epoch: int) -> None:
         """Write the best model and the epoch's row, and save. Epoch 0 is before training."""
         state, engine = self.state, self.engine
         note_broken(state, engine, self.broken())
-        state.judge(mean_ap, epoch, patience=self.recipe.early_stop)
+        chosen = self.recipe.best_by
+        score = -scores[chosen] if chosen == "loss" else scores[chosen]
+        state.judge(score, epoch, patience=self.recipe.early_stop)
         if state.best_epoch == epoch:
             weights = engine.weights(state.averaged.model)
             if engine.is_first:
                 ModelFolder(self.run.model).save(state.averaged.model, self.info, weights)
-        row = row_of(state, engine, mean_ap) if epoch else row_of_start(state, mean_ap)
+        if epoch:
+            row = row_of(state, engine, scores, chosen)
+        else:
+            row = row_of_start(state, scores, chosen)
         state.history.append(row)
         if engine.is_first:
             write_history(self.run, state.history)
         print_row(row, self.recipe.epochs, is_best=state.best_epoch == epoch)
-        self.log({name: float(row[column]) for name, column in LOGGED.items() if row[column]})
+        logged = LOGGED | {f"val/{chosen}": f"val_{chosen}"}
+        self.log({name: float(row[column]) for name, column in logged.items() if row[column]})
         self.pace.advise(state.epoch)
         if epoch:
             state.epochs, state.epoch = epoch, Epoch()

@@ -7,8 +7,12 @@ from torch import Tensor, nn
 from lcnet.config import Train
 from lcnet.data.statistics import Statistics
 from lcnet.data.transforms import Normalize, Preprocessing
+from lcnet.metrics import Floats, Targets
 from lcnet.model.classifier import Classifier
 from lcnet.training.losses import asymmetric_loss
+
+NEAREST = 2.0**-25
+"""How near to 0 and 1 the probabilities of a validation loss come: logits of up to 17.3."""
 
 
 class Objective(nn.Module):
@@ -18,6 +22,8 @@ class Objective(nn.Module):
     """
 
     positive_weight: Tensor | None
+    rejected_share: float = 0.0
+    """Share of the unknown entries that the loss leaves out, as the recipe says for this epoch."""
 
     def __init__(
         self,
@@ -52,13 +58,33 @@ class Objective(nn.Module):
         """The loss, a scalar, of images (B 3 H W, uint8) or cached maps (B V C h w); see `losses`.
 
         It is the sum over the model's ways to its logits, each of which has its own loss. `targets`
-        (B L) are 1, 0 or -1 for unknown; without them the result is the logits (B L, float32).
+        (B L) are from 0 to 1, or -1 for unknown. Without them the result is the logits (B L,
+        float32).
         """
         maps = images.float() if self.recipe.cache_features else self._maps(images)
         if targets is None:
             return self.model.score(maps).float()
         losses = [self._loss(logits, targets, entries) for logits in self.model.ways(maps)]
         return self.recipe.loss_factor * torch.stack(losses).sum()
+
+    def validation_loss(self, probabilities: Floats, targets: Targets) -> float:
+        """The loss of the known entries of predictions (N x L each), as the recipe sets it.
+
+        Without mixing, smoothing, rejection or a weight of unknown entries, and of the model's
+        logits alone, not of each of its ways to them.
+        """
+        # In float32, in which the probabilities come, nothing but 1 itself is nearer to 1.
+        known = torch.from_numpy(probabilities).double().clamp(NEAREST, 1 - NEAREST)
+        weight = self.positive_weight
+        loss = asymmetric_loss(
+            known.logit(),
+            torch.from_numpy(targets),
+            gamma_neg=self.recipe.gamma_neg,
+            gamma_pos=self.recipe.gamma_pos,
+            clip=self.recipe.loss_clip,
+            positive_weight=None if weight is None else weight.double().cpu(),
+        )
+        return self.recipe.loss_factor * float(loss)
 
     def _maps(self, images: Tensor) -> Tensor:
         return self.model.maps(self.normalize(images))
@@ -73,6 +99,8 @@ class Objective(nn.Module):
             unknown_weight=self.recipe.weight_of_unknown(targets.shape[1]),
             positive_weight=self.positive_weight,
             entries=entries,
+            smoothing=self.recipe.label_smoothing,
+            rejected=self.rejected_share,
         )
 
 

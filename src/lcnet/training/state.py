@@ -1,6 +1,7 @@
 """The state of a training: one object, saved and restored whole."""
 
 from dataclasses import asdict, dataclass, field, fields
+from math import inf
 from typing import Any
 
 import torch
@@ -59,8 +60,8 @@ class State:
     """Steps of the optimizer, skipped ones too."""
     epoch: Epoch = field(default_factory=Epoch)
     skipped_in_a_row: int = 0
-    best: float = -1.0
-    """The best validation mAP so far, 0 to 100; -1 before the first."""
+    best: float = -inf
+    """The best score in validation so far, by the recipe's `best_by`; more is better."""
     best_epoch: int = -1
     """The epoch that it is of; 0 is before the first."""
     epochs_without_better: int = 0
@@ -80,11 +81,14 @@ class State:
         """How far the training has got, in words."""
         return describe_position(self.epochs, self.epoch.batches)
 
-    def judge(self, mean_ap: float, epoch: int, *, patience: int) -> None:
-        """Note whether an epoch's model is the best so far, and whether the training should end."""
-        self.epochs_without_better = 0 if mean_ap > self.best else self.epochs_without_better + 1
-        if mean_ap >= self.best:  # among equals, the model that was trained longer
-            self.best, self.best_epoch = mean_ap, epoch
+    def judge(self, score: float, epoch: int, *, patience: int) -> None:
+        """Note whether an epoch's model is the best so far, and whether the training should end.
+
+        Of its `score` more is better.
+        """
+        self.epochs_without_better = 0 if score > self.best else self.epochs_without_better + 1
+        if score >= self.best:  # among equals, the model that was trained longer
+            self.best, self.best_epoch = score, epoch
         self.stopped_early = 0 < patience <= self.epochs_without_better
 
     def count(self, loss: Tensor, images: int) -> None:
