@@ -30,6 +30,7 @@ TREATMENTS = {
     "unknown left out": ["--train.unknown", "ignore"],
     "unknown weighted 1 / (labels - 1)": ["--train.unknown", "weighted"],
     "unknown assumed absent": ["--train.unknown", "negative"],
+    "unknown assumed absent, large losses left out": ["--train.unknown", "reject_large_losses"],
 }
 
 
