@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from lcnet.run_folder import RunFolder
     from lcnet.runs.compare import compare
     from lcnet.runs.new_model import new_model
+    from lcnet.runs.soup import soup
     from lcnet.runs.train import resume, train
     from lcnet.serving.serve import serve
     from lcnet.training.losses import asymmetric_loss
@@ -66,6 +67,7 @@ __all__ = [
     "report",
     "resume",
     "serve",
+    "soup",
     "split",
     "train",
     "train_pictures",
@@ -104,6 +106,7 @@ _HOMES = {
     "report": "lcnet.reporting.report",
     "resume": "lcnet.runs.train",
     "serve": "lcnet.serving.serve",
+    "soup": "lcnet.runs.soup",
     "split": "lcnet.data.split",
     "train": "lcnet.runs.train",
     "train_pictures": "lcnet.data.pictures",

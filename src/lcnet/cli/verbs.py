@@ -198,6 +198,7 @@ VERBS: Mapping[str, Verb] = {
         "runs.compare:compare",
         "lcnet compare DATA --heads '[lcnet,csra,gap]' --out runs/heads",
     ),
+    "soup": Verb("runs.soup:soup", "lcnet soup runs/a runs/b runs/c --out models/soup"),
     "import": Verb(
         "published.import_model:import_model",
         "lcnet import model_best.pth.tar --out models/coco",
