@@ -354,6 +354,19 @@ def test_sigterm_to_any_process_saves_and_stops_all_and_the_run_ends_alike(
     assert_alike(whole.run, cut.run)
 
 
+def test_processes_mix_their_own_batches_and_go_on_alike(pair, tmp_path):
+    mixes = {"mixup": 0.4, "cutmix": 1.0, "splicemix": 0.5, "best_by": "loss"}
+    config = replace(pair, train=replace(pair.train, **mixes))
+    whole = shared(config, tmp_path / "whole")
+    assert whole.codes == [0, 0], whole.said
+    stop = {"what": "SIGTERM", "rank": 1, "epoch": 1, "batch": 2, "unless": "resumed"}
+    cut = shared(config, tmp_path / "cut", stop)
+    assert cut.codes == [143, 143], cut.said
+    resumed = shared(config, tmp_path / "cut", stop, resume=cut.run)
+    assert resumed.codes == [0, 0], resumed.said
+    assert_alike(whole.run, resumed.run)
+
+
 def test_a_step_that_is_not_finite_in_one_process_is_skipped_in_all(pair, tmp_path):
     root = draw_colours(tmp_path / "colours")
     for name in ("train3.png", "val2.png"):

@@ -107,6 +107,17 @@ def test_sigterm_saves_and_stops_and_the_run_ends_alike(
     assert_alike(whole, cut)
 
 
+def test_the_mix_of_a_batch_goes_on_alike(config, tmp_path, monkeypatch):
+    mixes = {"mixup": 0.4, "cutmix": 1.0, "splicemix": 0.5, "rotation": 30.0, "best_by": "loss"}
+    config = with_train(config, **mixes)
+    whole = train(config, tmp_path / "whole").path
+    at(monkeypatch, "training", 1, 2, send(signal.SIGTERM))
+    with pytest.raises(Stopped, match="epoch 2, batch 4"):
+        train(config, tmp_path / "cut")
+    resume(tmp_path / "cut")
+    assert_alike(whole, tmp_path / "cut")
+
+
 def test_the_order_goes_on_alike_with_loader_processes(config, whole, tmp_path, monkeypatch):
     config = replace(config, data=replace(config.data, workers=2))
     at(monkeypatch, "training", 1, 2, send(signal.SIGTERM))
