@@ -54,7 +54,19 @@ def test_a_greedy_average_takes_what_makes_it_better(trained, tmp_path, monkeypa
     for name, weight in mean.items():
         if weight.is_floating_point():
             torch.testing.assert_close(weight, (first[name] + third[name]) / 2)
-    printed = capsys.readouterr().out
+    info, printed = read_info(tmp_path / "soup"), capsys.readouterr().out
+    assert (
+        info.calibration.source == "best F1 on val.csv (12 pictures), a slope and a bias per label"
+    )
+    fitted = calibrate(
+        tmp_path / "soup", data=Config.load(runs[0] / "config.yaml").data, quiet=True
+    )
+    again = read_info(tmp_path / "soup")
+    assert fitted.calibration.slope == info.calibration.slope
+    assert (again.thresholds, again.calibration.source) == (
+        info.thresholds,
+        info.calibration.source,
+    )
     assert f"with {runs[2]}: 51.00, taken" in printed
     assert f"with {runs[1]}: 50.50, left out" in printed
     assert "average of 2 of 3 runs: validation mAP 51.00, the best single run 50.00" in printed

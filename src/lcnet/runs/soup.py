@@ -19,7 +19,7 @@ def soup(
     The best run by validation mAP comes first. Then each other one, in that order, is taken into
     the average if the average becomes better with it. The model costs as much as that of one run.
     If no average is better than the best single run, that run's model is written, and this is said.
-    An averaged model has no calibration and thresholds of 0.5: calibrate it afterwards.
+    An average is calibrated on the validation split, as `lcnet calibrate` does.
 
     Args:
         runs: Finished runs, two or more: of one architecture, labels and data, that started from

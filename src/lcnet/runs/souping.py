@@ -7,7 +7,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from lcnet.config import Data
@@ -20,6 +22,8 @@ from lcnet.evaluating.measuring import score_batches
 from lcnet.files import is_free
 from lcnet.metrics.bootstrap import mean_ap
 from lcnet.metrics.calibration import to_probabilities
+from lcnet.metrics.crossfit import fit
+from lcnet.metrics.thresholds import Goal
 from lcnet.model.classifier import Classifier
 from lcnet.model_folder import ModelFolder, ModelInfo, for_data, load_model, model_of, read_info
 from lcnet.progress import tell
@@ -73,11 +77,11 @@ def average_runs(runs: Sequence[Path], out: Path, *, root: str = "") -> Soup:
         )
     else:
         model = model_of(info, mean)
+        info = kitchen.calibrated(model)
         tell(
             f"average of {len(chosen)} of {len(runs)} runs: validation mAP {value:.2f}, the best "
             f"single run {best.mAP:.2f}. Both are a little too good, as they were picked on "
-            f"{data.val}. Calibrate it with: lcnet calibrate {out} --config "
-            f"{RunFolder(runs[0]).config_file}"
+            f"{data.val}. Calibrated: {info.calibration.source if info.calibration else 'no'}"
         )
     ModelFolder(out).save(model, info)
     tell(f"model folder: {out}")
@@ -95,10 +99,24 @@ class _Kitchen:
 
     def measure(self, model: Classifier) -> float:
         """The validation mAP of a model, 0 to 100."""
+        logits, targets = self._scores(model)
+        return mean_ap(to_probabilities(logits), targets)
+
+    def calibrated(self, model: Classifier) -> ModelInfo:
+        """The model's description, with thresholds and calibration as `lcnet calibrate` fits."""
+        fitted = fit(*self._scores(model), method="platt", goal=Goal(), shrinkage=1.0)
+        name, count = self.validation.name, len(self.validation)
+        source = f"{Goal()} on {name} ({count:,} pictures), a slope and a bias per label"
+        return replace(
+            self.info,
+            thresholds=fitted.thresholds.values,
+            calibration=replace(fitted.calibration, source=source),
+        )
+
+    def _scores(self, model: Classifier) -> tuple[NDArray[np.float32], NDArray[np.int8]]:
         pictures = eval_pictures(self.validation, self.data, self.info.preprocessing, quiet=True)
         loader = eval_loader(pictures, batch_size=self.batch_size, workers=self.data.workers)
-        logits, targets = score_batches(model.eval(), loader, self.info.preprocessing)
-        return mean_ap(to_probabilities(logits), targets)
+        return score_batches(model.eval(), loader, self.info.preprocessing)
 
 
 def _measured(kitchen: _Kitchen, run: Path) -> Ingredient:
