@@ -18,11 +18,12 @@ from lcnet.data.loading import eval_loader
 from lcnet.data.pictures import eval_pictures
 from lcnet.data.readers import load_split_for
 from lcnet.errors import ConfigError
-from lcnet.evaluating.measuring import score_batches
+from lcnet.evaluating.calibrate import SHRINKAGE
+from lcnet.evaluating.fitting import fit_scores
+from lcnet.evaluating.measuring import Scored, score_batches
 from lcnet.files import is_free
 from lcnet.metrics.bootstrap import mean_ap
 from lcnet.metrics.calibration import to_probabilities
-from lcnet.metrics.crossfit import fit
 from lcnet.metrics.thresholds import Goal
 from lcnet.model.classifier import Classifier
 from lcnet.model_folder import ModelFolder, ModelInfo, for_data, load_model, model_of, read_info
@@ -77,13 +78,15 @@ def average_runs(runs: Sequence[Path], out: Path, *, root: str = "") -> Soup:
         )
     else:
         model = model_of(info, mean)
-        info = kitchen.calibrated(model)
+        info = info.uncalibrated()
         tell(
             f"average of {len(chosen)} of {len(runs)} runs: validation mAP {value:.2f}, the best "
             f"single run {best.mAP:.2f}. Both are a little too good, as they were picked on "
-            f"{data.val}. Calibrated: {info.calibration.source if info.calibration else 'no'}"
+            f"{data.val}."
         )
     ModelFolder(out).save(model, info)
+    if len(chosen) > 1:
+        kitchen.calibrate(out, model)
     tell(f"model folder: {out}")
     return Soup(tuple(one.run for one in chosen), value, best.mAP)
 
@@ -102,15 +105,16 @@ class _Kitchen:
         logits, targets = self._scores(model)
         return mean_ap(to_probabilities(logits), targets)
 
-    def calibrated(self, model: Classifier) -> ModelInfo:
-        """The model's description, with thresholds and calibration as `lcnet calibrate` fits."""
-        fitted = fit(*self._scores(model), method="platt", goal=Goal(), shrinkage=1.0)
-        name, count = self.validation.name, len(self.validation)
-        source = f"{Goal()} on {name} ({count:,} pictures), a slope and a bias per label"
-        return replace(
-            self.info,
-            thresholds=fitted.thresholds.values,
-            calibration=replace(fitted.calibration, source=source),
+    def calibrate(self, folder: Path, model: Classifier) -> None:
+        """Fit probabilities and thresholds of the model in a folder, as training does."""
+        scored = Scored(folder, self.info, self.data, self.validation, *self._scores(model))
+        fit_scores(
+            scored,
+            read_info(folder),
+            goal=Goal(),
+            method="platt",
+            shrinkage=SHRINKAGE,
+            only_if_better=True,
         )
 
     def _scores(self, model: Classifier) -> tuple[NDArray[np.float32], NDArray[np.int8]]:
