@@ -52,7 +52,7 @@ stress: setup
 LAYOUTS := coco_anywhere cvat datumaro fiftyone huggingface huggingface_csv huggingface_parquet \
 	label_studio mmpretrain paddleclas voc_folder voc_lists yolo yolo_boxes
 # SECONDS for each reader; one target alone: make fuzz TARGETS=table.
-TARGETS ?= table coco voc vectors model_json published config picture deep_picture sources $(LAYOUTS)
+TARGETS ?= table coco voc vectors model_json published config picture deep_picture sources predictions $(LAYOUTS)
 fuzz: SECONDS ?= 600
 fuzz: setup
 	$(BIN)/python -m pip install --quiet --group fuzz || echo "no atheris here: seeded changes"

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from lcnet.errors import LCNetError
     from lcnet.evaluating.calibrate import calibrate
     from lcnet.evaluating.evaluate import evaluate
+    from lcnet.evaluating.predictions import Predictions
+    from lcnet.evaluating.reading_predictions import read_predictions
     from lcnet.exporting.export import export
     from lcnet.metrics import intervals, verify
     from lcnet.model.backbone import Backbone
@@ -43,6 +45,7 @@ __all__ = [
     "LCNetError",
     "ModelFolder",
     "Normalize",
+    "Predictions",
     "Predictor",
     "RunFolder",
     "asymmetric_loss",
@@ -64,6 +67,7 @@ __all__ = [
     "parameter_groups",
     "predict",
     "push",
+    "read_predictions",
     "report",
     "resume",
     "serve",
@@ -82,6 +86,7 @@ _HOMES = {
     "LCNetError": "lcnet.errors",
     "ModelFolder": "lcnet.model_folder",
     "Normalize": "lcnet.data.transforms",
+    "Predictions": "lcnet.evaluating.predictions",
     "Predictor": "lcnet.predicting.predictor",
     "RunFolder": "lcnet.run_folder",
     "asymmetric_loss": "lcnet.training.losses",
@@ -103,6 +108,7 @@ _HOMES = {
     "parameter_groups": "lcnet.training.parameter_groups",
     "predict": "lcnet.predicting.predict",
     "push": "lcnet.reporting.push",
+    "read_predictions": "lcnet.evaluating.reading_predictions",
     "report": "lcnet.reporting.report",
     "resume": "lcnet.runs.train",
     "serve": "lcnet.serving.serve",

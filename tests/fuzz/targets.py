@@ -26,6 +26,9 @@ from lcnet.data.readers.table import read_table
 from lcnet.data.readers.voc import read_voc
 from lcnet.data.vectors import read_vectors
 from lcnet.errors import LCNetError
+from lcnet.evaluating.predictions import Predictions
+from lcnet.evaluating.reading_predictions import peeked, read_predictions
+from lcnet.evaluating.writing_predictions import write_predictions
 from lcnet.model.backbone import BackboneSpec
 from lcnet.model_folder import UNUSABLE, ModelInfo, why_unusable
 from lcnet.predicting.sources import PictureSources
@@ -161,6 +164,12 @@ def sources(content: bytes) -> None:
         held(content, f"pictures.{suffix}", lambda file: list(PictureSources([str(file)])))
 
 
+def predictions(content: bytes) -> None:
+    for suffix in ("csv", "jsonl", "npz", "parquet"):
+        held(content, f"predictions.{suffix}", read_predictions)
+        peeked(place() / f"predictions.{suffix}")
+
+
 TARGETS: dict[str, Target] = {
     "table": table,
     "coco": coco,
@@ -172,6 +181,7 @@ TARGETS: dict[str, Target] = {
     "picture": picture,
     "deep_picture": deep_picture,
     "sources": sources,
+    "predictions": predictions,
     **{name: partial(layout, name) for name in FILES},
 }
 
@@ -250,6 +260,24 @@ LAYOUT_SEEDS: dict[str, list[object]] = {
 }
 
 
+def _kept_predictions() -> list[bytes]:
+    """Two pictures' predictions in each format that lcnet writes."""
+    values = np.array([[0.25, 0.5], [0.75, 1]], dtype=np.float32)
+    kept = Predictions(
+        labels=("red", "blue"),
+        pictures=("a.png", 'b "c", d.png'),
+        probabilities=values,
+        targets=np.array([[1, 0], [-1, 1]], dtype=np.int8),
+        logits=values,
+        thresholds=(0.5, 0.25),
+    )
+    contents = []
+    for suffix in ("csv", "npz", "parquet"):
+        write_predictions(file := place() / f"seed.{suffix}", kept)
+        contents.append(file.read_bytes())
+    return contents
+
+
 def seeds(name: str) -> list[bytes]:
     """Valid files, from which fuzzing starts."""
     stored = io.BytesIO()
@@ -293,6 +321,13 @@ def seeds(name: str) -> list[bytes]:
             old = io.BytesIO()
             torch.save({"a": torch.ones(2)}, old, _use_new_zipfile_serialization=False)
             return [stored.getvalue(), old.getvalue()]
+        case "predictions":
+            return [
+                b"image,red,blue\na.png,0.2,0.9\nb.png,1,0\n",
+                b'{"image": "a.png", "labels": [], "probabilities": {"red": 0.2, "blue": 1}}\n',
+                b"image,error,labels,red,blue\na.png,,red,0.9,0.1\nb.png,no picture,,,\n",
+                *_kept_predictions(),
+            ]
         case "config":
             return [b"model:\n  width: 24\ndata:\n  root: x\ntrain:\n  lr: 0.1\n"]
         case "picture":

@@ -115,6 +115,8 @@ def _add_flag(
             parser.add_argument(name, type=get_args(kind)[0], nargs="+", help=meaning)
         else:
             parser.add_argument(name, type=kind, help=meaning)
+    elif kind == list[Path]:
+        parser.add_argument(f"--{name}", type=Path, nargs="+", default=list(default), help=meaning)
     elif kind is bool and default is False:
         parser.add_argument(f"--{name}", action="store_true", help=meaning)
     elif is_required and isinstance(parser, SettingsParser):
@@ -132,6 +134,8 @@ def _flag_type(hint: Any) -> Any:
     """The type that a flag's text is parsed as: Path if the hint allows one; list, dict."""
     kinds = members(hint)
     optional = NoneType in kinds
+    if any(get_origin(kind) is Sequence and _takes_paths(kind) for kind in kinds):
+        return list[Path]
     if Path in kinds:
         return Path | None if optional else Path
     chosen = next(kind for kind in kinds if kind is not NoneType)
@@ -140,6 +144,11 @@ def _flag_type(hint: Any) -> Any:
     elif get_origin(chosen) is Mapping:
         chosen = dict[get_args(chosen)]  # type: ignore[misc]
     return Union[chosen, None] if optional else chosen  # noqa: UP007 -- chosen may be Annotated
+
+
+def _takes_paths(kind: Any) -> bool:
+    """Whether it is a sequence of paths, which a command names one after the other."""
+    return Path in members(get_args(kind)[0])
 
 
 # Settings and data sets

@@ -34,6 +34,8 @@ class Verb:
         lambda function, given, words: function(**given)
     )
     """Calls the function with the arguments that were parsed, from the words of the command."""
+    place: Callable[[Namespace], None] = lambda parsed: None
+    """Gives words that could stand for two arguments to the right one."""
 
     @property
     def function(self) -> Callable[..., Any]:
@@ -56,6 +58,7 @@ class Verb:
 
     def run(self, arguments: Namespace, words: list[str]) -> int:
         """Call the function; returns the exit code."""
+        self.place(arguments)
         given = arguments_of(self.function, arguments)
         return self.exit_code(self.call(self.function, given, words))
 
@@ -96,6 +99,14 @@ def _train_or_resume(train: Callable[..., Any], given: dict[str, Any], words: li
             "Leave them out."
         )
     return train(**given)
+
+
+def _measured_and_data(parsed: Namespace) -> None:
+    """The last of several words can be the data set to measure on."""
+    if len(parsed.model) > 1 and parsed.path is None:
+        from lcnet.evaluating.words import divided
+
+        parsed.model, parsed.path = divided(parsed.model)
 
 
 def _may_reset_or_set(parser: ArgumentParser) -> None:
@@ -172,7 +183,11 @@ VERBS: Mapping[str, Verb] = {
         extend=_may_resume,
         call=_train_or_resume,
     ),
-    "evaluate": Verb("evaluating.evaluate:evaluate", "lcnet evaluate runs/mine DATA/new.csv"),
+    "evaluate": Verb(
+        "evaluating.evaluate:evaluate",
+        "lcnet evaluate runs/mine DATA/new.csv",
+        place=_measured_and_data,
+    ),
     "report": Verb("reporting.report:report", "lcnet report runs/mine --split test.csv"),
     "calibrate": Verb(
         "evaluating.calibrate:calibrate",

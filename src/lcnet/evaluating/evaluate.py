@@ -1,10 +1,13 @@
 """`lcnet evaluate`: the metrics of a model on a split."""
 
+import os
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from lcnet.bounds import AtLeast, Share, bounded
 from lcnet.config import Data
+from lcnet.errors import ConfigError
 from lcnet.evaluating.protocols import ProtocolName
 from lcnet.files import AnyPath
 from lcnet.hub import require_out
@@ -16,7 +19,7 @@ if TYPE_CHECKING:
 
 @bounded
 def evaluate(
-    model: AnyPath,
+    model: AnyPath | Sequence[AnyPath],
     *,
     split: str = "",
     protocol: ProtocolName = "",
@@ -25,14 +28,20 @@ def evaluate(
     root: str = "",
     data: Data | AnyPath | None = None,
     batch_size: Annotated[int, AtLeast(1)] | None = None,
+    predictions: Path | None = None,
+    fit: Sequence[AnyPath] = (),
+    mean: Literal["", "probabilities", "logits"] = "",
+    scores: Literal["", "probabilities", "logits"] = "",
     out: Path | None = None,
     quiet: bool = False,
 ) -> "Verification":
-    """Measure a model on a split.
+    """Measure a model on a split, or predictions from files.
 
     Args:
-        model: Run folder. Or a model folder or hf://user/name; these need --data flags, and hf://
-            needs --out.
+        model: Run folder. Or a model folder or hf://user/name; these need a data set, and hf://
+            needs --out. Or files of predictions (CSV, Parquet, npz, or JSON Lines of lcnet
+            predict), with a data set behind them if they have no targets. Several files are
+            measured as one: the mean of their probabilities.
         split: Split to measure on; the protocol's or data.test if not given.
         protocol: Measure as a paper does: the same pictures, threshold and AP formula. See
             docs/reference/metrics.md.
@@ -42,17 +51,67 @@ def evaluate(
         data: Data set to measure on, or its folder or label file; the run's if not given. These
             flags do not change single settings of the run's data set: they describe a whole one.
         batch_size: Pictures per batch; the run's if not given.
-        out: JSON file to write; MODEL/metrics.json if not given.
+        predictions: Also write each picture's targets, logits and probabilities to this file, which
+            ends in .csv, .parquet or .npz. lcnet evaluate FILE measures it again.
+        fit: For files of predictions: files of the same models, in their order, of the validation
+            split. They fit calibration and thresholds, and the weights of several files.
+        mean: Of several files: the mean of the probabilities or of the logits. If not given, the
+            probabilities; with --fit, fitted weights where they help.
+        scores: What the numbers are in files of other tools whose columns do not say it. If not
+            given, probabilities, and values outside 0 to 1 are refused.
+        out: JSON file to write. If not given, MODEL/metrics.json, or FILE with the suffix
+            .metrics.json; none for several files.
         quiet: Print nothing.
 
     Returns:
         All metrics of the split.
 
     Raises:
-        CheckpointError, DataError: if the model or the data cannot be read.
-        ConfigError: for an unknown protocol, or a model folder without data.
+        CheckpointError, DataError: if the model, the files or the data cannot be read.
+        ConfigError: for an unknown protocol, a model folder without data, or options that do not
+            go with what is measured.
     """
-    require_out(model, out, "--out FILE.json")
+    from lcnet.evaluating.words import names_predictions
+
+    given = [model] if isinstance(model, str | os.PathLike) else list(model)
+    if predictions is not None:
+        from lcnet.evaluating.writing_predictions import check_writable
+
+        check_writable(predictions)
+    if given and names_predictions(Path(given[0])):
+        for flag, value in {"protocol": protocol, "root": root, "batch_size": batch_size}.items():
+            if value:
+                raise ConfigError(
+                    f"--{flag}: goes with a model, got files of predictions. Leave it out."
+                )
+        from lcnet.evaluating.from_files import evaluate_files
+
+        return evaluate_files(
+            given,
+            data=data,
+            split=split,
+            threshold=threshold,
+            fit=fit,
+            mean=mean,
+            scores=scores,
+            with_intervals=intervals,
+            predictions=predictions,
+            out=out,
+            quiet=quiet,
+        )
+    for flag, is_given in {"fit": bool(fit), "mean": bool(mean), "scores": bool(scores)}.items():
+        if is_given:
+            raise ConfigError(
+                f"--{flag}: goes with files of predictions, got a model. Write them first with "
+                "--predictions FILE."
+            )
+    if len(given) != 1:
+        raise ConfigError(
+            f"expected one model, and perhaps a data set behind it, got {len(given)} models. Keep "
+            "what each predicts with --predictions FILE, and measure the files as one: lcnet "
+            "evaluate FILE FILE."
+        )
+    require_out(given[0], out, "--out FILE.json")
     from lcnet.evaluating.measuring import measure
     from lcnet.evaluating.metrics_file import write_metrics
     from lcnet.evaluating.metrics_table import print_metrics
@@ -60,7 +119,7 @@ def evaluate(
     from lcnet.model_folder import local_model
     from lcnet.progress import tell
 
-    folder = local_model(model)
+    folder = local_model(given[0])
     measured = measure(
         folder,
         split=split,
@@ -72,6 +131,11 @@ def evaluate(
         quiet=quiet,
     )
     ranges = measured.intervals() if intervals else {}
+    if predictions is not None:
+        from lcnet.evaluating.keeping import predictions_of
+        from lcnet.evaluating.writing_predictions import write_predictions
+
+        write_predictions(predictions, predictions_of(measured))
     write_metrics(out or RunFolder(folder).metrics_file, measured, ranges)
     if not quiet:
         print_metrics(measured, ranges)

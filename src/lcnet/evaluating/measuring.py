@@ -50,6 +50,8 @@ class Scored:
     """N x L, in float32 arithmetic."""
     targets: Targets
     """N x L: 1, 0 and -1 (unknown)."""
+    unread: tuple[Path, ...] = ()
+    """Pictures that could not be read; their targets are all unknown."""
 
 
 @dataclass(frozen=True)
@@ -73,6 +75,10 @@ class Measured:
     """Fingerprint of the model."""
     rules: IndexedRules | None = None
     """The label rules that the decisions keep."""
+    logits: Floats | None = None
+    """N x L, before any calibration."""
+    unread: tuple[Path, ...] = ()
+    """Pictures that could not be read; their targets are all unknown."""
 
     def intervals(self, resamples: int = RESAMPLES) -> dict[str, Interval]:
         """The intervals of mAP, CF1 and OF1, see `bootstrap.intervals`."""
@@ -190,6 +196,7 @@ def score(
     samples = load_split_for(data, name, info.labels)
     if is_own and not quiet:
         tell_changes(RunFolder(run).fingerprints_file, data, samples)
+    unread: list[Path] = []
     logits, targets = score_split(
         run,
         samples,
@@ -198,8 +205,9 @@ def score(
         batch_size,
         quiet=quiet,
         use_cache=use_cache,
+        unread=unread,
     )
-    return Scored(run, info, data, samples, logits, targets)
+    return Scored(run, info, data, samples, logits, targets, tuple(unread))
 
 
 def judge(scored: Scored, *, threshold: float | None = None, protocol: str = "") -> Measured:
@@ -230,6 +238,8 @@ def judge(scored: Scored, *, threshold: float | None = None, protocol: str = "")
         verification=verification,
         fingerprint=model_fingerprint(scored.run),
         rules=label_rules,
+        logits=scored.logits,
+        unread=scored.unread,
     )
 
 
@@ -307,11 +317,13 @@ def score_split(
     *,
     quiet: bool,
     use_cache: bool = False,
+    unread: list[Path] | None = None,
 ) -> tuple[NDArray[np.float32], NDArray[np.int8]]:
     """The logits and targets of all pictures of a split, N x L each.
 
     `use_cache` reads a frozen backbone's features from the run's cache, if the run has one and
-    they are in float32, in which models are measured.
+    they are in float32, in which models are measured. The pictures that could not be read are added
+    to `unread`; their targets are all unknown.
     """
     model, info = load_model(run), for_data(info, data)
     pictures: Pictures
@@ -327,6 +339,8 @@ def score_split(
     batches = track(loader, what, len(loader), quiet=quiet)
     scores = score_batches(model, batches, None if cached else info.preprocessing)
     broken = pictures.broken() if isinstance(pictures, ImageLabels) else []
+    if unread is not None:
+        unread += broken
     if broken and not quiet:
         shown = f"{broken[0]}{', ...' * (len(broken) > 1)}"
         tell(f"warning: {len(broken)} pictures cannot be read and are not counted: {shown}")

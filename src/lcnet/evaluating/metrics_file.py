@@ -6,6 +6,7 @@ from pathlib import Path
 
 from lcnet.evaluating.measuring import Measured, how_measured
 from lcnet.files import write_text
+from lcnet.metrics import Targets, Verification
 from lcnet.metrics.bootstrap import Interval
 
 
@@ -23,15 +24,26 @@ def write_metrics(
         "protocol": measured.protocol or None,
         "calibration": calibration.source if calibration else None,
         "how": list(how_measured(measured)),
-        **measured.verification.to_dict(),
-        "positives": _positives(measured),
+        **numbers(measured.verification, measured.targets, ranges),
+    }
+    write_text(file, json.dumps(content, indent=1, ensure_ascii=False))
+
+
+def numbers(
+    verification: Verification, targets: Targets, ranges: Mapping[str, Interval] | None
+) -> dict[str, object]:
+    """The metrics, each label's number of positives, and the intervals if given, for JSON."""
+    counts = (targets == 1).sum(axis=0).tolist()
+    content = {
+        **verification.to_dict(),
+        "positives": dict(zip(verification.labels, counts, strict=True)),
     }
     if ranges:
         content["intervals"] = {
             name: [round(interval.low, 4), round(interval.high, 4)]
             for name, interval in ranges.items()
         }
-    write_text(file, json.dumps(content, indent=1, ensure_ascii=False))
+    return content
 
 
 def _role(measured: Measured) -> str | None:
@@ -40,9 +52,3 @@ def _role(measured: Measured) -> str | None:
     data, name = measured.data, measured.samples.name
     roles = {"train": data.train, "val": data.val, "test": data.test}
     return next((role for role, split in roles.items() if split == name), None)
-
-
-def _positives(measured: Measured) -> dict[str, int]:
-    """The number of pictures in which each label is present."""
-    counts = (measured.targets == 1).sum(axis=0).tolist()
-    return dict(zip(measured.verification.labels, counts, strict=True))

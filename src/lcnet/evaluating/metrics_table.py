@@ -1,6 +1,6 @@
 """The tables that `lcnet evaluate` prints."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from math import isnan
 
@@ -20,18 +20,41 @@ NAMED = 5
 
 def print_metrics(measured: Measured, ranges: Mapping[str, Interval]) -> None:
     """Print how the split was measured, the mAP, the rates and the AP of each label."""
-    verification, protocol = measured.verification, measured.protocol
     if measured.samples.labels != measured.info.labels:
         print("label names: those of the data set, in its order, since the model has none")
+    protocol = measured.protocol
+    print_verification(
+        measured.verification,
+        ranges,
+        title=measured.samples.name,
+        how=how_measured(measured),
+        class_f1=PROTOCOLS[protocol].class_f1 if protocol else "",
+        protocol=protocol,
+    )
+
+
+def print_verification(
+    verification: Verification,
+    ranges: Mapping[str, Interval],
+    *,
+    title: str,
+    how: Iterable[str],
+    class_f1: str = "",
+    protocol: str = "",
+) -> None:
+    """Print what was measured (`title`), `how`, a line each, and all numbers.
+
+    `class_f1` is the rate that the protocol calls CF1; empty without one.
+    """
     console = Console(highlight=False, markup=False)
     left_out = len(verification.without_positive)
     console.print(
-        f"{measured.samples.name}: {verification.images:,} pictures, "
-        f"{len(verification.labels)} labels"
-        + (f" ({left_out} without a positive, left out of the means)" if left_out else "")
+        f"{title}: {verification.images:,} pictures, {len(verification.labels)} labels"
+        + (f" ({left_out} without a positive, left out of the means)" if left_out else ""),
+        soft_wrap=True,
     )
-    for line in how_measured(measured):
-        console.print(line)
+    for line in how:
+        console.print(line, soft_wrap=True)
     if verification.without_absent:
         console.print(
             f"{len(verification.without_absent)} without a picture that is known not to show it, "
@@ -41,7 +64,6 @@ def print_metrics(measured: Measured, ranges: Mapping[str, Interval]) -> None:
     console.print(mean_ap_text(verification), style="bold")
     for line in _intervals(ranges):
         console.print(line)
-    class_f1 = PROTOCOLS[protocol].class_f1 if protocol else ""
     rates = Table("")
     for name in asdict(verification.at_threshold):
         rates.add_column(f"{name}*" if name == class_f1 else name, justify="right")

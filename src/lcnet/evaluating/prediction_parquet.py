@@ -1,0 +1,119 @@
+"""Reads predictions from Parquet files."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lcnet.data.containers import pyarrow_parquet
+from lcnet.errors import DataError
+from lcnet.evaluating.prediction_arrays import with_about
+from lcnet.evaluating.prediction_columns import (
+    PLAIN,
+    PREFIXES,
+    VALUES_AT_ONCE,
+    Columns,
+    Peek,
+    Scores,
+    Stored,
+    kind_of_cells,
+    left_alone,
+    told,
+    understood,
+    with_thresholds,
+)
+from lcnet.evaluating.writing_predictions import KEY, PROBABILITY, TARGET
+
+PEEKED = 200
+"""Rows from which it is told whether a table holds predictions or labels."""
+
+
+def read_parquet(path: Path, scores: Scores) -> Stored:
+    """A table with a column per label, or the rows of `lcnet predict`."""
+    with pyarrow_parquet().ParquetFile(path) as table:
+        schema = table.schema_arrow
+        said = (schema.metadata or {}).get(KEY.encode(), b"").decode("utf-8")
+        if "probabilities" in schema.names and "image" in schema.names:
+            return _read_predicted(path, table)
+        columns = _parquet_columns(path, schema)
+        stored = Stored(columns.labels, [], {}, where=str(path), notes=left_alone(columns))
+        names: list[str] = []
+        parts: dict[str, list[NDArray[Any]]] = {kind: [] for kind in columns.places}
+        for batch in table.iter_batches(max(1, VALUES_AT_ONCE // len(schema.names))):
+            names += map(str, batch.column(columns.picture).to_pylist())
+            for kind, places in columns.places.items():
+                parts[kind].append(_matrix_of(batch, places, kind, path))
+    stored.pictures = names
+    stored.numbers = {kind: np.concatenate(arrays) for kind, arrays in parts.items() if arrays}
+    return with_about(with_thresholds(stored), said)
+
+
+def peek_parquet(path: Path) -> Peek:
+    """What a Parquet file holds, from its columns and first rows."""
+    with pyarrow_parquet().ParquetFile(path) as table:
+        schema = table.schema_arrow
+        has_targets = any(name.startswith(TARGET) for name in schema.names)
+        if "probabilities" in schema.names or any(
+            name.startswith(PREFIXES) for name in schema.names
+        ):
+            return Peek("predictions", has_targets=has_targets)
+        columns = _parquet_columns(path, schema)
+        for batch in table.iter_batches(PEEKED):
+            cells = (
+                cell for place in columns.places[PLAIN] for cell in batch.column(place).to_pylist()
+            )
+            return Peek(kind_of_cells(cells))
+    return Peek("other")
+
+
+def _parquet_columns(path: Path, schema: Any) -> Columns:
+    from pyarrow import types
+
+    texts = [
+        place
+        for place, entry in enumerate(schema)
+        if types.is_string(entry.type) or types.is_large_string(entry.type)
+    ]
+    columns = understood(schema.names, str(path), texts=texts)
+    for places in columns.places.values():
+        for place in places:
+            kind = schema.field(place).type
+            if not (types.is_floating(kind) or types.is_integer(kind) or types.is_boolean(kind)):
+                raise DataError(
+                    f"{path}: column {schema.names[place]!r}: expected numbers, got {kind}. Drop "
+                    "the column, or store numbers."
+                )
+    return columns
+
+
+def _matrix_of(batch: Any, places: Sequence[int], kind: str, path: Path) -> NDArray[Any]:
+    """The numbers of some columns, rows by columns; an empty cell is NaN."""
+    values = [batch.column(place).to_numpy(zero_copy_only=False) for place in places]
+    return _together(
+        [one.astype(np.float64) if one.dtype.kind in "biuO" else one for one in values]
+    )
+
+
+def _together(values: Sequence[NDArray[Any]]) -> NDArray[Any]:
+    return np.stack(values, axis=1)
+
+
+def _read_predicted(path: Path, table: Any) -> Stored:
+    """The rows of `lcnet predict`; a picture that could not be read has no probabilities."""
+    place = table.schema_arrow.get_field_index("probabilities")
+    labels = tuple(entry.name for entry in table.schema_arrow.field(place).type)
+    names: list[str] = []
+    parts, unread = [], 0
+    rows = max(1, VALUES_AT_ONCE // max(1, len(labels)))
+    for batch in table.iter_batches(rows, columns=["image", "probabilities"]):
+        is_read = ~batch.column(1).is_null().to_numpy(zero_copy_only=False)
+        unread += int((~is_read).sum())
+        pictures = batch.column(0).to_pylist()
+        names += [name for name, there in zip(pictures, is_read, strict=True) if there]
+        fields = [one.to_numpy(zero_copy_only=False) for one in batch.column(1).flatten()]
+        parts.append(_together(fields)[is_read])
+    numbers = {PROBABILITY: np.concatenate(parts)} if parts else {}
+    stored = Stored(labels, names, numbers, where=str(path))
+    return told(stored, unread)

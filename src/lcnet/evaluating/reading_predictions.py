@@ -1,0 +1,79 @@
+"""Reads files of predictions: lcnet's own, and those that other tools wrote."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+from lcnet.errors import ConfigError, DataError, LCNetError, reason_of
+from lcnet.evaluating.prediction_arrays import peek_npz, read_npz
+from lcnet.evaluating.prediction_columns import Peek, Scores, Stored
+from lcnet.evaluating.prediction_csv import peek_csv, read_csv
+from lcnet.evaluating.prediction_lines import peek_lines, read_lines
+from lcnet.evaluating.prediction_parquet import peek_parquet, read_parquet
+from lcnet.evaluating.predictions import Predictions, checked
+from lcnet.files import AnyPath
+
+READERS: dict[str, Callable[[Path, Scores], Stored]] = {
+    ".csv": read_csv,
+    ".tsv": read_csv,
+    ".parquet": read_parquet,
+    ".jsonl": read_lines,
+    ".npz": read_npz,
+}
+"""What reads a file of each suffix."""
+
+
+def read_predictions(file: AnyPath, *, scores: Scores = "") -> Predictions:
+    """The predictions in a file that `lcnet evaluate --predictions` or another tool wrote.
+
+    CSV and Parquet have a column with the picture's name and a column per label, npz has arrays
+    `pictures`, `labels` and `probabilities` or `logits`, and JSON Lines are those of `lcnet
+    predict`. Columns that are called `probability:LABEL`, `logit:LABEL` and `target:LABEL` say what
+    they are. Of others `scores` says it: `probabilities` or `logits`; if it is empty, values from 0
+    to 1 are taken as probabilities, and others are refused. No code in the file runs.
+
+    Raises DataError if the file cannot be read, has a picture twice or a value that is not finite,
+    and ConfigError for another suffix.
+    """
+    path = Path(file)
+    reader = READERS.get(path.suffix.lower())
+    if reader is None:
+        raise ConfigError(
+            f"{path}: expected a file of predictions that ends in {', '.join(READERS)}, got "
+            f"{path.suffix or 'no suffix'}. Rename or convert it."
+        )
+    if not path.is_file():
+        raise DataError(f"{path}: no such file of predictions. Correct the path.")
+    try:
+        return checked(
+            replace(reader(path, scores).to_predictions(scores), source=str(path)), str(path)
+        )
+    except LCNetError:
+        raise
+    except Exception as error:  # csv, json, numpy and pyarrow raise a dozen unrelated types
+        raise DataError(
+            f"{path}: not a readable file of predictions ({reason_of(error)}). Write it again."
+        ) from None
+
+
+def peeked(path: Path) -> Peek:
+    """What a path is, from its suffix, its columns and first values."""
+    suffix = path.suffix.lower()
+    if suffix not in READERS or path.is_dir():
+        return Peek("other")
+    if not path.is_file():
+        return Peek("predictions")
+    try:
+        return PEEKS.get(suffix, peek_csv)(path)
+    except ConfigError:
+        raise
+    except Exception:  # what is wrong with it is said by whoever reads it
+        return Peek("either")
+
+
+PEEKS: dict[str, Callable[[Path], Peek]] = {
+    ".parquet": peek_parquet,
+    ".jsonl": peek_lines,
+    ".npz": peek_npz,
+}
+"""What looks into a file of each suffix; others are tables of text."""

@@ -1,0 +1,97 @@
+"""The truth for a file of predictions, from a data set or a label file."""
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from lcnet.config import Data
+from lcnet.data.readers import read_split
+from lcnet.data.readers.layout import Given
+from lcnet.data.readers.table_file import is_table
+from lcnet.data.readers.table_understanding import understand
+from lcnet.data.recognising import data_at
+from lcnet.errors import DataError
+from lcnet.evaluating.matching import match
+from lcnet.evaluating.predictions import Predictions, named
+from lcnet.files import AnyPath
+from lcnet.progress import tell
+
+
+@dataclass(frozen=True)
+class Judged:
+    """Predictions with the truth of a data set."""
+
+    predictions: Predictions
+    said: str
+    """What was matched with what, in a line."""
+
+
+def with_truth(
+    predictions: Predictions, data: Data | Given | AnyPath, split: str, *, quiet: bool
+) -> Judged:
+    """The predictions of pictures whose truth the data set has, with that truth.
+
+    Pictures are matched by name, so that their files need not be there. Raises DataError if the
+    data set cannot be read, has other labels or no such picture.
+    """
+    data = _settings(data, quiet=quiet)
+    if not data.val and not data.test:
+        data = replace(data, train="", val=data.train)
+    name = split or data.test or data.val
+    samples = read_split(data, name)
+    _check_labels(set(samples.labels), predictions, f"{data.root}, {name}")
+    if set(samples.labels) != set(predictions.labels):
+        samples = read_split(data, name, predictions.labels)  # it knows what the others are
+    columns = [samples.labels.index(label) for label in predictions.labels]
+    theirs = [Path(sample.path).as_posix() for sample in samples.samples]
+    where = f"{predictions.source} and {name} of {data.root}"
+    found = match(predictions.pictures, theirs, where, root=Path(data.root).as_posix())
+    missing = len(theirs) - len(found.theirs)
+    without = len(predictions) - len(found.ours)
+    said = f"truth: {name}, pictures matched by {found.by}"
+    if missing:
+        rest = np.setdiff1d(np.arange(len(theirs)), found.theirs)
+        said += f"; without a prediction, not counted: {missing:,} of {len(theirs):,}, such as "
+        said += repr(theirs[rest[0]])
+    if without:
+        rest = np.setdiff1d(np.arange(len(predictions)), found.ours)
+        said += f"; without truth, not counted: {without:,} predictions, such as "
+        said += repr(predictions.pictures[rest[0]])
+    chosen = predictions.chosen(found.ours)
+    targets = samples.targets[found.theirs][:, columns]
+    return Judged(replace(chosen, targets=targets, split=name), said)
+
+
+def _settings(data: Data | Given | AnyPath, *, quiet: bool) -> Data:
+    """The settings of a data set; of a label file also if no picture is near it."""
+    if isinstance(data, Data):
+        return data
+    try:
+        return data_at(data, quiet=quiet, divide=False)
+    except DataError:
+        given = data if isinstance(data, Given) else Given(Path(data))
+        if not is_table(given.file) or not given.path.is_file():
+            raise
+        wanted = replace(given.data, format="table", root=str(given.root), train=given.file)
+        try:
+            understood = understand(wanted, given.file)
+        except DataError:
+            understood = None
+        if understood is None or understood.has_pictures:
+            raise
+        if not quiet:
+            tell(f"{understood.said}; its pictures were not found and are not needed")
+        return replace(understood.data, val="", test="")
+
+
+def _check_labels(theirs: set[str], predictions: Predictions, where: str) -> None:
+    """Raise DataError if the data set has a label that is not predicted, or none in common."""
+    ours = set(predictions.labels)
+    if unknown := sorted(theirs - ours):
+        lacking = sorted(ours - theirs)
+        also = f", and lacks {len(lacking):,} predicted ones: {named(lacking)}" if lacking else ""
+        raise DataError(
+            f"{where}: expected the {len(ours):,} labels of {predictions.source}, got "
+            f"{len(unknown):,} others: {named(unknown)}{also}. Rename the labels in one of the two."
+        )
