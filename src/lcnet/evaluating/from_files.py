@@ -151,7 +151,8 @@ def evaluate_files(
     if predictions is not None:
         write_predictions(predictions, measured.predictions)
     if out is None and len(files) == 1:
-        out = paths[0].with_suffix(".metrics.json")
+        is_folder = paths[0].is_dir()
+        out = paths[0] / "metrics.json" if is_folder else paths[0].with_suffix(".metrics.json")
     if out is not None:
         measured.write(out, ranges)
     if not quiet:

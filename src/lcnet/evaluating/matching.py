@@ -29,35 +29,26 @@ class Match:
 def match(ours: Sequence[str], theirs: Sequence[str], where: str, *, root: str = "") -> Match:
     """Which of our pictures are which of theirs, by name.
 
-    The first of these is taken by which all of ours are found, or else the one by which most are:
-    the path; a path that the other one ends in, or that is relative to `root`, the folder of
-    theirs; the file's name; the file's name without its suffix. Raises DataError if none is found,
-    or if a name stands for several pictures; `where` says what ours and theirs are.
+    The first of these is taken by which any is found: the path; a path that the other one ends in,
+    or that is relative to `root`, the folder of theirs; the file's name; the file's name without
+    its suffix. Raises DataError if none is found, or if a name stands for several pictures; `where`
+    says what ours and theirs are.
     """
-    tries = []
-    doubt: DataError | None = None
     for by, find in _WAYS.items():
         try:
             found = find(ours, theirs, root)
-            _check_once(found, ours, where)
+            _check_once(found, ours)
         except _Doubt as error:
-            doubt = doubt or DataError(
+            raise DataError(
                 f"{where}: expected names that stand for one picture each, got {error}. Write the "
                 "paths of the pictures as the data set has them."
-            )
-            continue
-        if len(found) == len(ours):
+            ) from None
+        if found:
             return _as_match(found, by)
-        tries.append((found, by))
-    found, by = max(tries, key=lambda one: len(one[0]), default=({}, ""))
-    if doubt:
-        raise doubt
-    if not found:
-        raise DataError(
-            f"{where}: expected pictures in common, got none; the first are {ours[0]!r} and "
-            f"{theirs[0]!r}. Name the same pictures in both, or choose another split."
-        )
-    return _as_match(found, by)
+    raise DataError(
+        f"{where}: expected pictures in common, got none; the first are {ours[0]!r} and "
+        f"{theirs[0]!r}. Name the same pictures in both, or choose another split."
+    )
 
 
 class _Doubt(Exception):
@@ -69,7 +60,7 @@ def _as_match(found: Mapping[int, int], by: str) -> Match:
     return Match(places, np.array([found[place] for place in places.tolist()], dtype=np.intp), by)
 
 
-def _check_once(found: Mapping[int, int], ours: Sequence[str], where: str) -> None:
+def _check_once(found: Mapping[int, int], ours: Sequence[str]) -> None:
     counts = Counter(found.values())
     twice = next((theirs for theirs, count in counts.items() if count > 1), None)
     if twice is not None:
@@ -145,7 +136,7 @@ def _by_stem(ours: Sequence[str], theirs: Sequence[str], root: str) -> dict[int,
 _WAYS: Mapping[str, Callable[[Sequence[str], Sequence[str], str], dict[int, int]]] = {
     "path": _by_path,
     "relative path": _by_relative_path,
-    "file name": _by_file_name,
+    "file name alone": _by_file_name,
     "file name without suffix": _by_stem,
 }
 

@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -64,11 +64,19 @@ class Stored:
     fingerprint: str = ""
     calibrated: bool | None = None
     where: str = ""
+    unread: int = 0
+    """How many rows are of pictures that could not be read, and so have no numbers."""
     notes: list[str] = field(default_factory=list)
 
     def to_predictions(self, scores: Scores) -> Predictions:
         """The predictions. Raises DataError if there are no scores, or it is not clear which."""
+        if not len(self.pictures):
+            raise DataError(
+                f"{self.where}: expected a picture or more, got none. Write a row for each."
+            )
         labels, numbers, notes = tuple(self.labels), dict(self.numbers), list(self.notes)
+        if self.unread:
+            notes.append(f"{self.unread:,} pictures could not be read and are not counted")
         if PLAIN in numbers:
             kind = scores or recognised(numbers[PLAIN], self.where)
             if not scores:
@@ -203,11 +211,25 @@ def _as_targets(values: NDArray[Any], where: str) -> NDArray[np.int8]:
 # What all tables share
 
 
-def told(stored: Stored, unread: int) -> Stored:
-    """The same, with a note of the pictures that could not be read."""
-    if unread:
-        stored.notes.append(f"{unread:,} pictures could not be read and are not counted")
-    return stored
+def in_one(parts: Sequence[Stored], where: str) -> Stored:
+    """The rows of several files, one after the other. Raises DataError for other labels."""
+    filled = [part for part in parts if len(part.pictures)]
+    first = filled[0] if filled else Stored((), (), {}, where=where)
+    for part in filled:
+        if part.labels != first.labels or set(part.numbers) != set(first.numbers):
+            raise DataError(
+                f"{part.where}: expected the labels of {first.where}, got others. Predict all "
+                "pictures with one model."
+            )
+    return replace(
+        first,
+        pictures=[name for part in filled for name in part.pictures],
+        numbers={
+            kind: np.concatenate([part.numbers[kind] for part in filled]) for kind in first.numbers
+        },
+        where=where,
+        unread=sum(part.unread for part in parts),
+    )
 
 
 def with_thresholds(stored: Stored) -> Stored:

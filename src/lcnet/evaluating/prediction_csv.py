@@ -22,7 +22,6 @@ from lcnet.evaluating.prediction_columns import (
     Stored,
     kind_of_cells,
     left_alone,
-    told,
     understood,
     with_thresholds,
 )
@@ -60,7 +59,8 @@ def read_csv(path: Path, scores: Scores) -> Stored:
     stored.numbers = {kind: np.concatenate(arrays) for kind, arrays in parts.items() if arrays}
     if blank:
         stored.notes.append(f"{blank:,} blank targets: taken as unknown")
-    return told(with_thresholds(stored), unread)
+    stored.unread = unread
+    return with_thresholds(stored)
 
 
 def _frames(table: TableFile, columns: Columns) -> "Iterator[tuple[int, pandas.DataFrame]]":
@@ -91,7 +91,8 @@ def _frames(table: TableFile, columns: Columns) -> "Iterator[tuple[int, pandas.D
         warnings.simplefilter("error", pandas.errors.ParserWarning)  # it tells of cells left out
         warnings.simplefilter("ignore", pandas.errors.DtypeWarning)
         for frame in reader:
-            yield table.first + int(frame.index[0]), frame
+            if len(frame):
+                yield table.first + int(frame.index[0]), frame
 
 
 def _numbers(

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from lcnet.errors import DataError
-from lcnet.evaluating.prediction_columns import Peek, Scores, Stored, told
+from lcnet.evaluating.prediction_columns import Peek, Scores, Stored
 from lcnet.evaluating.predictions import named
 from lcnet.evaluating.writing_predictions import PROBABILITY
 
@@ -35,9 +35,8 @@ def read_lines(path: Path, scores: Scores) -> Stored:
         labels = labels or tuple(values)
         names.append(row["image"])
         rows.append(np.array(_in_order(values, labels, where), dtype=np.float64))
-    if not rows:
-        raise DataError(f"{path}: expected a row with probabilities, got none. Write it again.")
-    return told(Stored(labels, names, {PROBABILITY: np.stack(rows)}, where=str(path)), unread)
+    numbers = {PROBABILITY: np.stack(rows)} if rows else {}
+    return Stored(labels, names, numbers, where=str(path), unread=unread)
 
 
 def peek_lines(path: Path) -> Peek:

@@ -20,7 +20,6 @@ from lcnet.evaluating.prediction_columns import (
     Stored,
     kind_of_cells,
     left_alone,
-    told,
     understood,
     with_thresholds,
 )
@@ -115,5 +114,4 @@ def _read_predicted(path: Path, table: Any) -> Stored:
         fields = [one.to_numpy(zero_copy_only=False) for one in batch.column(1).flatten()]
         parts.append(_together(fields)[is_read])
     numbers = {PROBABILITY: np.concatenate(parts)} if parts else {}
-    stored = Stored(labels, names, numbers, where=str(path))
-    return told(stored, unread)
+    return Stored(labels, names, numbers, where=str(path), unread=unread)

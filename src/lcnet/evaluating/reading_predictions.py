@@ -6,7 +6,7 @@ from pathlib import Path
 
 from lcnet.errors import ConfigError, DataError, LCNetError, reason_of
 from lcnet.evaluating.prediction_arrays import peek_npz, read_npz
-from lcnet.evaluating.prediction_columns import Peek, Scores, Stored
+from lcnet.evaluating.prediction_columns import Peek, Scores, Stored, in_one
 from lcnet.evaluating.prediction_csv import peek_csv, read_csv
 from lcnet.evaluating.prediction_lines import peek_lines, read_lines
 from lcnet.evaluating.prediction_parquet import peek_parquet, read_parquet
@@ -28,26 +28,25 @@ def read_predictions(file: AnyPath, *, scores: Scores = "") -> Predictions:
 
     CSV and Parquet have a column with the picture's name and a column per label, npz has arrays
     `pictures`, `labels` and `probabilities` or `logits`, and JSON Lines are those of `lcnet
-    predict`. Columns that are called `probability:LABEL`, `logit:LABEL` and `target:LABEL` say what
-    they are. Of others `scores` says it: `probabilities` or `logits`; if it is empty, values from 0
-    to 1 are taken as probabilities, and others are refused. No code in the file runs.
+    predict`. `file` can also be a folder that `lcnet predict --format` wrote. Columns that are
+    called `probability:LABEL`, `logit:LABEL` and `target:LABEL` say what they are. Of others
+    `scores` says it: `probabilities` or `logits`; if it is empty, values from 0 to 1 are taken as
+    probabilities, and others are refused. No code in the file runs.
 
     Raises DataError if the file cannot be read, has a picture twice or a value that is not finite,
     and ConfigError for another suffix.
     """
     path = Path(file)
-    reader = READERS.get(path.suffix.lower())
-    if reader is None:
+    if path.suffix.lower() not in READERS and not is_rows_folder(path):
         raise ConfigError(
             f"{path}: expected a file of predictions that ends in {', '.join(READERS)}, got "
             f"{path.suffix or 'no suffix'}. Rename or convert it."
         )
-    if not path.is_file():
+    if not path.exists():
         raise DataError(f"{path}: no such file of predictions. Correct the path.")
     try:
-        return checked(
-            replace(reader(path, scores).to_predictions(scores), source=str(path)), str(path)
-        )
+        stored = _stored(path, scores)
+        return checked(replace(stored.to_predictions(scores), source=str(path)), str(path))
     except LCNetError:
         raise
     except Exception as error:  # csv, json, numpy and pyarrow raise a dozen unrelated types
@@ -56,9 +55,27 @@ def read_predictions(file: AnyPath, *, scores: Scores = "") -> Predictions:
         ) from None
 
 
+def _stored(path: Path, scores: Scores) -> Stored:
+    if not path.is_dir():
+        return READERS[path.suffix.lower()](path, scores)
+    parts = [READERS[part.suffix](part, scores) for part in _parts(path)]
+    return in_one(parts, str(path))
+
+
+def is_rows_folder(path: Path) -> bool:
+    """Whether it is a folder that `lcnet predict --format` wrote."""
+    return path.is_dir() and (path / "manifest.json").is_file() and bool(_parts(path))
+
+
+def _parts(folder: Path) -> list[Path]:
+    return sorted(part for part in folder.glob("part-*") if part.suffix in READERS)
+
+
 def peeked(path: Path) -> Peek:
     """What a path is, from its suffix, its columns and first values."""
     suffix = path.suffix.lower()
+    if is_rows_folder(path):
+        return Peek("predictions")
     if suffix not in READERS or path.is_dir():
         return Peek("other")
     if not path.is_file():

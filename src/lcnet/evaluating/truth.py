@@ -50,6 +50,8 @@ def with_truth(
     missing = len(theirs) - len(found.theirs)
     without = len(predictions) - len(found.ours)
     said = f"truth: {name}, pictures matched by {found.by}"
+    if found.by.startswith("file name"):
+        said += f", such as {predictions.pictures[found.ours[0]]!r} as {theirs[found.theirs[0]]!r}"
     if missing:
         rest = np.setdiff1d(np.arange(len(theirs)), found.theirs)
         said += f"; without a prediction, not counted: {missing:,} of {len(theirs):,}, such as "

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from lcnet.errors import ConfigError
-from lcnet.evaluating.reading_predictions import READERS, peeked
+from lcnet.evaluating.reading_predictions import READERS, is_rows_folder, peeked
 from lcnet.hub import is_shared
 from lcnet.model_folder import ModelFolder
 
@@ -33,5 +33,7 @@ def divided(words: Sequence[Path]) -> tuple[list[Path], Path | None]:
 
 
 def names_predictions(word: Path) -> bool:
-    """Whether a path is that of a file of predictions, there or not, by its suffix."""
-    return not is_shared(word) and word.suffix.lower() in READERS and not word.is_dir()
+    """Whether it is a file of predictions, there or not, or a folder of `lcnet predict`."""
+    if is_shared(word):
+        return False
+    return is_rows_folder(word) if word.is_dir() else word.suffix.lower() in READERS
