@@ -1,6 +1,8 @@
 """Reads predictions from a npz file, and what lcnet says besides the numbers."""
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -29,9 +31,7 @@ NUMBERS = {
 
 def read_npz(path: Path, scores: Scores) -> Stored:
     """The arrays of a npz file; pickled objects, which could run code, are refused."""
-    with np.load(path, allow_pickle=False) as archive:
-        if not isinstance(archive, np.lib.npyio.NpzFile):
-            raise DataError(f"{path}: expected an npz file, got another. Use numpy.savez.")
+    with _opened(path) as archive:
         there = archive.files
         names = {kind: _texts(archive, kind, path) for kind in NAMES}
         numbers = {
@@ -53,7 +53,7 @@ def read_npz(path: Path, scores: Scores) -> Stored:
 
 def peek_npz(path: Path) -> Peek:
     """What a npz file holds: nothing but predictions are stored so."""
-    with np.load(path, allow_pickle=False) as archive:
+    with _opened(path) as archive:
         return Peek("predictions", has_targets="targets" in archive.files)
 
 
@@ -76,6 +76,16 @@ def with_about(stored: Stored, said: str) -> Stored:
             f"{stored.where}: what it says of itself is damaged ({error}). Write it again."
         ) from None
     return stored
+
+
+@contextmanager
+def _opened(path: Path) -> "Iterator[np.lib.npyio.NpzFile]":
+    with path.open("rb") as opened:  # numpy would leave the file of a damaged archive open
+        archive = np.load(opened, allow_pickle=False)
+        if not isinstance(archive, np.lib.npyio.NpzFile):
+            raise DataError(f"{path}: expected an npz file, got an array. Write it by numpy.savez.")
+        with archive:
+            yield archive
 
 
 def _texts(archive: Any, kind: str, path: Path) -> list[str]:
