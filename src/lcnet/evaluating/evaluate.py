@@ -136,9 +136,11 @@ def evaluate(
         from lcnet.evaluating.writing_predictions import write_predictions
 
         write_predictions(predictions, predictions_of(measured))
+        if measured.rules and not quiet:
+            tell(f"{predictions}: knows no label rules, so its rates will differ from these")
     write_metrics(out or RunFolder(folder).metrics_file, measured, ranges)
     if not quiet:
         print_metrics(measured, ranges)
-        if threshold is None and (gain := gain_of_calibrating(measured, model)):
+        if threshold is None and (gain := gain_of_calibrating(measured, given[0])):
             tell(gain)
     return measured.verification
