@@ -136,7 +136,7 @@ def test_only_the_flags_of_the_verb_that_is_asked_for_are_made():
         ("train --data.format table --data.root nowhere --out x", 1, "no folder nowhere"),
         ("train --data.format table --out x --data.root . --data.train a.csv", 1, "a.csv"),
         ("train --init nowhere --out x", 1, "no such checkpoint"),
-        ("train --init nowhere --model.width 32 --out x", 2, "--init: expected no --model flags"),
+        ("train --init nowhere --model.width 32 --out x", 1, "no such checkpoint"),
         ("train --init nowhere", 2, "--out: expected a folder for the run"),
         ("train --resume nowhere --init nowhere", 2, "--resume: expected no other flags"),
         ("train --train.cache_features x --out x", 2, "--train.backbone_lr_factor"),
@@ -234,7 +234,14 @@ def test_train_evaluate_and_predict_by_the_command_line(capsys, tiny_config, tmp
     code, printed, error = run(capsys, f"train --resume {out}")
     assert (code, "already finished" in printed) == (0, True), error
     code, _, error = run(capsys, f"train --resume {out} --train.lr 4")
-    assert (code, "expected no other flags but --train.epochs" in error) == (2, True)
+    assert (code, "expected no other flags but --train.epochs, got --train.lr, " in error) == (
+        2,
+        True,
+    )
+    assert "config.yaml, below train: devices, nodes, restarts" in error
+    assert error.count("\n") == 1
+    code, _, error = run(capsys, f"train --resume {out} --train.lr 3e-4 --train.epochs 2")
+    assert (code, "got --train.lr, " in error) == (2, True)  # also where it is the default
     code, _, error = run(capsys, f"train --resume {out} --train.epochs 1")
     assert (code, "expected more than 1, which this run has trained" in error) == (2, True)
     code, printed, error = run(capsys, f"train --resume {out} --train.epochs=2")
@@ -269,17 +276,30 @@ def test_training_on_by_the_command_line(capsys, tiny_config, tmp_path):
     assert Config.load(tmp_path / "on" / "config.yaml").model.graph == "released"
     assert read_info(tmp_path / "on").labels == ("red", "green", "blue")
 
-    code, _, error = run(
-        capsys, f"train --config {tmp_path}/tiny.yaml --init {first} --out {tmp_path}/other"
+    code, printed, error = run(
+        capsys, f"train --config {first}/config.yaml --init {first} --out {tmp_path}/same"
     )
-    assert (code, "--init: expected no --model flags" in error) == (2, True), error
+    assert (code, "those of the model in --init, all of them" in printed) == (0, True), error
+    other = "--model.width 48 --model.view_size 32 --model.heads=2"
+    code, _, error = run(
+        capsys, f"train --config {tmp_path}/data.yaml {other} --init {first} --out {tmp_path}/other"
+    )
+    assert (code, error.count("\n")) == (2, 1), error
+    assert "model.width: expected 24, got 48; model.heads: expected 4, got 2. " in error
+    (tmp_path / "part.yaml").write_text("model:\n  view_size: 224\n  depth: 3\n")
+    code, _, error = run(
+        capsys,
+        f"train --config {tmp_path}/data.yaml --config {tmp_path}/part.yaml --init {first} "
+        f"--out {tmp_path}/other",
+    )
+    assert (code, "model.depth: expected 2, got 3. " in error) == (2, True), error
     root = Path(tiny_config.data.root)
     (root / "train.csv").write_text((root / "train.csv").read_text().replace("blue", "violet"))
     code, _, error = run(
         capsys, f"train --config {tmp_path}/data.yaml --init {first} --out {tmp_path}/other"
     )
     assert (code, error.count("\n")) == (1, 1), error
-    assert "unknown label 'violet'" in error
+    assert "unknown label 'blue'" in error  # of the validation split, which still has it
     assert not (tmp_path / "other").exists()
 
 

@@ -55,6 +55,44 @@ def test_frozen_parts_stay_for_the_epochs_that_are_asked_for(
         )
 
 
+@pytest.mark.parametrize("start", ["seed", "model"])
+@pytest.mark.parametrize("factor", [1.0, 0.1])
+def test_a_whole_backbone_stays_as_it_is_with_its_norms_until_it_learns(
+    tiny_config, tmp_path, monkeypatch, start, factor
+):
+    init = train(with_train(tiny_config, epochs=1), tmp_path / "first").path
+    seen, original = [], Loop.train_epoch
+
+    def noted(self):
+        seen.append(
+            {name: value.clone() for name, value in self.state.objective.model.state_dict().items()}
+        )
+        original(self)
+
+    monkeypatch.setattr(Loop, "train_epoch", noted)
+    config = with_train(
+        tiny_config, freeze="backbone", freeze_epochs=1, backbone_lr_factor=factor, ema_decay=0.0
+    )
+    run = train(config, tmp_path / "run", init=init if start == "model" else None).path
+    first, second, end = *seen, weights(run)
+    of_backbone = [name for name in first if name.startswith("backbone.")]
+    assert any("running_mean" in name for name in of_backbone)
+    assert all(first[name].equal(second[name]) for name in of_backbone)
+    changed = {name for name in of_backbone if not second[name].equal(end[name])}
+    assert {"backbone.features.conv1.0.weight", "backbone.features.bn1.running_mean"} <= changed
+    assert not first["mapping.bias"].equal(second["mapping.bias"])
+
+
+def test_a_part_in_freeze_does_not_learn_later_if_the_backbone_never_does(tiny_config, tmp_path):
+    config = with_train(
+        tiny_config, freeze=LAYER, freeze_epochs=1, backbone_lr_factor=0.0, ema_decay=0.0
+    )
+    run = train(config, tmp_path / "run").path
+    kept, end = load_model(run).state_dict(), weights(run)
+    of_backbone = [name for name in end if name.startswith("backbone.")]
+    assert all(kept[name].equal(end[name]) for name in of_backbone)
+
+
 def test_a_frozen_part_that_does_not_exist_is_named_with_those_that_do(tiny_config, tmp_path):
     config = with_train(tiny_config, freeze="backbone.features.layr1")
     with pytest.raises(
@@ -74,23 +112,45 @@ def test_epochs_of_freezing_need_parts():
 # Longer and shorter
 
 
-def test_a_finished_run_can_be_extended(tiny_config, tmp_path, capsys):
-    run = train(tiny_config, tmp_path / "run").path
-    resume(run, epochs=4)
+def edit_epochs(run: Path, before: int, after: int) -> None:
+    """What someone does with an editor."""
+    file = run / "config.yaml"
+    file.write_text(file.read_text().replace(f"epochs: {before}", f"epochs: {after}", 1))
+
+
+@pytest.mark.parametrize("schedule", ["one_cycle", "cosine", "constant"])
+@pytest.mark.parametrize("edits", [False, True])
+def test_a_finished_run_can_be_extended(tiny_config, tmp_path, capsys, schedule, edits):
+    config = with_train(tiny_config, epochs=4, schedule=schedule, flip=False)
+    run = train(with_train(config, epochs=2), tmp_path / "run").path
+    if edits:
+        edit_epochs(run, 2, 4)
+        resume(run)
+    else:
+        resume(run, epochs=4)
     assert [row["epoch"] for row in history(run)] == ["1", "2", "3", "4"]
     assert Config.load(run / "config.yaml").train.epochs == 4
-    assert "the learning rate goes on as in a run of that length" in capsys.readouterr().out
-    whole = train(with_train(tiny_config, epochs=4), tmp_path / "whole").path
+    printed = capsys.readouterr().out
+    assert "4 epochs, 2 before: the learning rate goes on as in a run of 4 epochs: it is" in printed
+    whole = train(config, tmp_path / "whole").path
     assert [row["lr"] for row in history(run)][2:] == [row["lr"] for row in history(whole)][2:]
+    assert float(history(run)[2]["lr"]) > 0
     assert RunFolder(run).is_finished
 
 
-def test_a_run_that_ended_early_can_be_extended_all_the_same(tiny_config, tmp_path, monkeypatch):
+@pytest.mark.parametrize("edits", [False, True])
+def test_a_run_that_ended_early_can_be_extended_all_the_same(
+    tiny_config, tmp_path, monkeypatch, edits
+):
     real, scores = loop.verify, iter((80.0, 70.0, 60.0, 50.0))
     monkeypatch.setattr(loop, "verify", lambda *given: replace_map(real(*given), next(scores)))
     run = train(with_train(tiny_config, epochs=5, early_stop=1), tmp_path / "run").path
     assert len(history(run)) == 2
-    resume(run, epochs=6)
+    if edits:
+        edit_epochs(run, 5, 6)
+        resume(run)
+    else:
+        resume(run, epochs=6)
     assert [row["val_mAP"] for row in history(run)] == ["80.000", "70.000", "60.000"]
 
 
@@ -99,6 +159,13 @@ def test_a_run_cannot_be_made_shorter_than_it_is(tiny_config, tmp_path):
     with pytest.raises(ConfigError, match="expected more than 2, which this run has trained"):
         resume(run, epochs=1)
     assert Config.load(run / "config.yaml") == tiny_config
+    edit_epochs(run, 2, 1)
+    with pytest.raises(
+        ConfigError, match=r"expected at least 2, .* got 1 in .*config\.yaml"
+    ) as error:
+        resume(run)
+    assert "\n" not in str(error.value)
+    assert len(history(run)) == 2
 
 
 # The start

@@ -1,7 +1,7 @@
 """Makes a verb's flags from its function's signature and docstring, and arguments from the flags.
 
 A parameter with a default, and every `out`, becomes a flag; the others are positional. A `Config`
-becomes all settings and --config, a `Data` the --data flags. `quiet` is for Python callers only.
+becomes all settings and --config, a `Data` the --data flags. Those in `FOR_PYTHON` become none.
 """
 
 import inspect
@@ -20,7 +20,7 @@ from lcnet.config import SECTIONS, Config, Data, Table, by_name, config_parser
 from lcnet.errors import ConfigError
 
 Function = Callable[..., Any]
-FOR_PYTHON = ("quiet",)
+FOR_PYTHON = ("quiet", "given")
 PATH = "path"
 """The argument that names a data set by its folder or label file."""
 NESTED = ("model.released", "data.table")

@@ -5,7 +5,7 @@ the flags). To add a verb, write its function and add a row to `VERBS`.
 """
 
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from importlib import import_module
 from pathlib import Path
@@ -13,8 +13,9 @@ from typing import Any
 
 from jsonargparse import ArgumentParser, Namespace
 
+from lcnet.cli.given import flags_of, model_settings
 from lcnet.cli.signature import arguments_of, defaults_of, parser_of, summary
-from lcnet.config import Config, Model
+from lcnet.config import Config
 from lcnet.errors import ConfigError
 
 
@@ -83,22 +84,26 @@ def _train_or_resume(train: Callable[..., Any], given: dict[str, Any], words: li
     run, others = given.pop("resume"), (given["out"], given["init"], given["overwrite"])
     if run is not None:
         config: Config = given["config"]
+        flags = {flag for flag, _ in flags_of(words)}
         usual = replace(config, train=replace(config.train, epochs=Config().train.epochs))
-        if usual != Config() or any(others):
-            raise ConfigError(
-                "--resume: expected no other flags but --train.epochs, since a run keeps its own "
-                "settings. Leave them out."
-            )
-        extends = any(word.partition("=")[0] == "--train.epochs" for word in words)
-        return resume(run, epochs=config.train.epochs if extends else None)
+        if flags - {"--resume", "--train.epochs"} or usual != Config() or any(others):
+            raise _not_to_be_resumed(run, sorted(flags - {"--resume", "--train.epochs"}))
+        return resume(run, epochs=config.train.epochs if "--train.epochs" in flags else None)
     if given["out"] is None:
         raise ConfigError("--out: expected a folder for the run, got none. Add --out runs/NAME.")
-    if given["init"] is not None and given["config"].model != Model():
-        raise ConfigError(
-            "--init: expected no --model flags, since a model keeps its architecture. "
-            "Leave them out."
-        )
-    return train(**given)
+    return train(**given, given=model_settings(words))
+
+
+def _not_to_be_resumed(run: Path, flags: Sequence[str]) -> ConfigError:
+    from lcnet.training.checkpoints import CHANGEABLE
+
+    others = ", ".join(name for name in CHANGEABLE if name != "epochs")
+    return ConfigError(
+        f"--resume: expected no other flags but --train.epochs, got {', '.join(flags) or 'PATH'}, "
+        "since a run keeps its own settings. Leave them out. These can be changed in "
+        f"{run / 'config.yaml'}, below train: {others}. For other settings, start a new run from "
+        f"its model: lcnet train --init {run} --out ANOTHER"
+    )
 
 
 def _measured_and_data(parsed: Namespace) -> None:

@@ -64,8 +64,9 @@ class Train:
     tokens, graph nodes and what a ViT leaves out. all_matrices: these too."""
     freeze: str = ""
     """Parts whose weights do not learn, by name and separated by commas, such as
-    `backbone.features.layer1` for all that is in it. The running statistics of their batch norms
-    still change; backbone_lr_factor 0 stops these too."""
+    `backbone.features.layer1` for all that is in it, or `backbone`. The running statistics of their
+    batch norms still change, unless the whole backbone is frozen: then it gives the same feature
+    maps until it learns."""
     freeze_epochs: Annotated[int, AtLeast(0)] = 0
     """Epochs after which the parts in `freeze` learn too; 0 freezes them for the whole run."""
     accumulate: Count = 1

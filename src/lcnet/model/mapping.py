@@ -12,6 +12,7 @@ class Mapping(nn.Module):
 
     def __init__(self, labels: int, width: int, *, shared_bias: bool = False) -> None:
         super().__init__()
+        self.shared_bias = shared_bias
         self.weight = nn.Parameter(torch.empty(labels, width))
         self.bias = nn.Parameter(torch.empty(1 if shared_bias else labels))
 

@@ -113,6 +113,7 @@ def _loop(
     state = State(objective, optimizer, schedule_for(optimizer, recipe, steps), average, steps)
     if progress:
         _restore(state, progress, engine, has_lost_best=start.has_lost_best)
+        _tell_schedule(state, progress, recipe)
     if recipe.compile:
         compile_parts(state.objective.model)
         compile_parts(state.averaged.model)
@@ -150,17 +151,26 @@ def _fitting(progress: Progress) -> Iterator[None]:
 
 
 def _restore(state: State, progress: Progress, engine: Engine, *, has_lost_best: bool) -> None:
-    """Put a run's state back, and say where the learning rate stands if the run was extended."""
+    """Put a run's state back."""
     with _fitting(progress):
         state.restore(progress.state, engine)
     if has_lost_best:  # the best of the epochs to come takes its place
         state.best, state.best_epoch, state.epochs_without_better = -inf, -1, 0
-    planned = progress.state["total_steps"]
-    if planned != state.total_steps:
-        tell(
-            f"{state.total_steps} steps in all, {planned} when the run began: the learning rate "
-            f"goes on as in a run of that length, now at {learning_rate(state.optimizer):.2g}"
-        )
+
+
+def _tell_schedule(state: State, progress: Progress, recipe: Train) -> None:
+    """Say where the learning rate stands, if the number of steps in all has changed."""
+    planned, epochs = progress.state["total_steps"], progress.planned_epochs
+    if planned == state.total_steps:
+        return
+    if epochs != recipe.epochs:
+        change, whole = f"{recipe.epochs} epochs, {epochs} before", f"of {recipe.epochs} epochs"
+    else:
+        change, whole = f"{state.total_steps} steps in all, {planned} before", "of that length"
+    tell(
+        f"{change}: the learning rate goes on as in a run {whole}: it is "
+        f"{learning_rate(state.optimizer):.2g} now"
+    )
 
 
 def _loaders(start: Start, engine: Engine) -> tuple[Batches, Batches]:

@@ -60,12 +60,12 @@ def new_model(
         raise ConfigError(f"--model: {error}. Set smaller widths, or fewer layers.") from None
     if settings.backbone_weights:
         load_backbone_weights(model.backbone.features, Path(settings.backbone_weights))
-    _check_forward(settings, model)
+    check_forward(settings, model)
     thresholds = (0.5,) * len(labels)
     return model, ModelInfo(labels, settings, spec, thresholds, count_labels(targets))
 
 
-def _check_forward(settings: config.Model, model: Classifier) -> None:
+def check_forward(settings: config.Model, model: Classifier) -> None:
     """Raises ConfigError if the model fails on a picture, as the backbone has no feature map."""
     size = settings.view_size
     try:

@@ -69,6 +69,11 @@ def record_finish(run: RunFolder) -> None:
         _write(run, record | {"finished": _now()})
 
 
+def has_init(run: RunFolder) -> bool:
+    """Whether a run started from a model, which may have been in memory only."""
+    return bool(run.record().get("init"))
+
+
 def init_of(run: RunFolder) -> Path | None:
     """The model that a run started from; None if it started from its seed.
 

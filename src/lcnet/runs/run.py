@@ -1,7 +1,7 @@
 """A training run from begin to end: it starts or continues, then measures and reports."""
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from functools import partial
@@ -23,7 +23,7 @@ from lcnet.published.imported import Import
 from lcnet.reporting.gather_report import report_on
 from lcnet.run_folder import RunFolder
 from lcnet.runs.fit import fit
-from lcnet.runs.record import init_of, record_finish, record_resumption, record_start
+from lcnet.runs.record import has_init, init_of, record_finish, record_resumption, record_start
 from lcnet.runs.start import (
     Start,
     load_splits,
@@ -33,6 +33,7 @@ from lcnet.runs.start import (
     with_pixel_range,
     with_precision,
 )
+from lcnet.runs.training_on import ALL
 from lcnet.training.checkpoints import OlderCheckpoint, Progress, explained, read_progress
 from lcnet.training.engine import Engine, engine_for
 from lcnet.training.launching import launched
@@ -41,15 +42,20 @@ from lcnet.training.stopping import Stop, stopping
 
 
 def begin(
-    config: Config, run: RunFolder, *, overwrite: bool, init: AnyPath | Import | None
+    config: Config,
+    run: RunFolder,
+    *,
+    overwrite: bool,
+    init: AnyPath | Import | None,
+    given: Collection[str] = (),
 ) -> RunFolder:
     """The folder of a run that was trained; arguments and errors are those of `train.train`.
 
-    `init` can also be a model that was read before; its architecture replaces `config.model`. A run
-    that fails before its first checkpoint leaves nothing.
+    `init` can also be a model that was read before; its architecture replaces `config.model`, but
+    for the settings in `given`. A run that fails before its first checkpoint leaves nothing.
     """
     init = init if init is None or isinstance(init, Import) else local_model(init)
-    work = partial(_begin, config, run, overwrite=overwrite, init=init)
+    work = partial(_begin, config, run, overwrite=overwrite, init=init, given=given)
     return launched(config.train, run, work, partial(_go_on, run, None))
 
 
@@ -65,7 +71,12 @@ def go_on(run: RunFolder, epochs: int | None = None) -> RunFolder:
 
 
 def _begin(
-    config: Config, run: RunFolder, *, overwrite: bool, init: Path | Import | None
+    config: Config,
+    run: RunFolder,
+    *,
+    overwrite: bool,
+    init: Path | Import | None,
+    given: Collection[str],
 ) -> RunFolder:
     """Begin a run in this process, which may be one of several."""
     is_auto, config = config.train.precision == "auto", with_precision(config)
@@ -75,7 +86,7 @@ def _begin(
         with engine.fabric.rank_zero_first():
             if engine.is_first:
                 run.check_free(overwrite=overwrite)  # here too: reading the data can take minutes
-            start = prepare(config, init)
+            start = prepare(config, init, given=given)
         start = with_pixel_range(with_batch_size(start, engine), engine)
         config = start.config
         with _locked(run, engine):
@@ -112,10 +123,8 @@ def _go_on(run: RunFolder, epochs: int | None) -> RunFolder:
                     raise
                 tell(f"{run}: already finished")
                 return run
-        if epochs is not None:
-            config = _with_epochs(config, epochs, progress)
-            if progress:
-                progress.goes_on()
+        if epochs is not None or (progress and progress.planned_epochs != config.train.epochs):
+            config = _with_epochs(run, config, epochs, progress)
             if engine.is_first:
                 config.save(run.config_file)
         if progress and progress.is_at_end(config.train.epochs):
@@ -127,7 +136,7 @@ def _go_on(run: RunFolder, epochs: int | None) -> RunFolder:
             record_resumption(run, progress)
         with engine.fabric.rank_zero_first():
             if progress is None:
-                start = prepare(config, init_of(run))
+                start = prepare(config, init_of(run), given=ALL)
             else:
                 start = _start_again(run, config, progress, is_first=engine.is_first)
         if progress is None:
@@ -153,15 +162,27 @@ def _locked(run: RunFolder, engine: Engine) -> Iterator[None]:
         yield
 
 
-def _with_epochs(config: Config, epochs: int, progress: Progress | None) -> Config:
-    """The config with another number of epochs. Raises ConfigError if they are done already."""
+def _with_epochs(
+    run: RunFolder, config: Config, epochs: int | None, progress: Progress | None
+) -> Config:
+    """The config with another number of epochs: `epochs`, or that in the run's edited config.
+
+    A training that ended early then goes on. Raises ConfigError if the epochs are done already. An
+    edited number may be what is done, which ends the run there.
+    """
     done = progress.epoch if progress else 0
-    if epochs <= done:
+    least = done if epochs is None else done + 1
+    wanted = config.train.epochs if epochs is None else epochs
+    if wanted < least:
+        source = f" in {run.config_file}" if epochs is None else ""
         raise ConfigError(
-            f"train.epochs: expected more than {done}, which this run has trained, got {epochs}. "
-            f"Set --train.epochs {done + 1} or more."
+            f"train.epochs: expected {'at least' if epochs is None else 'more than'} {done}, which "
+            f"this run has trained, got {wanted}{source}. Set {done + 1} or more with: "
+            f"lcnet train --resume {run} --train.epochs {done + 1}"
         )
-    return replace(config, train=replace(config.train, epochs=epochs))
+    if progress and wanted > done:
+        progress.goes_on()
+    return replace(config, train=replace(config.train, epochs=wanted))
 
 
 def _start_again(run: RunFolder, config: Config, progress: Progress, *, is_first: bool) -> Start:
@@ -180,7 +201,7 @@ def _start_again(run: RunFolder, config: Config, progress: Progress, *, is_first
         restored(progress, info),
         info.uncalibrated(),
         *splits,
-        is_trained=init_of(run) is not None,
+        is_trained=has_init(run),
         has_lost_best=is_lost,
     )
 

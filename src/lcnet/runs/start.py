@@ -1,6 +1,6 @@
 """The data, the model and the settled config that a run begins with."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -14,10 +14,10 @@ from lcnet.data.loading import check_steps
 from lcnet.data.pixel_form import in_figures
 from lcnet.data.pixel_range import header_kinds, pixel_kinds
 from lcnet.data.readers import load_split, load_split_for
+from lcnet.data.readers.checks import unnamed
 from lcnet.data.rule_faults import judge_rules
 from lcnet.data.rules_file import read_rules
 from lcnet.data.split_faults import judge_both
-from lcnet.data.statistics import count_labels
 from lcnet.errors import CheckpointError, DataError, reason_of
 from lcnet.model.classifier import Classifier
 from lcnet.model_folder import MISFITS, ModelFolder, ModelInfo, load_model, model_of, read_info
@@ -27,6 +27,7 @@ from lcnet.published.imported import Import
 from lcnet.published.importing import read_model
 from lcnet.runs.memory import Memory, fitting_batch, training_memory
 from lcnet.runs.new_model import new_model
+from lcnet.runs.training_on import in_order, train_on
 from lcnet.training.checkpoints import Progress
 from lcnet.training.engine import Engine
 
@@ -46,8 +47,11 @@ class Start:
     """Whether the best model so far is lost, so that even a worse one replaces it."""
 
 
-def prepare(config: Config, init: Path | Import | None) -> Start:
-    """Data and model of a new run, which starts from its seed or from `init`."""
+def prepare(config: Config, init: Path | Import | None, *, given: Collection[str] = ()) -> Start:
+    """Data and model of a new run, which starts from its seed or from `init`.
+
+    A model keeps its settings, but for those of `config.model` whose names are in `given`.
+    """
     seed_everything(config.train.seed, verbose=False)
     if init is None:
         splits = load_splits(config)
@@ -61,11 +65,9 @@ def prepare(config: Config, init: Path | Import | None) -> Start:
     else:
         model, info = _read_start(init)
         splits = load_splits(config, info.labels)
-        info = replace(
-            info.uncalibrated(),
-            labels=splits[0].labels,
-            statistics=count_labels(splits[0].targets),
-        )
+        if tuple(info.labels) == unnamed(len(info.labels)):
+            info = replace(info, labels=splits[0].labels)
+        model, info = train_on(model, info, config, given, splits[0])
         config, info = _one_fit(replace(config, model=info.model), info)
     info = _with_rules(info, config.data, splits)
     return Start(config, model, info, *splits, is_trained=init is not None)
@@ -158,15 +160,18 @@ def restored(progress: Progress, info: ModelInfo) -> Classifier:
 def load_splits(
     config: Config, labels: tuple[str, ...] | None = None, *, again: bool = False
 ) -> tuple[Split, Split]:
-    """The training and the validation split, with the training split's labels or with `labels`.
+    """The training and the validation split, with the training split's labels.
 
-    Raises DataError if they cannot be read, or if nothing can be learned or measured with them.
-    For a run that goes on (`again`), names that a new run may not have are warned of only.
+    They are in the order of `labels`, those of a model, with new ones last. Raises DataError if the
+    splits cannot be read, or if nothing can be learned or measured with them. A run that goes on
+    (`again`) has the same `labels`, and names that a new run may not have are warned of only.
     """
     if labels is None:
         training = load_split(config.data, config.data.train)
-    else:
+    elif again or tuple(labels) == unnamed(len(labels)):
         training = load_split_for(config.data, config.data.train, labels)
+    else:
+        training = in_order(load_split(config.data, config.data.train), labels)
     validation = load_split(config.data, config.data.val, training.labels)
     for note in dict.fromkeys((*training.notes, *validation.notes)):
         tell(f"note: {note}")

@@ -1,9 +1,10 @@
 """`lcnet train`: train a model, or continue a run."""
 
 import os
+from collections.abc import Collection
 from pathlib import Path
 
-from lcnet.config import Config
+from lcnet.config import Config, Model
 from lcnet.files import AnyPath
 from lcnet.run_folder import RunFolder
 
@@ -14,6 +15,7 @@ def train(
     *,
     overwrite: bool = False,
     init: AnyPath | None = None,
+    given: Collection[str] | None = None,
 ) -> RunFolder:
     """Train a model, or continue a run.
 
@@ -25,7 +27,11 @@ def train(
         out: Run folder to create.
         overwrite: Replace the run in --out.
         init: Model to start from: a model or run folder, hf://user/name, or a published
-            checkpoint. The model keeps its architecture, so give no --model flags.
+            checkpoint. Its labels are matched with those of the data by name. It keeps its
+            settings, unless you give others with --model flags or --config. Sizes, crop level and
+            dropout can change; head, width, depth and backbone cannot.
+        given: Names of the settings in config.model that are given for the model in `init`, such
+            as `view_size`. Default: all if config.model is not the default, else none.
 
     Returns:
         The run folder, with the best model in it, by train.best_by in validation.
@@ -38,8 +44,11 @@ def train(
     """
     _quiet_torch()
     from lcnet.runs.run import begin
+    from lcnet.runs.training_on import ALL
 
-    return begin(config, RunFolder(Path(out)), overwrite=overwrite, init=init)
+    if given is None:
+        given = () if config.model == Model() else ALL
+    return begin(config, RunFolder(Path(out)), overwrite=overwrite, init=init, given=given)
 
 
 def resume(run: AnyPath, *, epochs: int | None = None) -> RunFolder:

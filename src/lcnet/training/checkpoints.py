@@ -86,6 +86,12 @@ class Progress:
         return done
 
     @property
+    def planned_epochs(self) -> int:
+        """Number of epochs that the run was to have when it was saved."""
+        epochs: int = self.state["recipe"]["epochs"]
+        return epochs
+
+    @property
     def batches(self) -> int:
         """Batches already trained in the unfinished epoch; 0 between epochs."""
         done: int = self.state["epoch"]["batches"]
@@ -171,7 +177,7 @@ def _read(file: Path, run: RunFolder) -> Progress:
         if not is_older:
             assert state["format"] == FORMAT and progress.info.labels and progress.processes
             assert isinstance(state["weights"], dict) and isinstance(state["recipe"], dict)
-            _ = progress.describe(), progress.has_best, progress.is_at_end(1)
+            _ = progress.describe(), progress.has_best, progress.is_at_end(progress.planned_epochs)
     except Exception as error:  # a damaged pickle or dict fails in a dozen types
         raise CheckpointError(f"{file}: not a checkpoint ({type(error).__name__}).") from error
     if is_older:

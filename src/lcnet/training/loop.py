@@ -76,8 +76,7 @@ class Loop:
         state, recipe, engine = self.state, self.recipe, self.engine
         state.objective.train()
         state.objective.rejected_share = recipe.rejected_share(state.epochs)
-        for weight in self.frozen:
-            weight.requires_grad_(0 < recipe.freeze_epochs <= state.epochs)
+        self.freeze()
         self.sampler.start(state.epochs, state.epoch.batches * recipe.batch)
         for images, targets in self.pace.timed(self.training, state):
             batch = state.epoch.batches
@@ -98,6 +97,15 @@ class Loop:
             state.count(loss.detach(), count)
             if is_step:
                 self.step(loss.detach())
+
+    def freeze(self) -> None:
+        """Let the recipe's frozen weights learn, or not, in the epoch that begins."""
+        learns = 0 < self.recipe.freeze_epochs <= self.state.epochs
+        for weight in self.frozen:
+            weight.requires_grad_(learns)
+        features = self.state.objective.model.backbone.features
+        if not learns and {*map(id, features.parameters())} <= {*map(id, self.frozen)}:
+            features.eval()  # its maps stay those that it was trained to give
 
     def step(self, loss: torch.Tensor) -> None:
         """Change the weights and their average, unless the step is bad. Save if it is time to."""

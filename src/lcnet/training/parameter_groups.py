@@ -39,7 +39,10 @@ def parameter_groups(
 
 
 def frozen_weights(model: nn.Module, recipe: Train) -> list[nn.Parameter]:
-    """The weights in the recipe's `freeze`. Raises ConfigError for a name that begins none."""
+    """The weights in the recipe's `freeze` that would learn otherwise.
+
+    Raises ConfigError for a name that begins none.
+    """
     weights: dict[int, nn.Parameter] = {}
     for name in recipe.frozen:
         of_part = [
@@ -52,7 +55,7 @@ def frozen_weights(model: nn.Module, recipe: Train) -> list[nn.Parameter]:
                 f"train.freeze: expected names of the model's parts, got {name!r}. "
                 f"{_names_near(model, name)}"
             )
-        weights |= {id(weight): weight for weight in of_part}
+        weights |= {id(weight): weight for weight in of_part if weight.requires_grad}
     return list(weights.values())
 
 

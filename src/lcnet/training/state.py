@@ -124,14 +124,16 @@ class State:
         With another number of steps in the whole training, the learning rate goes on as in a
         training that had that number from its beginning.
         """
-        schedule, planned = content["schedule"], content["total_steps"]
+        is_as_planned, rates = content["total_steps"] == self.total_steps, list[dict[str, Any]]()
+        if not is_as_planned:
+            rates = self._rates_after(content["steps"])
         engine.restore_optimizer(self.objective, self.optimizer, content["optimizer"])
         for name in set(PLAIN) - {"total_steps"}:
             setattr(self, name, content[name])
-        if planned == self.total_steps:
-            self.schedule.load_state_dict(schedule)
-        else:
-            advanced(self.schedule, self.steps)
+        if is_as_planned:
+            self.schedule.load_state_dict(content["schedule"])
+        for group, settings in zip(self.optimizer.param_groups, rates, strict=False):
+            group.update(settings)
         epoch = dict(content["epoch"])
         # After a whole epoch a run may be resumed with another number of processes.
         sums, rank = epoch.pop("sums"), engine.fabric.global_rank
@@ -140,6 +142,18 @@ class State:
         if self.average:
             self.average.steps = content["average_steps"]
         engine.fabric.strategy.precision.load_state_dict(content["loss_scaling"])
+
+    def _rates_after(self, steps: int) -> list[dict[str, Any]]:
+        """The settings of each parameter group after some steps of the schedule.
+
+        For a fresh optimizer: some schedules compute a rate from the one before, and that of a run
+        that was to end there would be 0.
+        """
+        advanced(self.schedule, steps)
+        return [
+            {name: value for name, value in group.items() if name != "params"}
+            for group in self.optimizer.param_groups
+        ]
 
 
 PARTS = ("objective", "optimizer", "schedule", "average", "epoch")
