@@ -41,7 +41,7 @@ def learnt(tmp_path_factory) -> Path:
 
 
 def with_columns(learnt: Path, to: Path, *names: str) -> Config:
-    """The colours with some of their labels, and dark for pictures with no other label."""
+    """The colours with some of their labels; `dark` is where no green is, `Red` is red."""
     root = to / "data"
     shutil.copytree(learnt / "colours", root)
     for split in ("train.csv", "val.csv"):
@@ -49,7 +49,7 @@ def with_columns(learnt: Path, to: Path, *names: str) -> Config:
         lines = [",".join(["image", *names])]
         for row in rows:
             shown = dict(zip(head, row, strict=True))
-            shown["dark"] = str(int("1" not in row[1:]))
+            shown["dark"] = str(1 - int(shown["green"]))
             shown["Red"] = shown["red"]
             lines.append(",".join([row[0], *(shown[name] for name in names)]))
         (root / split).write_text("\n".join(lines) + "\n")
