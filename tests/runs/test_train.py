@@ -438,7 +438,8 @@ def test_training_on_from_the_released_layout_keeps_it(tiny_config, tmp_path, ca
     weights = layouts.by_rule(layouts.released(3))
     file = published(tmp_path, weights)
     before = read_model(file, ImportChoices()).model
-    run = train(with_train(tiny_config, **STILL), tmp_path / "on", init=file).path
+    own = replace(with_train(tiny_config, **STILL), model=Model())
+    run = train(own, tmp_path / "on", init=file).path
     assert "LCNet as released, 3 labels" in capsys.readouterr().out
     info, after = read_info(run), load_model(run)
     assert (info.model.released.layer, info.model.graph, info.model.released.label_tokens) == (
