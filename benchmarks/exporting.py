@@ -16,12 +16,12 @@ import torch
 
 from benchmarks.models import HEADS
 from lcnet import config
-from lcnet.exported.description import describe
 from lcnet.exporting.formats import FORMATS, trace
 from lcnet.exporting.proof import drawn_pictures, prove
 from lcnet.model.backbone import describe_backbone
 from lcnet.model.build import build_model
 from lcnet.model_folder import ModelFolder, ModelInfo, load_model
+from lcnet.model_folder.exported import describe
 
 LABELS = 20
 

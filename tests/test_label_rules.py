@@ -13,9 +13,9 @@ import lcnet
 from lcnet.data.rules_file import read_rules
 from lcnet.errors import CheckpointError, ConfigError
 from lcnet.evaluating.measuring import how_measured, measure
-from lcnet.exported.description import describe, understand
 from lcnet.metrics.label_rules import LabelRules
 from lcnet.model_folder import ModelFolder, read_info
+from lcnet.model_folder.exported import describe, understand
 from lcnet.predicting.predictor import Predictor
 from lcnet.runs.train import train
 

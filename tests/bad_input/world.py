@@ -26,8 +26,8 @@ from tests.published import layouts
 from tests.tiny import TINY
 
 from lcnet.config import Config, Data, Train
-from lcnet.exported.description import KEY, describe
 from lcnet.model_folder import read_info
+from lcnet.model_folder.exported import KEY, describe
 from lcnet.runs.train import train
 from lcnet.training.loop import Loop
 

@@ -14,7 +14,6 @@ from torch.export import ExportedProgram
 from lcnet import config
 from lcnet.cli import build_parser, main
 from lcnet.errors import CheckpointError, ConfigError
-from lcnet.exported.description import IMAGES, KEY, LOGITS, describe, understand
 from lcnet.exporting.export import export
 from lcnet.exporting.formats import FORMATS, trace, write_onnx
 from lcnet.metrics.calibration import Calibration
@@ -23,6 +22,7 @@ from lcnet.model.build import build_model
 from lcnet.model.crops import Crops
 from lcnet.model.exportable import ConstantCrops
 from lcnet.model_folder import ModelFolder, ModelInfo, load_model
+from lcnet.model_folder.exported import IMAGES, KEY, LOGITS, describe, understand
 from lcnet.predicting.onnx_model import OnnxModel
 from lcnet.predicting.predictor import Predictor
 

@@ -16,7 +16,6 @@ from lcnet.errors import ConfigError
 from lcnet.evaluating.measuring import Scored, data_set, score
 from lcnet.evaluating.metrics_table import or_dash
 from lcnet.evaluating.rounding import with_rounding
-from lcnet.exported.renewing import renew_exports
 from lcnet.files import AnyPath, write_text
 from lcnet.metrics import Floats, Rates, Targets, calibration_scores, predict_at, rates
 from lcnet.metrics.array_checks import rounded
@@ -25,6 +24,7 @@ from lcnet.metrics.crossfit import Fitted, fit
 from lcnet.metrics.label_rules import IndexedRules
 from lcnet.metrics.thresholds import Goal
 from lcnet.model_folder import ModelFolder, ModelInfo, load_model, model_fingerprint, read_info
+from lcnet.model_folder.renewing import renew_exports
 from lcnet.progress import tell
 from lcnet.run_folder import RunFolder
 

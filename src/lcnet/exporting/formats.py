@@ -14,10 +14,10 @@ from torch import Tensor
 from torch.export import ExportedProgram
 
 from lcnet.errors import CheckpointError, ConfigError
-from lcnet.exported.description import IMAGES, KEY, LOGITS, understand
 from lcnet.model.classifier import Classifier
 from lcnet.model.exportable import Exportable
 from lcnet.model_folder import ModelInfo
+from lcnet.model_folder.exported import IMAGES, KEY, LOGITS, understand
 from lcnet.predicting.onnx_model import SUFFIX, OnnxModel
 
 Scorer = Callable[[Tensor], Tensor]

@@ -10,7 +10,6 @@ import torch
 from lcnet.config import Data
 from lcnet.errors import CheckpointError, ConfigError, DataError
 from lcnet.evaluating.measuring import data_set
-from lcnet.exported.description import describe
 from lcnet.exporting.formats import FORMATS, Format, Scorer, load_onnx, trace, write_onnx
 from lcnet.exporting.proof import (
     BATCH_SIZES,
@@ -25,6 +24,7 @@ from lcnet.exporting.quantize import quantize as quantize_onnx
 from lcnet.files import AnyPath, written_whole
 from lcnet.metrics.array_checks import with_both
 from lcnet.model_folder import ModelInfo, load_model, local_model, read_info, weights_fingerprint
+from lcnet.model_folder.exported import describe
 from lcnet.predicting.sources import find_images
 from lcnet.progress import tell
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from torch import Tensor
 
-from lcnet.exported.description import IMAGES
+from lcnet.model_folder.exported import IMAGES
 
 QUANTIZED = ("Conv", "MatMul", "Gemm")
 """Operations done in 8 bits: they take nearly all of the time. The rest stays exact."""

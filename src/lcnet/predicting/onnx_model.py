@@ -9,8 +9,8 @@ from torch import Tensor
 
 from lcnet.compute import Precision
 from lcnet.errors import CheckpointError, ConfigError, reason_of
-from lcnet.exported.description import IMAGES, KEY, LOGITS, understand, weights_in
-from lcnet.exported.renewing import outdated
+from lcnet.model_folder.exported import IMAGES, KEY, LOGITS, understand, weights_in
+from lcnet.model_folder.renewing import outdated
 
 SUFFIX = ".onnx"
 

@@ -7,9 +7,9 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from lcnet.errors import reason_of
-from lcnet.exported.description import KEY, describe, weights_in
 from lcnet.files import written_whole
 from lcnet.model_folder import ModelFolder, ModelInfo, weights_fingerprint
+from lcnet.model_folder.exported import KEY, describe, weights_in
 from lcnet.progress import tell
 
 

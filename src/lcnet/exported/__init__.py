@@ -1,1 +1,0 @@
-"""What an exported file says of its model, and how it is kept true."""
