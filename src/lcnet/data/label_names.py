@@ -11,6 +11,10 @@ OTHER_NAMES = 3
 """A part of a name counts as a name of its own if so many other names have it as well."""
 EMPTY = frozenset({"nan", "none", "null", "n/a", "<na>", "#n/a"})
 """What programs write where there is no value, in lower case."""
+SHEET_ERROR = re.compile(
+    r"#(NAME\?|VALUE!|REF!|DIV/0!|NULL!|NUM!|WERT!|BEZUG!|ZAHL!|NOM\s?\?)", re.I
+)
+"""What a spreadsheet shows in place of a result."""
 PICTURE = re.compile(r".+\.(jpe?g|jpe|jfif|png|webp|bmp|gif|tiff?|avif|hei[cf]|p[pgn]m|dcm)", re.I)
 
 
@@ -54,6 +58,8 @@ def no_name(name: str) -> str:
     wrapped = name[:1] + name[-1:] in ("[]", "{}", "()")
     if wrapped or any(name.count(one) != name.count(other) for one, other in ("[]", "{}")):
         return "a list, or a piece of one"
+    if SHEET_ERROR.fullmatch(name):
+        return "an error of a spreadsheet"
     if name[:1] in "'\"" and name[-1:] in "'\"":
         return "a text in quotation marks"
     if PICTURE.fullmatch(name):

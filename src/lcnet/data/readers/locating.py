@@ -167,6 +167,13 @@ class _Folder:
         return sorted(self._stems.get(stem, []))
 
 
+def in_words(strip: int) -> str:
+    """What is left of a listed path after leading folders are left out."""
+    if strip == NAME_ALONE:
+        return "the file's name alone"
+    return f"their paths without {strip} leading folder{'s' * (strip != 1)}"
+
+
 def place_of(data: Data) -> Place | None:
     """The place that the settings say; None if they leave it to be found."""
     if not data.folders and data.strip == 0:

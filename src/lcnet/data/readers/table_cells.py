@@ -35,7 +35,9 @@ PAIRS = (
     ("✔", ""),
 )
 """Cells that mean present and absent; a table uses one pair, in upper or lower case."""
-NOT_KNOWN = frozenset({"", "nan", "na", "n/a", "<na>", "null", "none", "?", "unknown", "uncertain"})
+NO_CELL = frozenset({"#n/a", "#n/a n/a", "#na", "#nv", "#n/d", "#n/b", "#i/t", "-nan", "<na>"})
+"""What spreadsheets of several languages, and programs, write where a value is missing."""
+NOT_KNOWN = NO_CELL | {"", "nan", "na", "n/a", "null", "none", "?", "unknown", "uncertain"}
 MINUS = "-1"
 """Unknown where 0 is absent, as in CheXpert; absent in tables of 1 and -1 alone, as in CelebA."""
 USUAL = Table(present=["1"], absent=["0"], unknown=["", MINUS])

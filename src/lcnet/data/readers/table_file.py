@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import IO
 
 from lcnet.config import Table
+from lcnet.data.decoding import PICTURE_SUFFIXES
 from lcnet.data.readers.checks import unreadable
 from lcnet.errors import DataError
 
@@ -39,6 +40,12 @@ BYTE_ORDER_MARKS = (
     (b"\xff\xfe", "utf-16"),
     (b"\xfe\xff", "utf-16"),
 )
+
+ABOVE = re.compile(r"\ufeff?(sep=.\s*$|\s*$|\"?#)")
+"""The start of a line above the header that is no record."""
+REMARK = re.compile(r"\ufeff?\"?#")
+LOOKED_AT = 50
+"""Lines that tell whether one above them is their header."""
 
 csv.field_size_limit(sys.maxsize)  # a cell may list any number of names
 
@@ -157,6 +164,8 @@ def _forms(
     encoding = encoding or _encoding(path)
     lines, is_whole = _head(path, encoding)
     skip = skip or _remarks(lines)
+    while skip < len(lines) and not lines[skip].strip():
+        skip += 1
     found = []
     wrong: csv.Error | None = None
     for tried in (delimiter,) if delimiter else DELIMITERS:
@@ -194,13 +203,45 @@ def _head(path: Path, encoding: str) -> tuple[list[str], bool]:
 
 
 def _remarks(lines: Sequence[str]) -> int:
-    """How many lines above the header are no records: Excel's `sep=;`, and remarks after `#`."""
+    """How many lines above the header are no records: Excel's `sep=;`, blanks, and remarks.
+
+    Remarks start with `#`. The last of them is the header if no other line can be.
+    """
     count = 0
-    for line in lines:
-        if not re.match(r"\ufeff?sep=.\s*$", line) and not re.match(r"#[^,;\t|]*$", line):
-            break
+    while count < len(lines) and ABOVE.match(lines[count]):
         count += 1
-    return count
+    if count == len(lines):
+        return 0
+    last = lines[count - 1] if count else ""
+    return count - (REMARK.match(last) is not None and _is_header(last, lines[count:]))
+
+
+def _is_header(line: str, below: Sequence[str]) -> bool:
+    """Whether a line that starts with `#` names the columns of the lines below it."""
+    for delimiter in DELIMITERS[:4]:
+        rows = [row.strip("\r\n").split(delimiter) for row in below[:LOOKED_AT] if row.strip()]
+        width = len(line.split(delimiter))
+        if width > 1 and all(len(row) == width for row in rows):
+            return not is_header_row(rows[0], rows[1:])
+    return False
+
+
+def is_header_row(row: Sequence[str], below: Sequence[Sequence[str]]) -> bool:
+    """Whether a row without numbers and pictures stands above rows that have them."""
+    columns = zip(*below, strict=False)
+    return not any(map(_is_value, row)) and any(all(map(_is_value, cells)) for cells in columns)
+
+
+def _is_value(cell: str) -> bool:
+    """Whether a cell is a number or the name of a picture, which no column is called."""
+    cell = cell.strip().strip('"')
+    if Path(cell).suffix.lower() in PICTURE_SUFFIXES:
+        return True
+    try:
+        float(cell.replace(",", "."))
+    except ValueError:
+        return False
+    return True
 
 
 def _first_records(lines: list[str], delimiter: str, *, is_whole: bool) -> list[list[str]]:

@@ -18,7 +18,7 @@ from lcnet.data.readers.table_columns import (
     key_of,
     reference_of,
 )
-from lcnet.data.readers.table_doubts import check_cells, check_numbers
+from lcnet.data.readers.table_doubts import check_cells, check_lone_numbers, check_numbers
 from lcnet.data.readers.table_names import NOTHING, check_are_names, names_in, separator_of
 from lcnet.data.readers.table_reading import Reading, cells_of
 from lcnet.data.readers.table_splits import SPLIT_WORDS, YES_OR_NO, parts_in
@@ -135,6 +135,10 @@ def _chosen(
             check_cells(_columns(reading, numbers), split)
         _check_doubtful(reading, split, [*marked], doubtful)
     named = known or texts
+    if not marked and len(texts) == 1 and not known:
+        ((name, lone),) = _columns(reading, texts).items()
+        if lone and all(map(_is_number, lone)):
+            check_lone_numbers(name, lone, split)
     if not table.present:
         _check_families(marked, reading, split)
     if not marked and len(named) == 1:

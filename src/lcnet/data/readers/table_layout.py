@@ -215,7 +215,7 @@ def _chosen(
         first.said,
     )
     if set(chosen) == {"train"} and first.parts:
-        recognised = _with_parts(recognised, first)
+        recognised = _with_parts(replace(recognised, said=first.said_in_parts), first)
     elif known and (parts := known.parts(Path(first.data.root, chosen["train"]))):
         recognised = _with_lists(recognised, parts)
     elif set(chosen) == {"train"} and not known:

@@ -6,6 +6,7 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
 
+from lcnet.data.readers.table_cells import NO_CELL
 from lcnet.errors import DataError
 
 STRONG = ("|", ";", "\t", "\n")
@@ -14,7 +15,13 @@ WEAK = (",", " & ", "/", "+", "&", " ")
 """Separators if the parts are names."""
 IN_NAMES = ("-", "_")
 """Signs that join the words of a name, and sometimes names."""
-NO_VALUE = frozenset({"", "nan", "none", "null", "na", "n/a", "<na>", "[]", "{}", "set()", "()"})
+HASH = "#"
+"""Starts each name of a column of hashtags, which are joined by a blank, a comma or nothing."""
+OTHERS = (",", "/", "+", "&")
+"""Signs that may join names beside another one."""
+ANY_OF = re.compile(r"(?!(.).*\1)[|;,\t\n/&+]{2,}", re.S)
+"""A separator of several signs, each of which separates."""
+NO_VALUE = NO_CELL | {"", "nan", "none", "null", "na", "n/a", "<na>", "[]", "{}", "set()", "()"}
 """Cells that a program writes where there is no value, in lower case."""
 NOTHING = frozenset({"no finding", "no findings", "no label", "no labels", "nothing", "unlabeled"})
 """Names that say that there is no label, in lower case."""
@@ -65,22 +72,39 @@ def names_in(cell: str, separator: str) -> list[str]:
         return []
     if (listed := as_list(cell)) is not None:
         return listed
-    return [name for part in cell.split(separator) if (name := part.strip())]
+    return parts_of(cell, separator)
+
+
+def parts_of(text: str, separator: str) -> list[str]:
+    """What a text falls into at a separator, or at each sign of one such as `;,`.
+
+    After `#`, what joins hashtags is left out, too.
+    """
+    separator = separator.replace("\\t", "\t")
+    if ANY_OF.fullmatch(separator):
+        pieces = re.split(f"[{re.escape(separator)}]", text)
+    else:
+        pieces = text.split(separator)
+    around = " \t\r\n,;|" if separator == HASH else None
+    return [name for piece in pieces if (name := piece.strip(around).strip())]
 
 
 def separator_of(cells: Iterable[str], where: str) -> str:
     """What joins the names in the cells of a column.
 
     A bar, semicolon or tab does wherever it occurs. A comma or a blank does if the parts are names:
-    each part of a cell stands alone in another, or occurs in several others. Raises DataError if
-    that holds for some cells only, or if both a bar and a semicolon occur.
+    each part of a cell stands alone in another, or occurs in several others. `#` does if each cell
+    starts with it. Raises DataError if that holds for some cells only, or if two signs do.
     """
     plain = {cell.strip() for cell in cells if as_list(cell) is None}
     distinct = sorted(cell for cell in plain if cell.lower() not in NO_VALUE | NOTHING)
+    if _are_hashtags(distinct, where):
+        return HASH
     strong = [sign for sign in STRONG if any(sign in cell for cell in distinct)]
     if len(strong) > 1:
-        raise _doubt(where, next(cell for cell in distinct if strong[0] in cell), strong)
+        raise _mixed(where, strong, [_with(distinct, sign) for sign in strong])
     if strong:
+        _check_no_other(distinct, strong[0], where)
         return strong[0]
     for sign in WEAK:
         joined = [cell for cell in distinct if sign in cell]
@@ -89,6 +113,7 @@ def separator_of(cells: Iterable[str], where: str) -> str:
         fitting = _decomposed(joined, distinct, sign)
         share = len(fitting) / len(joined)
         if share >= 0.9:
+            _check_no_other(distinct, sign, where)
             return sign
         if all(part.isdigit() for cell in joined for part in cell.split(sign)):
             return sign  # numbers of labels
@@ -102,6 +127,40 @@ def separator_of(cells: Iterable[str], where: str) -> str:
         if joined and 2 * len(_decomposed(joined, distinct, sign)) > len(joined):
             raise _doubt(where, joined[0], [sign, "|"])
     return "|"
+
+
+def _with(cells: Iterable[str], sign: str) -> str:
+    return max((cell for cell in cells if sign in cell), key=lambda cell: sign in cell.strip(sign))
+
+
+def _are_hashtags(distinct: Sequence[str], where: str) -> bool:
+    """Whether each cell starts with `#`. Raises DataError if `#` starts some of the names only."""
+    tagged = [cell for cell in distinct if cell.startswith(HASH)]
+    if not tagged:
+        return False
+    names = [name for cell in distinct for name in parts_of(cell, HASH)]
+    if len(tagged) == len(distinct):
+        inside = [(name, sign) for name in names for sign in (*STRONG, ",") if sign in name]
+        if not inside:
+            return True
+        name, sign = inside[0]
+        raise _doubt(where, _with(distinct, name), [HASH, sign])
+    glued = [cell for cell in tagged if HASH in cell[1:].rstrip(HASH)]
+    bare = {cell for cell in distinct if HASH not in cell}
+    also = [cell for cell in tagged if cell.lstrip(HASH) in bare]
+    if glued or also:
+        raise _doubt(where, (glued or also)[0], [HASH, "|"])
+    return False
+
+
+def _check_no_other(distinct: Sequence[str], separator: str, where: str) -> None:
+    """Raises DataError if names that a sign separates are joined by another sign elsewhere."""
+    pieces = sorted({name for cell in distinct for name in parts_of(cell, separator)})
+    for sign in OTHERS[OTHERS.index(separator) + 1 :] if separator in OTHERS else OTHERS:
+        joined = [name for name in pieces if sign in name.strip(sign)]
+        if found := _decomposed(joined, pieces, sign, enough=len(pieces) + 1):
+            cell = next(cell for cell in distinct if found & {*parts_of(cell, separator)})
+            raise _mixed(where, [separator, sign], [_with(distinct, separator), cell])
 
 
 def check_are_names(cells: Iterable[str], where: str) -> None:
@@ -150,6 +209,17 @@ def _decomposed(
         for cell, parts in parts_of.items()
         if all(part in alone or seen[part] >= enough for part in parts)
     }
+
+
+def _mixed(where: str, signs: Sequence[str], cells: Sequence[str]) -> DataError:
+    """The error for cells that several signs seem to separate."""
+    first, second = signs[:2]
+    return DataError(
+        f"{where}: names seem to be joined by {first!r} in some cells ({cells[0]!r}) and by "
+        f"{second!r} in others ({cells[1]!r}). Set --data.separator {first!r} or --data.separator "
+        f"{second!r} if the other sign belongs to names, or --data.separator {''.join(signs)!r} if "
+        "each of them joins names."
+    )
 
 
 def _doubt(where: str, cell: str, signs: Sequence[str]) -> DataError:

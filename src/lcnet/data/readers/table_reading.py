@@ -10,8 +10,11 @@ from lcnet.data.readers.layout import by_role
 from lcnet.data.readers.locating import TRIED, Folders, Place, locate, place_for, place_of
 from lcnet.data.readers.table_cells import is_marked, plain_cell
 from lcnet.data.readers.table_columns import column, long_row, reference_of
-from lcnet.data.readers.table_file import Form, TableFile, forms, named_columns
+from lcnet.data.readers.table_file import Form, TableFile, forms, is_header_row, named_columns
 from lcnet.errors import DataError
+
+MOST_ABOVE = 30
+"""Lines above a header that are tried to be left out."""
 
 
 @dataclass(frozen=True)
@@ -30,7 +33,44 @@ class Reading:
 
 
 def reading_of(data: Data, split: str) -> Reading:
-    """The form in which a column leads to pictures; failing that, the most regular one."""
+    """The form in which a column leads to pictures; failing that, the most regular one.
+
+    Raises DataError if no form has two columns, or if the header seems to be further below.
+    """
+    try:
+        reading = _reading_of(data, split)
+    except DataError as error:
+        if lines := _above(data, split):
+            raise DataError(_skipped(split, lines)) from error
+        raise
+    first, *others = reading.rows or [[]]
+    if reading.form.header and is_header_row(first, others) and (lines := _above(data, split)):
+        raise DataError(_skipped(split, lines))
+    return reading
+
+
+def _above(data: Data, split: str) -> int:
+    """How many lines must be left out above the header to find pictures; 0 if that is not it."""
+    if data.table.skip:
+        return 0
+    for lines in range(1, MOST_ABOVE + 1):
+        try:
+            reading = _reading_of(replace(data, table=replace(data.table, skip=lines)), split)
+        except DataError:
+            continue
+        if reading.place is not None and reading.form.header:
+            return reading.form.skip
+    return 0
+
+
+def _skipped(split: str, lines: int) -> str:
+    return (
+        f"{split}: expected the names of the columns in the first line, found them in line "
+        f"{lines + 1}. Delete what is above, or set --data.table.skip {lines}."
+    )
+
+
+def _reading_of(data: Data, split: str) -> Reading:
     path = Path(data.root, split)
     folders = Folders(Path(data.root))
     readings = []
@@ -50,7 +90,8 @@ def reading_of(data: Data, split: str) -> Reading:
         )
         raise DataError(
             f"{split}: no label column, expected a picture column and at least one more{header}. "
-            "Add the labels, and separate columns by commas."
+            "Add the labels, and separate columns by commas; if there are other lines above the "
+            "names of the columns, set --data.table.skip to their number."
         )
     reading = next((one for one in readings if one.place is not None), readings[0])
     if reading.is_ragged:

@@ -1,16 +1,22 @@
 """How a table is read: settings recognised from its first rows, and one line that says them."""
 
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from lcnet.config import Data
-from lcnet.data.readers.table_cells import meaning_in_words
+from lcnet.config import Data, Table
+from lcnet.data.label_names import plain
+from lcnet.data.readers.locating import in_words, place_of
+from lcnet.data.readers.table_cells import meaning_in_words, plain_cell
 from lcnet.data.readers.table_columns import column, label_of, reference_of
 from lcnet.data.readers.table_file import SPACE
 from lcnet.data.readers.table_labels import with_labels
-from lcnet.data.readers.table_names import NO_VALUE, as_list
+from lcnet.data.readers.table_names import HASH, NO_VALUE, as_list, names_in
 from lcnet.data.readers.table_reading import Reading, reading_of, with_place
 from lcnet.data.readers.table_splits import parts_in
+
+SHOWN = 5
+"""Most names of labels in the line."""
 
 
 @dataclass(frozen=True)
@@ -21,6 +27,8 @@ class Understood:
     """The settings, with everything that was recognised."""
     said: str
     """One line that says it."""
+    said_in_parts: str
+    """The same where a column of it says the splits."""
     has_pictures: bool
     """Whether a picture that it lists was found."""
     example: str
@@ -53,52 +61,114 @@ def understand(
     data = with_labels(data, reading, split, labels, strict=strict)
     example = next((row[reading.picture] for row in reading.rows), "")
     name, parts = parts_in(data.table, reading, split)
-    said = _said(data, reading, split)
-    return Understood(data, said, reading.place is not None, example, name, parts)
+    said, in_parts = (_said(data, reading, split, taken) for taken in ("", name))
+    return Understood(data, said, in_parts, reading.place is not None, example, name, parts)
 
 
-def _said(data: Data, reading: Reading, split: str) -> str:
+def _said(data: Data, reading: Reading, split: str, taken: str) -> str:
+    """The line, without the column that is `taken` for the split of a row."""
     table = data.table
-    parts = [f"pictures in {_named(reading, reading.picture)}{_where(data)}"]
+    parts = [f"pictures in {_named(reading, reading.picture)}{_where(data, reading, split)}"]
     if table.names:
-        index = column(reading.columns, table.names, "names", split)
-        cells = [row[index] for row in reading.rows]
-        listed = any(as_list(cell) is not None for cell in cells)
-        how = "as lists" if listed else f"joined by {data.separator!r}"
-        parts.append(f"names in {_named(reading, index)}, {how}")
-        empty = sorted({cell.strip() for cell in cells if cell.strip().lower() in NO_VALUE} - {""})
-        if nothing := [*table.none, *empty]:
-            parts.append(f"{', '.join(map(repr, nothing))} is no label")
-        if table.rows == "label":
-            parts.append(
-                "a row per label" + (f", sure by {table.confidence!r}" * bool(table.confidence))
-            )
+        parts += _names_said(data, reading, split)
     else:
         labels = [label_of(reference, reading.columns) for reference in table.labels]
         shown = ", ".join(labels[:5]) + ", ..." * (len(labels) > 5)
         parts.append(f"{len(labels)} label column{'s' * (len(labels) != 1)} ({shown})")
         parts.append(meaning_in_words(table))
-    if not reading.form.header and not table.columns:
-        parts.append("no header (--data.table.columns names the columns)")
-    if reading.form.delimiter != ",":
-        signs = {"\t": "tabs", SPACE: "blanks"}
-        parts.append(
-            f"columns separated by {signs.get(reading.form.delimiter, reading.form.delimiter)}"
-        )
-    if reading.form.encoding not in ("utf-8", "utf-8-sig"):
-        parts.append(f"encoding {reading.form.encoding}")
+    if table.rows == "label":
+        parts.append(_joining(data, reading))
+    parts += _form_said(reading, table)
     if table.group:
         parts.append(f"groups in {table.group!r}")
-    if others := [name if name in reading.columns else f"column {name}" for name in table.ignore]:
+    ignored = [name for name in table.ignore if name != taken]
+    if others := [name if name in reading.columns else f"column {name}" for name in ignored]:
         shown = ", ".join(others[:8]) + ", ..." * (len(others) > 8)
         parts.append(f"left alone: {shown}")
     return f"table {split}: {'; '.join(parts)}"
 
 
-def _where(data: Data) -> str:
-    """Where pictures lie, if not beside the table."""
+def _names_said(data: Data, reading: Reading, split: str) -> Iterator[str]:
+    """What the column of names is, what joins the names, and what they are."""
+    table = data.table
+    index = column(reading.columns, table.names, "names", split)
+    cells = [row[index] for row in reading.rows]
+    listed = [names_in(cell, data.separator) for cell in cells]
+    nothing = {name.strip().lower() for name in table.none}
+    found = Counter(name for names in listed for name in names if name.lower() not in nothing)
+    how = f"joined by {data.separator!r}"
+    if any(as_list(cell) is not None for cell in cells):
+        how = "as lists"
+    elif data.separator == HASH and any(cell.lstrip().startswith(HASH) for cell in cells):
+        how = "each after a '#', which is left out"
+    elif all(len(names) < 2 for names in listed):
+        how = "one name a cell"
+        if found and all(map(str.isdigit, found)):
+            how = f"one of {len(found)} classes a picture"
+    names = sorted(found, key=lambda name: (int(name) if name.isdecimal() else 0, name))
+    more = f" and {len(names) - SHOWN:,} more" if len(names) > SHOWN else ""
+    yield f"names in {_named(reading, index)}, {how} ({', '.join(names[:SHOWN])}{more})"
+    if alike := _alike(names):
+        yield f"{' and '.join(map(repr, alike))} are different labels"
+    empty = sorted({cell.strip() for cell in cells if cell.strip().lower() in NO_VALUE} - {""})
+    if none := [*table.none, *empty]:
+        yield f"{', '.join(map(repr, none))} is no label"
+
+
+def _alike(names: Sequence[str]) -> list[str]:
+    """The first names that differ only in case, spaces, hyphens or Unicode form."""
+    groups: dict[str, list[str]] = {}
+    for name in names:
+        groups.setdefault(plain(name), []).append(name)
+    return next((group for group in groups.values() if len(group) > 1), [])
+
+
+def _joining(data: Data, reading: Reading) -> str:
+    """How the rows of a picture are joined, and how many pictures have several."""
+    table = data.table
+    if table.names:
+        return "a row per label" + (f", sure by {table.confidence!r}" * bool(table.confidence))
+    rows: dict[str, list[tuple[str, ...]]] = {}
+    places = [column(reading.columns, name, "labels", "") for name in table.labels]
+    for row in reading.rows:
+        marks = tuple(plain_cell(row[place]) for place in places)
+        rows.setdefault(row[reading.picture].strip(), []).append(marks)
+    several = [marks for marks in rows.values() if len(marks) > 1]
+    unlike = sum(len(set(marks)) > 1 for marks in several)
+    return (
+        f"{len(several):,} picture{'s' * (len(several) != 1)} in several rows, {unlike:,} of them "
+        "with other marks: a label is present if any row says so"
+    )
+
+
+def _form_said(reading: Reading, table: Table) -> Iterator[str]:
+    """What is unusual in the form of the table."""
+    form = reading.form
+    if form.skip:
+        yield f"{form.skip} line{'s' * (form.skip != 1)} above the header left out"
+    if not form.header and not table.columns:
+        yield "no header (--data.table.columns names the columns)"
+    if form.delimiter != ",":
+        signs = {"\t": "tabs", SPACE: "blanks"}
+        yield f"columns separated by {signs.get(form.delimiter, repr(form.delimiter))}"
+    if form.encoding not in ("utf-8", "utf-8-sig"):
+        yield f"encoding {form.encoding}"
+
+
+def _where(data: Data, reading: Reading, split: str) -> str:
+    """Where pictures lie, if not beside the table, and how a listed path leads there."""
     text = f" + {data.suffixes[0]}" if data.suffixes else ""
-    return text + (f" below {', '.join(data.folders[:3])}" if data.folders else "")
+    place = reading.place
+    if place is None:
+        return text
+    beside = ("", ".", split.rpartition("/")[0])
+    folders = data.folders if place_of(data) else place.folders
+    folders = [one for one in folders if one not in beside]
+    if folders:
+        text += f" below {', '.join(folders[:3])}"
+    if place.strip:
+        text += f" by {in_words(place.strip)}"
+    return text
 
 
 def _named(reading: Reading, index: int) -> str:
