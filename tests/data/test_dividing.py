@@ -1,5 +1,7 @@
 """Data sets without splits: their parts are drawn once, kept, and read again."""
 
+import json
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -8,8 +10,10 @@ import pytest
 from PIL import Image
 
 from lcnet.config import Config, Data
+from lcnet.data.dividing import is_measurable
 from lcnet.data.readers import load_split, read_split, record_parts
 from lcnet.data.recognising import recognise
+from lcnet.data.split_faults import judge_both
 from lcnet.errors import DataError
 
 NAMES = ("cat", "dog", "sofa")
@@ -142,3 +146,51 @@ def test_drawing_is_the_same_for_the_same_labels_and_another_for_others(tmp_path
     first, second = (read_split(data, data.val) for data in (one, other))
     assert not np.array_equal(first.targets, second.targets)
     assert parts(one) == parts(one)
+
+
+@pytest.mark.parametrize("rows", [10, 16, 24, 36])
+def test_the_parts_of_a_small_data_set_are_large_enough_to_measure(tmp_path, rows):
+    recognised = recognise(write(tmp_path, rows=rows))
+    data = recognised.data
+    val, test = (load_split(data, name, NAMES) for name in (data.val, data.test))
+    assert min(len(val), len(test)) >= min(4, rows // 5)
+    for part in (val, test):
+        assert is_measurable(part.targets)
+    shares = [f"{100 * share:.0f} %" for share in data.shares]
+    assert f"{shares[0]} train, {shares[1]} val, {shares[2]} test (larger" in recognised.said
+    assert data.shares[1] > 0.1
+
+
+def test_given_shares_are_kept_in_a_small_data_set(tmp_path):
+    data = recognise(write(tmp_path, rows=20), Data(shares=[0.9, 0.05, 0.05])).data
+    assert data.shares == [0.9, 0.05, 0.05]
+
+
+def test_a_drawn_part_that_cannot_be_measured_is_refused_with_shares_that_work(tmp_path):
+    data = recognise(write(tmp_path, rows=16), Data(shares=[0.9, 0.05, 0.05])).data
+    training, validation = load_split(data, data.train), load_split(data, data.val)
+    assert not is_measurable(validation.targets)
+    (line,) = (
+        one.detail
+        for one in judge_both(training, validation, data, unknown="ignore")
+        if one.kind == "nothing-measurable"
+    )
+    (found,) = re.findall(r"Set --data.shares '(\[.*\])'", line)
+    better = replace(data, shares=json.loads(found))
+    assert is_measurable(load_split(better, data.val, NAMES).targets)
+
+
+def test_a_part_that_no_shares_can_measure_is_refused_without_such_advice(tmp_path):
+    write(tmp_path, rows=16)
+    table = tmp_path / "labels.csv"
+    table.write_text(re.sub(r",\S+$", ",cat|dog", table.read_text(), flags=re.M))
+    table.write_text(table.read_text().replace(",cat|dog", ",labels", 1))
+    data = recognise(tmp_path).data
+    training, validation = load_split(data, data.train), load_split(data, data.val)
+    details = [
+        one.detail
+        for one in judge_both(training, validation, data, unknown="ignore")
+        if one.kind == "nothing-measurable"
+    ]
+    assert details
+    assert not any("--data.shares" in detail for detail in details)

@@ -13,7 +13,7 @@ from iterstrat.ml_stratifiers import IterativeStratification
 from numpy.typing import NDArray
 
 from lcnet.config import Data
-from lcnet.data.dataset import POSITIVE, Split
+from lcnet.data.dataset import NEGATIVE, POSITIVE, Split
 from lcnet.errors import DataError
 from lcnet.files import written_whole
 
@@ -126,6 +126,35 @@ def _read(file: Path) -> dict[str, str]:
 
 
 # Drawing
+
+
+SHARES = ([0.8, 0.1, 0.1], [0.7, 0.15, 0.15], [0.6, 0.2, 0.2], [0.5, 0.25, 0.25])
+"""Shares of training, validation and test that are tried in a small data set."""
+ENOUGH = 4
+"""Pictures that a drawn part of a small data set should have."""
+
+
+def enough_shares(whole: Split, data: Data) -> list[float]:
+    """The first of `SHARES` under which each part has `ENOUGH` pictures and can be measured.
+
+    If there is none, those that come nearest.
+    """
+    best, most = list(data.shares), (False, False, -1)
+    for shares in SHARES:
+        parts = parts_of(whole, replace(data, shares=list(shares), splits=""))
+        drawn = [part for role in ROLES[1:] if (part := whole_and_part(getattr(data, role))[1])]
+        rows = [parts == part for part in drawn]
+        can = [is_measurable(whole.targets[chosen]) for chosen in rows]
+        sizes = min((int(chosen.sum()) for chosen in rows), default=ENOUGH)
+        score = (can[0] if can else True, all(can), min(sizes, ENOUGH))
+        if score > most:
+            best, most = list(shares), score
+    return best
+
+
+def is_measurable(targets: NDArray[np.int8]) -> bool:
+    """Whether a label is present in some of the pictures and known to be absent in others."""
+    return bool(((targets == POSITIVE).any(axis=0) & (targets == NEGATIVE).any(axis=0)).any())
 
 
 _last: dict[str, NDArray[np.int64]] = {}

@@ -2,16 +2,23 @@
 
 from collections import Counter
 from dataclasses import replace
+from itertools import islice
 from pathlib import Path
 
 from lcnet.config import Data
-from lcnet.data.dividing import ROLES, part, whole_and_part
+from lcnet.data.dividing import ROLES, enough_shares, part, whole_and_part
+from lcnet.data.readers import read_split
 from lcnet.data.readers.folder_layout import recognise_folders
 from lcnet.data.readers.layout import Given, Recognised
 from lcnet.data.readers.layouts import LAYOUTS
 from lcnet.errors import DataError
 from lcnet.files import AnyPath
 from lcnet.progress import tell
+
+SMALL_FILE = 2**18
+"""Bytes of the label file of a data set whose parts may be drawn larger."""
+SMALL_FOLDER = 1_000
+"""Files in its folder."""
 
 
 def data_at(data: Data | Given | AnyPath, *, quiet: bool = False, divide: bool = True) -> Data:
@@ -44,7 +51,10 @@ def recognise(path: AnyPath, data: Data | None = None, *, divide: bool = True) -
     data = _with_parts(recognised.data, given.data, divide=divide)
     said = recognised.said
     if data.train != recognised.data.train:
+        usual, data = data.shares, _with_enough(data)
         said += f"; no validation split, so parts are drawn: {_shares(data)}"
+        if data.shares != usual:
+            said += " (larger ones, since there are few pictures; --data.shares decides)"
     return Recognised(data, said)
 
 
@@ -105,7 +115,27 @@ def _advice(given: Given) -> str:
         replace(given, data=replace(given.data, format="folder"))
     ):
         return "If the folders are the labels, set --data.format folder."
-    return "See docs/guide/data.md for the layouts, or name the label file itself."
+    see = "docs/guide/data.md shows the layouts; a table with a row per picture is the simplest."
+    return see if given.file else f"Name the label file itself; {see}"
+
+
+def _with_enough(data: Data) -> Data:
+    """The settings with larger shares of validation and test in a small data set."""
+    whole = whole_and_part(data.train)[0]
+    if data.shares != Data().shares or data.splits or not _is_small(Path(data.root, whole)):
+        return data
+    try:
+        split = read_split(data, whole)
+    except DataError:
+        return data  # whoever reads it says what is wrong
+    return data if split.parts else replace(data, shares=enough_shares(split, data))
+
+
+def _is_small(path: Path) -> bool:
+    """Whether a label file or a folder of pictures is read in no time."""
+    if path.is_file():
+        return path.stat().st_size <= SMALL_FILE
+    return path.is_dir() and len(list(islice(path.rglob("*"), SMALL_FOLDER))) < SMALL_FOLDER
 
 
 def _shares(data: Data) -> str:

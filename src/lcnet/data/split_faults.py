@@ -1,13 +1,16 @@
 """All faults of the two splits that training uses, and pictures that both of them have."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 from lcnet.config import Data, Unknown
 from lcnet.data.dataset import Split, Streamed
+from lcnet.data.dividing import ROLES, enough_shares, is_measurable, parts_of, whole_and_part
 from lcnet.data.judgement import Judgement
 from lcnet.data.label_faults import judge_targets
 from lcnet.data.name_faults import judge_names, missing_header, similar_names
+from lcnet.data.readers import read_split
 from lcnet.data.readers.folder import same_names
 
 
@@ -46,6 +49,33 @@ def shared_names(split: Split, data: Data) -> Iterator[Judgement]:
         yield Judgement("same-name", split.name, detail, "noted")
 
 
+def with_shares(judgements: Iterable[Judgement], split: Split, data: Data) -> Iterator[Judgement]:
+    """The judgements; of a part that was drawn and cannot be measured, with shares that help."""
+    for one in judgements:
+        is_drawn = one.kind == "nothing-measurable" and _is_drawn(split, data)
+        yield replace(one, detail=_larger(split, data)) if is_drawn else one
+
+
+def _is_drawn(split: Split, data: Data) -> bool:
+    """Whether lcnet drew this part, so that `data.shares` says how large it is."""
+    whole, own = whole_and_part(split.name)
+    drawn = own in ROLES and not data.splits and not Path(data.root, split.name).exists()
+    return drawn and not read_split(data, whole).parts
+
+
+def _larger(split: Split, data: Data) -> str:
+    whole, own = whole_and_part(split.name)
+    all_pictures = read_split(data, whole)
+    shares = enough_shares(all_pictures, data)
+    parts = parts_of(all_pictures, replace(data, shares=shares))
+    works = is_measurable(all_pictures.targets[parts == own])
+    advice = f"Set --data.shares '{shares}'." if works else "Add pictures, with and without it."
+    return (
+        f"no label has both present and absent pictures among the {len(split):,} that were drawn, "
+        f"so nothing can be measured. {advice}"
+    )
+
+
 def judge_both(
     training: Split, validation: Split, data: Data, *, unknown: Unknown
 ) -> list[Judgement]:
@@ -54,7 +84,7 @@ def judge_both(
         found = [*judge_targets(training, ["train", "val"], unknown=unknown)]
     else:
         found = [
-            *judge_targets(validation, ["val"]),
+            *with_shares(judge_targets(validation, ["val"]), validation, data),
             *judge_targets(training, ["train"], unknown=unknown),
             *missing_header(validation, data),
         ]
