@@ -29,6 +29,7 @@ Format = Literal[
     "fiftyone",
     "hpa",
     "huggingface",
+    "json",
     "label_studio",
     "mmpretrain",
     "open_images",

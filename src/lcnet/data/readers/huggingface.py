@@ -9,6 +9,7 @@ from lcnet.data.readers.label_file import Asked, LabelFile, chosen, layout_of
 from lcnet.data.readers.layout import Given, role_of
 from lcnet.data.readers.listing import Listing, Row, counted, listing_of, near_of
 from lcnet.data.readers.metadata_file import read_rows
+from lcnet.data.readers.table_names import HASH, parts_of
 from lcnet.errors import DataError
 
 FILES = ("metadata.jsonl", "metadata.csv", "metadata.parquet")
@@ -33,7 +34,19 @@ def said(content: Rows, asked: Asked) -> Listing:
     Rows whose labels are null are left out. Raises DataError if several columns may hold the labels
     and `data.labels_in` does not choose.
     """
-    kinds = _kinds(content, asked)
+    near = ("",) if asked.part else near_of(asked.file)
+    return said_of_rows(content, asked, near=near, part_of=lambda row: _part(row, asked))
+
+
+def said_of_rows(
+    content: Rows,
+    asked: Asked,
+    *,
+    near: tuple[str, ...],
+    part_of: Callable[[dict[str, Any]], str],
+) -> Listing:
+    """The pictures of rows, as `said` reads them; `part_of` tells the split of a row."""
+    kinds = kinds_of(content, asked)
     kind = chosen(kinds, asked)
     columns = asked.columns or tuple(_bits(content, asked))
     marks_of = _reader(kind, columns, asked)
@@ -43,8 +56,8 @@ def said(content: Rows, asked: Asked) -> Listing:
         where = f"{asked.where}: row {number}"
         marks = marks_of(row, where)
         names |= {*(marks or ())}
-        if asked.part and _part(row, asked) != asked.part:
-            outside += not role_of(_part(row, asked))
+        if asked.part and part_of(row) != asked.part:
+            outside += not role_of(part_of(row))
         elif marks is None:
             left += 1
         else:
@@ -54,20 +67,20 @@ def said(content: Rows, asked: Asked) -> Listing:
         notes.append(f"{counted(left, 'row')} without labels left out")
     if outside:
         notes.append(f"{counted(outside, 'row')} outside the folders of splits left out")
-    near = ("",) if asked.part else near_of(asked.file)
     return listing_of(asked.where, rows, labels or sorted(names), near=near, notes=notes)
 
 
-def _kinds(content: Rows, asked: Asked) -> dict[str, str]:
+def kinds_of(content: Rows, asked: Asked) -> dict[str, str]:
     """The columns that may hold the labels, and what each is."""
     found: dict[str, str] = {}
     for name in _names(content, asked):
         values = [row[name] for row in content if row.get(name) not in (None, "")]
+        is_asked = name.lower() in TEXTS or name == asked.labels_in
         if values and all(isinstance(value, list) for value in values):
-            found[name] = "lists"
+            if is_asked or any(isinstance(entry, str) for value in values for entry in value):
+                found[name] = "lists"  # others are boxes and sizes
         elif values and all(isinstance(value, str) for value in values):
-            is_text = name.lower() in TEXTS or name == asked.labels_in
-            found |= {name: "text"} if is_text and not _are_bits(values) else {}
+            found |= {name: "text"} if is_asked and not _are_bits(values) else {}
     if bits := _bits(content, asked):
         found[COLUMNS] = f"0/1 columns {', '.join(bits[:3])}"
     return found
@@ -117,12 +130,14 @@ def _listed(value: object, separator: str, where: str) -> Marks:
         return None
     if isinstance(value, str):
         joined = next((sign for sign in SEPARATORS if sign in value), "")
+        if value.startswith(HASH) and HASH in value[1:]:
+            joined = HASH
         if joined and not separator:
             raise DataError(
                 f"{where}: expected a list of names or one name, got {value[:60]!r}. If several "
                 f"names are joined, set --data.separator '{joined}'."
             )
-        value = [part.strip() for part in value.split(separator)] if separator else [value]
+        value = parts_of(value, separator) if separator else [value]
     if not isinstance(value, list) or not all(isinstance(name, str) for name in value):
         raise DataError(
             f"{where}: expected a list of names, got {str(value)[:60]!r}. Write names in place of "

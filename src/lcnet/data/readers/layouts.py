@@ -19,6 +19,7 @@ from lcnet.data.readers.fiftyone import FIFTYONE
 from lcnet.data.readers.folder_layout import FOLDER
 from lcnet.data.readers.hpa import HPA
 from lcnet.data.readers.huggingface import HUGGINGFACE
+from lcnet.data.readers.json_rows import JSON_ROWS
 from lcnet.data.readers.label_studio import LABEL_STUDIO
 from lcnet.data.readers.layout import Layout
 from lcnet.data.readers.listing import given_place
@@ -71,6 +72,7 @@ LAYOUTS: Mapping[str, Layout] = {
         HPA,
         OPEN_IMAGES,
         table_layout(),
+        JSON_ROWS,
         FOLDER,
         CVAT,
         DATUMARO,

@@ -21,7 +21,7 @@ def read_rows(path: Path, where: str) -> list[dict[str, Any]]:
     """The rows of a .jsonl, .csv or .parquet file, by column. Raises DataError if it is none."""
     try:
         match path.suffix.lower():
-            case ".jsonl":
+            case ".jsonl" | ".ndjson":
                 return _json_lines(path, where)
             case ".csv":
                 return _csv(path, where)
