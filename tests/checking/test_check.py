@@ -330,7 +330,9 @@ def test_the_command_prints_writes_and_exits(planted, capsys, tmp_path, read_jso
         {
             "kind": "missing-image",
             "where": "train.csv:18: images/nowhere.png",
-            "detail": f"no such picture: {planted.root}/images/nowhere.png",
+            "detail": f"no such picture: {planted.root}/images/nowhere.png. Correct the paths, set "
+            f"--data.folders '[FOLDER]' to where the pictures are (as seen from {planted.root}), "
+            "or drop the rows to train without them.",
         },
         {
             "kind": "duplicate-image",

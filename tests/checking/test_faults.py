@@ -10,6 +10,7 @@ from tests.checking.test_check import Planted, draw
 
 from lcnet.checking.check import check
 from lcnet.config import Config, Data
+from lcnet.data.readers.layout import Given
 from lcnet.runs.start import load_splits
 
 
@@ -41,6 +42,31 @@ def test_files_that_no_split_lists_are_counted_by_suffix(planted):
         "no pictures that lcnet reads: 2 .jp2, 1 .psd, 1 without a suffix",
     ]
     assert planted.check().is_safe
+
+
+def test_only_the_given_folder_of_labels_is_walked(tmp_path):
+    for number in range(8):
+        for label in ("cat", "dog"):
+            (tmp_path / "mine" / label).mkdir(parents=True, exist_ok=True)
+            draw(100 * (label == "cat") + number).save(tmp_path / "mine" / label / f"{number}.png")
+    (tmp_path / "others.psd").write_bytes(b"")
+    draw(900).save(tmp_path / "others.png")
+    kinds = {one.kind for one in check(Given(tmp_path / "mine"), quiet=True).findings}
+    assert "passed-over" not in kinds
+    (tmp_path / "mine" / "own.psd").write_bytes(b"")
+    report = check(Given(tmp_path / "mine"), quiet=True)
+    (one,) = (one for one in report.findings if one.kind == "passed-over")
+    assert (one.where, one.detail) == (
+        str(tmp_path / "mine"),
+        "no pictures that lcnet reads: 1 .psd",
+    )
+
+
+def test_the_table_of_labels_has_the_count_of_all_splits(planted, capsys):
+    check(planted.check().data)
+    rows = [line for line in capsys.readouterr().out.splitlines() if "cat" in line]
+    cells = [cell.strip() for cell in rows[0].strip("│ ").split("│")]
+    assert int(cells[-1]) == sum(int(cell.split()[0]) for cell in cells[1:-1])
 
 
 def test_a_copy_with_other_labels_contradicts_itself(planted):

@@ -41,7 +41,7 @@ from lcnet.data.readers import read_split
 from lcnet.data.recognising import data_at
 from lcnet.data.rule_faults import judge_rules
 from lcnet.data.rules_file import read_rules
-from lcnet.data.split_faults import same_split, shared_names
+from lcnet.data.split_faults import same_split, shared_names, with_shares
 from lcnet.errors import ConfigError, DataError
 from lcnet.files import AnyPath, write_text
 from lcnet.metrics.label_rules import LabelRules
@@ -82,7 +82,7 @@ def check_data(
     splits = [
         _with_facts(data, name, read, pixel_range, quiet=quiet) for name, read in listed.items()
     ]
-    notes += _notes_on_bands(splits)
+    notes += [*_notes_on_bands(splits), *_notes_on_missing(splits)]
     if not data.pixel_range:
         findings += mixed_kinds(splits)
     findings += _broken_rules(splits, rules)
@@ -90,7 +90,10 @@ def check_data(
         findings += [
             *broken_pictures(checked),
             *odd_pictures(checked),
-            *judged(judge_targets(checked.split, checked.roles), (data.train, data.val)),
+            *judged(
+                with_shares(judge_targets(checked.split, checked.roles), checked.split, data),
+                (data.train, data.val),
+            ),
             *judged(shared_names(checked.split, data), ()),
             *unlabelled_rows(checked),
             *flat_pictures(checked),
@@ -107,7 +110,7 @@ def check_data(
             findings += suspicious_labels(model, checked, data, quiet=quiet)
     order = list(KINDS)
     findings.sort(key=lambda fault: order.index(fault.kind))
-    notes += [note for split in listed.values() for note in split.notes]
+    notes += dict.fromkeys(note for split in listed.values() for note in split.notes)
     form = PixelForm(0, pixel_range)
     report = CheckReport(data, tuple(splits), tuple(findings), tuple(notes), form)
     if json_file is not None:
@@ -287,6 +290,13 @@ def _notes_on_bands(splits: Sequence[CheckedSplit]) -> Iterator[str]:
             yield f"{checked.split.name}: pictures of {count} bands need --model.channels {count}"
 
 
+def _notes_on_missing(splits: Sequence[CheckedSplit]) -> Iterator[str]:
+    """A note if pictures that are counted do not exist."""
+    for checked in splits:
+        if missing := sum(facts.fault == "missing" for facts in checked.facts):
+            yield f"{checked.split.name}: the counts are with {missing:,} missing pictures"
+
+
 def _with_facts(
     data: Data,
     name: str,
@@ -351,8 +361,9 @@ def _labels_table(report: CheckReport) -> Table:
     """The pictures that show each label, per split, and their share of those where it is known."""
     labels = report.labels
     table = Table("label")
-    for checked in report.splits:
-        table.add_column(checked.split.name, justify="right")
+    has_several = len(report.splits) > 1
+    for name in (*(checked.split.name for checked in report.splits), *["all"] * has_several):
+        table.add_column(name, justify="right")
     rows = [report.counts(name) for name in labels]
     chosen = list(range(len(labels)))
     if len(chosen) > LABEL_ROWS:
@@ -362,6 +373,8 @@ def _labels_table(report: CheckReport) -> Table:
         if len(labels) > LABEL_ROWS and number == LABEL_ROWS // 2:
             table.add_row(f"... {len(labels) - LABEL_ROWS} more (all: --html)")
         cells = [f"{count.positives:,} {100 * count.share:5.1f} %" for count in rows[label]]
+        if has_several:
+            cells.append(f"{sum(count.positives for count in rows[label]):,}")
         table.add_row(labels[label], *cells)
     return table
 

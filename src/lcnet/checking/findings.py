@@ -13,6 +13,7 @@ from lcnet.checking.near_duplicates import near_pairs, parts
 from lcnet.checking.picture_facts import PictureFacts, looks
 from lcnet.data.dataset import POSITIVE, UNKNOWN, Split
 from lcnet.data.judgement import Judgement
+from lcnet.data.readers.locating import elsewhere
 from lcnet.data.statistics import Statistics, count_labels
 from lcnet.progress import track
 
@@ -143,13 +144,17 @@ def judged(judgements: Iterable[Judgement], trained: Collection[str]) -> Iterato
 
 
 def broken_pictures(checked: CheckedSplit) -> Iterator[Finding]:
-    """A finding for each picture that is missing, unreadable or huge."""
+    """A finding for each picture that is missing, unreadable or huge; one says what to do."""
+    is_advised = False
     for index, facts in enumerate(checked.facts):
         if facts.fault == "missing":
             sample = checked.split.samples[index]
             files = (sample.path, *sample.channel_files)
             absent = next((file for file in files if not file.is_file()), sample.path)
             missing = f"no such picture: {absent}"
+            if not is_advised:
+                missing += f". {elsewhere(absent, checked.root)}"
+                is_advised = True
             yield finding(
                 "missing-image", checked.place(index), missing, refused=checked.is_trained_with
             )

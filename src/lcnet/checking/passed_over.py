@@ -9,6 +9,7 @@ from pathlib import Path
 from lcnet.checking.findings import CheckedSplit, Finding, finding
 from lcnet.config import Data
 from lcnet.data.decoding import PICTURE_SUFFIXES
+from lcnet.data.dividing import file_of
 
 MOST_FILES = 2_000_000
 """Files looked at; a folder with more is not counted to its end."""
@@ -46,7 +47,8 @@ def passed_over(splits: Sequence[CheckedSplit], data: Data, *, is_whole: bool) -
     labels = LABEL_FILES.get(data.format, ANY_LABEL_FILES)
     pictures, others = Counter[str](), Counter[str]()
     example = ""
-    for folder, name in islice(_files(Path(data.root)), MOST_FILES):
+    root = _whole_of(data)
+    for folder, name in islice(_files(root), MOST_FILES):
         stem, dot, ending = name.rpartition(".")
         suffix = f".{ending.lower()}" if dot else ""
         if suffix in labels or (stem or name).upper() in READ_ME or f"{folder}/{name}" in listed:
@@ -58,9 +60,16 @@ def passed_over(splits: Sequence[CheckedSplit], data: Data, *, is_whole: bool) -
             others[suffix] += 1
     if pictures and is_whole and data.images == "all":
         detail = f"pictures in no split: {_listed(pictures)}, such as {example}"
-        yield finding("passed-over", data.root, detail)
+        yield finding("passed-over", str(root), detail)
     if others:
-        yield finding("passed-over", data.root, f"no pictures that lcnet reads: {_listed(others)}")
+        yield finding("passed-over", str(root), f"no pictures that lcnet reads: {_listed(others)}")
+
+
+def _whole_of(data: Data) -> Path:
+    """The folder of the data set: of folders of labels without splits, not the one above it."""
+    splits = {file_of(name) for name in (data.train, data.val, data.test) if name}
+    is_one = data.format == "folder" and len(splits) == 1
+    return Path(data.root, splits.pop()) if is_one else Path(data.root)
 
 
 def _files(root: Path) -> Iterator[tuple[str, str]]:

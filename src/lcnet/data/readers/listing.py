@@ -11,7 +11,16 @@ from lcnet.config import Data
 from lcnet.data.dataset import Sample, Split
 from lcnet.data.readers.checks import check_known, check_labels, targets_of
 from lcnet.data.readers.layout import ROLES, Given, Recognised, by_role, role_of
-from lcnet.data.readers.locating import TRIED, Folders, Place, find_place, locate
+from lcnet.data.readers.locating import (
+    TRIED,
+    Folders,
+    Place,
+    find_place,
+    in_words,
+    locate,
+    spelling,
+    within,
+)
 from lcnet.errors import DataError
 
 
@@ -103,14 +112,17 @@ def split_of(
         check_known(name, order, where)
     folders = Folders(root)
     listing = _named(listing, folders, place)
-    found = place or place_of(listing, folders, split)
+    found = _placed_at(place, listing, folders) or place_of(listing, folders, split)
     located = locate(listing.pictures, folders, found)
     _check_once(listing, located.files)
     notes = [*listing.notes]
+    if place and found.strip != place.strip:
+        notes.append(f"its pictures are found by {in_words(found.strip)}.")
     if located.other_spelling:
         first = listing.pictures[located.other_spelling[0]]
         count = counted(len(located.other_spelling), "picture")
-        notes.append(f"{count} spelled in another way on the disk, such as {first}.")
+        how = spelling(located, listing.pictures)
+        notes.append(f"{count} spelled otherwise on disk ({how}), such as {first}.")
     if unmentioned := [name for name in order if name not in listing.labels]:
         notes.append(f"it does not mention {shown(unmentioned)}: absent in all its pictures.")
     samples = tuple(
@@ -119,6 +131,10 @@ def split_of(
     )
     said = tuple(f"{listing.where}: {note}" for note in notes)
     return Split(order, samples, targets_of(listing.marks, order), split, notes=said)
+
+
+def _placed_at(place: Place | None, listing: Listing, folders: Folders) -> Place | None:
+    return place and within(place, listing.pictures, folders)
 
 
 LONGEST_PART = 255
@@ -167,7 +183,7 @@ def _named(listing: Listing, folders: Folders, place: Place | None) -> Listing:
     for names in (listing.pictures, listing.other):
         named = replace(listing, pictures=names, other=())
         sample = _sample(names)
-        where = place or _place_of(named, folders)
+        where = _placed_at(place, named, folders) or _place_of(named, folders)
         found.append((len(locate(sample, folders, where).missing), len(found), named))
     return min(found, key=lambda tried: tried[:2])[2]
 
@@ -279,8 +295,11 @@ def recognised(
     listings = {role: listing_of(name) for role, name in files.items()}
     splits = {role: files.get(role, "") for role in ROLES}
     data = replace(given.data, format=form, root=str(given.root), **splits)  # type: ignore[arg-type]
-    if given_place(given.data) is None:
+    where: list[str] = []
+    if (place := given_place(given.data)) is None:
         data = _placed(data, given.root, listings)
+    else:
+        data, where = _at_given(data, place, listings)
     counts = ", ".join(
         f"{role} {files[role]} with {counted(len(listing.pictures), 'picture')}"
         for role, listing in listings.items()
@@ -288,7 +307,8 @@ def recognised(
     labels = listings["train"].labels
     notes = dict.fromkeys(note for listing in listings.values() for note in listing.notes)
     said = f"{title}: {counts}, {counted(len(labels), 'label')} ({shown(labels)})"
-    return Recognised(data, "; ".join([said, *(note.rstrip(".") for note in notes), *left]))
+    said = "; ".join([said, *where, *(note.rstrip(".") for note in notes), *left])
+    return Recognised(data, said)
 
 
 def counted(number: int, what: str) -> str:
@@ -328,6 +348,30 @@ def _placed(data: Data, root: Path, listings: Mapping[str, Listing]) -> Data:
         strip=strip,
         suffixes=[] if suffixes == ("",) else list(suffixes),
     )
+
+
+def _at_given(data: Data, place: Place, listings: Mapping[str, Listing]) -> tuple[Data, list[str]]:
+    """The settings with the folders that are left out of paths, and what there is to say."""
+    folders = Folders(Path(data.root))
+    said: list[str] = []
+    strips: dict[int, None] = {}
+    for listing in listings.values():
+        listing = _named(listing, folders, place)
+        found = within(place, listing.pictures, folders)
+        sample = _sample(listing.pictures)
+        if sample and len(locate(sample, folders, found).missing) == len(sample):
+            name = ", ".join(data.folders) or "."
+            said.append(
+                f"no picture of {listing.where} is in {name}, such as {sample[0]} "
+                f"(--data.folders is as seen from {data.root})"
+            )
+            continue
+        strips[found.strip] = None
+    if len(strips) != 1 or place.strip in strips:
+        return data, said
+    strip = next(iter(strips))
+    said.append(f"pictures in {', '.join(data.folders)} by {in_words(strip)}")
+    return replace(data, strip=strip), said
 
 
 def _disjoint(listings: Sequence[Listing]) -> bool:

@@ -32,6 +32,8 @@ LOOKED_AT = 1_000
 """Files of a folder that tell whether it holds links."""
 TRIED = 100
 """Listed pictures that are looked for to find out where all of them lie."""
+MOST_STRIPPED = 16
+"""Most leading folders that are left out one after another."""
 MOST_FOLDERS = 16
 """Pictures in more folders than this are looked for in all folders."""
 
@@ -170,8 +172,8 @@ class _Folder:
 def in_words(strip: int) -> str:
     """What is left of a listed path after leading folders are left out."""
     if strip == NAME_ALONE:
-        return "the file's name alone"
-    return f"their paths without {strip} leading folder{'s' * (strip != 1)}"
+        return "the name of the file alone"
+    return f"the path without {strip} leading folder{'s' * (strip != 1)}"
 
 
 def place_of(data: Data) -> Place | None:
@@ -180,6 +182,30 @@ def place_of(data: Data) -> Place | None:
         return None
     folders = tuple("" if folder == "." else folder for folder in data.folders)
     return Place(folders or ("",), data.strip, tuple(data.suffixes) or ("",))
+
+
+def within(given: Place, listed: Sequence[str], folders: Folders) -> Place:
+    """The given place; without leading folders of the paths if the pictures are there only so.
+
+    They are left out where not one picture is in the given folders as it is listed, and only if no
+    two pictures become the same.
+    """
+    sample = _sample(listed)
+    if given.strip or given.folders == ("",) or _hits(sample, folders, given):
+        return given
+    deepest = max((_cleaned(text).strip("/").count("/") for text in sample), default=0)
+    best, most = given, 0
+    for strip in (*range(1, min(deepest, MOST_STRIPPED)), NAME_ALONE):
+        place = replace(given, strip=strip)
+        if (hits := _hits(sample, folders, place)) > most and _are_distinct(listed, strip):
+            best, most = place, hits
+    return best
+
+
+def _are_distinct(listed: Sequence[str], strip: int) -> bool:
+    """Whether listed paths differ without their leading folders as they do with them."""
+    whole = {_cleaned(text) for text in listed}
+    return len({_stripped(text, strip) for text in whole}) == len(whole)
 
 
 def place_for(data: Data, split: str, listed: Sequence[str], folders: Folders) -> Place | None:
@@ -193,9 +219,12 @@ def place_for(data: Data, split: str, listed: Sequence[str], folders: Folders) -
         own, role = os.path.dirname(split), next(iter(by_role([whole_and_part(split)[0]])), "")
         return find_place(listed, folders, [own, ""], suffixes=data.suffixes, role=role)
     if data.suffixes:
-        return given
+        return within(given, listed, folders)
     sample = _sample(listed)
-    places = [replace(given, suffixes=added) for added in (("",), *_suffixes(sample))]
+    places = [
+        within(replace(given, suffixes=added), listed, folders)
+        for added in (("",), *_suffixes(sample))
+    ]
     return max(places, key=lambda place: _hits(sample, folders, place))
 
 
@@ -294,6 +323,25 @@ def locate(listed: Sequence[str], folders: Folders, place: Place) -> Located:
     return located
 
 
+def spelling(located: Located, listed: Sequence[str]) -> str:
+    """In which ways the files of pictures are spelled otherwise than the list has them."""
+    some = located.other_spelling[:LOOKED_AT]
+    return " and ".join(dict.fromkeys(_difference(listed[one], located.files[one]) for one in some))
+
+
+def _difference(text: str, file: str) -> str:
+    leaf, name = _cleaned(text).rpartition("/")[2], os.path.basename(file)
+    if not _folded(name).startswith(_folded(leaf)):
+        return "without Label Studio's prefix"
+    if not name.startswith(leaf):
+        return "in another case or Unicode form"
+    if "\\" in text:
+        return "with / for \\"
+    if "://" in text or "?d=" in text:
+        return "as the path of an address"
+    return "in another case or Unicode form of a folder"
+
+
 class _AsListed:
     """Finds the files that are just where a list says, which are most of a million pictures."""
 
@@ -329,7 +377,10 @@ def elsewhere(path: Path, root: Path) -> str:
     folders = Folders(root)
     found = folders.holding(path.name) or folders.holding(path.stem)
     if not found:
-        return "Correct the paths, set --data.root, or drop the rows."
+        return (
+            f"Correct the paths, set --data.folders '[FOLDER]' to where the pictures are (as seen "
+            f"from {root}), or drop the rows to train without them."
+        )
     place = found[0] or "."
     at = folders.at(found[0])
     names = (at.alike(path.name), *at.with_stem(path.stem)) if at else ()

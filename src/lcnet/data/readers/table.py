@@ -1,6 +1,6 @@
 """Reads a table: rows of pictures, their labels as columns or as a list of names."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from operator import itemgetter
 from pathlib import Path
@@ -13,7 +13,7 @@ from lcnet.config import Data, Table
 from lcnet.data.dataset import NEGATIVE, POSITIVE, UNKNOWN, Sample, Split, StoredSamples
 from lcnet.data.dividing import file_of
 from lcnet.data.readers.checks import check_known, check_labels, check_root, missing_split
-from lcnet.data.readers.locating import Folders, Located, Place, locate, place_for
+from lcnet.data.readers.locating import Folders, Located, Place, locate, place_for, spelling
 from lcnet.data.readers.table_cells import Meanings, SingleSigns, plain_cell
 from lcnet.data.readers.table_columns import column, label_of, long_row
 from lcnet.data.readers.table_file import Form, TableFile, is_table, named_columns, opened_records
@@ -273,10 +273,14 @@ def _joined(
 ) -> Split:
     """The split, with the rows of a picture joined if the settings say so."""
     numbers, pictures = rows.numbers, rows.pictures
+    notes = []
     if data.table.rows == "label":
         first: dict[str, int] = {}
         row_of = np.array([first.setdefault(p, len(first)) for p in pictures], dtype=np.int64)
         kept = np.unique(row_of, return_index=True)[1]
+        if not data.table.names:
+            notes += _contradictions(targets, row_of, split)
+        _check_parts(rows, row_of)
         targets = _joined_targets(targets, row_of, len(first))
         pictures, numbers = list(first), [numbers[index] for index in kept.tolist()]
         rows.groups = [rows.groups[index] for index in kept.tolist()] if rows.groups else []
@@ -289,12 +293,11 @@ def _joined(
         locate(pictures, folders, replace(place, suffixes=(suffix,))) for suffix in place.suffixes
     )
     _check_once(located.files, numbers, pictures, targets, split)
-    notes = []
     if located.other_spelling:
         index = located.other_spelling[0]
         notes.append(
             f"{split}: {len(located.other_spelling):,} pictures are spelled otherwise on disk "
-            f"(case, slashes or Unicode form), such as {pictures[index]!r}"
+            f"({spelling(located, pictures)}), such as {pictures[index]!r}"
         )
     samples = _Listed(located, others, numbers, split)
     return Split(
@@ -306,6 +309,35 @@ def _joined(
         parts=tuple(rows.parts),
         notes=tuple(notes),
     )
+
+
+def _contradictions(
+    targets: NDArray[np.int8], row_of: NDArray[np.int64], split: str
+) -> Iterator[str]:
+    """A note if rows of a picture contradict each other: one says present, another absent."""
+    says = []
+    for mark in (POSITIVE, NEGATIVE):
+        said = np.zeros((row_of.max(initial=-1) + 1, targets.shape[1]), bool)
+        np.logical_or.at(said, row_of, targets == mark)
+        says.append(said)
+    if count := int((says[0] & says[1]).any(axis=1).sum()):
+        yield (
+            f"{split}: rows of {count:,} picture{'s' * (count != 1)} contradict each other: present"
+            " where any row says so"
+        )
+
+
+def _check_parts(rows: _Rows, row_of: NDArray[np.int64]) -> None:
+    """Raises DataError if rows of one picture are of several splits."""
+    first: dict[int, int] = {}
+    for row, part in enumerate(rows.parts):
+        earlier = first.setdefault(int(row_of[row]), row)
+        if rows.parts[earlier] != part:
+            raise DataError(
+                f"{rows.split}:{rows.numbers[row]}: picture {rows.pictures[row]!r} is in split "
+                f"{part!r} here and in {rows.parts[earlier]!r} in line {rows.numbers[earlier]}. "
+                "Correct one of them."
+            )
 
 
 def _joined_targets(

@@ -169,11 +169,20 @@ def _understood(
         if one.has_pictures:
             understood[name] = one
         else:
-            errors[name] = DataError(
-                f"{name}: no picture that it lists was found in {data.root} or below, such as "
-                f"{one.example!r}. Set --data.folders to the folder of the pictures."
-            )
+            errors[name] = _no_picture(data, name, one.example)
     return understood, errors
+
+
+def _no_picture(data: Data, name: str, example: str) -> DataError:
+    """The error for a table that leads to no picture."""
+    where = f"{data.root} or below"
+    advice = "Set --data.folders to the folder of the pictures."
+    if data.folders:
+        where = f"{', '.join(data.folders)} (--data.folders, as seen from {data.root})"
+        advice = "Correct it."
+    return DataError(
+        f"{name}: no picture that it lists was found in {where}, such as {example!r}. {advice}"
+    )
 
 
 def _has_training(understood: Mapping[str, Understood]) -> bool:

@@ -197,7 +197,7 @@ def with_place(data: Data, reading: Reading, split: str) -> Data:
         return data
     suffixes = [suffix for suffix in place.suffixes if suffix]
     if place_of(data) is not None:
-        return replace(data, suffixes=suffixes)
+        return replace(data, strip=place.strip, suffixes=suffixes)
     own = str(Path(split).parent) if "/" in split else ""
     role = next(iter(by_role([split])), "")
     # Each split's pictures may lie in a folder of that split, so none is set for all of them.

@@ -25,7 +25,7 @@ from lcnet.data.readers.listing import (
     shown,
     split_of,
 )
-from lcnet.data.readers.locating import Folders, Place, locate
+from lcnet.data.readers.locating import Folders, Place, locate, within
 from lcnet.errors import ConfigError, DataError
 
 YAML = (".yaml", ".yml")
@@ -45,6 +45,12 @@ class _Pictures:
     """Where they are, if that is known."""
 
 
+def _given(data: Data, listing: Listing, folders: Folders) -> Place | None:
+    """Where the settings say that the pictures are; None if they say nothing."""
+    place = given_place(data)
+    return place and within(place, listing.pictures, folders)
+
+
 def read_yolo(data: Data, split: str, labels: Sequence[str] | None = None) -> Split:
     """The pictures of a split, with the labels of the boxes in their text files.
 
@@ -57,7 +63,7 @@ def read_yolo(data: Data, split: str, labels: Sequence[str] | None = None) -> Sp
     root = Path(data.root)
     pictures = _pictures(root, split)
     listing, folders = pictures.listing, Folders(root)
-    place = pictures.place or given_place(data) or place_of(listing, folders, split)
+    place = pictures.place or _given(data, listing, folders) or place_of(listing, folders, split)
     files = [_labels_of(Path(file)) for file in locate(listing.pictures, folders, place).files]
     without = files.count(None)
     if without == len(files):
@@ -173,7 +179,11 @@ def _existing(root: Path, files: Mapping[str, str]) -> tuple[dict[str, _Pictures
 
 def _has_labels(given: Given, pictures: _Pictures) -> bool:
     listing, folders = pictures.listing, Folders(given.root)
-    place = pictures.place or given_place(given.data) or place_of(listing, folders, listing.where)
+    place = (
+        pictures.place
+        or _given(given.data, listing, folders)
+        or place_of(listing, folders, listing.where)
+    )
     sample = listing.pictures[:: max(1, len(listing.pictures) // 100)]
     return any(_labels_of(Path(file)) for file in locate(sample, folders, place).files)
 
