@@ -161,6 +161,17 @@ def test_the_parts_of_a_small_data_set_are_large_enough_to_measure(tmp_path, row
     assert data.shares[1] > 0.1
 
 
+def test_a_small_training_split_gives_enough_pictures_for_validation(tmp_path):
+    write(tmp_path, rows=24)
+    lines = (tmp_path / "labels.csv").read_text().splitlines()
+    cells = ["is_test", *(str(int(row >= 18)) for row in range(24))]
+    rows = (f"{line},{cell}\n" for line, cell in zip(lines, cells, strict=True))
+    (tmp_path / "labels.csv").write_text("".join(rows))
+    data = recognise(tmp_path).data
+    assert [len(one) for one in parts(data).values()] == pytest.approx([14, 4, 6], abs=1)
+    assert len(load_split(data, data.val)) >= 4
+
+
 def test_given_shares_are_kept_in_a_small_data_set(tmp_path):
     data = recognise(write(tmp_path, rows=20), Data(shares=[0.9, 0.05, 0.05])).data
     assert data.shares == [0.9, 0.05, 0.05]

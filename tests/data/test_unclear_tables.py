@@ -191,7 +191,7 @@ def test_a_header_may_start_with_a_hash(tmp_path: Path, header: str) -> None:
 
 @pytest.mark.parametrize(
     "above",
-    ["Exported by PhotoTool 3\n", "by Jane, 2024, v2, final\n", "Report\nof Monday, late\n\n"],
+    ["Exported by PhotoTool 3\n", "by Jane, 2024, v2, final\n", "Report\n\n\nof Monday, late\n\n"],
 )
 def test_other_lines_above_the_header_are_refused_with_their_number(
     tmp_path: Path, above: str

@@ -68,15 +68,20 @@ def parts_of(whole: Split, data: Data) -> NDArray[np.str_]:
         listed = _read(Path(data.splits))
         keys = [key_of(path, data.root) for path in _paths(whole)]
         return np.array([listed.get(key, "") for key in keys])
+    names = _drawn_names(data)
+    shares = [share for name, share in zip(ROLES, data.shares, strict=False) if name in names]
+    drawn = _drawn(whole, tuple(share / sum(shares) for share in shares))
+    return np.array(names)[drawn]
+
+
+def _drawn_names(data: Data) -> list[str]:
+    """The parts that are drawn from what the training part is drawn from."""
     base = whole_and_part(data.train)[0]
-    names = [
+    return [
         name
         for own in (data.train, data.val, data.test)
         if (name := whole_and_part(own)[1]) and whole_and_part(own)[0] == base
     ]
-    shares = [share for name, share in zip(ROLES, data.shares, strict=False) if name in names]
-    drawn = _drawn(whole, tuple(share / sum(shares) for share in shares))
-    return np.array(names)[drawn]
 
 
 def recorded(data: Data, whole: Split, file: Path) -> Data:
@@ -142,8 +147,7 @@ def enough_shares(whole: Split, data: Data) -> list[float]:
     best, most = list(data.shares), (False, False, -1)
     for shares in SHARES:
         parts = parts_of(whole, replace(data, shares=list(shares), splits=""))
-        drawn = [part for role in ROLES[1:] if (part := whole_and_part(getattr(data, role))[1])]
-        rows = [parts == part for part in drawn]
+        rows = [parts == name for name in _drawn_names(data)[1:]]
         can = [is_measurable(whole.targets[chosen]) for chosen in rows]
         sizes = min((int(chosen.sum()) for chosen in rows), default=ENOUGH)
         score = (can[0] if can else True, all(can), min(sizes, ENOUGH))

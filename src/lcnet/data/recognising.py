@@ -6,7 +6,7 @@ from itertools import islice
 from pathlib import Path
 
 from lcnet.config import Data
-from lcnet.data.dividing import ROLES, enough_shares, part, whole_and_part
+from lcnet.data.dividing import ROLES, enough_shares, file_of, part, whole_and_part
 from lcnet.data.readers import read_split
 from lcnet.data.readers.folder_layout import recognise_folders
 from lcnet.data.readers.layout import Given, Recognised
@@ -122,7 +122,11 @@ def _advice(given: Given) -> str:
 def _with_enough(data: Data) -> Data:
     """The settings with larger shares of validation and test in a small data set."""
     whole = whole_and_part(data.train)[0]
-    if data.shares != Data().shares or data.splits or not _is_small(Path(data.root, whole)):
+    if (
+        data.shares != Data().shares
+        or data.splits
+        or not _is_small(Path(data.root, file_of(whole)))
+    ):
         return data
     try:
         split = read_split(data, whole)

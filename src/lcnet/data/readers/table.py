@@ -273,7 +273,7 @@ def _joined(
 ) -> Split:
     """The split, with the rows of a picture joined if the settings say so."""
     numbers, pictures = rows.numbers, rows.pictures
-    notes = []
+    notes: list[str] = []
     if data.table.rows == "label":
         first: dict[str, int] = {}
         row_of = np.array([first.setdefault(p, len(first)) for p in pictures], dtype=np.int64)

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import islice, pairwise
 from pathlib import Path
 
 from lcnet.config import Data
@@ -13,7 +14,7 @@ from lcnet.data.readers.table_columns import column, long_row, reference_of
 from lcnet.data.readers.table_file import Form, TableFile, forms, is_header_row, named_columns
 from lcnet.errors import DataError
 
-MOST_ABOVE = 30
+MOST_ABOVE = 20
 """Lines above a header that are tried to be left out."""
 
 
@@ -37,30 +38,44 @@ def reading_of(data: Data, split: str) -> Reading:
 
     Raises DataError if no form has two columns, or if the header seems to be further below.
     """
+    folders = Folders(Path(data.root))
     try:
-        reading = _reading_of(data, split)
+        reading = _reading_of(data, split, folders)
     except DataError as error:
-        if lines := _above(data, split):
+        if lines := _above(data, split, folders):
             raise DataError(_skipped(split, lines)) from error
         raise
     first, *others = reading.rows or [[]]
-    if reading.form.header and is_header_row(first, others) and (lines := _above(data, split)):
+    is_unsure = reading.form.header and is_header_row(first, others)
+    if is_unsure and (lines := _above(data, split, folders)):
         raise DataError(_skipped(split, lines))
     return reading
 
 
-def _above(data: Data, split: str) -> int:
+def _above(data: Data, split: str, folders: Folders) -> int:
     """How many lines must be left out above the header to find pictures; 0 if that is not it."""
     if data.table.skip:
         return 0
-    for lines in range(1, MOST_ABOVE + 1):
+    for lines in _like_headers(Path(data.root, split)):
         try:
-            reading = _reading_of(replace(data, table=replace(data.table, skip=lines)), split)
+            table = replace(data.table, skip=lines)
+            reading = _reading_of(replace(data, table=table), split, folders)
         except DataError:
             continue
         if reading.place is not None and reading.form.header:
             return reading.form.skip
     return 0
+
+
+def _like_headers(path: Path) -> list[int]:
+    """How many lines stand above each that has as many separators as the next; few are tried."""
+    whole = TableFile(path, Form("latin-1", "\x1f", header=False), ())
+    first = [(number - 1, record[0]) for number, record in islice(whole.records(), MOST_ABOVE + 2)]
+    return [
+        above
+        for (above, line), (_, below) in pairwise(first)
+        if above and any(0 < line.count(sign) == below.count(sign) for sign in ",;\t|")
+    ]
 
 
 def _skipped(split: str, lines: int) -> str:
@@ -70,9 +85,8 @@ def _skipped(split: str, lines: int) -> str:
     )
 
 
-def _reading_of(data: Data, split: str) -> Reading:
+def _reading_of(data: Data, split: str, folders: Folders) -> Reading:
     path = Path(data.root, split)
-    folders = Folders(Path(data.root))
     readings = []
     for form, records in forms(path, data.table):
         columns = named_columns(records, form, data.table)
