@@ -86,6 +86,8 @@ FILES = {
     "huggingface": ("huggingface", "metadata.jsonl"),
     "huggingface_csv": ("huggingface", "metadata.csv"),
     "huggingface_parquet": ("huggingface", "metadata.parquet"),
+    "json": ("json", "rows.json"),
+    "json_lines": ("json", "rows.jsonl"),
     "label_studio": ("label_studio", "tasks.json"),
     "mmpretrain": ("mmpretrain", "train.json"),
     "paddleclas": ("paddleclas", "train.txt"),
@@ -243,6 +245,12 @@ LAYOUT_SEEDS: dict[str, list[object]] = {
         ],
         [{"id": 1, "image": "a.png", "c": {"choices": ["x"]}, "annotation_id": 1, "lead_time": 1}],
     ],
+    "json": [
+        [{"image": "a.png", "labels": ["cat"], "split": "train"}],
+        {"a.png": {"cat": 1, "dog": -1}},
+        {"data": [{"path": "a.png", "objects": [{"label": "cat", "box": [0, 1]}]}]},
+    ],
+    "json_lines": ['{"image": "a.png", "tags": ["cat"]}\n{"image": "images/b.png", "tags": []}\n'],
     "mmpretrain": [
         {
             "metainfo": {"classes": ["cat", "dog"]},
