@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from lcnet.data.transforms import Normalize
     from lcnet.errors import LCNetError
     from lcnet.evaluating.calibrate import calibrate
+    from lcnet.evaluating.ensemble import ensemble
     from lcnet.evaluating.evaluate import evaluate
     from lcnet.evaluating.predictions import Predictions
     from lcnet.evaluating.reading_predictions import read_predictions
@@ -54,6 +55,7 @@ __all__ = [
     "check",
     "compare",
     "draw_digits",
+    "ensemble",
     "eval_pictures",
     "evaluate",
     "export",
@@ -95,6 +97,7 @@ _HOMES = {
     "check": "lcnet.checking.check",
     "compare": "lcnet.runs.compare",
     "draw_digits": "lcnet.data.readers.digits",
+    "ensemble": "lcnet.evaluating.ensemble",
     "eval_pictures": "lcnet.data.pictures",
     "evaluate": "lcnet.evaluating.evaluate",
     "export": "lcnet.exporting.export",

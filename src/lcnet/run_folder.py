@@ -23,7 +23,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from lcnet.config import Config
+from lcnet.config import Config, Data
 from lcnet.errors import CheckpointError, ConfigError, reason_of
 
 WAIT_S = 3.0
@@ -49,6 +49,11 @@ class RunFolder:
     def config_file(self) -> Path:
         """Every setting. A folder with this file counts as a run."""
         return self.path / "config.yaml"
+
+    @property
+    def data_file(self) -> Path:
+        """The settings of the data set of models that became an ensemble, if all had the same."""
+        return self.path / "data.yaml"
 
     @property
     def record_file(self) -> Path:
@@ -169,6 +174,15 @@ class RunFolder:
     def config(self) -> Config:
         """The run's settings. Raises ConfigError if they cannot be read."""
         return Config.load(self.config_file)
+
+    def data(self) -> Data | None:
+        """The data set of the run, or of the models of an ensemble; None if the folder names none.
+
+        Raises ConfigError if the settings cannot be read.
+        """
+        if self.is_run:
+            return self.config().data
+        return Config.load(self.data_file).data if self.data_file.is_file() else None
 
     def history(self) -> list[dict[str, float]]:
         """A row per finished epoch, by column name; nan where a value is missing.

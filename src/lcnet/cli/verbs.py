@@ -200,6 +200,9 @@ VERBS: Mapping[str, Verb] = {
         extend=_may_reset_or_set,
         call=_calibrate_reset_or_set,
     ),
+    "ensemble": Verb(
+        "evaluating.ensemble:ensemble", "lcnet ensemble runs/a runs/b runs/c --out runs/abc"
+    ),
     "predict": Verb(
         "predicting.predict:predict",
         "lcnet predict runs/mine 'DATA/images/*.jpg' --out predictions.jsonl",

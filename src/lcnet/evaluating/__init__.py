@@ -1,1 +1,1 @@
-"""What `lcnet evaluate` and `lcnet calibrate` are made of."""
+"""What `lcnet evaluate`, `lcnet calibrate` and `lcnet ensemble` are made of."""

@@ -271,6 +271,7 @@ def data_set(
     if (folder := RunFolder(run)).is_run:
         config = folder.config()
         data, default_batch_size = data or config.data, config.train.batch
+    data = data or folder.data()
     if data is None:
         raise ConfigError(
             f"{run}: expected a run folder, or --data flags, got a folder that names no data set. "

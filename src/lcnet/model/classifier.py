@@ -35,6 +35,10 @@ class Classifier(Head):
         """The logits (B L each) that each have a loss in training; `score` is their mean."""
         return (self.score(maps),)
 
+    def singles(self) -> "list[Classifier]":
+        """The models whose mean it is: itself alone, but for an ensemble."""
+        return [self]
+
     @torch.inference_mode()
     def explain(self, images: Tensor) -> Explanation:
         """Logits, where each label looked in the image, and the label graph, as in evaluation.

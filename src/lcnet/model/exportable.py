@@ -18,8 +18,9 @@ class Exportable(nn.Module):
 
     def __init__(self, model: Classifier, image_size: int) -> None:
         super().__init__()
-        model.crops = ConstantCrops(model.crops, image_size)
-        model.backbone.chunk = 0
+        for single in model.singles():
+            single.crops = ConstantCrops(single.crops, image_size)
+            single.backbone.chunk = 0
         # torch.export keeps weights by their storage, which must not be that of channels_last.
         self.model = model.to(memory_format=torch.contiguous_format)
 

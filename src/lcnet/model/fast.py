@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from lcnet.compute import Precision, autocast
 from lcnet.model.classifier import Classifier
+from lcnet.model.ensemble import Ensemble
 from lcnet.model.folding import fold_norms
 from lcnet.model.image_tokens import tokens_of
 
@@ -22,16 +23,17 @@ class FastClassifier:
     figures of each step.
     """
 
-    explains = True
-    """Whether the model that it copies can explain its logits."""
-
     def __init__(
         self, model: Classifier, *, precision: Precision = "fp32", compiled: bool = False
     ) -> None:
         """Copy the model, which stays as it is; compilation happens at the first call."""
         fast = copy.deepcopy(model).eval().requires_grad_(False)
-        self.folded = fold_norms(fast.backbone.features)
         self.classifier = fast
+        self.explains = not isinstance(model, Ensemble)
+        """Whether the model that it copies can explain its logits."""
+        self.models = len(fast.singles())
+        """How many models it is the mean of."""
+        self.folded = sum(fold_norms(single.backbone.features) for single in fast.singles())
         self.model: nn.Module = fast.to(memory_format=torch.channels_last)
         self.precision = precision
         self.device = next(fast.parameters()).device
@@ -79,6 +81,8 @@ class FastClassifier:
     def __str__(self) -> str:
         arithmetic = {"fp32": "float32", "bf16": "bfloat16"}[self.precision]
         parts = [arithmetic, f"{self.folded} norms folded"]
+        if self.models > 1:
+            parts.insert(0, f"mean of {self.models} models")
         if self._run is not self.model:
             parts.append("compiled")
         return ", ".join(parts)

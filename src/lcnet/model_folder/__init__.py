@@ -30,7 +30,9 @@ from lcnet.metrics.label_rules import LabelRules
 from lcnet.model.backbone import BackboneSpec
 from lcnet.model.build import build_model
 from lcnet.model.classifier import Classifier
+from lcnet.model.ensemble import Ensemble
 from lcnet.model.fast import FastClassifier
+from lcnet.model.members import Member, members_from
 from lcnet.model.size import as_large_as
 from lcnet.run_folder import RunFolder
 from lcnet.schema import check_fields, check_mapping, check_names, check_numbers, check_options
@@ -38,6 +40,9 @@ from lcnet.schema import check_fields, check_mapping, check_names, check_numbers
 DESCRIPTION, WEIGHTS = "model.json", "model.safetensors"
 FORMAT = 1
 """Version of the folder's layout."""
+FORMAT_OF_MANY = 2
+"""The same with what an older lcnet would pass over, and then compute other numbers."""
+FORMATS = (FORMAT, FORMAT_OF_MANY)
 MISFITS = (
     OSError,
     RuntimeError,
@@ -80,6 +85,9 @@ class ModelInfo:
     """The labels whose thresholds were set by hand."""
     rules: LabelRules | None = None
     """Rules between labels, which decisions keep; None if there are none."""
+    members: tuple[Member, ...] = ()
+    """The models whose mean an ensemble is; `model` and `backbone` are then those of the first.
+    Empty for one model."""
 
     def uncalibrated(self) -> "ModelInfo":
         """A copy with every threshold at 0.5 and plain sigmoid probabilities."""
@@ -102,7 +110,7 @@ class ModelInfo:
     def to_dict(self) -> dict[str, Any]:
         """The content of model.json."""
         return {
-            "format": FORMAT,
+            "format": FORMAT_OF_MANY if self.members else FORMAT,
             "labels": list(self.labels),
             "model": asdict(self.model),
             "head_options": dict(self.head_options),
@@ -118,6 +126,7 @@ class ModelInfo:
             },
             "rules": self.rules.to_dict() if self.rules else None,
             "statistics": self.statistics.to_dict() if self.statistics else None,
+            **({"members": [one.to_dict() for one in self.members]} if self.members else {}),
         }
 
     def to_json(self) -> str:
@@ -139,10 +148,13 @@ class ModelInfo:
         rules = fields.get("rules")
         head_options = check_mapping(fields["head_options"], "head_options")
         settings = config.with_new_names({"model": fields["model"]})
+        model = config.Model(**check_fields(config.Model, settings["model"], "model"))
+        backbone = BackboneSpec.from_dict(fields["backbone"])
+        members = fields.get("members")
         info = cls(
             labels=labels,
-            model=config.Model(**check_fields(config.Model, settings["model"], "model")),
-            backbone=BackboneSpec.from_dict(fields["backbone"]),
+            model=model,
+            backbone=backbone,
             thresholds=check_numbers(fields["thresholds"], "thresholds", count=count),
             calibration=Calibration.from_dict(calibration) if calibration else None,
             head_options=check_options(head_options, "head_options", most=65_536, length=256),
@@ -150,6 +162,7 @@ class ModelInfo:
             rounding=Rounding.from_dict(rounding) if rounding else None,
             by_hand=check_names(by_hand, "thresholds_by_hand") if by_hand else (),
             rules=LabelRules.from_dict(rules, labels) if rules else None,
+            members=() if members is None else members_from(members, labels, model, backbone),
             **_read_pixels(fields.get("preprocessing", {})),
         )
         if info.model.channels != info.backbone.channels:
@@ -257,7 +270,7 @@ class ModelFolder:
         try:
             fields = check_mapping(json.loads(file.read_text(encoding="utf-8")), "the file")
             version = fields["format"]
-            if version == FORMAT:
+            if version in FORMATS:
                 return ModelInfo.from_dict(fields)
         except UNUSABLE as error:
             raise CheckpointError(
@@ -328,6 +341,16 @@ def read_info(path: Path) -> ModelInfo:
     return ModelFolder.at(path).info()
 
 
+def require_single(info: ModelInfo, path: AnyPath, what: str) -> None:
+    """Raises ConfigError for an ensemble; `what` needs one model."""
+    if info.members:
+        one = next(filter(None, (member.source for member in info.members)), "one of its models")
+        raise ConfigError(
+            f"{path}: expected one model for {what}, got the mean of {len(info.members)}. "
+            f"Give one that it was made of, such as {one}."
+        )
+
+
 def local_model(model: AnyPath) -> Path:
     """The folder or file of a model; one named hf://user/name[@revision] is fetched first.
 
@@ -367,19 +390,49 @@ def model_of(info: ModelInfo, weights: Mapping[str, Tensor]) -> Classifier:
     weights is refused while the model is built, before it can fill the memory.
     """
     with as_large_as(weights, len(info.labels)):
-        model = build_model(
-            replace(info.model, pretrained=False),
-            len(info.labels),
-            spec=info.backbone,
-            vectors=_vectors(weights, info),
-            head_options=info.head_options,
-        )
+        if info.members:
+            model = _ensemble(info, weights)
+        else:
+            model = _single(info.model, info.backbone, info.head_options, len(info.labels), weights)
     model.load_state_dict(weights)
     return model
 
 
-def _vectors(weights: Mapping[str, Tensor], info: ModelInfo) -> Tensor | None:
+def _ensemble(info: ModelInfo, weights: Mapping[str, Tensor]) -> Classifier:
+    """The models of an ensemble as one, as they are built."""
+    built = []
+    for number, member in enumerate(info.members):
+        prefix = f"members.{number}."
+        own = {
+            name.removeprefix(prefix): tensor
+            for name, tensor in weights.items()
+            if name.startswith(prefix)
+        }
+        built.append(
+            _single(member.model, member.backbone, member.head_options, len(info.labels), own)
+        )
+    return Ensemble(built, [member.order(info.labels) for member in info.members])
+
+
+def _single(
+    settings: config.Model,
+    backbone: BackboneSpec,
+    head_options: Mapping[str, Any],
+    labels: int,
+    weights: Mapping[str, Tensor],
+) -> Classifier:
+    """One model, as it is built."""
+    return build_model(
+        replace(settings, pretrained=False),
+        labels,
+        spec=backbone,
+        vectors=_vectors(weights, settings),
+        head_options=head_options,
+    )
+
+
+def _vectors(weights: Mapping[str, Tensor], settings: config.Model) -> Tensor | None:
     """The label vectors that a model was built with; None if it learned its own or has none."""
-    if info.model.head == "ml_gcn":
-        return weights["head.vectors"] if info.model.label_vectors else None
+    if settings.head == "ml_gcn":
+        return weights["head.vectors"] if settings.label_vectors else None
     return weights.get("graph.vectors")

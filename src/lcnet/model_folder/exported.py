@@ -5,7 +5,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 from lcnet.errors import CheckpointError
-from lcnet.model_folder import FORMAT, UNUSABLE, ModelInfo, why_unusable
+from lcnet.model_folder import FORMAT, FORMATS, UNUSABLE, ModelInfo, why_unusable
 from lcnet.schema import check_mapping
 
 KEY = "lcnet"
@@ -40,7 +40,7 @@ def understand(text: str | None, file: Path) -> ModelInfo:
         )
     try:
         fields = check_mapping(json.loads(text), "all of it")
-        if fields["format"] == FORMAT:
+        if fields["format"] in FORMATS:
             return ModelInfo.from_dict(fields)
         got = f"format {fields['format']!r} of lcnet {fields.get('lcnet_version', 'unknown')}"
     except UNUSABLE as error:

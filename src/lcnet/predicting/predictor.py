@@ -1,6 +1,7 @@
 """A trained model from pictures to labels, for Python and for all verbs that predict."""
 
 import io
+import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -26,7 +27,8 @@ from lcnet.files import AnyPath
 from lcnet.metrics.calibration import probabilities
 from lcnet.model.classifier import Classifier
 from lcnet.model.fast import FastClassifier
-from lcnet.model_folder import load_model, local_model, read_info
+from lcnet.model_folder import load_model, local_model, read_info, require_single
+from lcnet.model_folder.joined import join
 from lcnet.predicting.embedding_files import Embedding
 from lcnet.predicting.given import Given, named
 from lcnet.predicting.onnx_model import SUFFIX, OnnxModel
@@ -44,7 +46,7 @@ class Predictor:
 
     def __init__(
         self,
-        model: AnyPath,
+        model: AnyPath | Sequence[AnyPath],
         *,
         batch_size: int = 32,
         workers: int = 0,
@@ -53,6 +55,9 @@ class Predictor:
         compiled: bool = False,
     ) -> None:
         """Load a run or model folder, hf://user/name, or an ONNX file that `lcnet export` wrote.
+
+        Several folders in a list are one model, the mean of their logits; it is not calibrated, and
+        they must have the same labels and preprocessing (ConfigError).
 
         `device` is by default cuda if there is one, else cpu; for an ONNX file it is cpu. `workers`
         are loader processes; -1 chooses by the number of cores. A folder's model runs in its
@@ -65,17 +70,24 @@ class Predictor:
                 f"--batch_size, --workers: expected at least 1 and -1 to {MOST_WORKERS:,}, "
                 f"got {batch_size} and {workers}."
             )
-        self.path = local_model(model)
+        loaded = None
+        if isinstance(model, str | os.PathLike):
+            self.path = local_model(model)
+        else:
+            joined = join([local_model(one) for one in model])
+            self.path = Path(" + ".join(map(str, model)))
+            self.info, loaded = joined.info, joined.load()
         self.model: FastClassifier | OnnxModel
         """Normalised images (B C size size) to logits (B L)."""
-        if self.path.suffix == SUFFIX or self.path.is_file():
+        if loaded is None and (self.path.suffix == SUFFIX or self.path.is_file()):
             self.model = OnnxModel(self.path, device=device or "cpu")
             self.info, self.device = self.model.info, torch.device("cpu")
         else:
-            self.info = read_info(self.path)
+            if loaded is None:
+                self.info, loaded = read_info(self.path), load_model(self.path)
             self.device = torch.device(device) if device else usual_device()
             self.model = FastClassifier(
-                load_model(self.path).to(self.device),
+                loaded.to(self.device),
                 precision=chosen_precision(precision, self.device, self.info.rounding),
                 compiled=compiled,
             )
@@ -114,7 +126,7 @@ class Predictor:
 
         It is the mean of the backbone's last feature map (C channels) over all places of all views,
         not normalised, in the model's arithmetic. Raises DataError for a picture that cannot be
-        read, and ConfigError for an ONNX file, which gives logits alone.
+        read, and ConfigError for an ensemble and an ONNX file, which gives logits alone.
         """
         rows = [np.empty((0, self.embedding_length), np.float32)]
         for prediction, embedding in self.stream_embedded(images):
@@ -125,7 +137,7 @@ class Predictor:
 
     @property
     def embedding_length(self) -> int:
-        """How many numbers an embedding has; raises ConfigError for an ONNX file."""
+        """How many numbers an embedding has; raises ConfigError as `embed` does."""
         return self._embedding_model().embedding_length
 
     def stream_embedded(
@@ -133,7 +145,7 @@ class Predictor:
     ) -> Iterator[tuple[Prediction, Embedding | None]]:
         """Predictions and embeddings (C, float32) from one pass of the model, as they are ready.
 
-        A picture that cannot be read has None. Raises ConfigError for an ONNX file.
+        A picture that cannot be read has None. Raises ConfigError as `embed` does.
         """
         model, made = self._embedding_model(), deque[Embedding]()
 
@@ -146,6 +158,7 @@ class Predictor:
             yield prediction, None if prediction.error else made.popleft()
 
     def _embedding_model(self) -> FastClassifier:
+        require_single(self.info, self.path, "embeddings")
         if isinstance(self.model, FastClassifier):
             return self.model
         raise ConfigError(
@@ -166,7 +179,7 @@ class Predictor:
     ) -> Iterator[tuple[Prediction, PictureExplanation]]:
         """Predictions and their explanations, one picture at a time as they are ready.
 
-        Raises ConfigError for an ONNX file, which gives logits alone.
+        Raises ConfigError for an ONNX file, which gives logits alone, and for an ensemble.
         """
         if labels < 1:
             raise ConfigError(f"--explain_labels: expected at least 1, got {labels}.")
@@ -176,7 +189,7 @@ class Predictor:
 
     @property
     def explains(self) -> bool:
-        """Whether it can explain; an ONNX file cannot, since it gives logits alone."""
+        """Whether it can explain; an ONNX file and an ensemble cannot."""
         return self.model.explains
 
     @property
@@ -193,8 +206,9 @@ class Predictor:
     def classifier(self) -> Classifier:
         """The model in the form that can explain; loaded on first use.
 
-        Raises ConfigError for an ONNX file.
+        Raises ConfigError for an ONNX file or an ensemble.
         """
+        require_single(self.info, self.path, "explanations")
         if not self.explains:
             raise ConfigError(
                 f"{self.path}: expected a run or model folder to explain with, got an exported "

@@ -24,7 +24,7 @@ class Cost:
     views: int
     """How many views, each of `view_size`, the backbone sees per picture."""
     view_size: int
-    """Side of a view in pixels."""
+    """Side of a view in pixels; of the largest, if the models of an ensemble differ."""
     operations: int
     """Floating point operations per picture; a multiplication with an addition counts as two."""
     milliseconds: float
@@ -51,11 +51,11 @@ def measure_cost(model: Classifier, image_size: int, channels: int = 3) -> Cost:
         started = time.perf_counter()
         fast(picture).cpu()  # .cpu() waits until the device is done
         times.append(time.perf_counter() - started)
-    crops = model.crops
+    singles = model.singles()
     return Cost(
         parameters=sum(weight.numel() for weight in model.parameters()),
-        views=crops.views,
-        view_size=crops.view_size,
+        views=sum(single.crops.views for single in singles),
+        view_size=max(single.crops.view_size for single in singles),
         operations=counter.get_total_flops(),
         milliseconds=1_000 * statistics.median(times),
         machine=_machine(device),

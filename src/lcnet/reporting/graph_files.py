@@ -11,7 +11,7 @@ from lcnet.errors import ConfigError
 from lcnet.files import AnyPath, write_text, written_whole
 from lcnet.metrics import Floats
 from lcnet.model.graph_matrices import GraphMatrices
-from lcnet.model_folder import load_model, local_model, read_info
+from lcnet.model_folder import load_model, local_model, read_info, require_single
 from lcnet.progress import tell
 from lcnet.reporting.figures import save_figure
 from lcnet.reporting.graph_pictures import draw_matrices, draw_network
@@ -32,7 +32,9 @@ def draw_graph(model: AnyPath, out: Path | None, *, edges: int) -> Path:
     folder = out or model / "graph"
     if folder.exists() and not folder.is_dir():
         raise ConfigError(f"--out {folder}: expected a folder, got a file. Name another.")
-    info, graph = read_info(model), load_model(model).graph_matrices()
+    info = read_info(model)
+    require_single(info, model, "the label graph")
+    graph = load_model(model).graph_matrices()
     if graph is None:
         graphless = f"head {info.model.head}"
         if info.model.head == "lcnet":

@@ -9,6 +9,7 @@ from typing import Any
 
 from huggingface_hub import EvalResult, ModelCardData
 
+from lcnet.config import Model
 from lcnet.metrics.bootstrap import LEVEL
 from lcnet.model_folder import ModelInfo
 from lcnet.reporting.cost import Cost
@@ -94,7 +95,7 @@ class Card:
             title=plain(self.name.rpartition("/")[2]),
             address=f"hf://{self.name}" + (f"@{self.revision}" if self.revision else ""),
             info=self.info,
-            backbone=plain(_backbone(self.info)),
+            network=_network(self.info),
             version=version("lcnet"),
             training=self.info.statistics,
             dataset=plain(self.dataset),
@@ -213,6 +214,14 @@ def _names(labels: list[str]) -> str:
     return f"{shown} and {more:,} more labels" if more > 0 else shown
 
 
-def _backbone(info: ModelInfo) -> str:
+def _network(info: ModelInfo) -> str:
+    """Head and backbone, or those of each model of an ensemble, each kind once."""
+    models = [member.model for member in info.members] or [info.model]
+    kinds = dict.fromkeys(f"{one.head} on\n{plain(_backbone(one))}" for one in models)
+    mean = f"The mean of {len(models)} models: " if info.members else ""
+    return mean + "; ".join(kinds)
+
+
+def _backbone(model: Model) -> str:
     """The backbone's name; of a path only the last part, since the rest is of somebody's disk."""
-    return info.model.backbone.rpartition("/")[2]
+    return model.backbone.rpartition("/")[2]

@@ -120,11 +120,17 @@ def _extra(
 
 def _warnings(info: ModelInfo) -> list[str]:
     """A warning for each setting in model.json that names a path on this machine."""
-    values = {setting.name: getattr(info.model, setting.name) for setting in fields(Model)}
-    local = {name: value for name, value in values.items() if "/" in str(value)}
+    models = {info.model, *(member.model for member in info.members)}
+    settings = {
+        f"model.{setting.name} {getattr(model, setting.name)}"
+        for model in models
+        for setting in fields(Model)
+    }
+    sources = {f"members.source {member.source}" for member in info.members}
     return [
-        f"note: model.json names a path on this machine: model.{name} {value}"
-        for name, value in local.items()
+        f"note: model.json names a path on this machine: {named}"
+        for named in sorted(settings | sources)
+        if "/" in named
     ]
 
 

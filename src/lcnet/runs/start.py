@@ -20,7 +20,15 @@ from lcnet.data.rules_file import read_rules
 from lcnet.data.split_faults import judge_both
 from lcnet.errors import CheckpointError, DataError, reason_of
 from lcnet.model.classifier import Classifier
-from lcnet.model_folder import MISFITS, ModelFolder, ModelInfo, load_model, model_of, read_info
+from lcnet.model_folder import (
+    MISFITS,
+    ModelFolder,
+    ModelInfo,
+    load_model,
+    model_of,
+    read_info,
+    require_single,
+)
 from lcnet.progress import tell
 from lcnet.published.choices import ImportChoices
 from lcnet.published.imported import Import
@@ -226,7 +234,9 @@ def memory_of(config: Config, model: Classifier) -> Memory:
 def _read_start(init: Path | Import) -> tuple[Classifier, ModelInfo]:
     """The model to start from: that of a model or run folder, or of a published checkpoint."""
     if isinstance(init, Path) and ModelFolder.find(init):
-        return load_model(init).requires_grad_(True).train(), read_info(init)
+        info = read_info(init)
+        require_single(info, init, "--init")
+        return load_model(init).requires_grad_(True).train(), info
     imported = read_model(init, ImportChoices()) if isinstance(init, Path) else init
     for line in imported.report:
         tell(line)
