@@ -30,6 +30,7 @@ def calibrate(
     data: Data | AnyPath | None = None,
     batch_size: Annotated[int, AtLeast(1)] | None = None,
     rules: Path | None = None,
+    tta: str = "",
     quiet: bool = False,
 ) -> "Fitted":
     """Calibrate the probabilities, and choose each label's threshold for a goal.
@@ -54,6 +55,8 @@ def calibrate(
         batch_size: Pictures per batch; the run's if not given.
         rules: YAML file with rules between labels, as --data.rules of lcnet train; they replace
             those of the model. An empty file removes them.
+        tta: Test-time augmentation that the model keeps: some of mirror, zoom and shift, such as
+            mirror,zoom. The logits are the mean over the picture and these. none removes it.
         quiet: Print nothing.
 
     Returns:
@@ -78,6 +81,7 @@ def calibrate(
         data=data,
         batch_size=batch_size,
         rules_file=None if rules is None else Path(rules),
+        tta=tta,
         quiet=quiet,
     )
 
@@ -85,7 +89,7 @@ def calibrate(
 def reset_calibration(model: AnyPath) -> None:
     """Set every threshold of a model back to 0.5, and its probabilities to the plain sigmoid.
 
-    Raises CheckpointError if the model cannot be read.
+    Test-time augmentation is removed too. Raises CheckpointError if the model cannot be read.
     """
     require_own(model)
     from lcnet.evaluating.fitting import reset

@@ -86,6 +86,11 @@ def _lines(joined: Joined, out: Path, data: Data | None, reason: str) -> list[st
             "label rules: none, since the models have different ones. Set them with: "
             f"lcnet calibrate {out} --rules FILE"
         )
+    if any(info.test_time != joined.info.test_time for info in joined.infos):
+        lines.append(
+            "test-time augmentation: none, since the models have different ones. Set it with: "
+            f"lcnet calibrate {out}{named} --tta mirror"
+        )
     if data is None:
         lines.append(f"data set: none recorded, since {reason}. Name one as PATH")
     return lines

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -29,6 +30,7 @@ def evaluate(
     data: Data | AnyPath | None = None,
     batch_size: Annotated[int, AtLeast(1)] | None = None,
     predictions: Path | None = None,
+    tta: str = "",
     fit: Sequence[AnyPath] = (),
     mean: Literal["", "probabilities", "logits"] = "",
     scores: Literal["", "probabilities", "logits"] = "",
@@ -53,6 +55,9 @@ def evaluate(
         batch_size: Pictures per batch; the run's if not given.
         predictions: Also write each picture's targets, logits and probabilities to this file, which
             ends in .csv, .parquet or .npz. lcnet evaluate FILE measures it again.
+        tta: Also measure with test-time augmentation, some of mirror, zoom and shift, such as
+            mirror,zoom, and say what it gives and costs. The model stays as it is: lcnet calibrate
+            MODEL --tta keeps it.
         fit: For files of predictions: files of the same models, in their order, of the validation
             split. They fit calibration and thresholds, and the weights of several files.
         mean: Of several files: the mean of the probabilities or of the logits. If not given, the
@@ -79,7 +84,12 @@ def evaluate(
 
         check_writable(predictions)
     if given and names_predictions(Path(given[0])):
-        for flag, value in {"protocol": protocol, "root": root, "batch_size": batch_size}.items():
+        for flag, value in {
+            "protocol": protocol,
+            "root": root,
+            "batch_size": batch_size,
+            "tta": tta,
+        }.items():
             if value:
                 raise ConfigError(
                     f"--{flag}: goes with a model, got files of predictions. Leave it out."
@@ -116,11 +126,13 @@ def evaluate(
     from lcnet.evaluating.metrics_file import write_metrics
     from lcnet.evaluating.metrics_table import print_metrics
     from lcnet.evaluating.uncalibrated import gain_of_calibrating
-    from lcnet.model_folder import local_model
+    from lcnet.model.test_time import parse_ways
+    from lcnet.model_folder import local_model, read_info
     from lcnet.progress import tell
 
     folder = local_model(given[0])
-    measured = measure(
+    measured_with = partial(
+        measure,
         folder,
         split=split,
         root=root,
@@ -130,6 +142,11 @@ def evaluate(
         batch_size=batch_size,
         quiet=quiet,
     )
+    ways = parse_ways(tta) if tta else ()
+    if tta and not ways:
+        raise ConfigError(f"--tta: expected a way to measure, such as mirror, got {tta}.")
+    read_info(folder).seen_by(ways)  # fails before anything is measured
+    measured = measured_with()
     ranges = measured.intervals() if intervals else {}
     if predictions is not None:
         from lcnet.evaluating.keeping import predictions_of
@@ -143,4 +160,12 @@ def evaluate(
         print_metrics(measured, ranges)
         if threshold is None and (gain := gain_of_calibrating(measured, given[0])):
             tell(gain)
+    if ways:
+        from lcnet.evaluating.test_time_gain import gain_text
+
+        both = (
+            measured if seen == measured.info.test_time else measured_with(ways=seen)
+            for seen in ((), ways)
+        )
+        tell(gain_text(folder, *both))
     return measured.verification

@@ -23,6 +23,7 @@ from lcnet.metrics.calibration import Method, to_probabilities
 from lcnet.metrics.crossfit import Fitted, fit
 from lcnet.metrics.label_rules import IndexedRules
 from lcnet.metrics.thresholds import Goal
+from lcnet.model.test_time import parse_ways
 from lcnet.model_folder import ModelFolder, ModelInfo, load_model, model_fingerprint, read_info
 from lcnet.model_folder.renewing import renew_exports
 from lcnet.progress import tell
@@ -41,6 +42,7 @@ def fit_model(
     batch_size: int | None,
     quiet: bool,
     rules_file: Path | None = None,
+    tta: str = "",
 ) -> Fitted:
     """The calibration and thresholds of a model, fitted and written to its folder.
 
@@ -51,6 +53,8 @@ def fit_model(
     info = read_info(run)
     if rules_file is not None:
         info = replace(info, rules=read_rules(rules_file, info.labels) or None)
+    if tta:
+        info = info.seen_by(parse_ways(tta))
     scored = _scored(
         run,
         split=split,
@@ -59,6 +63,7 @@ def fit_model(
         batch_size=batch_size,
         quiet=quiet,
         sets_rules=rules_file is not None,
+        ways=info.test_time,
     )
     fitted, _ = fit_scores(scored, info, goal=goal, method=method, shrinkage=shrinkage, quiet=quiet)
     _tell_older(run)
@@ -74,6 +79,7 @@ def _scored(
     batch_size: int | None,
     quiet: bool,
     sets_rules: bool,
+    ways: tuple[str, ...],
 ) -> Scored:
     """The logits of the split to fit on."""
     whole, _ = data_set(run, data, root, batch_size, quiet=quiet)
@@ -83,7 +89,9 @@ def _scored(
     for line in _warnings(name, whole):
         _console(quiet=quiet).print(line, soft_wrap=True)
     own = None if data is None else replace(whole, rules="" if sets_rules else whole.rules)
-    return score(run, split=name, root=root, data=own, batch_size=batch_size, quiet=quiet)
+    return score(
+        run, split=name, root=root, data=own, batch_size=batch_size, quiet=quiet, ways=ways
+    )
 
 
 def fit_scores(
@@ -106,6 +114,8 @@ def fit_scores(
     rules = before.rules.on(before.labels) if before.rules else None
     fitted = fit(logits, targets, method=method, goal=goal, shrinkage=shrinkage, rules=rules)
     source = f"{goal} on {samples.name} ({len(samples):,} pictures), {_METHODS[method]}"
+    if before.test_time:
+        source += f", with {', '.join(before.test_time)}"
     changed = replace(
         before,
         thresholds=fitted.thresholds.values,
@@ -127,7 +137,9 @@ def fit_scores(
         return fitted, before
     for line in _outcome(goal, fitted, samples.labels, targets):
         console.print(line, soft_wrap=True)
-    changed = with_rounding(changed, load_model(scored.run), samples, scored.data, quiet=quiet)
+    model = load_model(scored.run)
+    model.see(changed.test_time)
+    changed = with_rounding(changed, model, samples, scored.data, quiet=quiet)
     if changed.rounding:
         console.print(f"bfloat16: {changed.rounding}", soft_wrap=True)
     write_decisions(scored.run, changed)
@@ -192,9 +204,11 @@ def reset(run: Path) -> None:
 
     Raises CheckpointError if the model cannot be read.
     """
-    write_decisions(run, read_info(run).uncalibrated())
+    before = read_info(run)
+    write_decisions(run, before.uncalibrated())
     RunFolder(run).calibration_file.unlink(missing_ok=True)
-    tell(f"{run}: every threshold is 0.5 and no calibration is applied")
+    plain = ", pictures are seen as they are" if before.test_time else ""
+    tell(f"{run}: every threshold is 0.5 and no calibration is applied{plain}")
     _tell_older(run)
 
 

@@ -122,6 +122,8 @@ def how_measured(measured: Measured) -> Iterator[str]:
     if calibration := measured.info.calibration:
         ignored = "" if measured.calibration else ", not applied, since published work has none"
         yield f"calibrated: {calibration.source}{ignored}"
+    if measured.info.test_time:
+        yield f"test-time augmentation: mean with {', '.join(measured.info.test_time)}"
     if measured.info.by_hand and not protocol:
         yield f"threshold set by hand: {', '.join(measured.info.by_hand)}"
     if rules := measured.info.rules:
@@ -146,13 +148,15 @@ def measure(
     protocol: str = "",
     batch_size: int | None = None,
     use_cache: bool = False,
+    ways: tuple[str, ...] | None = None,
     quiet: bool = False,
 ) -> Measured:
     """The predictions and metrics of a split; arguments and errors are those of `evaluate`.
 
     Warns of changes in the split since the run first saw it, unless `quiet`; a split that the run
     has not seen is added to its fingerprints. `use_cache` uses the features that the run keeps
-    (`train.cache_features`), as training did. No metrics are written.
+    (`train.cache_features`), as training did. `ways` replace the model's test-time augmentation. No
+    metrics are written.
     """
     scored = score(
         run,
@@ -162,6 +166,7 @@ def measure(
         protocol=protocol,
         batch_size=batch_size,
         use_cache=use_cache,
+        ways=ways,
         quiet=quiet,
     )
     return judge(scored, threshold=threshold, protocol=protocol)
@@ -176,11 +181,14 @@ def score(
     protocol: str = "",
     batch_size: int | None = None,
     use_cache: bool = False,
+    ways: tuple[str, ...] | None = None,
     quiet: bool = False,
 ) -> Scored:
     """The logits of a split, for `judge`; arguments and errors are those of `measure`."""
     rules = _protocol(protocol)
     info = read_info(run)
+    if ways is not None:
+        info = info.seen_by(ways)
     is_own = data is None
     data, batch_size = data_set(run, data, root, batch_size, quiet=quiet)
     if not is_own:
@@ -331,6 +339,8 @@ def score_split(
     config = RunFolder(run).config() if use_cache else None
     recipe = config.train if config else None
     cached = recipe is not None and bool(recipe.cache_features) and recipe.precision == "fp32"
+    cached = cached and not info.test_time
+    model.see(info.test_time)
     if config is not None and cached:
         pictures = frozen_features(config, model, info, samples)
     else:

@@ -3,6 +3,8 @@
 `model/head.py` lists the letters for shapes.
 """
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor, nn
 
@@ -11,6 +13,7 @@ from lcnet.model.crops import Crops
 from lcnet.model.explanation import Explanation, evaluating, over_image
 from lcnet.model.graph_matrices import GraphMatrices, matrix_of
 from lcnet.model.head import Head
+from lcnet.model.test_time import TestTime
 
 
 class Classifier(Head):
@@ -20,14 +23,40 @@ class Classifier(Head):
         super().__init__()
         self.crops = crops
         self.backbone = backbone
+        self.test_time: TestTime | None = None
+        """Further ways in which `forward` sees the images; `see` sets them."""
 
     def forward(self, images: Tensor) -> Tensor:
-        """The logits (B L, float32) of images (B 3 H W, RGB, normalised for the backbone)."""
-        return self.score(self.maps(images)).float()
+        """The logits (B L, float32) of images (B 3 H W, RGB, normalised for the backbone).
+
+        With test-time augmentation they are the mean over all ways of seeing the images.
+        """
+        return self.logits_and_maps(images)[0]
+
+    def logits_and_maps(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        """The logits as `forward` gives them, and the feature maps of the plain images."""
+        if self.test_time is None:
+            maps = self.maps(images)
+            return self.score(maps).float(), maps
+        plain, *others = self.test_time(images, self.crops)
+        maps = self._maps_of(plain)
+        logits = [self.score(maps), *(self.score(self._maps_of(views)) for views in others)]
+        return torch.stack([each.float() for each in logits]).mean(dim=0), maps
+
+    def see(self, ways: Sequence[str]) -> None:
+        """See images in these ways of `test_time.WAYS` too, or with none as they are.
+
+        It changes `forward` alone: training and explanations take the plain images.
+        """
+        for single in self.singles():
+            single.test_time = TestTime(ways) if ways else None
 
     def maps(self, images: Tensor) -> Tensor:
         """The feature maps of all views of each image (B 3 H W): B V C h w."""
-        views = self.crops(images)  # B V 3 S S
+        return self._maps_of(self.crops(images))
+
+    def _maps_of(self, views: Tensor) -> Tensor:
+        """The feature maps of views (B V 3 S S): B V C h w."""
         maps: Tensor = self.backbone(views.flatten(0, 1))  # B*V C h w
         return maps.unflatten(0, views.shape[:2])  # B V C h w
 

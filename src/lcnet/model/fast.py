@@ -33,6 +33,9 @@ class FastClassifier:
         """Whether the model that it copies can explain its logits."""
         self.models = len(fast.singles())
         """How many models it is the mean of."""
+        test_time = fast.singles()[0].test_time
+        self.ways = test_time.ways if test_time else ()
+        """The further ways in which it sees each picture."""
         self.folded = sum(fold_norms(single.backbone.features) for single in fast.singles())
         self.model: nn.Module = fast.to(memory_format=torch.channels_last)
         self.precision = precision
@@ -60,9 +63,8 @@ class FastClassifier:
         An embedding is the mean of the backbone's last feature map over all places of all views.
         """
         with torch.inference_mode(), autocast(self.device, self.precision):
-            maps = self.classifier.maps(images)
-            embeddings = tokens_of(maps).float().mean(dim=1)
-            return self.classifier.score(maps).float(), embeddings
+            logits, maps = self.classifier.logits_and_maps(images)
+            return logits, tokens_of(maps).float().mean(dim=1)
 
     @property
     def embedding_length(self) -> int:
@@ -83,6 +85,8 @@ class FastClassifier:
         parts = [arithmetic, f"{self.folded} norms folded"]
         if self.models > 1:
             parts.insert(0, f"mean of {self.models} models")
+        if self.ways:
+            parts.append(f"mean with {', '.join(self.ways)}")
         if self._run is not self.model:
             parts.append("compiled")
         return ", ".join(parts)

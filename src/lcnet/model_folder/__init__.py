@@ -34,6 +34,7 @@ from lcnet.model.ensemble import Ensemble
 from lcnet.model.fast import FastClassifier
 from lcnet.model.members import Member, members_from
 from lcnet.model.size import as_large_as
+from lcnet.model.test_time import check_ways
 from lcnet.run_folder import RunFolder
 from lcnet.schema import check_fields, check_mapping, check_names, check_numbers, check_options
 
@@ -88,11 +89,27 @@ class ModelInfo:
     members: tuple[Member, ...] = ()
     """The models whose mean an ensemble is; `model` and `backbone` are then those of the first.
     Empty for one model."""
+    test_time: tuple[str, ...] = ()
+    """Ways of `test_time.WAYS` in which each picture is seen too; its logits are the mean."""
 
     def uncalibrated(self) -> "ModelInfo":
-        """A copy with every threshold at 0.5 and plain sigmoid probabilities."""
+        """A copy with every threshold at 0.5, plain sigmoid probabilities and plain pictures."""
         plain = (0.5,) * len(self.labels)
-        return replace(self, thresholds=plain, calibration=None, rounding=None, by_hand=())
+        return replace(
+            self, thresholds=plain, calibration=None, rounding=None, by_hand=(), test_time=()
+        )
+
+    def seen_by(self, ways: tuple[str, ...]) -> "ModelInfo":
+        """A copy that sees pictures in these ways too. Raises ConfigError if it cannot."""
+        if ways == self.test_time:
+            return self
+        levels = [one.model.crop_level for one in self.members] or [self.model.crop_level]
+        if "shift" in ways and not all(levels):
+            raise ConfigError(
+                "--tta shift: expected a model that cuts pictures into tiles, got one with "
+                "--model.crop_level 0. Leave shift out."
+            )
+        return replace(self, test_time=ways, rounding=None)
 
     @property
     def preprocessing(self) -> Preprocessing:
@@ -110,7 +127,7 @@ class ModelInfo:
     def to_dict(self) -> dict[str, Any]:
         """The content of model.json."""
         return {
-            "format": FORMAT_OF_MANY if self.members else FORMAT,
+            "format": FORMAT_OF_MANY if self.members or self.test_time else FORMAT,
             "labels": list(self.labels),
             "model": asdict(self.model),
             "head_options": dict(self.head_options),
@@ -126,6 +143,7 @@ class ModelInfo:
             },
             "rules": self.rules.to_dict() if self.rules else None,
             "statistics": self.statistics.to_dict() if self.statistics else None,
+            **({"test_time": list(self.test_time)} if self.test_time else {}),
             **({"members": [one.to_dict() for one in self.members]} if self.members else {}),
         }
 
@@ -150,7 +168,7 @@ class ModelInfo:
         settings = config.with_new_names({"model": fields["model"]})
         model = config.Model(**check_fields(config.Model, settings["model"], "model"))
         backbone = BackboneSpec.from_dict(fields["backbone"])
-        members = fields.get("members")
+        members, ways = fields.get("members"), check_ways(fields.get("test_time", []))
         info = cls(
             labels=labels,
             model=model,
@@ -173,7 +191,7 @@ class ModelInfo:
             raise ValueError("thresholds_by_hand: expected labels of the model")
         if info.statistics and len(info.statistics.positives) != count:
             raise ValueError("statistics: expected counts of every label")
-        return info
+        return info.seen_by(ways) if ways else info
 
 
 def _read_pixels(stored: object) -> dict[str, Any]:
@@ -315,6 +333,7 @@ class ModelFolder:
                 f"{self.weights_file}: the weights cannot be used ({reason}). Copy the whole "
                 "folder again."
             ) from None
+        model.see(info.test_time)
         return model.eval().requires_grad_(False).to(memory_format=torch.channels_last)
 
 

@@ -41,8 +41,9 @@ class Joined:
         """The ensemble, on the CPU and in evaluation mode. Raises as `load_model` does."""
         members = [load_model(path) for path in self.paths]
         orders = [member.order(self.info.labels) for member in self.info.members]
-        ensemble = Ensemble(members, orders).eval().requires_grad_(False)
-        return ensemble.to(memory_format=torch.channels_last)
+        ensemble = Ensemble(members, orders)
+        ensemble.see(self.info.test_time)
+        return ensemble.eval().requires_grad_(False).to(memory_format=torch.channels_last)
 
 
 def join(paths: Sequence[Path]) -> Joined:
@@ -82,8 +83,10 @@ def _described(paths: Sequence[Path], infos: Sequence[ModelInfo]) -> ModelInfo:
     )
     counts = {(info.labels, info.statistics) for info in infos}
     statistics = first.statistics if len(counts) == 1 else None
+    ways = {info.test_time for info in infos}
+    test_time = ways.pop() if len(ways) == 1 else ()
     rules = first.rules if all(info.rules == first.rules for info in infos) else None
-    return replace(first, members=members, statistics=statistics, rules=rules)
+    return replace(first, members=members, statistics=statistics, rules=rules, test_time=test_time)
 
 
 def _check(first: Path, one: ModelInfo, second: Path, other: ModelInfo) -> None:

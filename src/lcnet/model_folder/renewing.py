@@ -9,7 +9,7 @@ from typing import Any
 from lcnet.errors import reason_of
 from lcnet.files import written_whole
 from lcnet.model_folder import ModelFolder, ModelInfo, weights_fingerprint
-from lcnet.model_folder.exported import KEY, describe, weights_in
+from lcnet.model_folder.exported import KEY, describe, understand, weights_in
 from lcnet.progress import tell
 
 
@@ -24,6 +24,8 @@ def outdated(file: Path, info: ModelInfo, weights: str) -> str:
     again = f"Export it again with: lcnet export {file.parent}"
     if weights and weights != weights_fingerprint(folder.path):
         return f"{file}: made of other weights than those beside it. {again}"
+    if info.test_time != folder.info().test_time:
+        return f"{file}: made with other test-time augmentation than the model beside it. {again}"
     changed = [name for name, (old, new) in _decisions(info, folder.info()).items() if old != new]
     if changed:
         return f"{file}: has other {' and '.join(changed)} than the model beside it. {again}"
@@ -73,6 +75,8 @@ def _renewed(file: Path, info: ModelInfo, weights: str) -> str | None:
         return ""
     if weights_in(text) != weights:
         return "not made of the weights beside it"
+    if understand(text, file).test_time != info.test_time:
+        return "made with other test-time augmentation"
     write(describe(info, weights))
     return None
 

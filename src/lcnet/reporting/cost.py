@@ -54,12 +54,17 @@ def measure_cost(model: Classifier, image_size: int, channels: int = 3) -> Cost:
     singles = model.singles()
     return Cost(
         parameters=sum(weight.numel() for weight in model.parameters()),
-        views=sum(single.crops.views for single in singles),
+        views=sum(single.crops.views * _ways(single) for single in singles),
         view_size=max(single.crops.view_size for single in singles),
         operations=counter.get_total_flops(),
         milliseconds=1_000 * statistics.median(times),
         machine=_machine(device),
     )
+
+
+def _ways(model: Classifier) -> int:
+    """In how many ways a model sees a picture: once, and as test-time augmentation adds."""
+    return 1 + len(model.test_time.ways if model.test_time else ())
 
 
 def _machine(device: torch.device) -> str:

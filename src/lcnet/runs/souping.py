@@ -125,6 +125,7 @@ class _Kitchen:
 
 def _measured(kitchen: _Kitchen, run: Path) -> Ingredient:
     model = load_model(run)
+    model.see(())
     weights = {name: value.clone() for name, value in model.state_dict().items()}
     value = kitchen.measure(model)
     tell(f"{run}: validation mAP {value:.2f}")

@@ -236,7 +236,9 @@ def _read_start(init: Path | Import) -> tuple[Classifier, ModelInfo]:
     if isinstance(init, Path) and ModelFolder.find(init):
         info = read_info(init)
         require_single(info, init, "--init")
-        return load_model(init).requires_grad_(True).train(), info
+        model = load_model(init)
+        model.see(())
+        return model.requires_grad_(True).train(), info
     imported = read_model(init, ImportChoices()) if isinstance(init, Path) else init
     for line in imported.report:
         tell(line)
