@@ -20,6 +20,7 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import count, takewhile
 from pathlib import Path
 from typing import Any
 
@@ -54,6 +55,16 @@ class RunFolder:
     def data_file(self) -> Path:
         """The settings of the data set of models that became an ensemble, if all had the same."""
         return self.path / "data.yaml"
+
+    @property
+    def folds_file(self) -> Path:
+        """Which fold each picture is in, for a folder of folds."""
+        return self.path / "folds.csv"
+
+    @property
+    def plan_file(self) -> Path:
+        """How a folder of folds is trained. A folder with this file is one."""
+        return self.path / "folds.json"
 
     @property
     def record_file(self) -> Path:
@@ -146,6 +157,16 @@ class RunFolder:
     def is_run(self) -> bool:
         """Whether the folder holds a run that can be continued or read."""
         return self.config_file.is_file()
+
+    @property
+    def has_folds(self) -> bool:
+        """Whether the folder is one of folds, each of which is a run in it."""
+        return self.plan_file.is_file()
+
+    def folds(self) -> list["RunFolder"]:
+        """The runs of the folds, in order; none for other folders."""
+        runs = (RunFolder(self.path / f"fold{number}") for number in count(1))
+        return list(takewhile(lambda run: run.is_run, runs)) if self.has_folds else []
 
     @property
     def has_checkpoint(self) -> bool:

@@ -71,6 +71,12 @@ class Data:
     splits: str = ""
     """CSV file that says which part of the data set each picture is in: picture, split. A run
     writes its own if the data set has no splits."""
+    folds: str = ""
+    """CSV file that says which fold each training and validation picture is in: picture, split.
+    lcnet train --folds writes it."""
+    fold: Annotated[int, AtLeast(0)] = 0
+    """The fold of `folds` to validate on; the others are trained on. 0: the splits are as they
+    are."""
     shares: list[float] = field(default_factory=lambda: [0.8, 0.1, 0.1])
     """Shares of training, validation and test where the data set has no splits."""
     rules: str = ""
@@ -100,6 +106,12 @@ class Data:
 
     def __post_init__(self) -> None:
         check_bounds(self, "data")
+        require(
+            not self.fold or bool(self.folds),
+            "data.fold",
+            expected="0, or also the file --data.folds",
+            got=self.fold,
+        )
         values = self.pixel_range
         require(
             not values

@@ -15,6 +15,7 @@ from lcnet.data.rules_file import read_rules
 from lcnet.errors import ConfigError
 from lcnet.evaluating.measuring import Scored, data_set, score
 from lcnet.evaluating.metrics_table import or_dash
+from lcnet.evaluating.out_of_fold import score_out_of_fold
 from lcnet.evaluating.rounding import with_rounding
 from lcnet.files import AnyPath, write_text
 from lcnet.metrics import Floats, Rates, Targets, calibration_scores, predict_at, rates
@@ -82,6 +83,8 @@ def _scored(
     ways: tuple[str, ...],
 ) -> Scored:
     """The logits of the split to fit on."""
+    if RunFolder(run).has_folds and not split and data is None:
+        return score_out_of_fold(run, root=root, batch_size=batch_size, ways=ways, quiet=quiet)
     whole, _ = data_set(run, data, root, batch_size, quiet=quiet)
     name = split or whole.val
     if not name:

@@ -204,6 +204,11 @@ def score(
     samples = load_split_for(data, name, info.labels)
     if is_own and not quiet:
         tell_changes(RunFolder(run).fingerprints_file, data, samples)
+    if is_own and not quiet and RunFolder(run).has_folds and name in (data.train, data.val):
+        tell(
+            f"warning: all models of {run} but one were trained on each picture of {name}, so "
+            "expect less of new ones"
+        )
     unread: list[Path] = []
     logits, targets = score_split(
         run,

@@ -11,9 +11,13 @@ from lcnet.metrics.bootstrap import Interval
 
 
 def write_metrics(
-    file: Path, measured: Measured, ranges: Mapping[str, Interval] | None = None
+    file: Path,
+    measured: Measured,
+    ranges: Mapping[str, Interval] | None = None,
+    *,
+    more: Mapping[str, object] | None = None,
 ) -> None:
-    """Write the metrics as JSON, with intervals (`ranges`) if given."""
+    """Write the metrics as JSON, with intervals (`ranges`) and `more` entries if given."""
     calibration = measured.calibration
     content = {
         "split": measured.samples.name,
@@ -25,6 +29,7 @@ def write_metrics(
         "calibration": calibration.source if calibration else None,
         "how": list(how_measured(measured)),
         **numbers(measured.verification, measured.targets, ranges),
+        **(more or {}),
     }
     write_text(file, json.dumps(content, indent=1, ensure_ascii=False))
 

@@ -249,7 +249,7 @@ def _finish(config: Config, run: RunFolder, engine: Engine) -> RunFolder:
         measured = judge(scored)
         write_metrics(run.metrics_file, measured)
     record_finish(run)
-    _report(run, measured)
+    report_if_possible(run, measured)
     return run
 
 
@@ -291,7 +291,7 @@ def _best_of(run: RunFolder) -> str:
     return text + (f", epoch {epochs[-1]}" if epochs else "")
 
 
-def _report(run: RunFolder, measured: Measured) -> None:
+def report_if_possible(run: RunFolder, measured: Measured) -> None:
     """Write the report; if that fails, warn only, since the run is trained and measured."""
     try:
         report_on(run.path, measured, run.report_file)

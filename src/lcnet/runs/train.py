@@ -5,6 +5,7 @@ from collections.abc import Collection
 from pathlib import Path
 
 from lcnet.config import Config, Model
+from lcnet.errors import ConfigError
 from lcnet.files import AnyPath
 from lcnet.run_folder import RunFolder
 
@@ -15,6 +16,7 @@ def train(
     *,
     overwrite: bool = False,
     init: AnyPath | None = None,
+    folds: int = 0,
     given: Collection[str] | None = None,
 ) -> RunFolder:
     """Train a model, or continue a run.
@@ -30,6 +32,9 @@ def train(
             checkpoint. Its labels are matched with those of the data by name. It keeps its
             settings, unless you give others with --model flags or --config. Sizes, crop level and
             dropout can change; head, width, depth and backbone cannot.
+        folds: Divide training and validation pictures together into this many folds, train a model
+            for each that does not see it, and make one model of them, the mean of their logits.
+            0: one model, validated on data.val.
         given: Names of the settings in config.model that are given for the model in `init`, such
             as `view_size`. Default: all if config.model is not the default, else none.
 
@@ -48,6 +53,12 @@ def train(
 
     if given is None:
         given = () if config.model == Model() else ALL
+    if folds:
+        from lcnet.runs.folds import begin_folds
+
+        return begin_folds(
+            config, RunFolder(Path(out)), folds, overwrite=overwrite, init=init, given=given
+        )
     return begin(config, RunFolder(Path(out)), overwrite=overwrite, init=init, given=given)
 
 
@@ -60,7 +71,7 @@ def resume(run: AnyPath, *, epochs: int | None = None) -> RunFolder:
     is moved aside, and the best of the epochs to come replaces it.
 
     Args:
-        run: Run folder to continue.
+        run: Run folder to continue, or the folder of folds.
         epochs: Number of epochs in all, in place of the run's own. It extends a finished run; the
             learning rate goes on as in a run that had that number from its beginning.
 
@@ -74,6 +85,14 @@ def resume(run: AnyPath, *, epochs: int | None = None) -> RunFolder:
     _quiet_torch()
     from lcnet.runs.run import go_on
 
+    if RunFolder(Path(run)).has_folds:
+        if epochs is not None:
+            raise ConfigError(
+                f"--train.epochs: expected no other number for the folds in {run}. Leave it out."
+            )
+        from lcnet.runs.folds import go_on_with_folds
+
+        return go_on_with_folds(RunFolder(Path(run)))
     return go_on(RunFolder(Path(run)), epochs)
 
 

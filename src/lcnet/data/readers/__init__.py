@@ -7,6 +7,7 @@ from pathlib import Path
 from lcnet import config
 from lcnet.data.dataset import POSITIVE, Split, StoredSamples
 from lcnet.data.dividing import part_of, recorded, whole_and_part
+from lcnet.data.folds import fold_of, joined
 from lcnet.data.readers.checks import unnamed
 from lcnet.data.readers.coco import read_coco
 from lcnet.data.readers.layouts import LAYOUTS
@@ -56,6 +57,8 @@ def read_split(
     of their labels are unknown. `unlabelled` is as in `read_coco`. Raises DataError if the data
     cannot be read, is empty or has a label that is not among `labels`.
     """
+    if data.fold and split in (data.train, data.val):
+        return fold_of(read_both(data, labels, unlabelled=unlabelled), data, split)
     whole, part = whole_and_part(split)
     layout = LAYOUTS[data.format]
     is_own = not part or Path(data.root, split).exists() or layout.has_part(data, whole, part)
@@ -73,6 +76,19 @@ def read_split(
             "Add pictures, or name another split."
         )
     return _annotated(samples, data.root) if data.images == "annotated" else samples
+
+
+def read_both(
+    data: config.Data,
+    labels: Sequence[str] | None = None,
+    *,
+    unlabelled: list[tuple[str, str]] | None = None,
+) -> Split:
+    """The training and the validation split as one, whatever `data.fold` is; see `read_split`."""
+    plain = replace(data, fold=0)
+    training = read_split(plain, data.train, labels, unlabelled=unlabelled)
+    validation = read_split(plain, data.val, training.labels, unlabelled=unlabelled)
+    return joined(training, validation, name=f"{data.train} and {data.val}")
 
 
 def record_parts(data: config.Data, file: Path) -> config.Data:

@@ -1,0 +1,154 @@
+"""`train --folds`: a run for each fold, and one model of all, calibrated on unseen pictures."""
+
+import csv
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from tests.conftest import with_train
+
+from lcnet.config import Model
+from lcnet.data.folds import joined, write_folds
+from lcnet.data.readers import load_split, read_both
+from lcnet.errors import ConfigError
+from lcnet.evaluating.calibrate import calibrate
+from lcnet.evaluating.evaluate import evaluate
+from lcnet.evaluating.out_of_fold import NAME, score_out_of_fold
+from lcnet.exporting.export import export
+from lcnet.metrics.calibration import probabilities
+from lcnet.model_folder import load_model, read_info
+from lcnet.predicting.predictor import Predictor
+from lcnet.reporting.report import report
+from lcnet.run_folder import RunFolder
+from lcnet.runs import folds as folds_module
+from lcnet.runs.train import resume, train
+
+
+@pytest.fixture
+def config(tiny_config, no_report):
+    return with_train(tiny_config, epochs=1, calibrate=True)
+
+
+def rows_of(file):
+    with file.open() as opened:
+        return {row["picture"]: row["split"] for row in csv.DictReader(opened)}
+
+
+def pictures(config, number, split):
+    data = replace(config.data, folds=str(number[0].folds_file), fold=number[1])
+    return {sample.path.name for sample in load_split(data, split).samples}
+
+
+def test_folds_are_one_model_calibrated_on_unseen_pictures(config, tmp_path, read_json, capsys):
+    run = train(config, tmp_path / "run", folds=3)
+    shown = capsys.readouterr().out
+    assert "36 training and validation pictures in 3 folds: 12, 12, 12" in shown
+    held_out = [pictures(config, (run, n), "val.csv") for n in (1, 2, 3)]
+    assert sum(map(len, held_out)) == len(set.union(*held_out)) == 36
+    for number, held in enumerate(held_out, 1):
+        assert not held & pictures(config, (run, number), "train.csv")
+        assert len(held | pictures(config, (run, number), "train.csv")) == 36
+    info = read_info(run.path)
+    assert [member.source for member in info.members] == [str(fold) for fold in run.folds()]
+    images = torch.randn(2, 3, 32, 32)
+    each = [load_model(fold.path)(images) for fold in run.folds()]
+    assert torch.allclose(load_model(run.path)(images), sum(each) / 3, atol=1e-5)
+
+    scored = score_out_of_fold(run.path, quiet=True)
+    assert len(scored.samples) == 36
+    for fold, held in zip(run.folds(), held_out, strict=True):
+        rows = [n for n, one in enumerate(scored.samples.samples) if one.path.name in held]
+        samples = scored.samples.chosen(np.array(rows))
+        predicted = Predictor(fold.path)([one.path for one in samples.samples])
+        plain = np.array([list(row.probabilities.values()) for row in predicted])
+        own = read_info(fold.path).calibration
+        logits = torch.from_numpy(scored.logits[rows])
+        assert probabilities(logits, own).numpy() == pytest.approx(plain, abs=1e-5)
+    if info.calibration:
+        assert NAME in info.calibration.source
+
+    metrics = read_json(run.metrics_file)
+    assert metrics["split"] == "val.csv" and metrics["folds"]["of"] == "the mean of the models"
+    means = metrics["folds"]["mean_of_each"]["mAP"]
+    assert means == pytest.approx(np.mean(metrics["folds"]["each"]["mAP"]))
+    assert f"mAP {means:.2f}" in shown
+
+
+def test_every_verb_takes_it(config, tmp_path, capsys):
+    run = train(config, tmp_path / "run", folds=2)
+    capsys.readouterr()
+    evaluate(run, split="train.csv")
+    assert "all models of" in capsys.readouterr().out
+    calibrate(run, tta="mirror", quiet=True)
+    assert NAME in read_info(run.path).calibration.source
+    assert read_info(run.path).test_time == ("mirror",)
+    assert Predictor(run.path)([]) == []
+    assert report(run, quiet=True).is_file()
+    assert export(run, format="torch", limit=4).is_file()
+    with pytest.raises(ConfigError, match="expected no other number for the folds"):
+        resume(run, epochs=9)
+
+
+def test_a_stopped_training_goes_on_where_it_was(config, tmp_path, monkeypatch, capsys):
+    begin, begun = folds_module.begin, []
+
+    def stops(*given, **named):
+        begun.append(given[1].path.name)
+        if begun == ["fold1", "fold2"]:
+            raise KeyboardInterrupt
+        return begin(*given, **named)
+
+    monkeypatch.setattr(folds_module, "begin", stops)
+    with pytest.raises(KeyboardInterrupt):
+        train(config, tmp_path / "run", folds=2)
+    run = RunFolder(tmp_path / "run")
+    before, weights = rows_of(run.folds_file), load_model(run.path / "fold1").state_dict()
+    resume(run)
+    assert begun == ["fold1", "fold2", "fold2"] and rows_of(run.folds_file) == before
+    after = load_model(run.path / "fold1").state_dict()
+    assert all(torch.equal(weights[name], after[name]) for name in weights)
+    assert len(read_info(run.path).members) == 2
+    capsys.readouterr()
+    resume(run)
+    assert "already finished" in capsys.readouterr().out
+
+
+def test_what_cannot_work_leaves_nothing(config, tmp_path):
+    out = tmp_path / "run"
+    same = replace(config, data=replace(config.data, val="train.csv"))
+    for wrong, count, said in (
+        (config, 1, "expected 2 to 64"),
+        (config, 37, "expected pictures for each fold, got 36"),
+        (same, 2, "another validation split"),
+        (replace(config, model=Model(backbone="no_such")), 2, "no timm model"),
+    ):
+        with pytest.raises(ConfigError, match=said):
+            train(wrong, out, folds=count)
+        assert not out.exists()
+    out.mkdir()
+    (out / "mine.txt").touch()
+    with pytest.raises(ConfigError, match="already there"):
+        train(config, out, folds=2)
+    with pytest.raises(ConfigError, match="expected a folder of folds to overwrite"):
+        train(config, out, folds=2, overwrite=True)
+
+
+def test_groups_stay_together(config, tmp_path):
+    whole = read_both(config.data)
+    grouped = replace(whole, groups=[str(n // 4) for n in range(len(whole))])
+    write_folds(tmp_path / "folds.csv", grouped, config.data, 3)
+    fold = rows_of(tmp_path / "folds.csv")
+    by_group = {}
+    for sample, group in zip(grouped.samples, grouped.groups, strict=True):
+        by_group.setdefault(group, set()).add(fold[f"images/{sample.path.name}"])
+    assert all(len(found) == 1 for found in by_group.values())
+    assert set.union(*by_group.values()) == {"fold1", "fold2", "fold3"}
+
+
+def test_two_splits_as_one_keep_their_order(config):
+    first, second = (load_split(config.data, name) for name in ("train.csv", "val.csv"))
+    both = joined(first, second, name="both")
+    assert len(both) == len(both.samples) == 36
+    assert both.samples[30] == second.samples[6] and both.samples[3] == first.samples[3]
+    assert np.array_equal(both.targets[24:], second.targets)
