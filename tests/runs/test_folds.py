@@ -128,10 +128,10 @@ def test_what_cannot_work_leaves_nothing(config, tmp_path):
         assert not out.exists()
     out.mkdir()
     (out / "mine.txt").touch()
-    with pytest.raises(ConfigError, match="already there"):
-        train(config, out, folds=2)
-    with pytest.raises(ConfigError, match="expected a folder of folds to overwrite"):
-        train(config, out, folds=2, overwrite=True)
+    for overwrite in (False, True):
+        with pytest.raises(ConfigError, match="already there, and not a folder of folds"):
+            train(config, out, folds=2, overwrite=overwrite)
+    assert (out / "mine.txt").is_file()
 
 
 def test_groups_stay_together(config, tmp_path):

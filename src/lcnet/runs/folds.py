@@ -138,14 +138,14 @@ def _check_free(run: RunFolder, *, overwrite: bool) -> None:
         and all(file in first or file.suffix == ".part" for file in run.path.iterdir())
     ):
         return  # or killed before it began
+    if not run.has_folds:
+        raise ConfigError(
+            f"--out {run}: already there, and not a folder of folds. Choose another folder."
+        )
     if not overwrite:
         raise ConfigError(
             f"--out {run}: already there. Choose another folder, replace it with --overwrite, or "
             f"continue it with: lcnet train --resume {run}"
-        )
-    if not run.has_folds:
-        raise ConfigError(
-            f"--out {run}: expected a folder of folds to overwrite, got another. Choose another."
         )
 
 
