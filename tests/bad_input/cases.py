@@ -134,7 +134,7 @@ def _without_description(place: Path) -> None:
 def _many_labels(place: Path) -> None:
     labels = [f"label {number}" for number in range(20_000)]
     thresholds, statistics = [0.5] * len(labels), None
-    described(labels=labels, thresholds=thresholds, statistics=statistics)(place)
+    described(labels=labels, thresholds=thresholds, statistics=statistics, calibration=None)(place)
 
 
 TABLE, COCO = "table/train.csv", "coco/annotations/instances_train.json"

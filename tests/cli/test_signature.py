@@ -10,7 +10,7 @@ import pytest
 from jsonargparse import Namespace
 
 from lcnet.bounds import AtLeast, bounded
-from lcnet.cli.signature import arguments_of, parser_of, summary
+from lcnet.cli.signature import FOR_PYTHON, arguments_of, parser_of, summary
 from lcnet.cli.verbs import VERBS
 from lcnet.config import Config, Data, Model
 from lcnet.errors import ConfigError
@@ -109,7 +109,7 @@ def test_every_parameter_of_a_verb_is_explained_and_is_a_flag(verb):
     assert summary(function).endswith(".")
     actions = {action.dest: action for action in parser._actions}
     for name, parameter in inspect.signature(function).parameters.items():
-        if name == "quiet":
+        if name in FOR_PYTHON:
             assert name not in actions
         elif parameter.annotation is Config:
             assert "model.backbone" in actions
@@ -124,7 +124,7 @@ def test_defaults_of_the_flags_are_those_of_the_function(verb):
     function, parser = VERBS[verb].function, VERBS[verb].parser()
     defaults = parser.get_defaults()
     for name, parameter in inspect.signature(function).parameters.items():
-        if name in ("quiet", "data", "config") or parameter.default is parameter.empty:
+        if name in (*FOR_PYTHON, "data", "config") or parameter.default is parameter.empty:
             continue
         shown, default = defaults[name], parameter.default
         assert shown == (list(default) if isinstance(default, tuple) else default), name

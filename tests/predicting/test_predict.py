@@ -78,14 +78,13 @@ def test_files_folders_and_globs_are_found_once_and_in_order(tmp_path, monkeypat
 
 
 def test_what_runs_is_chosen_by_machine_and_said(run, tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr("lcnet.predicting.predictor.best_precision", lambda device: "bf16")
     monkeypatch.setattr("lcnet.predicting.job.COMPILE_FROM", 3)
     compiled = []
     monkeypatch.setattr(torch, "compile", lambda model, **_: (compiled.append(1), model)[1])
     images = str(tmp_path / "colours" / "images")
     out = tmp_path / "it.jsonl"
-    predict(run, [images + "/val1.png"], out, batch_size=4, workers=0)
-    assert "1 pictures on cpu: bfloat16, 15 norms folded\n" in capsys.readouterr().err
+    predict(run, [images + "/val1.png"], out, batch_size=4, workers=0, precision="bf16")
+    assert "1 pictures on cpu: bfloat16, 15 norms folded" in capsys.readouterr().err
     assert not compiled
     predict(run, [images + "/val?.png"], out, batch_size=4, workers=0, precision="fp32")
     assert "10 pictures on cpu: float32" in capsys.readouterr().err

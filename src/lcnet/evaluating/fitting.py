@@ -110,8 +110,8 @@ def fit_scores(
     """The same for logits that are known; also the new description of the model.
 
     `before` is the description that gets the calibration and thresholds; decisions keep its rules.
-    With `only_if_better` the model keeps its own calibration and thresholds, if both the Brier
-    score and CF1 of new pictures would be worse. That happens if there are few pictures.
+    With `only_if_better` probabilities stay as they are if the Brier score of new pictures would
+    not be better, and thresholds too if CF1 would not. That happens if there are few pictures.
     """
     logits, targets, samples = scored.logits, scored.targets, scored.samples
     rules = before.rules.on(before.labels) if before.rules else None
@@ -127,14 +127,27 @@ def fit_scores(
     )
     worth = _worth_of(scored, fitted, rules)
     console = _console(quiet=quiet)
+    if only_if_better and method != "none" and not _lowers_brier(worth):
+        console.print(
+            "probabilities stay as they are, since those of new pictures would not improve"
+        )
+        return fit_scores(
+            scored,
+            before,
+            goal=goal,
+            method="none",
+            shrinkage=shrinkage,
+            quiet=quiet,
+            only_if_better=True,
+        )
     console.print(source)
     if before.rules:
         console.print(f"decisions keep the model's label rules: {before.rules}")
     _show(console, worth, fitted.folds)
-    if only_if_better and _is_worse(worth):
+    if only_if_better and not _lowers_brier(worth) and not _raises_f1(worth):
         console.print(
-            "not applied, since new pictures would get worse probabilities and labels by it: "
-            f"{len(samples):,} pictures are too few. More in {samples.name} help.",
+            "not applied, since labels of new pictures would not improve either: thresholds stay at "
+            f"0.5. More pictures in {samples.name} than these {len(samples):,} help.",
             soft_wrap=True,
         )
         return fitted, before
@@ -248,14 +261,16 @@ def _worth_of(
     }
 
 
-def _is_worse(worth: Mapping[str, Mapping[str, float | None]]) -> bool:
-    """Whether fitting makes both probabilities and labels of new pictures worse."""
-    plain, fitted = worth["at 0.5"], worth["cross-fitted"]
-    values = (fitted["Brier"], plain["Brier"], fitted["CF1"], plain["CF1"])
-    if None in values:
-        return True
-    brier, plain_brier, rate, plain_rate = (value for value in values if value is not None)
-    return brier >= plain_brier and rate <= plain_rate
+def _lowers_brier(worth: Mapping[str, Mapping[str, float | None]]) -> bool:
+    """Whether calibration improves the probabilities of new pictures."""
+    before, after = worth["at 0.5"]["Brier"], worth["cross-fitted"]["Brier"]
+    return before is not None and after is not None and after < before
+
+
+def _raises_f1(worth: Mapping[str, Mapping[str, float | None]]) -> bool:
+    """Whether fitted thresholds improve the labels of new pictures."""
+    before, after = worth["at 0.5"]["CF1"], worth["cross-fitted"]["CF1"]
+    return before is not None and after is not None and after > before
 
 
 def _worth(
