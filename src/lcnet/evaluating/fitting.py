@@ -128,9 +128,7 @@ def fit_scores(
     worth = _worth_of(scored, fitted, rules)
     console = _console(quiet=quiet)
     if only_if_better and method != "none" and not _lowers_brier(worth):
-        console.print(
-            "probabilities stay as they are, since those of new pictures would not improve"
-        )
+        console.print("probabilities stay as they are: those of new pictures would not improve")
         return fit_scores(
             scored,
             before,
@@ -146,8 +144,8 @@ def fit_scores(
     _show(console, worth, fitted.folds)
     if only_if_better and not _lowers_brier(worth) and not _raises_f1(worth):
         console.print(
-            "not applied, since labels of new pictures would not improve either: thresholds stay at "
-            f"0.5. More pictures in {samples.name} than these {len(samples):,} help.",
+            "not applied, since labels of new pictures would not improve either: thresholds stay "
+            f"at 0.5. More pictures in {samples.name} than these {len(samples):,} help.",
             soft_wrap=True,
         )
         return fitted, before
