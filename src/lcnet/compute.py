@@ -82,6 +82,8 @@ def rounding_text(precision: Precision, device: torch.device, rounding: Rounding
     """What the precision changes in a model's answers, to follow its name; empty for float32."""
     if precision == "fp32":
         return ""
+    if best_precision(device) != "bf16":
+        return ": emulated here, slower than float32; what it changes is not measured"
     if rounding is None or rounding.device != device.type:
         return ": what bfloat16 changes is not measured here: lcnet calibrate measures it"
     return f": {rounding}"

@@ -67,12 +67,16 @@ def test_auto_is_float32_without_the_instructions(monkeypatch):
     assert chosen_precision("auto", torch.device("cpu"), SMALL) == "fp32"
 
 
-def test_prediction_says_what_it_computes_in(run, tmp_path, has_bf16, capsys):
+def test_prediction_says_what_it_computes_in(run, tmp_path, has_bf16, capsys, monkeypatch):
     pictures = [str(path) for path in (tmp_path / "colours/images").glob("val*.png")]
     predict(run, pictures)
     assert "12 pictures on cpu: float32" in capsys.readouterr().err
     predict(run, pictures, precision="bf16")
     assert "what bfloat16 changes is not measured here" in capsys.readouterr().err
+    with monkeypatch.context() as without:
+        without.setattr("lcnet.compute.best_precision", lambda device: "fp32")
+        predict(run, pictures, precision="bf16")
+    assert "bfloat16, 15 norms folded: emulated here, slower than" in capsys.readouterr().err
     folder = ModelFolder.at(run)
     folder.write_info(replace(folder.info(), rounding=SMALL))
     predict(run, pictures)
