@@ -156,7 +156,7 @@ def newer_format(folder):
         (other_labels, "not a model description .statistics: expected counts of every label"),
         (missing_weight, "mapping.bias"),
         (fewer_thresholds, "thresholds: expected 3 numbers, got 2"),
-        (newer_format, "expected format 1, got 99"),
+        (newer_format, "expected format 1 or 2, got 99"),
         (lambda folder: (folder / "model.json").write_text("{"), "not a model description"),
         (lambda folder: (folder / "model.json").write_text("[]"), "not a model description"),
         (lambda folder: (folder / "model.json").unlink(), "no model here"),

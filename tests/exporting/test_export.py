@@ -21,7 +21,7 @@ from lcnet.model.backbone import describe_backbone
 from lcnet.model.build import build_model
 from lcnet.model.crops import Crops
 from lcnet.model.exportable import ConstantCrops
-from lcnet.model_folder import ModelFolder, ModelInfo, load_model
+from lcnet.model_folder import ModelFolder, ModelInfo, load_model, weights_fingerprint
 from lcnet.model_folder.exported import IMAGES, KEY, LOGITS, describe, understand
 from lcnet.predicting.onnx_model import OnnxModel
 from lcnet.predicting.predictor import Predictor
@@ -207,6 +207,7 @@ def test_plain_onnxruntime_can_use_the_file(run, onnx_file):
     said = json.loads(session.get_modelmeta().custom_metadata_map[KEY])
     stored = json.loads((run.folder / "model" / "model.json").read_text())
     assert said.pop("lcnet_version")
+    assert said.pop("weights") == weights_fingerprint(run.folder)
     assert said == stored
     assert said["preprocessing"]["size"] == 64
 
@@ -229,7 +230,10 @@ def test_the_predictor_says_the_same_from_the_file(run, onnx_file, capsys, read_
         (None, "no such file"),
         (b"no model", "not an ONNX file that onnxruntime can run"),
         ("plain", "expected a file that lcnet export wrote"),
-        ('{"format": 2, "lcnet_version": "9.0"}', "expected format 1, got format 2 of lcnet 9.0"),
+        (
+            '{"format": 9, "lcnet_version": "9.0"}',
+            "expected format 1 or 2, got format 9 of lcnet 9.0",
+        ),
         ('{"format": 1}', "cannot be used (no 'labels')"),
     ],
 )

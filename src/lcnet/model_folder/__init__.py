@@ -44,6 +44,8 @@ FORMAT = 1
 FORMAT_OF_MANY = 2
 """The same with what an older lcnet would pass over, and then compute other numbers."""
 FORMATS = (FORMAT, FORMAT_OF_MANY)
+KNOWN_FORMATS = " or ".join(map(str, FORMATS))
+"""The formats in words."""
 MISFITS = (
     OSError,
     RuntimeError,
@@ -296,7 +298,8 @@ class ModelFolder:
                 "again."
             ) from None
         raise CheckpointError(
-            f"{file}: expected format {FORMAT}, got {version!r}. Install the lcnet that wrote it."
+            f"{file}: expected format {KNOWN_FORMATS}, got {version!r}. Install the lcnet that "
+            "wrote it."
         )
 
     def save(

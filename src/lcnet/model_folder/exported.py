@@ -5,7 +5,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 from lcnet.errors import CheckpointError
-from lcnet.model_folder import FORMAT, FORMATS, UNUSABLE, ModelInfo, why_unusable
+from lcnet.model_folder import FORMATS, KNOWN_FORMATS, UNUSABLE, ModelInfo, why_unusable
 from lcnet.schema import check_mapping
 
 KEY = "lcnet"
@@ -49,5 +49,6 @@ def understand(text: str | None, file: Path) -> ModelInfo:
             "Export it again."
         ) from None
     raise CheckpointError(
-        f"{file}: expected format {FORMAT}, got {got}. Install that lcnet, or export it again."
+        f"{file}: expected format {KNOWN_FORMATS}, got {got}. Install that lcnet, or export it "
+        "again."
     )
