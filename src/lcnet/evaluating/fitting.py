@@ -4,6 +4,7 @@ import json
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, replace
 from difflib import get_close_matches
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -29,6 +30,9 @@ from lcnet.model_folder import ModelFolder, ModelInfo, load_model, model_fingerp
 from lcnet.model_folder.renewing import renew_exports
 from lcnet.progress import tell
 from lcnet.run_folder import RunFolder
+
+LISTED = 20
+"""Most labels whose thresholds are printed; the report and model.json have all."""
 
 
 def fit_model(
@@ -340,5 +344,9 @@ def _outcome(
             yield f"{what}: {', '.join(labels[index] for index in indices)}"
     counts = (targets == 1).sum(axis=0)
     rows = zip(labels, thresholds.values, counts, strict=True)
-    shown = [f"{label} {value:.2f} ({count:,})" for label, value, count in rows]
-    yield f"thresholds (positives): {', '.join(shown)}; common threshold {thresholds.common:.2f}"
+    shown = [f"{label} {value:.2f} ({count:,})" for label, value, count in islice(rows, LISTED)]
+    more = f" and {len(labels) - LISTED:,} more" if len(labels) > LISTED else ""
+    yield (
+        f"thresholds (positives): {', '.join(shown)}{more}; common threshold "
+        f"{thresholds.common:.2f}"
+    )
