@@ -13,9 +13,9 @@ from pathlib import Path
 import numpy as np
 
 from lcnet.compute import usual_device
-from lcnet.data.dataset import Split
+from lcnet.data.dataset import Split, evenly
 from lcnet.data.readers import load_split_for
-from lcnet.evaluating.rounding import both_precisions, compared, evenly
+from lcnet.evaluating.rounding import both_precisions, compared
 from lcnet.metrics import Floats, Verification, verify
 from lcnet.metrics.calibration import to_probabilities
 from lcnet.model_folder import ModelInfo, for_data, load_model, read_info

@@ -13,6 +13,8 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_typ
 
 from lcnet.bounds import described, fits
 
+COMPARED = 100
+"""Letters of a name that are compared with others: the time grows with their square."""
 LONGEST_NAME = 500
 """Most characters in a name."""
 UNFIT = frozenset({"Cc", "Cs", "Zl", "Zp"})
@@ -68,6 +70,14 @@ def check_counts(stored: object, where: str, *, count: int) -> tuple[int, ...]:
     if not all(isinstance(value, int) for value in values):
         raise ValueError(f"{where}: expected whole numbers")
     return tuple(int(value) for value in values)
+
+
+def unknown_label(name: object, labels: Sequence[str]) -> str:
+    """What to say of a name that is no label, with the nearest one."""
+    import difflib
+
+    near = difflib.get_close_matches(str(name)[:COMPARED], labels, n=1, cutoff=0.0)[0]
+    return f"no label is called {name!r}, the nearest of the {len(labels):,} is {near!r}"
 
 
 def check_names(stored: object, where: str) -> tuple[str, ...]:

@@ -119,6 +119,11 @@ class Streamed(StoredSamples):
     """The number of consecutive samples in each file; they sum to N."""
 
 
+def evenly(count: int, most: int) -> NDArray[np.int64]:
+    """At most `most` indices below `count`, spread evenly."""
+    return np.linspace(0, count - 1, min(most, count)).round().astype(np.int64)
+
+
 @dataclass(frozen=True, eq=False)
 class Split:
     """The pictures of one split, its label names, and what is known of each picture's labels."""

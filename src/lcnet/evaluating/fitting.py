@@ -26,7 +26,7 @@ from lcnet.metrics.crossfit import Fitted, fit
 from lcnet.metrics.label_rules import IndexedRules
 from lcnet.metrics.thresholds import Goal
 from lcnet.model.test_time import parse_ways
-from lcnet.model_folder import ModelFolder, ModelInfo, load_model, model_fingerprint, read_info
+from lcnet.model_folder import ModelFolder, ModelInfo, model_fingerprint, read_info
 from lcnet.model_folder.renewing import renew_exports
 from lcnet.progress import tell
 from lcnet.run_folder import RunFolder
@@ -155,9 +155,7 @@ def fit_scores(
         return fitted, before
     for line in _outcome(goal, fitted, samples.labels, targets):
         console.print(line, soft_wrap=True)
-    model = load_model(scored.run)
-    model.see(changed.test_time)
-    changed = with_rounding(changed, model, samples, scored.data, quiet=quiet)
+    changed = with_rounding(changed, scored.run, samples, scored.data, quiet=quiet)
     if changed.rounding:
         console.print(f"bfloat16: {changed.rounding}", soft_wrap=True)
     write_decisions(scored.run, changed)
@@ -278,9 +276,7 @@ def _raises_f1(worth: Mapping[str, Mapping[str, float | None]]) -> bool:
 def _worth(
     probabilities: Floats, threshold: Floats, targets: Targets, rules: IndexedRules | None
 ) -> dict[str, float | None]:
-    predicted = predict_at(probabilities, threshold)
-    if rules is not None:
-        predicted = rules.decide(predicted, probabilities)
+    predicted = predict_at(probabilities, threshold, rules)
     return _numbers(rates(predicted, targets), probabilities, targets)
 
 

@@ -26,6 +26,8 @@ class Peek:
     has_targets: bool = False
 
 
+PEEKED = 200
+"""Rows from which it is told whether a table holds predictions or labels."""
 VALUES_AT_ONCE = 2_000_000
 """Numbers of a table that are read at a time."""
 PICTURE_COLUMNS = (

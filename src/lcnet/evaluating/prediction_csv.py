@@ -10,9 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lcnet.config import Table
+from lcnet.data.readers.checks import is_number
 from lcnet.data.readers.table_file import SPACE, Form, TableFile, forms
 from lcnet.errors import DataError
 from lcnet.evaluating.prediction_columns import (
+    PEEKED,
     PLAIN,
     PREFIXES,
     VALUES_AT_ONCE,
@@ -32,8 +34,6 @@ if TYPE_CHECKING:
 
 PREDICTED = ("image", "error", "labels")
 """The columns before the probabilities in a table of `lcnet predict`."""
-PEEKED = 200
-"""Rows from which it is told whether a table holds predictions or labels."""
 
 
 def read_csv(path: Path, scores: Scores) -> Stored:
@@ -143,25 +143,17 @@ def _opened(path: Path) -> tuple[TableFile, Columns, bool]:
     if header[:3] == PREDICTED:
         places = {PROBABILITY: tuple(range(3, len(header)))}
         return table, Columns(0, header[3:], places), is_own
-    texts = [place for place, cell in enumerate(records[-1]) if cell and not _is_number(cell)]
+    texts = [place for place, cell in enumerate(records[-1]) if cell and not is_number(cell)]
     return table, understood(header, str(path), texts=texts), is_own
 
 
 def _check_header(header: Sequence[str], path: Path) -> None:
     """Raise DataError if the first row holds numbers, so that a picture would be taken for it."""
-    if any("." in cell and _is_number(cell) for cell in header):
+    if any("." in cell and is_number(cell) for cell in header):
         raise DataError(
             f"{path}: expected a header that names the labels, got numbers in the first row. Add "
             "one: picture,LABEL,LABEL."
         )
-
-
-def _is_number(cell: str) -> bool:
-    try:
-        float(cell)
-    except ValueError:
-        return False
-    return True
 
 
 def _check_end(path: Path) -> None:

@@ -11,6 +11,7 @@ from lcnet.data.containers import pyarrow_parquet
 from lcnet.errors import DataError
 from lcnet.evaluating.prediction_arrays import with_about
 from lcnet.evaluating.prediction_columns import (
+    PEEKED,
     PLAIN,
     PREFIXES,
     VALUES_AT_ONCE,
@@ -24,9 +25,6 @@ from lcnet.evaluating.prediction_columns import (
     with_thresholds,
 )
 from lcnet.evaluating.writing_predictions import KEY, PROBABILITY, TARGET
-
-PEEKED = 200
-"""Rows from which it is told whether a table holds predictions or labels."""
 
 
 def read_parquet(path: Path, scores: Scores) -> Stored:

@@ -1,6 +1,7 @@
 """Measures what bfloat16 changes in a model's answers, so that `auto` need not guess."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -8,15 +9,15 @@ from numpy.typing import NDArray
 
 from lcnet.compute import Rounding, best_precision, usual_device
 from lcnet.config import Data
-from lcnet.data.dataset import Split
+from lcnet.data.dataset import Split, evenly
 from lcnet.data.loading import eval_loader
 from lcnet.data.pictures import eval_pictures
 from lcnet.data.transforms import Normalize
-from lcnet.metrics import Flags, Floats, predict_at
+from lcnet.metrics import predict_at
 from lcnet.metrics.calibration import to_probabilities
 from lcnet.model.classifier import Classifier
 from lcnet.model.fast import FastClassifier
-from lcnet.model_folder import ModelInfo
+from lcnet.model_folder import ModelInfo, load_model
 from lcnet.progress import track
 
 MOST_PICTURES = 500
@@ -24,20 +25,20 @@ MOST_PICTURES = 500
 
 
 def with_rounding(
-    info: ModelInfo, model: Classifier, samples: Split, data: Data, *, quiet: bool
+    info: ModelInfo, run: Path, samples: Split, data: Data, *, quiet: bool
 ) -> ModelInfo:
-    """The info with what bfloat16 changes on this device; without it where bfloat16 is not fast."""
+    """The info with what bfloat16 changes on this device; without it where bfloat16 is not fast.
+
+    `run` is the run or model folder with the weights; `info` says how they see pictures.
+    """
     device = usual_device()
     if best_precision(device) != "bf16":
         return replace(info, rounding=None)
+    model = load_model(run)
+    model.see(info.test_time)
     chosen = samples.chosen(evenly(len(samples), MOST_PICTURES))
     exact, rounded = both_precisions(model, chosen, info, data, device, quiet=quiet)
     return replace(info, rounding=compared(exact, rounded, info, device.type, samples.name))
-
-
-def evenly(count: int, most: int) -> NDArray[np.int64]:
-    """At most `most` indices below `count`, spread evenly."""
-    return np.linspace(0, count - 1, min(most, count)).round().astype(np.int64)
 
 
 def compared(
@@ -49,7 +50,9 @@ def compared(
 ) -> Rounding:
     """What changes from the logits in float32 to those in bfloat16 (N x L each)."""
     before, after = (to_probabilities(logits, info.calibration) for logits in (exact, rounded))
-    differ = _decided(before, info) != _decided(after, info)
+    rules = info.rules.on(info.labels) if info.rules else None
+    decided = [predict_at(each, np.array(info.thresholds), rules) for each in (before, after)]
+    differ = decided[0] != decided[1]
     return Rounding(
         device=device,
         split=split,
@@ -57,12 +60,6 @@ def compared(
         largest=float(np.abs(before - after).max(initial=0.0)),
         relabelled=int(differ.any(axis=1).sum()),
     )
-
-
-def _decided(probabilities: Floats, info: ModelInfo) -> Flags:
-    """Which labels a model gives, as `Predictor` does."""
-    flags = predict_at(probabilities, np.array(info.thresholds))
-    return info.rules.on(info.labels).decide(flags, probabilities) if info.rules else flags
 
 
 def both_precisions(

@@ -1,9 +1,9 @@
 """What a model that is not calibrated would gain by it."""
 
+from lcnet.data.dataset import evenly
 from lcnet.errors import DataError
 from lcnet.evaluating.calibrate import SHRINKAGE
 from lcnet.evaluating.measuring import Measured
-from lcnet.evaluating.rounding import evenly
 from lcnet.files import AnyPath
 from lcnet.metrics import calibration_scores
 from lcnet.metrics.crossfit import FEWEST_FOLDS, fit

@@ -13,7 +13,7 @@ from PIL import Image
 from torch import Tensor
 
 from lcnet.config import Data
-from lcnet.data.dataset import Sample
+from lcnet.data.dataset import Sample, evenly
 from lcnet.data.decoding import PixelForm, Pixels, read_pixels
 from lcnet.data.loading import stack_images
 from lcnet.data.readers import load_split_for
@@ -88,7 +88,7 @@ def pictures_of_split(data: Data, name: str, info: ModelInfo, most: int) -> Pict
     Raises DataError if the split cannot be read.
     """
     samples = load_split_for(data, name, info.labels)
-    indices = np.linspace(0, len(samples) - 1, min(most, len(samples))).round().astype(int)
+    indices = evenly(len(samples), most)
     chosen = [samples.samples[index] for index in indices]
     return Pictures(
         chosen,

@@ -53,9 +53,7 @@ def intervals(
     no intervals. Raises DataError if no label has a positive in all images.
     """
     rng = np.random.default_rng(seed)
-    predicted = predict_at(probabilities, threshold)
-    if rules is not None:
-        predicted = rules.decide(predicted, probabilities)
+    predicted = predict_at(probabilities, threshold, rules)
 
     def measure(rows: NDArray[np.intp]) -> tuple[float, float, float]:
         at_threshold = rates(predicted[rows], targets[rows])

@@ -83,10 +83,7 @@ def fit(
             fitted = fit_thresholds(
                 calibrated[~held_out], targets[~held_out], aim, shrinkage=shrinkage
             )
-            decided = predict_at(values[held_out], np.array(fitted.values))
-            if rules is not None:
-                decided = rules.decide(decided, values[held_out])
-            flags[held_out] = decided
+            flags[held_out] = predict_at(values[held_out], np.array(fitted.values), rules)
     expected = [rates(flags, targets) for flags in predicted]
     chosen, reached = _choose(goal, expected)
     calibration = fit_calibration(logits, targets, method)

@@ -8,10 +8,13 @@ from numpy.typing import NDArray
 
 from lcnet.errors import DataError
 from lcnet.metrics.array_checks import Flags, Floats, Targets, check_shapes, with_absent
+from lcnet.metrics.label_rules import IndexedRules
 
 
-def predict_at(probabilities: Floats, threshold: float | Floats) -> Flags:
-    """True where a probability is strictly above the threshold, N x L.
+def predict_at(
+    probabilities: Floats, threshold: float | Floats, rules: IndexedRules | None = None
+) -> Flags:
+    """True where a probability is strictly above the threshold, N x L; with `rules`, as they allow.
 
     `threshold` is one number or one per label (L). It is rounded to the probabilities' own
     precision first, so that one number and L times that number predict the same.
@@ -23,7 +26,8 @@ def predict_at(probabilities: Floats, threshold: float | Floats) -> Flags:
             f"predict_at: expected one threshold or one for each of {labels} labels, "
             f"got an array of shape {thresholds.shape}."
         )
-    return np.asarray(probabilities > thresholds)
+    above = np.asarray(probabilities > thresholds)
+    return above if rules is None else rules.decide(above, probabilities)
 
 
 def predict_top(probabilities: Floats, k: int) -> Flags:

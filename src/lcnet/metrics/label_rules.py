@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from lcnet.metrics.array_checks import Flags, Floats
-from lcnet.schema import check_mapping, check_names
+from lcnet.schema import check_mapping, check_names, unknown_label
 
 KEYS = ("exclusive", "one_of", "implies")
 MOST_NAMED = 4
@@ -253,8 +253,6 @@ def _several(names: object, label: str) -> tuple[str, ...]:
 
 
 def _check_labels(rules: LabelRules, labels: Sequence[str]) -> None:
-    import difflib
-
     known = set(labels)
     pairs = [
         *(("exclusive", name) for group in rules.exclusive for name in group),
@@ -263,11 +261,7 @@ def _check_labels(rules: LabelRules, labels: Sequence[str]) -> None:
     ]
     for where, name in pairs:
         if name not in known:
-            near = difflib.get_close_matches(str(name)[:100], labels, n=1, cutoff=0.0)[0]
-            raise ValueError(
-                f"{where}: no label is called {name!r}, the nearest of the {len(labels):,} is "
-                f"{near!r}. Correct the name"
-            )
+            raise ValueError(f"{where}: {unknown_label(name, labels)}. Correct the name")
     for label, names in rules.implies:
         if label in names:
             raise ValueError(f"implies: {label!r} implies itself. Drop it")

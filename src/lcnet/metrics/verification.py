@@ -102,9 +102,7 @@ def verify(
     known, present = ~np.isnan(ap), (targets == 1).any(axis=0)
     top_k = min(top_k, len(labels))
     # Before the mean, since `rates` raises DataError where no label has a positive.
-    predicted = predict_at(probabilities, threshold)
-    if rules is not None:
-        predicted = rules.decide(predicted, probabilities)
+    predicted = predict_at(probabilities, threshold, rules)
     at_threshold = rates(predicted, targets)
     return Verification(
         mAP=float(ap[known].mean()) if known.any() else float("nan"),

@@ -1,15 +1,12 @@
 """The labels of a prediction that are shown: the most probable ones, or those of a list."""
 
-import difflib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from lcnet.errors import ConfigError, reason_of
 from lcnet.predicting.prediction import Prediction
-
-LONGEST_NAME = 100
-"""Letters of a name that are compared with others: the time grows with their square."""
+from lcnet.schema import unknown_label
 
 
 @dataclass(frozen=True)
@@ -56,12 +53,6 @@ def selection(labels: Sequence[str], *, top: int = 0, only: str | Sequence[str] 
             raise ConfigError(f"--only: expected each label once, got {name!r} twice. Drop one.")
         seen.add(name)
     return Selection(names, min(top, len(names)), is_whole=False)
-
-
-def unknown_label(name: object, labels: Sequence[str]) -> str:
-    """What to say of a name that is no label, with the nearest one."""
-    near = difflib.get_close_matches(str(name)[:LONGEST_NAME], labels, n=1, cutoff=0.0)[0]
-    return f"no label is called {name!r}, the nearest of the {len(labels):,} is {near!r}"
 
 
 def _names(text: str, labels: Sequence[str]) -> tuple[str, ...]:

@@ -50,9 +50,7 @@ class RunReport:
     def predicted(self) -> Flags:
         """Which labels are predicted, N x L."""
         threshold = np.array(self.measured.verification.threshold)
-        predicted = predict_at(self.measured.probabilities, threshold)
-        rules = self.measured.rules
-        return predicted if rules is None else rules.decide(predicted, self.measured.probabilities)
+        return predict_at(self.measured.probabilities, threshold, self.measured.rules)
 
     def commonest(self, most: int) -> list[int]:
         """The labels with the most positives in the split, in the labels' order."""

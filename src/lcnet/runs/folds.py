@@ -11,17 +11,15 @@ from lcnet.config import Config, parse_config
 from lcnet.data.dataset import Split
 from lcnet.data.folds import fold_name, write_folds
 from lcnet.data.readers import read_both, record_parts
-from lcnet.errors import CheckpointError, ConfigError, DataError
-from lcnet.evaluating.calibrate import SHRINKAGE
+from lcnet.errors import CheckpointError, ConfigError
+from lcnet.evaluating.after_training import fitted_by_itself
 from lcnet.evaluating.ensemble_folder import write_data
-from lcnet.evaluating.fitting import fit_scores
 from lcnet.evaluating.measuring import Measured, judge, measure
 from lcnet.evaluating.metrics_file import write_metrics
 from lcnet.evaluating.out_of_fold import score_out_of_fold
 from lcnet.files import AnyPath, is_free, write_text
-from lcnet.metrics.thresholds import Goal
 from lcnet.model.members import MOST_MEMBERS
-from lcnet.model_folder import ModelFolder, read_info
+from lcnet.model_folder import ModelFolder
 from lcnet.model_folder.joined import join
 from lcnet.progress import tell
 from lcnet.run_folder import RunFolder
@@ -157,18 +155,7 @@ def _finish(run: RunFolder, config: Config) -> None:
     tell(f"model: {run.model}, the mean of {len(one.paths)} models")
     scored = score_out_of_fold(run.path, quiet=True)
     if config.train.calibrate:
-        try:
-            _, info = fit_scores(
-                scored,
-                read_info(run.path),
-                goal=Goal(),
-                method="platt",
-                shrinkage=SHRINKAGE,
-                only_if_better=True,
-            )
-            scored = replace(scored, info=info)
-        except DataError as error:
-            tell(f"not calibrated, so every threshold is 0.5: {error}")
+        scored = fitted_by_itself(scored)
     measured, each = judge(scored), []
     if config.data.test:
         measured = measure(run.path, split=config.data.test, quiet=True)

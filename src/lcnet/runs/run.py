@@ -10,14 +10,12 @@ from pathlib import Path
 from lcnet.config import Config, Train
 from lcnet.data.changes import tell_changes
 from lcnet.data.readers import record_parts
-from lcnet.errors import CheckpointError, ConfigError, DataError, reason_of
-from lcnet.evaluating.calibrate import SHRINKAGE
-from lcnet.evaluating.fitting import fit_scores
-from lcnet.evaluating.measuring import Measured, Scored, judge, score
+from lcnet.errors import CheckpointError, ConfigError, reason_of
+from lcnet.evaluating.after_training import fitted_by_itself
+from lcnet.evaluating.measuring import Measured, judge, score
 from lcnet.evaluating.metrics_file import write_metrics
 from lcnet.files import AnyPath
-from lcnet.metrics.thresholds import Goal
-from lcnet.model_folder import for_data, load_model, local_model, read_info
+from lcnet.model_folder import for_data, load_model, local_model
 from lcnet.progress import tell
 from lcnet.published.imported import Import
 from lcnet.reporting.gather_report import report_on
@@ -245,29 +243,12 @@ def _finish(config: Config, run: RunFolder, engine: Engine) -> RunFolder:
     with explained(run):
         scored = score(run.path, split=config.data.val, use_cache=True, quiet=True)
         if config.train.calibrate:
-            scored = _calibrated(scored)
+            scored = fitted_by_itself(scored)
         measured = judge(scored)
         write_metrics(run.metrics_file, measured)
     record_finish(run)
     report_if_possible(run, measured)
     return run
-
-
-def _calibrated(scored: Scored) -> Scored:
-    """The scores of the model with fitted probabilities and thresholds, or why there are none."""
-    try:
-        _, info = fit_scores(
-            scored,
-            read_info(scored.run),
-            goal=Goal(),
-            method="platt",
-            shrinkage=SHRINKAGE,
-            only_if_better=True,
-        )
-    except DataError as error:
-        tell(f"not calibrated, so every threshold is 0.5: {error}")
-        return scored
-    return replace(scored, info=info)
 
 
 def _best_of(run: RunFolder) -> str:

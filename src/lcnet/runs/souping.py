@@ -18,13 +18,11 @@ from lcnet.data.loading import eval_loader
 from lcnet.data.pictures import eval_pictures
 from lcnet.data.readers import load_split_for
 from lcnet.errors import ConfigError
-from lcnet.evaluating.calibrate import SHRINKAGE
-from lcnet.evaluating.fitting import fit_scores
+from lcnet.evaluating.after_training import fitted_by_itself
 from lcnet.evaluating.measuring import Scored, score_batches
 from lcnet.files import is_free
 from lcnet.metrics.bootstrap import mean_ap
 from lcnet.metrics.calibration import to_probabilities
-from lcnet.metrics.thresholds import Goal
 from lcnet.model.classifier import Classifier
 from lcnet.model_folder import ModelFolder, ModelInfo, for_data, load_model, model_of, read_info
 from lcnet.progress import tell
@@ -107,14 +105,8 @@ class _Kitchen:
 
     def calibrate(self, folder: Path, model: Classifier) -> None:
         """Fit probabilities and thresholds of the model in a folder, as training does."""
-        scored = Scored(folder, self.info, self.data, self.validation, *self._scores(model))
-        fit_scores(
-            scored,
-            read_info(folder),
-            goal=Goal(),
-            method="platt",
-            shrinkage=SHRINKAGE,
-            only_if_better=True,
+        fitted_by_itself(
+            Scored(folder, self.info, self.data, self.validation, *self._scores(model))
         )
 
     def _scores(self, model: Classifier) -> tuple[NDArray[np.float32], NDArray[np.int8]]:

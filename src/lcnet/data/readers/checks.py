@@ -86,3 +86,17 @@ def targets_of(
 def unnamed(number: int) -> tuple[str, ...]:
     """Names for labels that have none, or only numbers: label_1 (number 0), label_2 and so on."""
     return tuple(f"label_{label}" for label in range(1, number + 1))
+
+
+def is_number(text: str) -> bool:
+    """Whether Python takes the text for a number."""
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
+
+
+def is_share(text: str) -> bool:
+    """Whether the text is a number from 0 to 1."""
+    return is_number(text) and 0 <= float(text) <= 1

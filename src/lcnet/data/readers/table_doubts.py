@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
+from lcnet.data.readers.checks import is_share
 from lcnet.data.readers.table_cells import MINUS, NOT_KNOWN, PAIRS, choices, quoted
 from lcnet.errors import DataError
 
@@ -25,7 +26,7 @@ def check_numbers(columns: Mapping[str, Sequence[str]], has_labels: bool, where:
     if mostly and not has_labels and not any("0" in cells for cells in mostly.values()):
         return  # 1 and 2 are no counts, but two codes
     if not mostly:
-        shares = [name for name, cells in columns.items() if cells and all(map(_is_share, cells))]
+        shares = [name for name, cells in columns.items() if cells and all(map(is_share, cells))]
         if shares and not has_labels:
             raise DataError(
                 f"{where}: the numbers in {_shown(shares)}, such as {columns[shares[0]][0]}, can "
@@ -125,10 +126,3 @@ def _meanings(cells: Sequence[str], column: str) -> str:
 def _shown(names: Sequence[str]) -> str:
     listed = ", ".join(map(repr, names[:4])) + ", ..." * (len(names) > 4)
     return f"the column{'s' * (len(names) > 1)} {listed}"
-
-
-def _is_share(cell: str) -> bool:
-    try:
-        return 0 <= float(cell) <= 1
-    except ValueError:
-        return False

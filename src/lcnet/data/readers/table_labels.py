@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import Literal
 
 from lcnet.config import Data, Table
+from lcnet.data.readers.checks import is_number, is_share
 from lcnet.data.readers.table_cells import is_marked, plain_cell, quoted, with_meanings
 from lcnet.data.readers.table_columns import (
     CONFIDENCE,
@@ -82,7 +83,7 @@ def _with_roles(table: Table, reading: Reading, split: str) -> Table:
             continue
         if key_of(name) in GROUPS and len(cells) > 1 and is_marked(map(plain_cell, cells)) is None:
             found["group"] = found["group"] or name
-        if key_of(name) in CONFIDENCE and all(map(_is_share, cells)):
+        if key_of(name) in CONFIDENCE and all(map(is_share, cells)):
             found["confidence"] = found["confidence"] or name
     has_names = table.names or any(key_of(name) in NAMES for name in reading.columns)
     return replace(
@@ -117,7 +118,7 @@ def _chosen(
                 doubtful.append(index)
         elif present is not None:
             marked[index] = present
-        elif all(map(_is_number, cells - {""})) and key_of(name) not in NAMES and len(left) > 1:
+        elif all(map(is_number, cells - {""})) and key_of(name) not in NAMES and len(left) > 1:
             numbers.append(index)
         else:
             texts.append(index)
@@ -137,7 +138,7 @@ def _chosen(
     named = known or texts
     if not marked and len(texts) == 1 and not known:
         ((name, lone),) = _columns(reading, texts).items()
-        if lone and all(map(_is_number, lone)):
+        if lone and all(map(is_number, lone)):
             check_lone_numbers(name, lone, split)
     if not table.present:
         _check_families(marked, reading, split)
@@ -308,15 +309,3 @@ def _with_names(data: Data, reading: Reading, split: str) -> Data:
         rows = "label"
     changed = replace(table, none=list(nothing), rows=rows)
     return replace(data, separator=separator, table=changed)
-
-
-def _is_number(cell: str) -> bool:
-    try:
-        float(cell)
-    except ValueError:
-        return False
-    return True
-
-
-def _is_share(cell: str) -> bool:
-    return _is_number(cell) and 0 <= float(cell) <= 1

@@ -10,7 +10,7 @@ from lcnet.config.plain_yaml import read_yaml
 from lcnet.data.dataset import POSITIVE, Split
 from lcnet.data.decoding import PICTURE_SUFFIXES
 from lcnet.data.dividing import whole_and_part
-from lcnet.data.readers.checks import missing_split, unnamed, unreadable
+from lcnet.data.readers.checks import is_number, missing_split, unnamed, unreadable
 from lcnet.data.readers.label_file import file_and_part, name_at
 from lcnet.data.readers.layout import ROLES, Given, Layout, Recognised, role_of
 from lcnet.data.readers.listing import (
@@ -334,7 +334,7 @@ def _numbers(file: Path, root: Path) -> dict[int, str]:
         if not line.strip():
             continue
         label, *values = line.split()
-        if len(values) < BOX_VALUES - 1 or not _is_number(label) or not all(map(_is_real, values)):
+        if len(values) < BOX_VALUES - 1 or not _is_number(label) or not all(map(is_number, values)):
             raise DataError(
                 f"{where}:{number}: expected the number of a label and a box, such as "
                 f"'0 0.5 0.5 0.2 0.1', got {line[:60]!r}. Correct the line."
@@ -345,14 +345,6 @@ def _numbers(file: Path, root: Path) -> dict[int, str]:
 
 def _is_number(text: str) -> bool:
     return text.isascii() and text.isdigit() and len(text) < 7 and int(text) < MOST_UNNAMED
-
-
-def _is_real(text: str) -> bool:
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True
 
 
 def _lines(path: Path, where: str) -> list[str]:
