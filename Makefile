@@ -31,7 +31,8 @@ fix: setup
 	$(BIN)/ruff format
 
 # Two processes of one thread each: the models in tests are too small to share.
-PYTEST := OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses 2
+# Freed memory stays with them, as in the command line (src/lcnet/cli/freed_memory.py).
+PYTEST := OMP_NUM_THREADS=1 MALLOC_MMAP_THRESHOLD_=1000000000 MALLOC_TRIM_THRESHOLD_=1000000000 $(BIN)/pytest --numprocesses 2
 
 test: setup
 	$(PYTEST) -m "not slow"

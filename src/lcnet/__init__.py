@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from lcnet.runs.new_model import new_model
     from lcnet.runs.soup import soup
     from lcnet.runs.train import resume, train
+    from lcnet.runs.tune import tune
     from lcnet.serving.serve import serve
     from lcnet.training.losses import asymmetric_loss
     from lcnet.training.parameter_groups import parameter_groups
@@ -77,6 +78,7 @@ __all__ = [
     "split",
     "train",
     "train_pictures",
+    "tune",
     "verify",
 ]
 
@@ -119,6 +121,7 @@ _HOMES = {
     "split": "lcnet.data.split",
     "train": "lcnet.runs.train",
     "train_pictures": "lcnet.data.pictures",
+    "tune": "lcnet.runs.tune",
     "verify": "lcnet.metrics",
 }
 

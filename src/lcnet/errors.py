@@ -7,6 +7,7 @@ LCNetError
 └── TrainingError     a run cannot go on as it is                 exit code 1
     └── ProcessError  another process of the run is gone          exit code 1
 Stopped               a signal stopped the run                    exit code 128 + signal
+└── TimeUp            the run's time is over, and it is saved
 
 The message is one line: what was expected, what lcnet got, where, and what to do next.
 """
@@ -112,3 +113,7 @@ class Stopped(SystemExit):
 
     def __str__(self) -> str:
         return self.message
+
+
+class TimeUp(Stopped):
+    """The end of a run whose time is over; it is saved and can go on."""

@@ -5,6 +5,7 @@ import sys
 
 from jsonargparse import ArgumentParser
 
+from lcnet.cli.freed_memory import keep_freed_memory
 from lcnet.cli.parser import Parser
 from lcnet.cli.verbs import VERBS
 from lcnet.errors import LCNetError, Stopped, one_line
@@ -39,6 +40,7 @@ def main(argv: list[str] | None = None) -> None:
         sys.stdout.reconfigure(errors="backslashreplace")  # a file name may hold any bytes
     try:
         given = sys.argv[1:] if argv is None else argv
+        keep_freed_memory()
         parser = build_parser(next((word for word in given if word in VERBS), ""))
         arguments = parser.instantiate(parser.parse_args(given))
         code = VERBS[arguments.verb].run(arguments[arguments.verb], given)

@@ -221,6 +221,7 @@ VERBS: Mapping[str, Verb] = {
         "runs.compare:compare",
         "lcnet compare DATA --heads '[lcnet,csra,gap]' --out runs/heads",
     ),
+    "tune": Verb("runs.tune:tune", "lcnet tune DATA --out runs/search --minutes 30"),
     "soup": Verb("runs.soup:soup", "lcnet soup runs/a runs/b runs/c --out models/soup"),
     "import": Verb(
         "published.import_model:import_model",

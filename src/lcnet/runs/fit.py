@@ -43,10 +43,16 @@ from lcnet.training.saving import Saving
 from lcnet.training.skipping import Guard
 from lcnet.training.state import State
 from lcnet.training.stopping import Stop
+from lcnet.training.watching import Watch
 
 
 def fit(
-    run: RunFolder, start: Start, engine: Engine, stop: Stop, progress: Progress | None = None
+    run: RunFolder,
+    start: Start,
+    engine: Engine,
+    stop: Stop,
+    watch: Watch,
+    progress: Progress | None = None,
 ) -> None:
     """Train a run to its end; with `progress`, from that checkpoint on.
 
@@ -61,7 +67,7 @@ def fit(
     if recipe.processes > 1:
         tell(_shared_work(recipe))
     with explained(run):
-        loop: Loop | None = _loop(run, start, engine, stop, progress)
+        loop: Loop | None = _loop(run, start, engine, stop, watch, progress)
         assert loop is not None
         if engine.is_first:
             write_history(run, loop.state.history)  # without epochs that are trained again
@@ -92,7 +98,12 @@ def _let_go_of_loaders(error: BaseException | None) -> None:
 
 
 def _loop(
-    run: RunFolder, start: Start, engine: Engine, stop: Stop, progress: Progress | None
+    run: RunFolder,
+    start: Start,
+    engine: Engine,
+    stop: Stop,
+    watch: Watch,
+    progress: Progress | None,
 ) -> Loop:
     """The training with all its parts, at the place where it begins or goes on."""
     config, recipe, info = start.config, start.config.train, start.info
@@ -135,6 +146,7 @@ def _loop(
         frozen=frozen_weights(model, recipe),
         broken=partial(_broken, training.dataset, validation.dataset),
         measures_start=start.is_trained,
+        watch=watch,
     )
 
 

@@ -6,9 +6,10 @@ import threading
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
-from contextlib import redirect_stderr, redirect_stdout
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import asdict, dataclass
 from multiprocessing.connection import wait
+from pathlib import Path
 
 import torch
 
@@ -29,28 +30,31 @@ class Run:
     folder: RunFolder
 
     def check(self) -> None:
-        """Raises ConfigError if the folder holds a run with other settings.
-
-        A run of an older lcnet that did not know one of the settings counts as such.
-        """
-        if not self.folder.is_run:
-            return
-        file = self.folder.config_file
-        stored = read_yaml(file) or {}
-        parse_config(stored, str(file))
-        stored_values = by_name(with_new_names(stored))
-        for name, value in by_name(asdict(self.config)).items():
-            stored_value = stored_values.get(name, "not known")
-            if stored_value != value:
-                raise ConfigError(
-                    f"{self.folder}: expected a run with {name} {value}, got one where it is "
-                    f"{stored_value}. Choose another folder, or delete this one."
-                )
+        """Raises ConfigError if the folder holds a run with other settings."""
+        if self.folder.is_run:
+            check_same(self.config, self.folder.config_file)
 
     @property
     def best(self) -> float:
         """The validation mAP of a finished run's best model, 0 to 100."""
         return self.folder.history()[-1]["best_mAP"]
+
+
+def check_same(config: Config, file: Path) -> None:
+    """Raises ConfigError if the settings in a file are others than those of `config`.
+
+    A file of an older lcnet that did not know one of the settings counts as such.
+    """
+    stored = read_yaml(file) or {}
+    parse_config(stored, str(file))
+    stored_values = by_name(with_new_names(stored))
+    for name, value in by_name(asdict(config)).items():
+        stored_value = stored_values.get(name, "not known")
+        if stored_value != value:
+            raise ConfigError(
+                f"{file.parent}: expected a run with {name} {value}, got one where it is "
+                f"{stored_value}. Choose another folder, or delete this one."
+            )
 
 
 class RunQueue:
@@ -115,10 +119,17 @@ class RunQueue:
         )
 
 
-def _train_quietly(run: Run) -> None:
-    log = run.folder.path.with_name(f"{run.folder.path.name}.log")
+@contextmanager
+def printing_beside(folder: RunFolder) -> Iterator[None]:
+    """Print into a log file beside a run's folder, after what is in it."""
+    log = folder.path.with_name(f"{folder.path.name}.log")
     log.parent.mkdir(parents=True, exist_ok=True)
-    with log.open("w", encoding="utf-8") as file, redirect_stdout(file), redirect_stderr(file):
+    with log.open("a", encoding="utf-8") as file, redirect_stdout(file), redirect_stderr(file):
+        yield
+
+
+def _train_quietly(run: Run) -> None:
+    with printing_beside(run.folder):
         _train(run)
 
 

@@ -37,6 +37,7 @@ from lcnet.training.engine import Engine, engine_for
 from lcnet.training.launching import launched
 from lcnet.training.loggers import loggers_for
 from lcnet.training.stopping import Stop, stopping
+from lcnet.training.watching import NOBODY, Watch
 
 
 def begin(
@@ -46,6 +47,7 @@ def begin(
     overwrite: bool,
     init: AnyPath | Import | None,
     given: Collection[str] = (),
+    watch: Watch = NOBODY,
 ) -> RunFolder:
     """The folder of a run that was trained; arguments and errors are those of `train.train`.
 
@@ -53,18 +55,18 @@ def begin(
     for the settings in `given`. A run that fails before its first checkpoint leaves nothing.
     """
     init = init if init is None or isinstance(init, Import) else local_model(init)
-    work = partial(_begin, config, run, overwrite=overwrite, init=init, given=given)
-    return launched(config.train, run, work, partial(_go_on, run, None))
+    work = partial(_begin, config, run, overwrite=overwrite, init=init, given=given, watch=watch)
+    return launched(config.train, run, work, partial(_go_on, run, None, watch))
 
 
-def go_on(run: RunFolder, epochs: int | None = None) -> RunFolder:
+def go_on(run: RunFolder, epochs: int | None = None, watch: Watch = NOBODY) -> RunFolder:
     """Continue a run at its last checkpoint, as `train.resume` says."""
     if not run.is_run:
         raise CheckpointError(
             f"{run.config_file}: expected the folder of a run, got none. "
             f"Start a run with: lcnet train --out {run}"
         )
-    work = partial(_go_on, run, epochs)
+    work = partial(_go_on, run, epochs, watch)
     return launched(run.config().train, run, work, work)
 
 
@@ -75,10 +77,11 @@ def _begin(
     overwrite: bool,
     init: Path | Import | None,
     given: Collection[str],
+    watch: Watch,
 ) -> RunFolder:
     """Begin a run in this process, which may be one of several."""
     is_auto, config = config.train.precision == "auto", with_precision(config)
-    with _engine(config, run) as (engine, stop):
+    with _engine(config, run, watch) as (engine, stop):
         if is_auto:
             tell(f"precision {config.train.precision}")
         with engine.fabric.rank_zero_first():
@@ -96,7 +99,7 @@ def _begin(
                 config.save(run.config_file)  # from here on `resume` knows the run
             stop.advice = run.continuation
             try:
-                fit(run, start, engine, stop)
+                fit(run, start, engine, stop, watch)
                 return _finish(config, run, engine)
             except Exception:
                 if engine.is_first and not run.has_checkpoint:
@@ -104,9 +107,9 @@ def _begin(
                 raise
 
 
-def _go_on(run: RunFolder, epochs: int | None) -> RunFolder:
+def _go_on(run: RunFolder, epochs: int | None, watch: Watch) -> RunFolder:
     """Continue a run in this process, which may be one of several."""
-    with _engine(run.config(), run) as (engine, stop), _locked(run, engine):
+    with _engine(run.config(), run, watch) as (engine, stop), _locked(run, engine):
         stop.advice = run.continuation
         with engine.fabric.rank_zero_first():
             if engine.is_first:
@@ -141,15 +144,18 @@ def _go_on(run: RunFolder, epochs: int | None) -> RunFolder:
             start = with_pixel_range(start, engine)
         has_lost_best = engine.fabric.broadcast(start.has_lost_best)
         start = replace(with_batch_size(start, engine), has_lost_best=has_lost_best)
-        fit(run, start, engine, stop, progress)
+        fit(run, start, engine, stop, watch, progress)
         return _finish(config, run, engine)
 
 
 @contextmanager
-def _engine(config: Config, run: RunFolder) -> Iterator[tuple[Engine, Stop]]:
-    """The engine of a run, while signals can stop the run."""
+def _engine(config: Config, run: RunFolder, watch: Watch) -> Iterator[tuple[Engine, Stop]]:
+    """The engine of a run, while signals and the end of its time can stop the run."""
     loggers = loggers_for(config.train.logger_names, run)
-    with stopping("Start it again.") as stop, engine_for(config.train, loggers) as engine:
+    with (
+        stopping("Start it again.", watch.until) as stop,
+        engine_for(config.train, loggers) as engine,
+    ):
         yield engine, stop
 
 

@@ -27,6 +27,7 @@ from lcnet.training.saving import Saving
 from lcnet.training.skipping import Guard
 from lcnet.training.state import Epoch, State
 from lcnet.training.stopping import Stop
+from lcnet.training.watching import Watch
 
 LOG_STEPS = 10
 """Steps between two entries in the loggers."""
@@ -60,6 +61,7 @@ class Loop:
     """Returns the pictures that this process could not read so far."""
     measures_start: bool
     """Whether the model is validated before its first step, as epoch 0."""
+    watch: Watch
 
     def train(self) -> None:
         """Train to the last epoch, or until nothing has become better for `early_stop` epochs."""
@@ -196,6 +198,8 @@ class Loop:
         if epoch:
             state.epochs, state.epoch = epoch, Epoch()
         self.saving.save(state)
+        if engine.is_first:
+            self.watch.see(row)
         if any(engine.anywhere(self.stop.is_wanted)):
             raise self.stop.now(f"after epoch {epoch}")
 
