@@ -89,9 +89,13 @@ def _train_or_resume(train: Callable[..., Any], given: dict[str, Any], words: li
         if flags - {"--resume", "--train.epochs"} or usual != Config() or any(others):
             raise _not_to_be_resumed(run, sorted(flags - {"--resume", "--train.epochs"}))
         return resume(run, epochs=config.train.epochs if "--train.epochs" in flags else None)
+    return _with_out(train, {**given, "given": model_settings(words)}, words)
+
+
+def _with_out(function: Callable[..., Any], given: dict[str, Any], words: list[str]) -> Any:
     if given["out"] is None:
-        raise ConfigError("--out: expected a folder for the run, got none. Add --out runs/NAME.")
-    return train(**given, given=model_settings(words))
+        raise ConfigError("--out: expected a folder, got none. Add --out runs/NAME.")
+    return function(**given)
 
 
 def _not_to_be_resumed(run: Path, flags: Sequence[str]) -> ConfigError:
@@ -220,8 +224,11 @@ VERBS: Mapping[str, Verb] = {
     "compare": Verb(
         "runs.compare:compare",
         "lcnet compare DATA --heads '[lcnet,csra,gap]' --out runs/heads",
+        call=_with_out,
     ),
-    "tune": Verb("runs.tune:tune", "lcnet tune DATA --out runs/search --minutes 30"),
+    "tune": Verb(
+        "runs.tune:tune", "lcnet tune DATA --out runs/search --minutes 30", call=_with_out
+    ),
     "soup": Verb("runs.soup:soup", "lcnet soup runs/a runs/b runs/c --out models/soup"),
     "import": Verb(
         "published.import_model:import_model",
