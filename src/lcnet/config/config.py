@@ -3,8 +3,10 @@
 import re
 from argparse import Action, ArgumentError
 from collections.abc import Iterable, Mapping
+from copy import deepcopy
 from dataclasses import asdict, dataclass, field, is_dataclass, replace
 from difflib import get_close_matches
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any, get_type_hints
 
@@ -102,6 +104,9 @@ def config_parser(kind: type[ArgumentParser] = ArgumentParser) -> ArgumentParser
     return parser
 
 
+_plain_parser = cache(config_parser)
+
+
 MISFIT = re.compile(r'Parser key "([^"]+)": .*(?:Got|Given) value: ?(.*)')
 
 
@@ -131,9 +136,23 @@ def parse_config(fields: Mapping[str, Any], where: str) -> Config:
         raise ConfigError(f"{where}: expected the keys model, data and train, got {fields!r}.")
     fields = with_new_names(fields)
     _check_settings(fields, SECTIONS, where)
-    parser = config_parser()
+    return deepcopy(_parsed(_Fields(repr(fields), fields), where))
+
+
+@dataclass(frozen=True)
+class _Fields:
+    """Settings that are the same if they are written the same."""
+
+    text: str
+    fields: Mapping[str, Any] = field(compare=False)
+
+
+@lru_cache(maxsize=32)  # a run reads its config several times, which takes a third of a second each
+def _parsed(given: _Fields, where: str) -> Config:
+    """What `parse_config` says, of fields that are checked already."""
+    parser = _plain_parser()
     try:
-        parsed = parser.parse_object(fields)
+        parsed = parser.parse_object(dict(given.fields))
     except ArgumentError as error:
         raise ConfigError(f"{where}: {in_words(str(error), parser)}") from None
     sections = parser.instantiate(parsed)
