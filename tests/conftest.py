@@ -1,4 +1,7 @@
+"""Fixtures of all tests. It imports no torch: the process that starts the workers reads it too."""
+
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -44,9 +47,37 @@ def tiny_config(colour_table: Path, monkeypatch: pytest.MonkeyPatch) -> Config:
 
     The intervals of its report are from few resamples.
     """
+    few_resamples(monkeypatch)
+    return colours_config(colour_table)
+
+
+def few_resamples(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let a report's intervals be from 20 resamples."""
     monkeypatch.setattr("lcnet.reporting.gather_report.RESAMPLES", 20)
     monkeypatch.setattr("lcnet.reporting.gather_report.FEWEST_RESAMPLES", 20)
-    return colours_config(colour_table)
+
+
+@pytest.fixture(scope="session")
+def trained_once(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with `colours` and `run`, the run that `tiny_config` trains: only to be copied."""
+    from lcnet.runs.train import train
+
+    folder = tmp_path_factory.mktemp("trained")
+    with pytest.MonkeyPatch.context() as patch:
+        few_resamples(patch)
+        train(colours_config(draw_colours(folder / "colours")), folder / "run")
+    return folder
+
+
+@pytest.fixture
+def trained(trained_once: Path, tiny_config: Config, tmp_path: Path) -> Path:
+    """A run of one's own, as `train(tiny_config, tmp_path / "run")` leaves it, trained once."""
+    run = shutil.copytree(trained_once / "run", tmp_path / "run")
+    for name in ("config.yaml", "metrics.json", "report.html"):
+        text = (run / name).read_text(encoding="utf-8")
+        text = text.replace(str(trained_once / "colours"), tiny_config.data.root)
+        (run / name).write_text(text, encoding="utf-8")
+    return run
 
 
 def colours_config(root: Path) -> Config:

@@ -4,9 +4,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from lcnet.config import Model
-from lcnet.model.backbone import describe_backbone
-from lcnet.model.build import build_model
-from lcnet.model_folder import ModelFolder, ModelInfo
 
 TINY = Model(
     backbone="test_resnet",
@@ -22,6 +19,10 @@ def save_tiny_model(
     folder: Path, labels: Sequence[str], thresholds: Sequence[float], settings: Model = TINY
 ) -> Path:
     """The folder, with a tiny model of random weights in it."""
+    from lcnet.model.backbone import describe_backbone
+    from lcnet.model.build import build_model
+    from lcnet.model_folder import ModelFolder, ModelInfo
+
     spec = describe_backbone(settings.backbone, settings.view_size, settings.channels)
     model = build_model(settings, len(labels), spec=spec)
     ModelFolder(folder).save(model, ModelInfo(tuple(labels), settings, spec, tuple(thresholds)))

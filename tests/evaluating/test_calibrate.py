@@ -17,8 +17,8 @@ from lcnet.runs.train import resume, train
 
 
 @pytest.fixture
-def run(tiny_config, tmp_path):
-    return train(tiny_config, tmp_path / "run").path
+def run(trained):
+    return trained
 
 
 def test_evaluation_and_prediction_use_what_was_fitted(run, tmp_path, read_json, capsys):

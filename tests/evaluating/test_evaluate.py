@@ -13,12 +13,11 @@ from lcnet.evaluating import measuring as module
 from lcnet.evaluating.calibrate import calibrate
 from lcnet.evaluating.evaluate import evaluate
 from lcnet.predicting.predictor import Predictor
-from lcnet.runs.train import train
 
 
 @pytest.fixture
-def run(tiny_config, tmp_path):
-    return train(tiny_config, tmp_path / "run").path
+def run(trained):
+    return trained
 
 
 @pytest.fixture

@@ -12,7 +12,6 @@ from lcnet.evaluating.rounding import compared
 from lcnet.model_folder import ModelFolder, ModelInfo, read_info
 from lcnet.predicting.predict import predict
 from lcnet.predicting.predictor import Predictor
-from lcnet.runs.train import train
 
 SMALL = Rounding(device="cpu", split="val", pictures=500, largest=0.004, relabelled=0)
 
@@ -25,8 +24,8 @@ def has_bf16(monkeypatch):
 
 
 @pytest.fixture
-def run(tiny_config, tmp_path):
-    return train(tiny_config, tmp_path / "run").path
+def run(trained):
+    return trained
 
 
 def test_the_measured_difference_is_that_of_the_predictions(run, tmp_path, has_bf16):

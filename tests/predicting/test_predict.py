@@ -11,12 +11,11 @@ from lcnet.errors import DataError
 from lcnet.predicting.predict import predict
 from lcnet.predicting.predictor import Predictor
 from lcnet.predicting.sources import find_images
-from lcnet.runs.train import train
 
 
 @pytest.fixture
-def run(tiny_config, tmp_path):
-    return train(tiny_config, tmp_path / "run").path
+def run(trained):
+    return trained
 
 
 def test_predictions_are_the_model_s_probabilities_in_the_order_given(run, tmp_path):

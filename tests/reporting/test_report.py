@@ -25,8 +25,8 @@ DASH = "\N{EN DASH}"
 
 
 @pytest.fixture
-def run(tiny_config, tmp_path):
-    return train(tiny_config, tmp_path / "run").path
+def run(trained):
+    return trained
 
 
 @pytest.fixture

@@ -49,19 +49,18 @@ def test_a_run_that_goes_on_is_calibrated_anew(tiny_config, tmp_path, no_report,
     assert read_json(run / "metrics.json")["model"] == made
 
 
-def test_too_few_pictures_change_nothing(tiny_config, tmp_path, no_report, capsys):
-    run = train(tiny_config, tmp_path / "run").path
-    scored = score(run, split="val.csv", quiet=True)
+def test_too_few_pictures_change_nothing(trained, capsys):
+    scored = score(trained, split="val.csv", quiet=True)
     # Probabilities that are right and sure already, so that no fit makes them better.
     sure = replace(scored, logits=np.where(scored.targets == 1, 30.0, -30.0).astype(np.float32))
-    before = (run / "model/model.json").read_bytes()
+    before = (trained / "model/model.json").read_bytes()
     fit_scores(
-        sure, read_info(run), goal=Goal(), method="platt", shrinkage=1.0, only_if_better=True
+        sure, read_info(trained), goal=Goal(), method="platt", shrinkage=1.0, only_if_better=True
     )
     assert "not applied" in capsys.readouterr().out
-    assert (run / "model/model.json").read_bytes() == before
-    fit_scores(sure, read_info(run), goal=Goal(), method="platt", shrinkage=1.0, quiet=True)
-    assert (run / "model/model.json").read_bytes() != before
+    assert (trained / "model/model.json").read_bytes() == before
+    fit_scores(sure, read_info(trained), goal=Goal(), method="platt", shrinkage=1.0, quiet=True)
+    assert (trained / "model/model.json").read_bytes() != before
 
 
 def test_evaluate_says_what_calibrating_would_gain(tiny_config, tmp_path, no_report, capsys):
@@ -98,9 +97,8 @@ def test_thresholds_by_hand_leave_all_else(tiny_config, tmp_path, no_report, cap
     ("given", "message"),
     [({"gren": 0.5}, "Did you mean green?"), ({"red": 1.5}, "expected a threshold of 0 to 1")],
 )
-def test_wrong_thresholds_by_hand_change_nothing(tiny_config, tmp_path, no_report, given, message):
-    run = train(tiny_config, tmp_path / "run").path
-    before = (run / "model/model.json").read_bytes()
+def test_wrong_thresholds_by_hand_change_nothing(trained, given, message):
+    before = (trained / "model/model.json").read_bytes()
     with pytest.raises(Exception, match=message.replace("?", r"\?")):
-        set_thresholds(run, given)
-    assert (run / "model/model.json").read_bytes() == before
+        set_thresholds(trained, given)
+    assert (trained / "model/model.json").read_bytes() == before

@@ -33,8 +33,8 @@ FROZEN = {"backbone_lr_factor": 0.0, "randaugment": 0, "cutout": 0.0}
 
 
 @pytest.fixture
-def finished(tiny_config, tmp_path):
-    return train(tiny_config, tmp_path / "run").path
+def finished(trained):
+    return trained
 
 
 def test_a_run_folder_holds_what_the_documents_say(finished, tiny_config, read_json):

@@ -128,23 +128,21 @@ def test_a_resumed_run_keeps_its_metric(tiny_config, tmp_path, monkeypatch):
     assert_alike(whole, resume(tmp_path / "cut").path)
 
 
-def test_a_run_of_before_the_choice_goes_on(tiny_config, tmp_path):
-    run = train(tiny_config, tmp_path / "run").path
-    file = run / "config.yaml"
+def test_a_run_of_before_the_choice_goes_on(trained):
+    file = trained / "config.yaml"
     lines = [line for line in file.read_text().splitlines() if "best_by" not in line]
     file.write_text("\n".join(lines))
-    content = torch.load(run / "checkpoints" / "last.ckpt")
+    content = torch.load(trained / "checkpoints" / "last.ckpt")
     del content["recipe"]["best_by"], content["recipe"]["mixup"]
-    torch.save(content, run / "checkpoints" / "last.ckpt")
-    resume(run, epochs=3)
-    assert len(history(run)) == 3
-    assert RunFolder(run).is_finished
+    torch.save(content, trained / "checkpoints" / "last.ckpt")
+    resume(trained, epochs=3)
+    assert len(history(trained)) == 3
+    assert RunFolder(trained).is_finished
 
 
-def test_a_history_without_the_chosen_metric_is_one_line(tiny_config, tmp_path):
-    run = train(tiny_config, tmp_path / "run").path
-    file = run / "config.yaml"
+def test_a_history_without_the_chosen_metric_is_one_line(trained):
+    file = trained / "config.yaml"
     file.write_text(file.read_text().replace("best_by: mAP", "best_by: CF1"))
-    (run / "metrics.json").unlink()
+    (trained / "metrics.json").unlink()
     with pytest.raises(CheckpointError, match="expected a column best_CF1, got none"):
-        resume(run)
+        resume(trained)

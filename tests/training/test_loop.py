@@ -154,18 +154,17 @@ def test_a_run_that_ended_early_can_be_extended_all_the_same(
     assert [row["val_mAP"] for row in history(run)] == ["80.000", "70.000", "60.000"]
 
 
-def test_a_run_cannot_be_made_shorter_than_it_is(tiny_config, tmp_path):
-    run = train(tiny_config, tmp_path / "run").path
+def test_a_run_cannot_be_made_shorter_than_it_is(trained, tiny_config):
     with pytest.raises(ConfigError, match="expected more than 2, which this run has trained"):
-        resume(run, epochs=1)
-    assert Config.load(run / "config.yaml") == tiny_config
-    edit_epochs(run, 2, 1)
+        resume(trained, epochs=1)
+    assert Config.load(trained / "config.yaml") == tiny_config
+    edit_epochs(trained, 2, 1)
     with pytest.raises(
         ConfigError, match=r"expected at least 2, .* got 1 in .*config\.yaml"
     ) as error:
-        resume(run)
+        resume(trained)
     assert "\n" not in str(error.value)
-    assert len(history(run)) == 2
+    assert len(history(trained)) == 2
 
 
 # The start
@@ -296,26 +295,24 @@ def test_other_optimizers_and_schedules_train(tiny_config, tmp_path, changes, ra
 # Checkpoints of the loop before
 
 
-def test_a_checkpoint_of_the_loop_before_is_refused_with_what_to_do(tiny_config, tmp_path):
-    run = train(tiny_config, tmp_path / "run").path
-    torch.save({"loops": {}, "state_dict": {}}, run / "checkpoints" / "last.ckpt")
-    record = run / "run.json"
+def test_a_checkpoint_of_the_loop_before_is_refused_with_what_to_do(trained):
+    torch.save({"loops": {}, "state_dict": {}}, trained / "checkpoints" / "last.ckpt")
+    record = trained / "run.json"
     record.write_text(record.read_text().replace('"finished": "', '"finished": null, "was": "'))
     with pytest.raises(CheckpointError, match=r"written by an older lcnet.* --init") as error:
-        resume(run)
+        resume(trained)
     assert "\n" not in str(error.value)
 
 
-def test_a_setting_that_was_changed_in_the_run_s_config_is_named(tiny_config, tmp_path):
-    run = train(tiny_config, tmp_path / "run").path
-    config = Config.load(run / "config.yaml")
-    with_train(config, epochs=3, optimizer="sgd").save(run / "config.yaml")
+def test_a_setting_that_was_changed_in_the_run_s_config_is_named(trained):
+    config = Config.load(trained / "config.yaml")
+    with_train(config, epochs=3, optimizer="sgd").save(trained / "config.yaml")
     with pytest.raises(ConfigError, match=r"train\.optimizer: expected adamw, .* got sgd") as error:
-        resume(run)
+        resume(trained)
     assert "\n" not in str(error.value)
-    with_train(config, epochs=3).save(run / "config.yaml")
-    resume(run)
-    assert len(history(run)) == 3
+    with_train(config, epochs=3).save(trained / "config.yaml")
+    resume(trained)
+    assert len(history(trained)) == 3
 
 
 @pytest.mark.parametrize("part", ["average", "optimizer"])
