@@ -69,6 +69,14 @@ def trained_once(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.fixture(scope="session")
+def onnx_once(trained_once: Path) -> Path:
+    """`trained_once`'s run as ONNX, beside it: only to be copied."""
+    from lcnet.exporting.export import export
+
+    return export(trained_once / "run", out=trained_once / "model.onnx", limit=4)
+
+
 @pytest.fixture
 def trained(trained_once: Path, tiny_config: Config, tmp_path: Path) -> Path:
     """A run of one's own, as `train(tiny_config, tmp_path / "run")` leaves it, trained once."""
@@ -78,6 +86,12 @@ def trained(trained_once: Path, tiny_config: Config, tmp_path: Path) -> Path:
         text = text.replace(str(trained_once / "colours"), tiny_config.data.root)
         (run / name).write_text(text, encoding="utf-8")
     return run
+
+
+@pytest.fixture
+def exported(onnx_once: Path, trained: Path) -> Path:
+    """`trained`'s `model.onnx`, as `export` leaves it there, exported once."""
+    return shutil.copy(onnx_once, trained / "model.onnx")
 
 
 def colours_config(root: Path) -> Config:

@@ -110,7 +110,15 @@ def test_a_predictor_of_a_list_is_the_ensemble(made, models, colour_table):
     )
 
 
-@pytest.mark.parametrize("form", ["onnx", "torch", "openvino"])
+@pytest.mark.parametrize(
+    "form",
+    [
+        "onnx",
+        # Made of the same program; the formats are tested with single models too.
+        pytest.param("torch", marks=pytest.mark.slow),
+        pytest.param("openvino", marks=pytest.mark.slow),
+    ],
+)
 def test_an_exported_file_gives_the_same_logits(models, colour_table, tmp_path, form):
     if form == "openvino":
         pytest.importorskip("openvino")

@@ -58,9 +58,21 @@ def test_what_was_calibrated_is_what_is_used(run, pictures):
     names = [sample.path.name for sample in measured.samples.samples]
     order = [names.index(picture.name) for picture in pictures]
     assert measured.probabilities[order] == pytest.approx(used, abs=1e-5)
-    exported = Predictor(export(run, format="onnx", limit=4))
-    assert values(exported(pictures)) == pytest.approx(used, abs=1e-4)
     assert measure_cost(load_model(run), 32).views == 6
+
+
+@pytest.mark.parametrize(
+    "ways",
+    [
+        "mirror",
+        pytest.param("mirror,zoom", marks=pytest.mark.slow),  # more of the same, for half a minute
+    ],
+)
+def test_an_exported_file_says_what_the_model_says(run, pictures, ways):
+    calibrate(run, tta=ways, method="none", quiet=True)
+    exported = Predictor(export(run, format="onnx", limit=4))
+    used = values(Predictor(run)(pictures))
+    assert values(exported(pictures)) == pytest.approx(used, abs=1e-4)
 
 
 def test_it_stays_until_it_is_removed(run):
@@ -75,6 +87,7 @@ def test_it_stays_until_it_is_removed(run):
     assert read_info(run).test_time == ()
 
 
+@pytest.mark.slow  # other formats of what the ONNX file above has
 @pytest.mark.parametrize("form", ["torch", "openvino"])
 def test_exported_files_see_pictures_in_the_same_ways(run, form):
     if form == "openvino":
@@ -83,10 +96,9 @@ def test_exported_files_see_pictures_in_the_same_ways(run, form):
     export(run, format=form, limit=4)  # which raises if the logits differ by 1e-3
 
 
-def test_a_file_exported_before_is_said_to_see_pictures_otherwise(run, capsys):
-    file = export(run, format="onnx", limit=4)
-    capsys.readouterr()
-    calibrate(run, tta="mirror", quiet=True)
+def test_a_file_exported_before_is_said_to_see_pictures_otherwise(trained, exported, capsys):
+    file = exported
+    calibrate(trained, tta="mirror", quiet=True)
     shown = capsys.readouterr().out
     assert f"warning: {file}: made with other test-time augmentation. Export it again" in shown
     old = Predictor(file)

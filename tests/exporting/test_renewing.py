@@ -14,12 +14,12 @@ from lcnet.runs.train import train
 
 
 @pytest.fixture
-def run(tiny_config, tmp_path, no_report):
-    return train(with_train(tiny_config, epochs=1), tmp_path / "run").path
+def run(trained, no_report):
+    return trained
 
 
-def test_calibrating_renews_onnx_and_torch_files(run, tmp_path, capsys):
-    files = [export(run, format=form, limit=4) for form in ("onnx", "torch")]
+def test_calibrating_renews_onnx_and_torch_files(run, exported, tmp_path, capsys):
+    files = [exported, export(run, format="torch", limit=4)]
     pictures = sorted((tmp_path / "colours/images").glob("val*.png"))
     weights = [Predictor(files[0]).model.session.get_inputs()[0].shape]
     for change in (
@@ -32,10 +32,10 @@ def test_calibrating_renews_onnx_and_torch_files(run, tmp_path, capsys):
         shown = capsys.readouterr().out
         for file in files:
             assert f"{file}: has the new thresholds and calibration too" in shown
-        exported = Predictor(files[0])
+        onnx = Predictor(files[0])
         assert "warning" not in capsys.readouterr().err
-        assert exported.info == read_info(run)
-        for one, other in zip(Predictor(run)(pictures), exported(pictures), strict=True):
+        assert onnx.info == read_info(run)
+        for one, other in zip(Predictor(run)(pictures), onnx(pictures), strict=True):
             assert one.labels == other.labels
             values, others = (list(each.probabilities.values()) for each in (one, other))
             np.testing.assert_allclose(values, others, atol=1e-5)
@@ -58,9 +58,8 @@ def test_calibrating_renews_openvino_files(run, capsys):
     torch.testing.assert_close(score(torch.from_numpy(images)), before)
 
 
-def test_a_file_of_other_weights_is_left_alone_and_said(run, tiny_config, tmp_path, capsys):
-    file = export(run, limit=4)
-    kept = file.read_bytes()
+def test_a_file_of_other_weights_is_left_alone_and_said(exported, tiny_config, tmp_path, capsys):
+    kept = exported.read_bytes()
     other = train(with_train(tiny_config, epochs=1, seed=5), tmp_path / "other").path
     moved = other / "model.onnx"
     moved.write_bytes(kept)
@@ -73,13 +72,12 @@ def test_a_file_of_other_weights_is_left_alone_and_said(run, tiny_config, tmp_pa
     assert "made of other weights than those beside it" in capsys.readouterr().err
 
 
-def test_a_file_with_older_thresholds_is_said_when_it_is_used(run, capsys):
-    file = export(run, limit=4)
-    old = file.read_bytes()
+def test_a_file_with_older_thresholds_is_said_when_it_is_used(run, exported, capsys):
+    old = exported.read_bytes()
     calibrate(run, quiet=True)
-    file.write_bytes(old)
+    exported.write_bytes(old)
     capsys.readouterr()
-    Predictor(file)
+    Predictor(exported)
     assert "has other thresholds and calibration than the model beside it" in (
         capsys.readouterr().err
     )

@@ -66,15 +66,23 @@ def pictures_of(config):
     return sorted((Path(config.data.root) / "images").glob("val*"))
 
 
-def all_ways(run, files):
-    """What predict, the server and, where it can be exported, ONNX say of the files."""
+exporting = pytest.mark.parametrize(
+    "exports",
+    # An export takes longer than all the rest; other channels and deep pictures have theirs.
+    [False, pytest.param(True, marks=pytest.mark.slow)],
+)
+
+
+def all_ways(run, files, *, exports=True):
+    """What predict, the server and, if the model is exported, ONNX say of the files."""
     predictor = Predictor(run, batch_size=4)
     rows = {"predict": predictor(files)}
     service = Service(predictor, LIMITS)
     rows["serve"] = list(service.label_all([(file, str(file)) for file in files]))
     rows["explained"] = [service.explain(file, str(file), labels=1)[0] for file in files]
-    exported = export(run, out=run / "it.onnx", pictures=str(files[0]))
-    rows["onnx"] = Predictor(exported)(files)
+    if exports:
+        exported = export(run, out=run / "it.onnx", pictures=str(files[0]))
+        rows["onnx"] = Predictor(exported)(files)
     return rows
 
 
@@ -124,7 +132,8 @@ def eight_and_deep(config, tmp_path):
     train(with_data(config, train="flat.csv"), tmp_path / "mixed")
 
 
-def test_the_range_is_found_said_and_kept(quick, tmp_path, capsys):
+@exporting
+def test_the_range_is_found_said_and_kept(quick, tmp_path, capsys, exports):
     config = redrawn(quick, deep)
     run = train(config, tmp_path / "run").path
     said = [line for line in capsys.readouterr().out.splitlines() if "pixel range" in line]
@@ -136,7 +145,7 @@ def test_the_range_is_found_said_and_kept(quick, tmp_path, capsys):
     assert (low, high) == (40 * 16, 200 * 16)
     resume(run, epochs=2)
     assert read_info(run).pixel_range == (low, high)
-    same(all_ways(run, pictures_of(config)))
+    same(all_ways(run, pictures_of(config), exports=exports))
     # A run that starts from this model keeps its range, and says so.
     capsys.readouterr()
     after = train(config, tmp_path / "after", init=run).path
@@ -170,8 +179,9 @@ def test_a_model_s_description_can_be_given_a_range(quick, tmp_path):
             read_info(folder)
 
 
+@exporting
 @pytest.mark.parametrize("channels", [1, 4])
-def test_other_numbers_of_channels(quick, tmp_path, channels):
+def test_other_numbers_of_channels(quick, tmp_path, channels, exports):
     def change(pixels):
         if channels == 1:
             return Image.fromarray(pixels[..., 0])
@@ -184,7 +194,7 @@ def test_other_numbers_of_channels(quick, tmp_path, channels):
     info = read_info(run)
     assert len(info.backbone.mean) == channels
     files = pictures_of(config)
-    same(all_ways(run, files))
+    same(all_ways(run, files, exports=exports))
     predict(run, [str(files[0])], out=tmp_path / "rows", explain=tmp_path / "why")
     evaluate(run, quiet=True)
     if channels == 4:
@@ -199,8 +209,9 @@ def test_other_numbers_of_channels(quick, tmp_path, channels):
         train(with_train(config, randaugment=9), tmp_path / "augmented")
 
 
+@exporting
 @pytest.mark.parametrize("fit", ["pad", "crop"])
-def test_a_fit_belongs_to_the_model(quick, tmp_path, fit, capsys):
+def test_a_fit_belongs_to_the_model(quick, tmp_path, fit, capsys, exports):
     def change(pixels):
         return Image.fromarray(np.vstack([pixels, pixels]))
 
@@ -208,7 +219,7 @@ def test_a_fit_belongs_to_the_model(quick, tmp_path, fit, capsys):
     run = train(config, tmp_path / "run").path
     info = read_info(run)
     assert info.fit == info.preprocessing.fit == fit
-    same(all_ways(run, pictures_of(config)))
+    same(all_ways(run, pictures_of(config), exports=exports))
     # Evaluation follows the model, whatever the flags say.
     squashed = replace(config.data, fit="squash")
     assert evaluate(run, quiet=True, data=squashed).mAP == evaluate(run, quiet=True).mAP
@@ -217,7 +228,15 @@ def test_a_fit_belongs_to_the_model(quick, tmp_path, fit, capsys):
     assert f"fitted by {fit}, as in the model" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("form", ["onnx", "torch", "openvino"])
+@pytest.mark.parametrize(
+    "form",
+    [
+        "onnx",
+        # Made of the same program; the formats are tested with three channels too.
+        pytest.param("torch", marks=pytest.mark.slow),
+        pytest.param("openvino", marks=pytest.mark.slow),
+    ],
+)
 def test_every_exported_file_takes_the_channels(tmp_path, form, capsys):
     settings = replace(TINY, channels=5)
     folder = save_tiny_model(tmp_path / "model", ("a", "b"), (0.5, 0.5), settings)
