@@ -9,7 +9,6 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-from iterstrat.ml_stratifiers import IterativeStratification
 from numpy.typing import NDArray
 
 from lcnet.config import Data
@@ -208,6 +207,9 @@ def stratify(
         together = np.zeros((len(names), present.shape[1]), dtype=bool)
         np.logical_or.at(together, group_of, present)
         return stratify(together, shares, seed)[group_of]
+    # It brings scikit-learn, for which a run that draws no parts need not wait.
+    from iterstrat.ml_stratifiers import IterativeStratification
+
     random = np.random.RandomState(seed)
     order = random.permutation(len(present))
     parts = np.empty(len(present), dtype=np.int64)
