@@ -117,6 +117,10 @@ def _go_on_searching(
     most: int,
 ) -> None:
     """Train one trial after another until the time is up."""
+    tell(
+        f"{len(ended(study))} trials so far, searching {', '.join(ranges)}. What each prints is in "
+        f"{out / 'trials'}, such as {run_of(out, 0).path.name}.log"
+    )
     started, before, failed = time.monotonic(), len(ended(study)), 0
     while time.monotonic() < until and not (most and len(ended(study)) >= most):
         trial = unfinished(study) or study.ask()
