@@ -30,9 +30,11 @@ fix: setup
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
 
-# Two processes of one thread each: the models in tests are too small to share.
+# Two processes of one thread each: the models in tests are too small to share. Each begins with
+# neighbouring tests, which share what is trained and exported for them, and takes from the other's.
 # Freed memory stays with them, as in the command line (src/lcnet/cli/freed_memory.py).
-PYTEST := OMP_NUM_THREADS=1 MALLOC_MMAP_THRESHOLD_=1000000000 MALLOC_TRIM_THRESHOLD_=1000000000 $(BIN)/pytest --numprocesses 2
+KEEP := MALLOC_MMAP_THRESHOLD_=1000000000 MALLOC_TRIM_THRESHOLD_=1000000000
+PYTEST := OMP_NUM_THREADS=1 $(KEEP) $(BIN)/pytest --numprocesses 2 --dist worksteal
 
 test: setup
 	$(PYTEST) -m "not slow"

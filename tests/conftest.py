@@ -7,9 +7,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from jsonargparse import ArgumentParser
 from PIL import Image
 from tests.tiny import TINY
 
+from lcnet.cli import build_parser
 from lcnet.config import Config, Data, Train
 
 COLOURS = {"red": (200, 40, 40), "green": (40, 180, 60), "blue": (40, 60, 200)}
@@ -108,6 +110,12 @@ def colours_config(root: Path) -> Config:
         ),
         train=Train(epochs=2, batch_size=8, lr=2e-3, ema_decay=0.9, calibrate=False),
     )
+
+
+@pytest.fixture(scope="session")
+def parser() -> ArgumentParser:
+    """The parser of all verbs, which takes most of a second to build: only to parse with."""
+    return build_parser()
 
 
 @pytest.fixture

@@ -8,7 +8,6 @@ import pytest
 
 import lcnet
 from lcnet import config
-from lcnet.cli import build_parser
 from lcnet.data.readers.digits import LABELS, draw_digits
 from lcnet.model.backbone import describe_backbone
 from lcnet.model.build import build_model
@@ -30,9 +29,9 @@ def commands(program: str) -> list[str]:
 
 
 @pytest.mark.parametrize("command", [line for line in commands("lcnet") if ": " not in line])
-def test_commands_parse(command, monkeypatch):
+def test_commands_parse(command, parser, monkeypatch):
     monkeypatch.chdir(ROOT)
-    build_parser().parse_args(shlex.split(command))
+    parser.parse_args(shlex.split(command))
 
 
 @pytest.mark.parametrize("command", commands("python train.py"))

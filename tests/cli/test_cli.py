@@ -79,9 +79,9 @@ def test_a_config_file_with_former_names_is_read_in_its_place(tmp_path):
 
 
 @pytest.mark.parametrize("name", by_name(asdict(Data())))
-def test_every_data_setting_is_a_flag_of_evaluate(name):
+def test_every_data_setting_is_a_flag_of_evaluate(name, parser):
     default = by_name(asdict(Data()))[name]
-    arguments = build_parser().parse_args(["evaluate", "x", f"--data.{name}", str(default)])
+    arguments = parser.parse_args(["evaluate", "x", f"--data.{name}", str(default)])
     given = by_name(arguments.evaluate.data.as_dict())
     assert {setting: value for setting, value in given.items() if value != {}} == {name: default}
 

@@ -173,7 +173,8 @@ def test_verifying_twice_into_one_folder_and_from_an_imported_model(
 def test_what_cannot_run_gives_one_line(
     command, code, words, voc, checkpoint, tmp_path, monkeypatch, capsys
 ):
-    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    # The environment is read when the package is imported, which another test may have done.
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
     filled = command.format(tmp=tmp_path, checkpoint=checkpoint(20))
     given = (
         f"--dataname voc --CropLevels 3 --dataset_dir {voc} --output {tmp_path / 'out'} {filled}"
