@@ -1,5 +1,6 @@
 from argparse import Namespace
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -7,7 +8,7 @@ import timm
 import torch
 from PIL import Image
 from tests.alike import assert_alike, history
-from tests.conftest import with_train
+from tests.conftest import colours_config, draw_colours, with_train
 from tests.published import layouts
 from tests.reports import Page
 
@@ -114,16 +115,36 @@ def test_a_resumed_run_ends_with_the_same_weights(tiny_config, assert_resumed_is
 def test_a_resumed_run_mixes_smooths_and_rejects_as_the_whole_one(
     tiny_config, assert_resumed_is_whole, settings
 ):
-    root = Path(tiny_config.data.root)
-    table = (root / "train.csv").read_text().splitlines()
-    table[1:7] = [line.rpartition(",")[0] + "," for line in table[1:7]]  # blue is unknown
-    (root / "train.csv").write_text("\n".join(table) + "\n")
+    known_in_part(Path(tiny_config.data.root))
     assert_resumed_is_whole(with_train(tiny_config, epochs=3, accumulate=2, **settings))
+
+
+def known_in_part(root: Path) -> None:
+    """Leave the first six cells of blue empty in the training table."""
+    table = (root / "train.csv").read_text().splitlines()
+    table[1:7] = [line.rpartition(",")[0] + "," for line in table[1:7]]
+    (root / "train.csv").write_text("\n".join(table) + "\n")
+
+
+@pytest.fixture(scope="module")
+def learned_as_usual(tmp_path_factory):
+    """The weights of the tiny run on the partly known colours, by its setting of unknown."""
+    folder = tmp_path_factory.mktemp("usual")
+    config = colours_config(draw_colours(folder / "colours"))
+    known_in_part(folder / "colours")
+
+    @cache
+    def weights(unknown: str) -> dict[str, torch.Tensor]:
+        run = train(with_train(config, unknown=unknown), folder / unknown).path
+        return load_model(run).state_dict()
+
+    return weights
 
 
 @pytest.mark.parametrize(
     "settings",
     [
+        {"label_smoothing": 0.0},  # what it is in any case, so that the others say something
         {"mixup": 0.4},
         {"cutmix": 1.0},
         {"splicemix": 0.25},
@@ -133,17 +154,14 @@ def test_a_resumed_run_mixes_smooths_and_rejects_as_the_whole_one(
         {"unknown": "reject_large_losses", "reject_growth": 50.0},
     ],
 )
-def test_each_flag_changes_what_is_learned(tiny_config, tmp_path, no_report, settings):
-    root = Path(tiny_config.data.root)
-    table = (root / "train.csv").read_text().splitlines()
-    table[1:7] = [line.rpartition(",")[0] + "," for line in table[1:7]]  # blue is unknown
-    (root / "train.csv").write_text("\n".join(table) + "\n")
-    usual = {"unknown": "negative"} if "unknown" in settings else {}
-    ends = [
-        load_model(train(with_train(tiny_config, **given), tmp_path / name).path).state_dict()
-        for name, given in (("usual", usual), ("changed", settings))
-    ]
-    assert any(not tensor.equal(ends[1][name]) for name, tensor in ends[0].items())
+def test_each_flag_changes_what_is_learned(
+    tiny_config, tmp_path, no_report, learned_as_usual, settings
+):
+    known_in_part(Path(tiny_config.data.root))
+    usual = learned_as_usual("negative" if "unknown" in settings else tiny_config.train.unknown)
+    changed = load_model(train(with_train(tiny_config, **settings), tmp_path / "changed").path)
+    is_other = any(not one.equal(usual[name]) for name, one in changed.state_dict().items())
+    assert is_other is (settings != {"label_smoothing": 0.0})
 
 
 def test_the_same_seed_gives_the_same_model_with_any_number_of_workers(tiny_config, tmp_path):
