@@ -5,13 +5,15 @@
 nan. With `"unless": "resumed"` it happens only before the run is resumed. `NOTES` names a folder
 where each process leaves what it did to files below `WATCHED`, and its exit code.
 
-torch's launcher starts each process with a new Python, which imports this file again.
+torch's launcher forks the processes here, so that they need not import torch again, which takes
+longer than such a training. `lcnet train` starts each with a new Python.
 """
 
 import json
 import os
 import signal
 import sys
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -72,12 +74,15 @@ def was_resumed() -> bool:
 
 
 def watch() -> None:
-    """In a process of the training: note what it changes, and let the events come to pass."""
+    """Let the processes of the training note what they change, and the events come to pass."""
     from lcnet.training import launching
 
     work = launching._work
 
     def noted(*given: Any) -> Any:
+        for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT):
+            signal.signal(number, signal.SIG_DFL)  # as in a new Python, not as in the launcher
+        signal.signal(signal.SIGINT, signal.default_int_handler)
         changes = note_changes(Path(os.environ["WATCHED"]))
         arrange(json.loads(os.environ["HAPPENS"]))
         code: object = 1
@@ -95,12 +100,11 @@ def watch() -> None:
             )
 
     launching._work = noted
+    launching.LaunchConfig = partial(launching.LaunchConfig, start_method="fork")  # type: ignore
 
-
-if __name__ == "__mp_main__":  # a process that the command below has started
-    watch()
 
 if __name__ == "__main__":
     from lcnet.cli import main
 
+    watch()
     main()

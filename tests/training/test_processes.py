@@ -226,9 +226,8 @@ def test_two_processes_learn_what_one_learns_even_if_one_of_them_dies(
     assert 2 <= len(rows(two)) < EPOCHS
     assert printed.count("epoch 1/7") == 1  # by the first process alone
 
-    with lcnet("train", "--resume", str(two)) as process:
-        printed, said = process.communicate(timeout=300)
-    assert process.returncode == 0, said
+    resumed = shared(config, tmp_path, resume=two)
+    assert resumed.codes == [0, 0], resumed.said
     for first, second in zip(rows(one), rows(two), strict=True):
         assert float(first["train_loss"]) == pytest.approx(float(second["train_loss"]), abs=2e-6)
         assert first["val_mAP"] == second["val_mAP"]
@@ -354,6 +353,7 @@ def test_sigterm_to_any_process_saves_and_stops_all_and_the_run_ends_alike(
     assert_alike(whole.run, cut.run)
 
 
+@pytest.mark.slow  # the mix that goes on is tested in one process, and two that go on above
 def test_processes_mix_their_own_batches_and_go_on_alike(pair, tmp_path):
     mixes = {"mixup": 0.4, "cutmix": 1.0, "splicemix": 0.5, "best_by": "loss"}
     config = replace(pair, train=replace(pair.train, **mixes))
@@ -367,6 +367,7 @@ def test_processes_mix_their_own_batches_and_go_on_alike(pair, tmp_path):
     assert_alike(whole.run, resumed.run)
 
 
+@pytest.mark.slow  # what is decided together is tested above, and such a step in one process
 def test_a_step_that_is_not_finite_in_one_process_is_skipped_in_all(pair, tmp_path):
     root = draw_colours(tmp_path / "colours")
     for name in ("train3.png", "val2.png"):
@@ -437,6 +438,7 @@ def test_a_process_that_dies_or_hangs_is_replaced_and_the_run_ends_alike(
     assert_alike(whole.run, done.run)
 
 
+@pytest.mark.slow  # three processes that import torch, for one line
 def test_an_error_is_no_reason_to_start_again(pair, tmp_path):
     root = draw_colours(tmp_path / "colours")
     (root / "images" / "train3.png").write_bytes(b"\x89PNG broken")
@@ -445,7 +447,13 @@ def test_an_error_is_no_reason_to_start_again(pair, tmp_path):
     )
     config.save(tmp_path / "config.yaml")
     run = tmp_path / "run"
-    with lcnet("train", "--config", str(tmp_path / "config.yaml"), "--out", str(run)) as process:
+    with lcnet(
+        *("train", "--config", str(tmp_path / "config.yaml"), "--out", str(run)),
+        module="tests.shared_training",
+        HAPPENS="[]",
+        NOTES=str(tmp_path),
+        WATCHED=str(run),
+    ) as process:
         printed, said = process.communicate(timeout=300)
     assert (process.returncode, len(said.strip().splitlines())) == (1, 1), said
     assert "train3.png" in said
@@ -453,6 +461,7 @@ def test_an_error_is_no_reason_to_start_again(pair, tmp_path):
     assert not run.exists()
 
 
+@pytest.mark.slow  # six processes that import torch, for a strategy that needs many devices
 def test_shared_weights_learn_what_whole_ones_learn(tiny_config, tmp_path):
     config = shared_recipe(tiny_config)
     runs = []
