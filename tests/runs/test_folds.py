@@ -85,9 +85,15 @@ def test_every_verb_takes_it(config, tmp_path, capsys):
     assert read_info(run.path).test_time == ("mirror",)
     assert Predictor(run.path)([]) == []
     assert report(run, quiet=True).is_file()
-    assert export(run, format="torch", limit=4).is_file()
     with pytest.raises(ConfigError, match="expected no other number for the folds"):
         resume(run, epochs=9)
+
+
+@pytest.mark.slow  # it is an ensemble, whose export is tested
+def test_it_can_be_exported(config, tmp_path):
+    run = train(config, tmp_path / "run", folds=2)
+    calibrate(run, tta="mirror", quiet=True)
+    assert export(run, format="torch", limit=4).is_file()
 
 
 def test_a_stopped_training_goes_on_where_it_was(config, tmp_path, monkeypatch, capsys):
