@@ -1,35 +1,24 @@
 import copy
 import pickle
-from collections.abc import Callable, Iterator
-from datetime import timedelta
+import subprocess
+import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from torch import Tensor, multiprocessing
-from torch.utils.data import DataLoader, TensorDataset
-from torch.utils.data.distributed import DistributedSampler
+from tests.metrics.gathering_over_gloo import IMAGES, batch
 
-from lcnet.data.loading import places_in_split
 from lcnet.metrics import verify
 from lcnet.metrics.gathering import VerificationState
 
 
-def batch(images: int, *, seed: int = 0) -> tuple[Tensor, Tensor]:
-    random = torch.Generator().manual_seed(seed)
-    logits = 3 * torch.randn(images, 4, generator=random)
-    return logits, torch.randint(-1, 2, (images, 4), generator=random)
-
-
-@pytest.fixture
-def process_group() -> Iterator[None]:
-    """A group of this process alone."""
-    torch.distributed.init_process_group(
-        "gloo", store=torch.distributed.HashStore(), rank=0, world_size=1
-    )
-    yield
-    torch.distributed.destroy_process_group()
+def gather_with_gloo(processes: str, folder: Path) -> None:
+    """Gather in processes of their own: gloo may end one whose peer is gone, also afterwards."""
+    command = [sys.executable, "-m", "tests.metrics.gathering_over_gloo", processes, str(folder)]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
 
 
 def test_batches_come_back_as_one_split() -> None:
@@ -72,15 +61,8 @@ def test_half_precision_logits_become_float32_probabilities() -> None:
     np.testing.assert_array_equal(state.compute()[0], half.detach().float().sigmoid().numpy())
 
 
-def test_a_group_of_one_process_gathers_its_own_batches(process_group: None) -> None:
-    state = VerificationState()
-    state.update(*batch(3))
-    state.update(*batch(2, seed=1))
-    probabilities, targets = state.compute()
-    assert probabilities.shape == targets.shape == (5, 4)
-    # Afterwards the process goes on with its own part.
-    state.update(*batch(1))
-    assert len(state.compute()[0]) == 6
+def test_a_group_of_one_process_gathers_its_own_batches(tmp_path: Path) -> None:
+    gather_with_gloo("one", tmp_path)
 
 
 def test_a_state_without_batches_is_refused() -> None:
@@ -103,39 +85,8 @@ def test_an_image_with_a_place_counts_once_and_stands_there() -> None:
     np.testing.assert_array_equal(gathered, targets.numpy())
 
 
-IMAGES = 7
-"""Of two processes each has four, one of them for the second time."""
-
-
-def gather_in_a_process(rank: int, folder: str) -> None:
-    store = torch.distributed.FileStore(f"{folder}/store", 2)
-    torch.distributed.init_process_group(
-        "gloo", store=store, rank=rank, world_size=2, timeout=timedelta(seconds=120)
-    )
-    dataset = TensorDataset(torch.arange(IMAGES), *batch(IMAGES))
-    sampler = DistributedSampler(dataset, shuffle=False)
-    state, seen = VerificationState(), []
-    for number, (numbers, logits, targets) in enumerate(DataLoader(dataset, 3, sampler=sampler)):
-        places = places_in_split(
-            number, len(logits), batch_size=3, images=IMAGES, rank=rank, processes=2
-        )
-        assert places.tolist() == numbers.tolist()
-        state.update(logits, targets, places)
-        seen += numbers.tolist()
-    assert len(seen) == 4
-    probabilities, targets = state.compute()
-    np.savez(f"{folder}/{rank}.npz", probabilities=probabilities, targets=targets)
-    state.reset()
-    if rank == 1:  # the other one has no batch of its own
-        state.update(*batch(2))
-    assert state.compute()[0].shape == (2, 4)
-    torch.distributed.barrier()
-    torch.distributed.destroy_process_group()
-
-
 def test_two_processes_count_images_that_fill_the_last_batch_once(tmp_path: Path) -> None:
-    # Neither is this process: gloo may end one that loses its peer.
-    multiprocessing.spawn(gather_in_a_process, args=(str(tmp_path),), nprocs=2)
+    gather_with_gloo("two", tmp_path)
     logits, targets = batch(IMAGES)
     for rank in range(2):
         with np.load(tmp_path / f"{rank}.npz") as found:

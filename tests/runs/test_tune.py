@@ -13,7 +13,7 @@ from lcnet.errors import ConfigError, DataError, Stopped, TimeUp, TrainingError
 from lcnet.run_folder import RunFolder
 from lcnet.runs import tuning
 from lcnet.runs.search_space import SETTINGS, Choice, Range, given_values, space
-from lcnet.runs.trial import Behind, Trained, TrialWatch
+from lcnet.runs.trial import Behind, Trained, TrialWatch, proposed
 from lcnet.runs.tune import tune
 from lcnet.training.stopping import Stop
 
@@ -95,6 +95,17 @@ def test_other_names_are_refused(config, name, message):
         space(config, [name])
 
 
+def test_a_trial_takes_choices_as_they_are_and_numbers_with_few_digits():
+    from optuna.trial import FixedTrial
+
+    ranges = space(Config(), ("train.ema_decay", "train.lr", "train.epochs"))
+    wanted = {"train.ema_decay": 0.9997, "train.lr": 1.23456e-4, "train.epochs": 17}
+    values = proposed(FixedTrial(wanted, number=3), ranges)
+    assert values == {"train.ema_decay": 0.9997, "train.lr": 1.23e-4, "train.epochs": 17}
+    assert proposed(FixedTrial(wanted, number=0), ranges) == wanted  # what the user gave
+    Config().changed(values)
+
+
 # A trial
 
 
@@ -113,26 +124,35 @@ class Spy:
 
 def test_a_trial_reports_in_tenths_of_its_training():
     spy = Spy(3)
-    watch = TrialWatch(spy, Config(train=Train(epochs=4)), until=0)
+    watch = TrialWatch(spy, Config(train=Train(epochs=4)), until=0, most_seconds=9)
     for epoch, score in enumerate((20, 50.5, 50.5, 60), start=0):
-        watch.see({"epoch": epoch, "best_mAP": str(score)})
+        watch.see({"epoch": epoch, "best_mAP": str(score), "seconds": "2.0"})
     assert spy.reports == [(2, 50.5), (5, 50.5), (7, 60.0)]
     with pytest.raises(Trained):
-        watch.see({"epoch": 4, "best_mAP": "61"})
+        watch.see({"epoch": 4, "best_mAP": "61", "seconds": "2.0"})
 
 
 def test_less_loss_is_better():
     spy = Spy(3)
-    watch = TrialWatch(spy, Config(train=Train(epochs=4, best_by="loss")), until=0)
-    watch.see({"epoch": 1, "best_mAP": "50", "best_loss": "0.25"})
+    watch = TrialWatch(spy, Config(train=Train(epochs=4, best_by="loss")), until=0, most_seconds=9)
+    watch.see({"epoch": 1, "best_mAP": "50", "best_loss": "0.25", "seconds": "2.0"})
     assert spy.reports == [(2, -0.25)]
 
 
 def test_only_other_settings_than_the_given_can_be_behind():
-    row = {"epoch": 1, "best_mAP": "50"}
-    TrialWatch(Spy(0, is_behind=True), Config(), until=0).see(row)
+    row = {"epoch": 1, "best_mAP": "50", "seconds": "2.0"}
+    TrialWatch(Spy(0, is_behind=True), Config(), until=0, most_seconds=90).see(row)
     with pytest.raises(Behind):
-        TrialWatch(Spy(1, is_behind=True), Config(), until=0).see(row)
+        TrialWatch(Spy(1, is_behind=True), Config(), until=0, most_seconds=90).see(row)
+
+
+def test_a_trial_that_would_take_most_of_the_time_is_ended():
+    row = {"epoch": 1, "best_mAP": "50", "seconds": "2.0"}
+    recipe = Config(train=Train(epochs=4))
+    TrialWatch(Spy(1), recipe, until=0, most_seconds=8).see(row)
+    TrialWatch(Spy(0), recipe, until=0, most_seconds=7).see(row)  # the settings given
+    with pytest.raises(Behind, match=r"too slow: 0\.1 min in all"):
+        TrialWatch(Spy(1), recipe, until=0, most_seconds=7).see(row)
 
 
 def test_time_that_is_up_stops_a_run_as_a_signal_does():

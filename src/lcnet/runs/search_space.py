@@ -75,7 +75,7 @@ class Setting:
 SETTINGS: Mapping[str, Setting] = {
     "train.lr": Setting(_factors(0.1, 10)),
     "train.weight_decay": Setting(_always(Range(1e-3, 10, is_log=True))),
-    "train.epochs": Setting(_factors(0.5, 3, is_whole=True)),
+    "train.epochs": Setting(_factors(0.5, 2, is_whole=True)),
     "train.gamma_neg": Setting(_always(Range(0, 6))),
     "train.loss_clip": Setting(_always(Range(0, 0.2))),
     "train.label_smoothing": Setting(_always(Range(0, 0.2))),
@@ -97,9 +97,9 @@ SETTINGS: Mapping[str, Setting] = {
     ),
     "train.cutout": Setting(_always(Range(0, 0.6)), _sees_pictures),
     "train.min_scale": Setting(_always(Range(0.3, 1)), _sees_pictures),
-    "model.depth": Setting(_always(Range(1, 3, is_whole=True)), _is_lcnet),
+    "model.depth": Setting(_always(Range(1, 2, is_whole=True)), _is_lcnet),
     "model.width": Setting(
-        _always(Choice((64, 128, 256, 512))),
+        _always(Choice((64, 128, 256))),
         lambda config: _is_lcnet(config) and 64 % config.model.heads == 0,
     ),
     "model.dropout": Setting(_always(Range(0, 0.5)), _is_lcnet),
@@ -134,6 +134,6 @@ def given_values(config: Config) -> dict[str, Any]:
     return {name: values[name] for name in SETTINGS}
 
 
-def shortened(value: Any) -> Any:
-    """A number with few digits; other values as they are."""
-    return float(f"{value:.{DECIMALS}g}") if isinstance(value, float) else value
+def shortened(value: float) -> float:
+    """A number with few digits."""
+    return float(f"{value:.{DECIMALS}g}")

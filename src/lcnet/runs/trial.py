@@ -3,7 +3,9 @@
 import warnings
 from collections.abc import Mapping
 from contextlib import suppress
+from math import isnan
 from pathlib import Path
+from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
 from lcnet.config import Config
@@ -20,7 +22,7 @@ if TYPE_CHECKING:
 
 
 class Behind(Exception):
-    """A trial is worse than most others were at the same point of their training."""
+    """A trial is not worth its time; the message says why."""
 
 
 class Trained(Exception):
@@ -30,22 +32,36 @@ class Trained(Exception):
 class TrialWatch(Watch):
     """Tells the search how good a trial is, epoch by epoch."""
 
-    def __init__(self, trial: "Trial", config: Config, until: float) -> None:
+    def __init__(
+        self, trial: "Trial", config: Config, *, until: float, most_seconds: float
+    ) -> None:
+        """Watch a trial that may take `most_seconds` in all."""
         self.trial, self.recipe, self.until = trial, config.train, until
+        self.most_seconds = most_seconds
+        self.epochs: list[float] = []
 
     def see(self, row: Mapping[str, Any]) -> None:
         """Report the best score so far. Raises Behind or Trained where the training is to end."""
         done = int(row["epoch"])
         if not done:
             return
+        self.epochs.append(float(row["seconds"]))
         if done >= self.recipe.epochs:
             raise Trained
         tenth = 10 * done // self.recipe.epochs  # so that trainings of two lengths can be compared
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # the last epoch of a tenth counts, said at its first
             self.trial.report(_score(row, self.recipe.best_by), tenth)
-        if self.trial.number and self.trial.should_prune():
-            raise Behind
+        if not self.trial.number:
+            return  # the settings given are what all others are compared with
+        if self.trial.should_prune():
+            raise Behind("behind")
+        whole = fmean(self.epochs) * self.recipe.epochs
+        if whole > self.most_seconds:
+            raise Behind(
+                f"too slow: {whole / 60:.1f} min in all, of {self.most_seconds / 60:.1f} that one "
+                "may take"
+            )
 
 
 def _score(row: Mapping[str, Any], best_by: str) -> float:
@@ -79,7 +95,8 @@ def proposed(trial: "Trial", ranges: Mapping[str, Range | Choice]) -> dict[str, 
                 value = trial.suggest_int(name, int(kind.low), int(kind.high), log=kind.is_log)
             case Range():
                 value = trial.suggest_float(name, kind.low, kind.high, log=kind.is_log)
-        values[name] = shortened(value) if trial.number else value
+                value = shortened(value) if trial.number else value
+        values[name] = value
     return values
 
 
@@ -88,24 +105,42 @@ def run_of(out: Path, number: int) -> RunFolder:
     return RunFolder(out / "trials" / f"{number:03d}")
 
 
-def train_trial(trial: "Trial", config: Config, run: RunFolder, until: float) -> str:
+def seconds_of(run: RunFolder) -> float:
+    """Seconds that the epochs of a run have taken; 0 for one that has none."""
+    if not run.history_file.is_file():
+        return 0.0
+    return sum(row["seconds"] for row in run.history() if not isnan(row["seconds"]))
+
+
+def train_trial(
+    trial: "Trial",
+    config: Config,
+    changes: Mapping[str, Any],
+    run: RunFolder,
+    *,
+    until: float,
+    most_seconds: float,
+) -> str:
     """Train a trial to its end, or until it is behind; returns what came out, in words.
 
-    Raises TimeUp or Stopped, and an error of the first trial, whose settings are the user's.
+    It has the settings of `config` with `changes`. Raises TimeUp or Stopped, and an error of the
+    first trial, whose settings are the user's.
     """
     from optuna.trial import TrialState
 
-    watch, study = TrialWatch(trial, config, until), trial.study
+    study = trial.study
     try:
+        config = config.changed(changes, f"trial {trial.number}")
+        watch = TrialWatch(trial, config, until=until, most_seconds=most_seconds)
         with printing_beside(run), suppress(Trained):
             if run.has_checkpoint:
                 go_on(run, watch=watch)
             else:
                 overwrite = run.path.exists()
                 begin(config, run, overwrite=overwrite, init=None, watch=watch)
-    except Behind:
+    except Behind as reason:
         study.tell(trial, state=TrialState.PRUNED)
-        return f"ended after epoch {int(run.history()[-1]['epoch'])}, behind"
+        return f"ended after epoch {int(run.history()[-1]['epoch'])}, {reason}"
     except LCNetError as error:
         if not trial.number:
             raise

@@ -17,7 +17,7 @@ from lcnet.progress import tell
 from lcnet.run_folder import RunFolder
 from lcnet.runs.many_runs import check_same
 from lcnet.runs.search_space import Choice, Range, given_values, space
-from lcnet.runs.trial import ended, proposed, run_of, train_trial, unfinished
+from lcnet.runs.trial import ended, proposed, run_of, seconds_of, train_trial, unfinished
 from lcnet.runs.tuning_results import TABLE, Tuned, result, table, words
 
 if TYPE_CHECKING:
@@ -28,6 +28,10 @@ FIRST_TRIALS = 6
 """Trials at random, before the search learns from them, and before any is ended early."""
 WARMUP = 3
 """Tenths of a training before it can be ended."""
+SHARE = 1 / 6
+"""Share of the minutes that one trial may take, so that several are tried."""
+SLOWER = 2.0
+"""How many times as long as with the settings given one may take in any case."""
 FAILURES = 3
 """Failed trials one after another that end the search."""
 
@@ -49,7 +53,7 @@ def search(config: Config, out: Path, *, minutes: float, names: Sequence[str], m
                 f"go on with --settings '[{', '.join(searched)}]'."
             )
         try:
-            _go_on_searching(study, config, ranges, out, until=until, most=most)
+            _go_on_searching(study, config, ranges, out, until=until, minutes=minutes, most=most)
         except Stopped as stopped:
             raise Stopped(
                 f"{str(stopped).partition('.')[0]}, trial {len(ended(study))}. "
@@ -114,6 +118,7 @@ def _go_on_searching(
     out: Path,
     *,
     until: float,
+    minutes: float,
     most: int,
 ) -> None:
     """Train one trial after another until the time is up."""
@@ -125,9 +130,15 @@ def _go_on_searching(
     while time.monotonic() < until and not (most and len(ended(study)) >= most):
         trial = unfinished(study) or study.ask()
         run = run_of(out, trial.number)
-        own = config.changed(proposed(trial, ranges), f"trial {trial.number}")
         try:
-            state = train_trial(trial, own, run, until)
+            state = train_trial(
+                trial,
+                config,
+                proposed(trial, ranges),
+                run,
+                until=until,
+                most_seconds=max(60 * minutes * SHARE, SLOWER * seconds_of(run_of(out, 0))),
+            )
         except TimeUp:
             tell(f"trial {trial.number} goes on with the same command: it is saved")
             return

@@ -2,7 +2,6 @@
 
 import csv
 import io
-import math
 import warnings
 from collections.abc import Mapping
 from contextlib import suppress
@@ -16,7 +15,7 @@ from lcnet.metrics.bootstrap import paired_difference
 from lcnet.progress import tell
 from lcnet.run_folder import RunFolder
 from lcnet.runs.run import go_on
-from lcnet.runs.trial import ended, run_of
+from lcnet.runs.trial import ended, run_of, seconds_of
 
 if TYPE_CHECKING:
     from optuna import Study
@@ -47,7 +46,7 @@ def words(params: Mapping[str, Any]) -> str:
 
 
 def _short(value: Any) -> str:
-    return f"{value:.3g}" if isinstance(value, float) else str(value)
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
 def table(study: "Study", out: Path) -> str:
@@ -60,12 +59,18 @@ def table(study: "Study", out: Path) -> str:
     for trial in trials:
         with suppress(LCNetError):
             history = run_of(out, trial.number).history()
-            seconds = sum(row["seconds"] for row in history if not math.isnan(row["seconds"]))
             score = "" if trial.value is None else f"{trial.value:.3f}"
             values = [_short(trial.params.get(name, "")) for name in names]
             state = {"COMPLETE": "trained", "PRUNED": "ended early"}.get(trial.state.name, "failed")
             rows.writerow(
-                [trial.number, state, score, int(history[-1]["epoch"]), f"{seconds:.1f}", *values]
+                [
+                    trial.number,
+                    state,
+                    score,
+                    int(history[-1]["epoch"]),
+                    f"{seconds_of(run_of(out, trial.number)):.1f}",
+                    *values,
+                ]
             )
     return text.getvalue()
 
