@@ -44,6 +44,7 @@ def test_calibrating_renews_onnx_and_torch_files(run, exported, tmp_path, capsys
     assert [Predictor(files[0]).model.session.get_inputs()[0].shape] == weights
 
 
+@pytest.mark.slow  # the same as for ONNX, by the same function
 def test_calibrating_renews_openvino_files(run, capsys):
     pytest.importorskip("openvino")
     file = export(run, format="openvino", limit=4)

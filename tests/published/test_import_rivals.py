@@ -99,6 +99,7 @@ def test_an_imported_rival_is_a_model_folder_like_any_other(tmp_path, layout):
     assert read_info(tmp_path / "model").model.head == made.info.model.head != "lcnet"
 
 
+@pytest.mark.slow  # builds a Swin twice; names of CNNs are tested above
 @torch.inference_mode()
 def test_a_swin_s_own_names_are_understood(tmp_path):
     """Query2Label on Microsoft's Swin: a stage ends with what opens the next in timm."""

@@ -173,6 +173,7 @@ def test_the_same_seed_gives_the_same_model_with_any_number_of_workers(tiny_conf
     assert all(tensor.equal(ends[1][name]) for name, tensor in ends[0].items())
 
 
+@pytest.mark.slow  # 50 epochs
 def test_eight_pictures_are_learnt_by_heart(tiny_config, tmp_path):
     root = tmp_path / "colours"
     lines = (root / "train.csv").read_text().splitlines()

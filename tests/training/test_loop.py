@@ -124,7 +124,7 @@ def edit_epochs(run: Path, before: int, after: int) -> None:
         ("one_cycle", False),
         ("one_cycle", True),
         ("cosine", False),
-        ("constant", False),
+        pytest.param("constant", False, marks=pytest.mark.slow),
         # An edited number and a given one are the same from here on.
         pytest.param("cosine", True, marks=pytest.mark.slow),
         pytest.param("constant", True, marks=pytest.mark.slow),

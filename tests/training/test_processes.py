@@ -424,9 +424,8 @@ def test_a_process_that_dies_or_hangs_ends_the_others(tiny_config, tmp_path, who
     torch.load(run / "checkpoints" / "last.ckpt", weights_only=True)
 
 
-@pytest.mark.parametrize(
-    "how", [signal.SIGKILL, pytest.param(signal.SIGSTOP, marks=pytest.mark.slow)]
-)
+@pytest.mark.slow  # a process that dies is tested above, and so is going on
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGSTOP])
 def test_a_process_that_dies_or_hangs_is_replaced_and_the_run_ends_alike(
     pair, whole, tmp_path, how
 ):

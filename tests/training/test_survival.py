@@ -90,7 +90,7 @@ def send(number: signal.Signals):
 @pytest.mark.parametrize(
     ("step", "epoch", "batch", "where"),
     [
-        ("training", 0, 0, "epoch 1, batch 2"),
+        pytest.param("training", 0, 0, "epoch 1, batch 2", marks=pytest.mark.slow),
         ("training", 1, 2, "epoch 2, batch 4"),
         ("validation", 1, 1, "epoch 2, batch 6"),
     ],
@@ -108,6 +108,7 @@ def test_sigterm_saves_and_stops_and_the_run_ends_alike(
     assert_alike(whole, cut)
 
 
+@pytest.mark.slow  # tests/runs/test_train.py mixes in a resumed run too
 def test_the_mix_of_a_batch_goes_on_alike(config, tmp_path, monkeypatch):
     mixes = {"mixup": 0.4, "cutmix": 1.0, "splicemix": 0.5, "rotation": 30.0, "best_by": "loss"}
     config = with_train(config, **mixes)
@@ -211,6 +212,7 @@ def test_a_run_killed_in_its_report_is_finished(whole, tmp_path):
     assert (run / "report.html").is_file()
 
 
+@pytest.mark.slow  # trains four times; make stress kills twenty
 def test_sigkill_at_random_moments_changes_nothing():
     done = subprocess.run(
         [sys.executable, "-m", "benchmarks.kill_training", "--kills", "3", "--scenes", "48"],
