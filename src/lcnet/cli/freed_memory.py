@@ -20,8 +20,7 @@ OTHERS = ("jemalloc", "tcmalloc", "mimalloc")
 def keep_freed_memory() -> None:
     """Keep freed blocks in this process and in those that it starts; does nothing without glibc.
 
-    What the user has set stays. On one core MobileNetV2 at 224 px gets 10 to 30 pictures a second
-    by this, where page faults are slow (docs/guide/speed.md).
+    What the user has set stays. docs/guide/speed.md says what it gives.
     """
     preloaded = os.environ.get("LD_PRELOAD", "")
     if any(name in os.environ for name in VARIABLES) or any(one in preloaded for one in OTHERS):

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from lcnet.data.arrays import read_matrix
+from lcnet.data.readers.checks import is_number
 from lcnet.errors import DataError
 
 SHOWN = 10
@@ -102,7 +103,7 @@ def _lines(path: Path) -> Iterator[tuple[int, str, list[bytes]]]:
             length = length or _trailing_numbers(parts)
             # A name may have spaces, but if it ends in a number, the line has too many numbers.
             name = parts[: max(0, len(parts) - length)]
-            if not length or not name or (len(name) > 1 and _is_number(name[-1])):
+            if not length or not name or (len(name) > 1 and is_number(name[-1])):
                 raise DataError(
                     f"{path}:{number}: expected a name and {length or 'its'} numbers, "
                     f"got {len(parts)} parts. Give every name a vector of the same length."
@@ -112,18 +113,10 @@ def _lines(path: Path) -> Iterator[tuple[int, str, list[bytes]]]:
         raise DataError(f"{path}: expected lines `name v1 v2 ...`, got none. Fill the file.")
 
 
-def _is_number(part: bytes) -> bool:
-    try:
-        float(part)
-    except ValueError:
-        return False
-    return True
-
-
 def _trailing_numbers(parts: list[bytes]) -> int:
     """How many numbers end the line; its first part is always a name, even if it is a number."""
     for count, part in enumerate(reversed(parts[1:])):
-        if not _is_number(part):
+        if not is_number(part):
             return count
     return len(parts) - 1
 

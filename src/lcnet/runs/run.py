@@ -59,7 +59,7 @@ def begin(
     return launched(config.train, run, work, partial(_go_on, run, None, watch))
 
 
-def go_on(run: RunFolder, epochs: int | None = None, watch: Watch = NOBODY) -> RunFolder:
+def go_on(run: RunFolder, epochs: int | None = None, *, watch: Watch = NOBODY) -> RunFolder:
     """Continue a run at its last checkpoint, as `train.resume` says."""
     if not run.is_run:
         raise CheckpointError(

@@ -49,10 +49,6 @@ def _factors(low: float, high: float, *, is_whole: bool = False) -> Callable[[fl
     return of
 
 
-def _always(kind: Range | Choice) -> Callable[[Any], Range | Choice]:
-    return lambda value: kind.around(value)
-
-
 def _is_lcnet(config: Config) -> bool:
     return config.model.head == "lcnet"
 
@@ -74,35 +70,35 @@ class Setting:
 
 SETTINGS: Mapping[str, Setting] = {
     "train.lr": Setting(_factors(0.1, 10)),
-    "train.weight_decay": Setting(_always(Range(1e-3, 10, is_log=True))),
+    "train.weight_decay": Setting(Range(1e-3, 10, is_log=True).around),
     "train.epochs": Setting(_factors(0.5, 2, is_whole=True)),
-    "train.gamma_neg": Setting(_always(Range(0, 6))),
-    "train.loss_clip": Setting(_always(Range(0, 0.2))),
-    "train.label_smoothing": Setting(_always(Range(0, 0.2))),
-    "train.ema_decay": Setting(_always(Choice((0.99, 0.997, 0.9997)))),
+    "train.gamma_neg": Setting(Range(0, 6).around),
+    "train.loss_clip": Setting(Range(0, 0.2).around),
+    "train.label_smoothing": Setting(Range(0, 0.2).around),
+    "train.ema_decay": Setting(Choice((0.99, 0.997, 0.9997)).around),
     "train.decoder_lr_factor": Setting(
-        _always(Range(0.1, 3, is_log=True)),
+        Range(0.1, 3, is_log=True).around,
         lambda config: _is_lcnet(config) and config.model.pooling != "none",
     ),
     "train.backbone_lr_factor": Setting(
-        _always(Range(0.03, 1, is_log=True)), lambda config: config.train.backbone_lr_factor > 0
+        Range(0.03, 1, is_log=True).around, lambda config: config.train.backbone_lr_factor > 0
     ),
     "train.mixup": Setting(
-        _always(Range(0, 0.5)),
+        Range(0, 0.5).around,
         lambda config: _sees_pictures(config) and config.train.unknown in ("ignore", "negative"),
     ),
     "train.randaugment": Setting(
-        _always(Range(0, 15, is_whole=True)),
+        Range(0, 15, is_whole=True).around,
         lambda config: _sees_pictures(config) and config.model.channels in (1, 3),
     ),
-    "train.cutout": Setting(_always(Range(0, 0.6)), _sees_pictures),
-    "train.min_scale": Setting(_always(Range(0.3, 1)), _sees_pictures),
-    "model.depth": Setting(_always(Range(1, 2, is_whole=True)), _is_lcnet),
+    "train.cutout": Setting(Range(0, 0.6).around, _sees_pictures),
+    "train.min_scale": Setting(Range(0.3, 1).around, _sees_pictures),
+    "model.depth": Setting(Range(1, 2, is_whole=True).around, _is_lcnet),
     "model.width": Setting(
-        _always(Choice((64, 128, 256))),
+        Choice((64, 128, 256)).around,
         lambda config: _is_lcnet(config) and 64 % config.model.heads == 0,
     ),
-    "model.dropout": Setting(_always(Range(0, 0.5)), _is_lcnet),
+    "model.dropout": Setting(Range(0, 0.5).around, _is_lcnet),
 }
 """By the setting's name, in the order in which they are shown."""
 

@@ -1,7 +1,7 @@
 """A trial of `lcnet tune`: a run that reports how good it is, and can be ended early."""
 
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from math import isnan
 from pathlib import Path
@@ -105,11 +105,9 @@ def run_of(out: Path, number: int) -> RunFolder:
     return RunFolder(out / "trials" / f"{number:03d}")
 
 
-def seconds_of(run: RunFolder) -> float:
-    """Seconds that the epochs of a run have taken; 0 for one that has none."""
-    if not run.history_file.is_file():
-        return 0.0
-    return sum(row["seconds"] for row in run.history() if not isnan(row["seconds"]))
+def seconds_of(history: Sequence[Mapping[str, float]]) -> float:
+    """Seconds that the epochs of a run have taken; epoch 0, before training, has none."""
+    return sum(row["seconds"] for row in history if not isnan(row["seconds"]))
 
 
 def train_trial(

@@ -46,7 +46,8 @@ def search(config: Config, out: Path, *, minutes: float, names: Sequence[str], m
         config = replace(config, data=_with_parts(config, folder))
         if not study.get_trials(deepcopy=False):
             study.set_user_attr(SEARCHED, list(ranges))
-            study.enqueue_trial({name: given_values(config)[name] for name in ranges})
+            given = given_values(config)
+            study.enqueue_trial({name: given[name] for name in ranges})
         elif (searched := study.user_attrs[SEARCHED]) != list(ranges):
             raise ConfigError(
                 f"--out {out}: holds a search of {', '.join(searched)}. Choose another folder, or "
@@ -137,7 +138,7 @@ def _go_on_searching(
                 proposed(trial, ranges),
                 run,
                 until=until,
-                most_seconds=max(60 * minutes * SHARE, SLOWER * seconds_of(run_of(out, 0))),
+                most_seconds=max(60 * minutes * SHARE, SLOWER * _given_seconds(out)),
             )
         except TimeUp:
             tell(f"trial {trial.number} goes on with the same command: it is saved")
@@ -157,6 +158,12 @@ def _go_on_searching(
             f"(trial {study.best_trial.number}), {left / 60:.1f} min left for about "
             f"{left / rate:.0f} trials"
         )
+
+
+def _given_seconds(out: Path) -> float:
+    """Seconds that the settings given have taken so far; 0 before their first epoch."""
+    run = run_of(out, 0)
+    return seconds_of(run.history()) if run.history_file.is_file() else 0.0
 
 
 def _forget_weights(study: "Study", out: Path) -> None:

@@ -68,7 +68,7 @@ def table(study: "Study", out: Path) -> str:
                     state,
                     score,
                     int(history[-1]["epoch"]),
-                    f"{seconds_of(run_of(out, trial.number)):.1f}",
+                    f"{seconds_of(history):.1f}",
                     *values,
                 ]
             )

@@ -88,7 +88,7 @@ def unnamed(number: int) -> tuple[str, ...]:
     return tuple(f"label_{label}" for label in range(1, number + 1))
 
 
-def is_number(text: str) -> bool:
+def is_number(text: str | bytes) -> bool:
     """Whether Python takes the text for a number."""
     try:
         float(text)
