@@ -32,9 +32,7 @@ fix: setup
 
 # Two processes of one thread each: the models in tests are too small to share. Each begins with
 # neighbouring tests, which share what is trained and exported for them, and takes from the other's.
-# Freed memory stays with them, as in the command line (src/lcnet/cli/freed_memory.py).
-KEEP := MALLOC_MMAP_THRESHOLD_=1000000000 MALLOC_TRIM_THRESHOLD_=1000000000
-PYTEST := OMP_NUM_THREADS=1 $(KEEP) $(BIN)/pytest --numprocesses 2 --dist worksteal
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses 2 --dist worksteal
 
 test: setup
 	$(PYTEST) -m "not slow"

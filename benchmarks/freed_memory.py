@@ -13,7 +13,7 @@ import statistics
 import subprocess
 import sys
 
-from lcnet.cli.freed_memory import VARIABLES, keep_freed_memory
+from lcnet.freed_memory import VARIABLES, keep_freed_memory
 
 BATCHES, BATCH = 3, 32
 

@@ -13,6 +13,9 @@ from tests.tiny import TINY
 
 from lcnet.cli import build_parser
 from lcnet.config import Config, Data, Train
+from lcnet.freed_memory import keep_freed_memory
+
+keep_freed_memory()
 
 COLOURS = {"red": (200, 40, 40), "green": (40, 180, 60), "blue": (40, 60, 200)}
 

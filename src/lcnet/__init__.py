@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from lcnet.evaluating.predictions import Predictions
     from lcnet.evaluating.reading_predictions import read_predictions
     from lcnet.exporting.export import export
+    from lcnet.freed_memory import keep_freed_memory
     from lcnet.metrics import intervals, verify
     from lcnet.model.backbone import Backbone
     from lcnet.model.build import build_model
@@ -63,6 +64,7 @@ __all__ = [
     "graph",
     "import_model",
     "intervals",
+    "keep_freed_memory",
     "load_model",
     "load_split",
     "new_model",
@@ -106,6 +108,7 @@ _HOMES = {
     "graph": "lcnet.reporting.graph",
     "import_model": "lcnet.published.import_model",
     "intervals": "lcnet.metrics",
+    "keep_freed_memory": "lcnet.freed_memory",
     "load_model": "lcnet.model_folder",
     "load_split": "lcnet.data.readers",
     "new_model": "lcnet.runs.new_model",

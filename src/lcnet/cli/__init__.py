@@ -5,10 +5,10 @@ import sys
 
 from jsonargparse import ArgumentParser
 
-from lcnet.cli.freed_memory import keep_freed_memory
 from lcnet.cli.parser import Parser
 from lcnet.cli.verbs import VERBS
 from lcnet.errors import LCNetError, Stopped, one_line
+from lcnet.freed_memory import keep_freed_memory
 
 
 def build_parser(verb: str | None = None) -> ArgumentParser:

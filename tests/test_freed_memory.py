@@ -6,12 +6,12 @@ import sys
 
 import pytest
 
-from lcnet.cli.freed_memory import VARIABLES
+from lcnet.freed_memory import VARIABLES
 
 FAULTS = """
 import resource, sys
 import numpy as np
-from lcnet.cli.freed_memory import keep_freed_memory
+from lcnet.freed_memory import keep_freed_memory
 if sys.argv[1] == "keep":
     keep_freed_memory()
 def faults():
