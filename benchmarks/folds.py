@@ -20,7 +20,6 @@ import numpy as np
 from lcnet.config import Config
 from lcnet.evaluating.measuring import measure
 from lcnet.metrics.bootstrap import mean_ap, paired_difference
-from lcnet.model_folder import ModelFolder
 from lcnet.run_folder import RunFolder
 from lcnet.runs.train import resume, train
 
@@ -33,10 +32,11 @@ def trained(config: Config, out: Path, folds: int) -> RunFolder:
     return train(config, out, folds=folds)
 
 
-def probabilities(folder: Path, split: str) -> tuple[np.ndarray, np.ndarray]:
-    """Probabilities and targets (N x L each) on the test split."""
-    measured = measure(folder, split=split, quiet=True)
-    return measured.probabilities, measured.targets
+def measured_logits(run: RunFolder, split: str) -> tuple[np.ndarray, np.ndarray]:
+    """Logits and targets (N x L each) on the test split, from kept features if there are any."""
+    measured = measure(run.path, split=split, use_cache=True, quiet=True)
+    assert measured.logits is not None
+    return measured.logits, measured.targets
 
 
 def main() -> None:
@@ -55,14 +55,15 @@ def main() -> None:
         own = replace(config, train=replace(config.train, seed=seed))
         single = trained(own, given.out / f"single{seed}", 0)
         several = trained(own, given.out / f"folds{seed}", given.folds)
-        assert ModelFolder(several.model).is_complete
-        whole, targets = probabilities(several.path, test)
-        each = [probabilities(fold.path, test)[0] for fold in several.folds()]
+        alone, targets = measured_logits(single, test)
+        # A label's calibration keeps the order of its pictures, and so its AP.
+        each = [measured_logits(fold, test)[0] for fold in several.folds()]
+        whole = np.mean(each, axis=0)  # as the folder's model computes it
         scores = [mean_ap(one, targets) for one in each]
         in_validation = [fold.history()[-1]["best_mAP"] for fold in several.folds()]
         found = {
             "mean of the folds' models": whole,
-            "one run": probabilities(single.path, test)[0],
+            "one run": alone,
             "a fold's model, best in validation": each[int(np.argmax(in_validation))],
             "a fold's model, best of them on test": each[int(np.argmax(scores))],
         }

@@ -159,7 +159,10 @@ def _finish(run: RunFolder, config: Config) -> None:
     measured, each = judge(scored), []
     if config.data.test:
         measured = measure(run.path, split=config.data.test, quiet=True)
-        each = [measure(fold.path, split=config.data.test, quiet=True) for fold in run.folds()]
+        each = [
+            measure(fold.path, split=config.data.test, use_cache=True, quiet=True)
+            for fold in run.folds()
+        ]
     more = _of_folds(measured, each)
     for line in _lines(measured, more):
         tell(line)
