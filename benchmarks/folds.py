@@ -20,6 +20,7 @@ import numpy as np
 from lcnet.config import Config
 from lcnet.evaluating.measuring import measure
 from lcnet.metrics.bootstrap import mean_ap, paired_difference
+from lcnet.metrics.calibration import to_probabilities
 from lcnet.run_folder import RunFolder
 from lcnet.runs.train import resume, train
 
@@ -59,7 +60,7 @@ def main() -> None:
         # A label's calibration keeps the order of its pictures, and so its AP.
         each = [measured_logits(fold, test)[0] for fold in several.folds()]
         whole = np.mean(each, axis=0)  # as the folder's model computes it
-        scores = [mean_ap(one, targets) for one in each]
+        scores = [mean_ap(to_probabilities(one), targets) for one in each]
         in_validation = [fold.history()[-1]["best_mAP"] for fold in several.folds()]
         found = {
             "mean of the folds' models": whole,
@@ -68,7 +69,7 @@ def main() -> None:
             "a fold's model, best of them on test": each[int(np.argmax(scores))],
         }
         for name, values in found.items():
-            kinds.setdefault(name, []).append(values)
+            kinds.setdefault(name, []).append(to_probabilities(values))
     ours, *others = kinds
     print("| | test mAP, mean of seeds | gain of the mean | over pictures | each seed |")
     print("|---|---|---|---|---|")
