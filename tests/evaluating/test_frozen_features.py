@@ -46,10 +46,11 @@ def test_features_are_the_maps_of_the_pictures_and_of_their_mirror_images(frozen
     pictures = ImageLabels(split, eval_transform(info.preprocessing))
     images = Normalize(info.preprocessing)(torch.stack([image for image, _ in pictures]))
     assert len(found.versions) == 2
-    for version, shown in zip(found.versions, (images, images.flip(-1)), strict=True):
+    versions = [torch.stack([*version]) for version in found.versions]
+    for version, shown in zip(versions, (images, images.flip(-1)), strict=True):
         assert version.shape[:2] == (12, 5)
         torch.testing.assert_close(version.float(), model.maps(shown), atol=1e-4, rtol=2e-3)
-    assert not found.versions[0].equal(found.versions[1])
+    assert not versions[0].equal(versions[1])
     assert found.targets.equal(torch.from_numpy(split.targets))
     assert len(frozen_features(config, model, info, split).versions) == 1
 
@@ -63,7 +64,8 @@ def test_features_are_computed_once_whatever_the_batch_and_the_head(frozen, monk
         monkeypatch.setattr(part, "maps", None)
     config = replace(config, train=replace(config.train, batch_size=5, lr=1.0, seed=3))
     again = frozen_features(config, other, info, split, mirrored=True)
-    assert all(new.equal(old) for new, old in zip(again.versions, first.versions, strict=True))
+    for new, old in zip(again.versions, first.versions, strict=True):
+        assert all(one.equal(other) for one, other in zip(new, old, strict=True))
 
 
 def other_weights(config, model, info):

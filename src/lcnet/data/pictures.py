@@ -7,7 +7,7 @@ from torch import Tensor
 
 from lcnet.config import Data, Train
 from lcnet.data.dataset import ImageLabels, Split
-from lcnet.data.feature_cache import cache_key
+from lcnet.data.feature_cache import split_key
 from lcnet.data.image_cache import (
     CachedImages,
     bytes_needed,
@@ -47,7 +47,7 @@ def _kept(
     folder, square = Path(data.cache_images), size == expected.size
     # The border of `pad` has the mean colour.
     pixels = (expected.form, expected.fit, expected.mean if expected.fit == "pad" else ())
-    key = cache_key(split, {}, "images", size, square, expected.interpolation, *pixels)
+    key = split_key(split, "images", size, square, expected.interpolation, *pixels)
 
     def shrunk() -> Iterator[Tensor]:
         needed = bytes_needed(split, size, square=square, channels=expected.form.channels)

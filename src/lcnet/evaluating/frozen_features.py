@@ -9,7 +9,7 @@ from torch import Tensor
 from lcnet.compute import HALVES, autocast, usual_device
 from lcnet.config import Config
 from lcnet.data.dataset import ImageLabels, Split
-from lcnet.data.feature_cache import CachedMaps, cache_key, cached_maps
+from lcnet.data.feature_cache import CachedMaps, cached_maps, network_key
 from lcnet.data.loading import eval_loader
 from lcnet.data.transforms import Normalize, eval_transform
 from lcnet.model.classifier import Classifier
@@ -27,12 +27,12 @@ def frozen_features(
     """
     recipe = config.train
     device = usual_device()
-    pictures = ImageLabels(split, eval_transform(info.preprocessing))
-    loader = eval_loader(pictures, batch_size=recipe.batch, workers=config.data.workers)
     model, normalize = model.to(device).eval(), Normalize(info.preprocessing).to(device)
     weights = model.backbone.state_dict()
 
-    def images(*, flip: bool) -> Iterator[Tensor]:
+    def images(some: Split, *, flip: bool) -> Iterator[Tensor]:
+        pictures = ImageLabels(some, eval_transform(info.preprocessing))
+        loader = eval_loader(pictures, batch_size=recipe.batch, workers=config.data.workers)
         what = f"Features of {split.name}{', mirrored' * flip}, batches"
         for batch, _ in track(loader, what, len(loader)):
             yield normalize(batch.flip(-1) if flip else batch)
@@ -44,8 +44,8 @@ def frozen_features(
     folder, half = Path(recipe.cache_features), HALVES[recipe.precision]
     cached = []
     for flip in (False, True) if mirrored else (False,):
-        key = cache_key(
-            split, weights, info.backbone, info.preprocessing, model.crops.settings, half, flip
+        network = network_key(
+            weights, info.backbone, info.preprocessing, model.crops.settings, half, flip
         )
-        cached.append(cached_maps(folder, key, split, partial(images, flip=flip), maps_of))
+        cached.append(cached_maps(folder, network, split, partial(images, flip=flip), maps_of))
     return CachedMaps([maps.versions[0] for maps in cached], cached[0].targets)
