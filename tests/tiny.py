@@ -11,6 +11,7 @@ TINY = Model(
     crop_level=1,
     view_size=32,
     width=24,
+    depth=1,
     mlp_width=32,
 )
 

@@ -25,14 +25,19 @@ from lcnet.runs.start import _read_start
 LABELS = ("red", "green", "blue")
 
 
+def untrained(folder, colour_table, settings=TINY):
+    """A run folder on the colours with an untrained model."""
+    torch.manual_seed(0)
+    save_tiny_model(folder / "model", LABELS, (0.5,) * 3, settings)
+    data = Data("table", str(colour_table), "train.csv", "val.csv", "val.csv", workers=0)
+    Config(settings, data).save(RunFolder(folder).config_file)
+    return folder
+
+
 @pytest.fixture
 def run(tmp_path, colour_table):
     """A run folder with an untrained model that sees two views of 32 px."""
-    torch.manual_seed(0)
-    save_tiny_model(tmp_path / "run" / "model", LABELS, (0.5,) * 3)
-    data = Data("table", str(colour_table), "train.csv", "val.csv", "val.csv", workers=0)
-    Config(TINY, data).save(RunFolder(tmp_path / "run").config_file)
-    return tmp_path / "run"
+    return untrained(tmp_path / "run", colour_table)
 
 
 @pytest.fixture
@@ -68,7 +73,9 @@ def test_what_was_calibrated_is_what_is_used(run, pictures):
         pytest.param("mirror,zoom", marks=pytest.mark.slow),  # more of the same, for half a minute
     ],
 )
-def test_an_exported_file_says_what_the_model_says(run, pictures, ways):
+def test_an_exported_file_says_what_the_model_says(tmp_path, colour_table, pictures, ways):
+    # A head of few operations, since each one takes its time in every way.
+    run = untrained(tmp_path / "run", colour_table, replace(TINY, head="csra", crop_level=0))
     calibrate(run, tta=ways, method="none", quiet=True)
     exported = Predictor(export(run, format="onnx", limit=4))
     used = values(Predictor(run)(pictures))

@@ -1,4 +1,4 @@
-"""`python -m tests.metrics.gathering_over_gloo one|two FOLDER`: what the tests of gathering do.
+"""`python -m tests.metrics.gathering_over_gloo FOLDER`: what the tests of gathering do.
 
 In processes apart from the tests, since gloo may end one that has lost its peer.
 """
@@ -67,7 +67,8 @@ def gather_in_a_process(rank: int, folder: str) -> None:
 
 
 if __name__ == "__main__":
-    if sys.argv[1] == "one":
-        gather_alone()
-    else:
-        multiprocessing.spawn(gather_in_a_process, args=(sys.argv[2],), nprocs=2)
+    # Forked, since importing torch takes longer than all the rest.
+    multiprocessing.start_processes(
+        gather_in_a_process, args=(sys.argv[1],), nprocs=2, start_method="fork"
+    )
+    gather_alone()

@@ -14,13 +14,6 @@ from lcnet.metrics import verify
 from lcnet.metrics.gathering import VerificationState
 
 
-def gather_with_gloo(processes: str, folder: Path) -> None:
-    """Gather in processes of their own: gloo may end one whose peer is gone, also afterwards."""
-    command = [sys.executable, "-m", "tests.metrics.gathering_over_gloo", processes, str(folder)]
-    done = subprocess.run(command, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-
-
 def test_batches_come_back_as_one_split() -> None:
     state = VerificationState()
     logits, targets = batch(7)
@@ -61,10 +54,6 @@ def test_half_precision_logits_become_float32_probabilities() -> None:
     np.testing.assert_array_equal(state.compute()[0], half.detach().float().sigmoid().numpy())
 
 
-def test_a_group_of_one_process_gathers_its_own_batches(tmp_path: Path) -> None:
-    gather_with_gloo("one", tmp_path)
-
-
 def test_a_state_without_batches_is_refused() -> None:
     with pytest.raises(ValueError, match="at least one batch"):
         VerificationState().compute()
@@ -85,8 +74,11 @@ def test_an_image_with_a_place_counts_once_and_stands_there() -> None:
     np.testing.assert_array_equal(gathered, targets.numpy())
 
 
-def test_two_processes_count_images_that_fill_the_last_batch_once(tmp_path: Path) -> None:
-    gather_with_gloo("two", tmp_path)
+def test_processes_count_images_that_fill_the_last_batch_once(tmp_path: Path) -> None:
+    # In processes of their own: gloo may end one whose peer is gone, also afterwards.
+    command = [sys.executable, "-m", "tests.metrics.gathering_over_gloo", str(tmp_path)]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
     logits, targets = batch(IMAGES)
     for rank in range(2):
         with np.load(tmp_path / f"{rank}.npz") as found:

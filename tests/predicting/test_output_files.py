@@ -263,7 +263,7 @@ def test_flags_that_do_not_go_together(model, colour_table, tmp_path, flags, mes
 
 
 def test_a_killed_job_has_each_picture_once_in_the_end():
-    command = [sys.executable, "-m", "benchmarks.killing", "--pictures", "600", "--kills", "3"]
+    command = [sys.executable, "-m", "benchmarks.killing", "--pictures", "400", "--kills", "2"]
     done = subprocess.run(
         [*command, "--rows_per_file", "12"],
         capture_output=True,
@@ -271,5 +271,5 @@ def test_a_killed_job_has_each_picture_once_in_the_end():
         cwd=Path(__file__).parent.parent.parent,
     )
     assert done.returncode == 0, done.stdout + done.stderr
-    assert "killed 3 times" in done.stdout
-    assert "600 pictures with exactly one" in done.stdout
+    assert "killed 2 times" in done.stdout
+    assert "400 pictures with exactly one" in done.stdout
