@@ -30,6 +30,7 @@ def said(content: Any, asked: Asked) -> Listing:
     does not choose.
     """
     where = asked.where
+    content = record(content, where)
     categories = record(content.get("categories"), f"{where}: categories")
     declared = entries(categories.get(LABEL), "labels", f"{where}: categories.label")
     names = [str(record(entry, f"{where}: categories").get("name", "")) for entry in declared]

@@ -38,6 +38,7 @@ METADATA = "metadata.json"
 
 def said(content: Any, asked: Asked) -> Listing:
     """The pictures of an export that have labels; those that have none yet are left out."""
+    content = record(content, asked.where)
     return _samples(content, asked) if "samples" in content else _targets(content, asked)
 
 

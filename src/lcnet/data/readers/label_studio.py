@@ -89,7 +89,7 @@ def _marks(answers: tuple[Answers, ...], control: str) -> dict[str, int]:
 def _full(content: Any, asked: Asked) -> tuple[list[_Task], dict[str, str]]:
     """The tasks of a full export, and the type of each control with labels."""
     tasks, types = [], {}
-    for number, entry in enumerate(content):
+    for number, entry in enumerate(_list(content, asked.where)):
         task = record(entry, f"{asked.where}: task at {number}")
         where = f"{asked.where}: task {task.get('id', number)}"
         annotations = [
