@@ -83,11 +83,21 @@ def test_a_run_that_fails_in_its_own_process_says_why(frozen, tmp_path):
         compare(broken, seeds=[0], variants=HEADS, out=tmp_path / "out", lr_factors=[1.0], jobs=2)
 
 
-def test_other_settings_do_not_go_into_a_folder_with_runs(frozen, tmp_path):
-    compare(frozen, seeds=[0], variants=HEADS, out=tmp_path / "out", lr_factors=[1.0])
+def stopped(*_):
+    raise KeyboardInterrupt
+
+
+def test_other_settings_do_not_go_into_a_folder_with_runs(frozen, tmp_path, monkeypatch):
     changed = replace(frozen, train=replace(frozen.train, epochs=2))
+    given = {"seeds": [0], "variants": HEADS, "out": tmp_path / "out", "lr_factors": [1.0]}
+    # The first run of the first command ends it.
+    monkeypatch.setattr("lcnet.runs.many_runs.RunQueue.train", stopped)
+    with pytest.raises(KeyboardInterrupt):
+        compare(frozen, **given)
     with pytest.raises(ConfigError, match="other settings"):
-        compare(changed, seeds=[0], variants=HEADS, out=tmp_path / "out", lr_factors=[1.0])
+        compare(changed, **given)
+    with pytest.raises(KeyboardInterrupt):
+        compare(frozen, **given)
 
 
 def test_a_variant_whose_settings_changed_under_its_name_is_not_taken_for_done(frozen, tmp_path):
