@@ -173,10 +173,11 @@ def test_steps_are_the_release_s(tiny_config, start, batches, tmp_path):
     [
         {"optimizer_kind": torch.optim.AdamW},
         {"freeze": False},
-        {"l2": 0.0},
-        {"clip": 1.0},
-        {"factor": 1e-4},
-        {"first_decay": 2 / 11},
+        # The same proof for the other settings.
+        pytest.param({"l2": 0.0}, marks=pytest.mark.slow),
+        pytest.param({"clip": 1.0}, marks=pytest.mark.slow),
+        pytest.param({"factor": 1e-4}, marks=pytest.mark.slow),
+        pytest.param({"first_decay": 2 / 11}, marks=pytest.mark.slow),
     ],
     ids=lambda other: next(iter(other)),
 )

@@ -63,8 +63,8 @@ def test_auto_precision_is_settled_before_runs_so_that_finished_ones_are_found(f
     assert {file: file.stat().st_mtime_ns for file in weights} == weights
 
 
-# Each run is a process that imports torch.
-@pytest.mark.parametrize("seeds", [[0], pytest.param([0, 1], marks=pytest.mark.slow)])
+@pytest.mark.slow  # each run is a process that imports torch; many_runs has quick tests
+@pytest.mark.parametrize("seeds", [[0], [0, 1]])
 def test_two_jobs_train_the_same_models_as_one(frozen, tmp_path, capsys, seeds):
     given = {"seeds": seeds, "variants": HEADS, "lr_factors": [1.0]}
     alone = compare(frozen, out=tmp_path / "one", **given)

@@ -56,7 +56,10 @@ def test_frozen_parts_stay_for_the_epochs_that_are_asked_for(
 
 
 @pytest.mark.parametrize("start", ["seed", "model"])
-@pytest.mark.parametrize("factor", [1.0, 0.1])
+@pytest.mark.parametrize(
+    "factor",
+    [0.1, pytest.param(1.0, marks=pytest.mark.slow)],  # the usual rate is another's special case
+)
 def test_a_whole_backbone_stays_as_it_is_with_its_norms_until_it_learns(
     tiny_config, tmp_path, monkeypatch, start, factor
 ):
@@ -121,11 +124,11 @@ def edit_epochs(run: Path, before: int, after: int) -> None:
 @pytest.mark.parametrize(
     ("schedule", "edits"),
     [
-        ("one_cycle", False),
         ("one_cycle", True),
-        ("cosine", False),
+        # An edited number and a given one are the same from here on; schedules differ in one line.
+        pytest.param("one_cycle", False, marks=pytest.mark.slow),
+        pytest.param("cosine", False, marks=pytest.mark.slow),
         pytest.param("constant", False, marks=pytest.mark.slow),
-        # An edited number and a given one are the same from here on.
         pytest.param("cosine", True, marks=pytest.mark.slow),
         pytest.param("constant", True, marks=pytest.mark.slow),
     ],
