@@ -25,6 +25,7 @@ MODELS: dict[str, Model] = {
     "lcnet, features as tokens": replace(TINY, released=Released(graph_tokens="feature")),
     "lcnet, fixed graph": replace(TINY, graph="prior"),
     "lcnet, no graph": replace(TINY, graph="none"),
+    "lcnet, reads scores": replace(TINY, graph="none", read="scores"),
     "lcnet, two classifiers": replace(TINY, graph="none", pooling="two_classifiers"),
     "lcnet, no pooling": replace(TINY, graph="none", pooling="none"),
     "lcnet, as released": replace(TINY, graph="released", pooling="none", released=AS_RELEASED),

@@ -54,7 +54,8 @@ def test_a_stack_runs_its_layers_in_order_and_a_shared_layer_as_often():
         passed = start
         for number in range(3):
             passed = layers[number % len(layers)](*passed)
-        assert Decoder(layers, depth=3)(*start).equal(passed[0])
+        labels, image = Decoder(layers, depth=3)(*start)
+        assert labels.equal(passed[0]) and image.equal(passed[1])
 
 
 def test_reading_first_is_the_released_order():
@@ -64,10 +65,14 @@ def test_reading_first_is_the_released_order():
     for _ in range(3):
         labels = layer.read(labels, image)
         image, graph = layer.exchange(image, graph)
-    assert Decoder([layer], depth=3, read_first=True)(*start).equal(labels)
+    assert Decoder([layer], depth=3, read_first=True)(*start)[0].equal(labels)
 
 
 def test_without_a_graph_there_is_no_exchange():
     decoder = Decoder([make_layer(exchange=False) for _ in range(2)], depth=2)
     assert not any("exchange" in name for name, _ in decoder.named_parameters())
-    assert decoder(torch.randn(1, 3, 16), torch.randn(1, 7, 16), None).shape == (1, 3, 16)
+    labels, image = torch.randn(1, 3, 16), torch.randn(1, 7, 16)
+    read, same = decoder(labels, image, None)
+    assert read.shape == (1, 3, 16) and same.equal(image)
+    read, same = Decoder([], depth=0)(labels, image, None)
+    assert read.equal(labels) and same.equal(image)

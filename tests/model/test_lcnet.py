@@ -23,13 +23,14 @@ def test_logits_do_not_depend_on_the_batch(make_model, level):
 
 
 @pytest.mark.parametrize("graph", ["learned", "prior", "none"])
-def test_permuting_the_labels_permutes_the_logits(make_model, graph):
-    model, batch = make_model(graph=graph), images()
+@pytest.mark.parametrize(("read", "depth"), [("tokens", 2), ("scores", 2), ("scores", 1)])
+def test_permuting_the_labels_permutes_the_logits(make_model, graph, read, depth):
+    model, batch = make_model(graph=graph, read=read, depth=depth), images()
     before = model(batch)
     order = torch.tensor([3, 0, 4, 1, 2])
     with torch.no_grad():
-        own = [model.label_tokens.tokens, *model.mapping.parameters(), *model.pooling.parameters()]
-        for part in own:
+        own = [model.label_tokens.tokens, model.mapping.weight, model.mapping.bias]
+        for part in [*own, *model.pooling.parameters()]:
             part.copy_(part[order].clone())
         if model.graph is not None:
             model.graph.nodes.copy_(model.graph.nodes[order].clone())
@@ -40,8 +41,9 @@ def test_permuting_the_labels_permutes_the_logits(make_model, graph):
 @pytest.mark.parametrize("depth", [1, 2])
 @pytest.mark.parametrize("share_layers", [False, True])
 @pytest.mark.parametrize("graph", ["learned", "prior", "none"])
-def test_every_weight_gets_a_gradient(make_model, depth, share_layers, graph):
-    model = make_model(depth=depth, share_layers=share_layers, graph=graph).train()
+@pytest.mark.parametrize("read", ["tokens", "scores"])
+def test_every_weight_gets_a_gradient(make_model, depth, share_layers, graph, read):
+    model = make_model(depth=depth, share_layers=share_layers, graph=graph, read=read).train()
     targets = torch.tensor([[1, 0, 0, 1, UNKNOWN], [0, 1, 0, 0, 1], [0, 0, 1, 0, 0]])
     asymmetric_loss(model(images()), targets).backward()
     # A key's bias shifts all scores of a query alike; the softmax cancels that: gradient 0.
@@ -73,12 +75,13 @@ def test_a_graph_token_may_stand_for_a_feature(make_model, graph):
     assert still == []
 
 
-def test_the_graph_reaches_the_logits_already_with_one_layer(make_model):
-    model, batch = make_model(depth=1), images()
+@pytest.mark.parametrize("read", ["tokens", "scores"])
+def test_the_graph_reaches_the_logits_already_with_one_layer(make_model, read):
+    model, batch = make_model(depth=1, read=read), images()
     before = model(batch)
     with torch.no_grad():
         model.graph.nodes.normal_()
-    assert (model(batch) - before).abs().max() > 1e-3
+    assert (model(batch) - before).abs().max() > 1e-4
 
 
 @pytest.mark.parametrize("chunk", [1, 3, 7])
@@ -108,8 +111,9 @@ def test_images_of_any_size_and_shape_go_through(make_model, size):
     assert model(images(2, *size)).isfinite().all()
 
 
-def test_explain_agrees_with_forward_and_gives_distributions(make_model):
-    model, batch = make_model().train(), images(2, 64, 48)
+@pytest.mark.parametrize("read", ["tokens", "scores"])
+def test_explain_agrees_with_forward_and_gives_distributions(make_model, read):
+    model, batch = make_model(read=read).train(), images(2, 64, 48)
     explanation = model.explain(batch)
     assert model.training
     torch.testing.assert_close(explanation.logits, model.eval()(batch), atol=2e-5, rtol=1e-4)
@@ -148,6 +152,10 @@ def test_the_decoder_learns_at_a_rate_of_its_own_beside_pooling_only(make_model)
     assert alone == {"backbone": 0.1} | dict.fromkeys(figure, 1.0)
     beside = rates(make_model(pooling="one_classifier"))
     assert beside == {"backbone": 0.1, "pooling": 1.0} | dict.fromkeys(figure, 0.3)
+    # What reads scores is as linear as pooling, and learns as fast.
+    linear = {"pooling", "mapping", "image_tokens", "label_tokens"}
+    reading = rates(make_model(read="scores"))
+    assert reading == {"backbone": 0.1, "graph": 0.3, "decoder": 0.3} | dict.fromkeys(linear, 1.0)
 
 
 def test_shared_layers_run_more_often_with_fewer_weights(make_model):

@@ -69,7 +69,8 @@ def test_the_model_s_logits_are_the_mean_of_the_decoder_s_and_pooling_s(make_mod
     maps = model.maps(torch.randn(2, 3, 64, 64))
     decoded, pooled = model.ways(maps)
     labels, graph = model.label_tokens().expand(2, -1, -1), model.graph().expand(2, -1, -1)
-    assert decoded.equal(model.mapping(model.decoder(labels, model.image_tokens(maps), graph)))
+    labels, image = model.decoder(labels, model.image_tokens(maps), graph)
+    assert decoded.equal(model.mapping(labels, image, maps))
     assert pooled.equal(model.pooling(maps))
     torch.testing.assert_close(model.score(maps), (decoded + pooled) / 2)
     model.pooling = None

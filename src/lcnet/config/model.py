@@ -78,6 +78,11 @@ class Model:
     """Decoder (LLCD) layers."""
     mlp_width: Width = 512
     """Hidden width of the MLP in each decoder layer."""
+    read: Literal["tokens", "scores"] = "tokens"
+    """What a label reads where it looks in the image. tokens: image tokens of `width`, in every
+    decoder layer; its own token then becomes its score. scores: in the last layer the scores that
+    its classifier, as wide as the feature maps, gives to each place; no MLP, and several times as
+    fast in training."""
     share_layers: bool = False
     """Use one set of weights for all decoder layers."""
     dropout: Annotated[float, Share(one=False)] = 0.1
@@ -114,6 +119,12 @@ class Model:
             "model.width",
             expected=f"a multiple of model.heads ({self.heads})",
             got=self.width,
+        )
+        require(
+            self.read == "tokens" or self.released == Released(antialias=self.released.antialias),
+            "model.read",
+            expected="tokens with parts of the released LCNet (model.released)",
+            got=self.read,
         )
 
     @property

@@ -22,6 +22,7 @@ from lcnet.model.initialization import initialize
 from lcnet.model.label_graph import LabelGraph
 from lcnet.model.label_tokens import LabelTokens
 from lcnet.model.lcnet import LCNet
+from lcnet.model.looking import Looking
 from lcnet.model.mapping import Mapping
 from lcnet.model.pooling import Pooling
 from lcnet.model.released_parts import (
@@ -96,7 +97,7 @@ def build_lcnet(
         label_tokens=LabelTokens(labels, width, learn=settings.released.label_tokens == "learned"),
         graph=_graph(settings, prior, vectors),
         decoder=_decoder(settings),
-        mapping=Mapping(labels, width, shared_bias=settings.released.shared_bias),
+        mapping=_mapping(settings, labels, backbone.channels),
         pooling=_pooling(settings, labels, backbone.channels),
         decoder_gradient=settings.decoder_gradient,
     )
@@ -129,13 +130,21 @@ def _graph(
             )
 
 
+def _mapping(settings: config.Model, labels: int, channels: int) -> Mapping | Looking:
+    if settings.read == "scores":
+        return Looking(labels, channels, settings.width, settings.heads)
+    return Mapping(labels, settings.width, shared_bias=settings.released.shared_bias)
+
+
 def _decoder(settings: config.Model) -> Decoder:
     """The stack of layers. A layer that never exchanges has no weights for it."""
+    # What reads scores is the last layer.
+    depth = settings.depth - (settings.read == "scores")
     width, heads, dropout = settings.width, settings.heads, settings.dropout
     released = settings.released.layer == "released"
     read_kind = ReleasedRead if released else Read
     exchange_kind = ReleasedExchange if released else Exchange
-    shared = settings.share_layers and settings.depth > 1
+    shared = settings.share_layers and depth > 1
     layers = [
         LLCDLayer(
             read_kind(width, heads, mlp_width=settings.mlp_width, dropout=dropout),
@@ -143,9 +152,9 @@ def _decoder(settings: config.Model) -> Decoder:
             if settings.graph != "none" and (number > 0 or shared or not released)
             else None,
         )
-        for number in range(1 if settings.share_layers else settings.depth)
+        for number in range(min(depth, 1) if settings.share_layers else depth)
     ]
-    return Decoder(layers, depth=settings.depth, read_first=released)
+    return Decoder(layers, depth=depth, read_first=released)
 
 
 def _pooling(settings: config.Model, labels: int, channels: int) -> Pooling | None:

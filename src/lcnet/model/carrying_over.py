@@ -16,6 +16,7 @@ from lcnet.model.heads.ml_gcn import MLGCN
 from lcnet.model.heads.query2label import Query2Label
 from lcnet.model.label_graph import LabelGraph
 from lcnet.model.label_tokens import LabelTokens
+from lcnet.model.looking import Looking
 from lcnet.model.mapping import Mapping as LabelMapping
 from lcnet.model.pooling import Attended, Pooling
 from lcnet.model.released_parts import ReleasedGraph
@@ -87,7 +88,7 @@ def _axes_of(part: nn.Module) -> Mapping[str, tuple[int, ...]]:
             return {"band": BOTH, "nodes": ROWS, **_RELEASED_ATTENTIONS}
         case LabelMapping() if part.shared_bias:
             return {"weight": ROWS}
-        case LabelMapping() | GlobalPooling() | Query2Label():
+        case LabelMapping() | Looking() | GlobalPooling() | Query2Label():
             return {"weight": ROWS, "bias": ROWS}
         case Attended():
             return {"weight": ROWS}

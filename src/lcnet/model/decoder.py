@@ -97,21 +97,21 @@ class Decoder(nn.Module):
     def __init__(
         self, layers: Sequence[LLCDLayer], *, depth: int, read_first: bool = False
     ) -> None:
-        """Take `depth` layers, or a single layer that is run `depth` times."""
+        """Take `depth` layers (or none), or a single layer that is run `depth` times."""
         super().__init__()
         self.layers = nn.ModuleList(layers)
         self.depth = depth
         self.read_first = read_first
 
-    def forward(self, labels: Tensor, image: Tensor, graph: Tensor | None) -> Tensor:
-        """The label tokens (B L D) after all layers: B L D."""
+    def forward(self, labels: Tensor, image: Tensor, graph: Tensor | None) -> tuple[Tensor, Tensor]:
+        """The label tokens (B L D) and the image tokens (B T D) after all layers, alike."""
         for number in range(self.depth):
             layer = self._layer(number)
             if number == 0 and self.read_first:
                 labels = layer.read(labels, image)
             else:
                 labels, image, graph = layer(labels, image, graph)
-        return labels
+        return labels, image
 
     def readers(self) -> list[Attention]:
         """Each layer's attention from label tokens to image tokens."""

@@ -11,6 +11,7 @@
 |                                 | their mean where one bias serves all labels                  |
 | pooling: classifiers            | uniform within 1 / root of the channels, as linear layers of |
 |                                 | torch start                                                  |
+| looking: classifiers, biases    | as pooling's                                                 |
 | pooling: biases                 | 0: with log odds the backbone learned later (digits)         |
 | released graph: nodes           | the label tokens                                             |
 | released graph: attentions      | torch's own start; Xavier's makes row sums negative          |
@@ -22,6 +23,7 @@ from torch import Tensor, nn
 from lcnet.model.backbone import Backbone
 from lcnet.model.label_graph import LabelGraph
 from lcnet.model.label_tokens import LabelTokens
+from lcnet.model.looking import Looking
 from lcnet.model.mapping import Mapping
 from lcnet.model.pooling import Attended, Pooling
 from lcnet.model.released_parts import ReleasedGraph
@@ -49,9 +51,11 @@ def initialize(model: nn.Module, *, shares: Tensor | None = None) -> None:
                     nn.init.normal_(part.nodes)
                 if part.learn:
                     nn.init.constant_(part.scale, 0.1)
-            case Attended():
+            case Attended() | Looking():
                 bound = part.weight.shape[1] ** -0.5
                 nn.init.uniform_(part.weight, -bound, bound)
+                if isinstance(part, Looking):
+                    nn.init.zeros_(part.bias)
             case Mapping():
                 nn.init.normal_(part.weight, std=part.weight.shape[-1] ** -0.5)
                 start_at_shares(part.bias, shares)

@@ -16,6 +16,7 @@ from lcnet.model.graph_matrices import GraphMatrices
 from lcnet.model.image_tokens import ImageTokens
 from lcnet.model.label_graph import LabelGraph
 from lcnet.model.label_tokens import LabelTokens
+from lcnet.model.looking import Looking
 from lcnet.model.mapping import Mapping
 from lcnet.model.pooling import Pooling
 from lcnet.model.released_parts import ReleasedGraph
@@ -29,6 +30,9 @@ class LCNet(Classifier):
     feature maps -> image_tokens --+
     graph -------> graph tokens ---+--> decoder --> mapping -> logits   (`ways`)
     label_tokens ------------------+
+
+    With `Looking` in the place of the mapping, a label's token is added to its graph token before
+    the decoder, and the logits come from the feature maps.
     """
 
     def __init__(
@@ -40,7 +44,7 @@ class LCNet(Classifier):
         label_tokens: LabelTokens,
         graph: LabelGraph | ReleasedGraph | None,
         decoder: Decoder,
-        mapping: Mapping,
+        mapping: Mapping | Looking,
         pooling: Pooling | None = None,
         decoder_gradient: float = 1.0,
     ) -> None:
@@ -62,18 +66,27 @@ class LCNet(Classifier):
 
         A model with pooling gives the logits of pooling (B L) as well.
         """
-        count = maps.shape[0]  # not len(maps), which an export would fix to a number
-        image = self.image_tokens(self._read_by_decoder(maps))  # B T D
-        graph = None if self.graph is None else self.graph().expand(count, -1, -1)  # B G D
-        labels = self.label_tokens().expand(count, -1, -1)  # B L D
-        labels = self.decoder(labels, image, graph)  # B L D
-        decoded = self.mapping(labels)  # B L
+        seen = self._read_by_decoder(maps)
+        labels, image = self._decoded(self.image_tokens(seen), self._graph_tokens())
+        decoded = self.mapping(labels, image, seen)  # B L
         return (decoded,) if self.pooling is None else (decoded, self.pooling(maps))
 
     def score(self, maps: Tensor) -> Tensor:
         """The logits (B L) of the feature maps of all views (B V C h w): the mean of the ways."""
         # A small ensemble: decoder and pooling make different errors, and their mean makes fewer.
         return torch.stack(self.ways(maps)).mean(dim=0)
+
+    def _graph_tokens(self) -> Tensor | None:
+        return None if self.graph is None else self.graph()  # G D
+
+    def _decoded(self, image: Tensor, graph: Tensor | None) -> tuple[Tensor, Tensor]:
+        """The label tokens (B L D) and image tokens (B T D) that leave the decoder."""
+        count = image.shape[0]  # not len(image), which an export would fix to a number
+        labels = self.label_tokens()  # L D
+        if graph is not None and isinstance(self.mapping, Looking):
+            labels = labels + graph
+        every = None if graph is None else graph.expand(count, -1, -1)  # B G D
+        return self.decoder(labels.expand(count, -1, -1), image, every)
 
     def _read_by_decoder(self, maps: Tensor) -> Tensor:
         """The same feature maps, with the share of the decoder's gradient that may reach them."""
@@ -85,8 +98,12 @@ class LCNet(Classifier):
     def looked(self, maps: Tensor) -> Tensor:
         """Where each label looked in the feature maps (B V C h w): B L T, rows sum to 1.
 
-        The mean over layers and heads of the label tokens' attention to the image tokens.
+        The mean over layers and heads of the label tokens' attention to the image tokens; with
+        `Looking` that of its heads alone, since the others do not choose what is scored.
         """
+        if isinstance(self.mapping, Looking):
+            labels, image = self._decoded(self.image_tokens(maps), self._graph_tokens())
+            return self.mapping.weights(labels, image).mean(dim=1)
         with recorded(self.decoder.readers()) as weights:
             self.ways(maps)
         return mean_attention(weights)
@@ -107,7 +124,8 @@ class LCNet(Classifier):
         Row k, column j is the logit of label k minus its logit with node j taken out of the graph.
         The node's row and column are cut from the adjacency, the other rows are scaled to sum to 1
         again (except in the released graph), and its token takes no part in the exchange with the
-        image. A single label has nothing to compare with: its influence is 0.
+        image. With `Looking`, label j itself keeps its token, so its influence on itself is 0. A
+        single label has nothing to compare with: its influence is 0.
         """
         if self.graph is None:
             return None
@@ -115,13 +133,19 @@ class LCNet(Classifier):
             return torch.zeros(len(maps), 1, 1, device=maps.device)
         # The steps of `ways`, but the image tokens are computed once and not again for each node.
         image = self.image_tokens(maps)  # B T D
-        labels = self.label_tokens().expand(len(maps), -1, -1)  # B L D
+        learned, tokens = self.graph, self.graph()  # G D
 
         def decoded(graph: Tensor) -> Tensor:
-            return self.mapping(self.decoder(labels, image, graph.expand(len(maps), -1, -1)))
+            return self.mapping(*self._decoded(image, graph), maps)
 
-        whole = decoded(self.graph())  # B L
-        cut = [decoded(self.graph(without=node)) for node in range(whole.shape[1])]
+        def without(node: int) -> Tensor:
+            cut = learned(without=node)
+            if isinstance(self.mapping, Looking):
+                return torch.cat([cut[:node], tokens[node : node + 1], cut[node:]])
+            return cut
+
+        whole = decoded(tokens)  # B L
+        cut = [decoded(without(node)) for node in range(whole.shape[1])]
         change = whole[:, :, None] - torch.stack(cut, dim=-1)  # B L L
         # Beside pooling the decoder's logits are half of the mean.
         return change if self.pooling is None else change / 2
@@ -135,5 +159,7 @@ class LCNet(Classifier):
         """All of the figure's own weights, if pooling is trained beside them."""
         if self.pooling is None:
             return []
-        figure = (self.image_tokens, self.label_tokens, self.graph, self.decoder, self.mapping)
+        figure: tuple[nn.Module | None, ...] = (self.graph, self.decoder)
+        if not isinstance(self.mapping, Looking):  # which is as linear as pooling
+            figure += (self.image_tokens, self.label_tokens, self.mapping)
         return [weight for part in figure if part is not None for weight in part.parameters()]

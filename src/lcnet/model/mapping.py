@@ -16,6 +16,6 @@ class Mapping(nn.Module):
         self.weight = nn.Parameter(torch.empty(labels, width))
         self.bias = nn.Parameter(torch.empty(1 if shared_bias else labels))
 
-    def forward(self, tokens: Tensor) -> Tensor:
-        """The logit of each label token (B L D): B L."""
-        return (tokens * self.weight).sum(dim=-1) + self.bias
+    def forward(self, labels: Tensor, image: Tensor, maps: Tensor) -> Tensor:
+        """The logit of each label token (B L D): B L. Image tokens and maps are not looked at."""
+        return (labels * self.weight).sum(dim=-1) + self.bias
