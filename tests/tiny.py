@@ -11,7 +11,6 @@ TINY = Model(
     crop_level=1,
     view_size=32,
     width=24,
-    depth=1,
     mlp_width=32,
 )
 

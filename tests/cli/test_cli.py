@@ -295,7 +295,7 @@ def test_training_on_by_the_command_line(capsys, tiny_config, tmp_path):
         f"train --config {tmp_path}/data.yaml --config {tmp_path}/part.yaml --init {first} "
         f"--out {tmp_path}/other",
     )
-    assert (code, "model.depth: expected 1, got 3. " in error) == (2, True), error
+    assert (code, "model.depth: expected 2, got 3. " in error) == (2, True), error
     root = Path(tiny_config.data.root)
     (root / "train.csv").write_text((root / "train.csv").read_text().replace("blue", "violet"))
     code, _, error = run(

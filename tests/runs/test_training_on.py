@@ -199,6 +199,7 @@ FIXED = {
     "width": 48,
     "heads": 2,
     "depth": 1,
+    "read": "scores",
     "mlp_width": 64,
     "share_layers": True,
     "graph": "none",
