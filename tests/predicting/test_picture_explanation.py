@@ -63,7 +63,7 @@ def test_the_peak_and_its_box_are_in_the_picture_s_own_pixels():
     assert hot_box(np.ones((3, 3), dtype=np.float32), (7, 5)) == (0, 0, 7, 5)
 
 
-@pytest.mark.parametrize("head", ["lcnet", "gap"])
+@pytest.mark.parametrize("head", ["lcnet", pytest.param("gap", marks=pytest.mark.slow)])
 def test_predict_explain_writes_a_folder_for_each_picture(save, pictures, head, capsys, read_json):
     model, out = save(head=head, backbone="test_vit"), pictures / "heat"
     arguments = ("predict", model, pictures / "one", pictures / "two", "--explain", out)

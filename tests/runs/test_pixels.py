@@ -180,7 +180,7 @@ def test_a_model_s_description_can_be_given_a_range(quick, tmp_path):
 
 
 @exporting
-@pytest.mark.parametrize("channels", [1, 4])
+@pytest.mark.parametrize("channels", [pytest.param(1, marks=pytest.mark.slow), 4])
 def test_other_numbers_of_channels(quick, tmp_path, channels, exports):
     def change(pixels):
         if channels == 1:
@@ -210,7 +210,7 @@ def test_other_numbers_of_channels(quick, tmp_path, channels, exports):
 
 
 @exporting
-@pytest.mark.parametrize("fit", ["pad", "crop"])
+@pytest.mark.parametrize("fit", ["pad", pytest.param("crop", marks=pytest.mark.slow)])
 def test_a_fit_belongs_to_the_model(quick, tmp_path, fit, capsys, exports):
     def change(pixels):
         return Image.fromarray(np.vstack([pixels, pixels]))

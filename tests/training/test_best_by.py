@@ -68,7 +68,14 @@ def test_without_a_choice_everything_is_as_before(tiny_config, tmp_path, scripte
     assert "best validation mAP 60.0, epoch 2" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize(("best_by", "epochs"), [("mAP", 3), ("CF1", 2), ("OF1", 3)])
+@pytest.mark.parametrize(
+    ("best_by", "epochs"),
+    [
+        pytest.param("mAP", 3, marks=pytest.mark.slow),  # the default, of which others tell too
+        ("CF1", 2),
+        pytest.param("OF1", 3, marks=pytest.mark.slow),
+    ],
+)
 def test_the_chosen_metric_ends_the_training(tiny_config, tmp_path, scripted, best_by, epochs):
     config = with_train(tiny_config, epochs=4, best_by=best_by, early_stop=1)
     assert len(history(train(config, tmp_path / "run").path)) == epochs

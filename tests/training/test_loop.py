@@ -151,7 +151,7 @@ def test_a_finished_run_can_be_extended(tiny_config, tmp_path, capsys, schedule,
     assert RunFolder(run).is_finished
 
 
-@pytest.mark.parametrize("edits", [False, True])
+@pytest.mark.parametrize("edits", [pytest.param(False, marks=pytest.mark.slow), True])
 def test_a_run_that_ended_early_can_be_extended_all_the_same(
     tiny_config, tmp_path, monkeypatch, edits
 ):
