@@ -124,8 +124,8 @@ class LCNet(Classifier):
         Row k, column j is the logit of label k minus its logit with node j taken out of the graph.
         The node's row and column are cut from the adjacency, the other rows are scaled to sum to 1
         again (except in the released graph), and its token takes no part in the exchange with the
-        image. With `Looking`, label j itself keeps its token, so its influence on itself is 0. A
-        single label has nothing to compare with: its influence is 0.
+        image. With `Looking`, label j keeps its own token, and nothing but the others' edges to it
+        are cut. A single label has nothing to compare with: its influence is 0.
         """
         if self.graph is None:
             return None
