@@ -18,7 +18,7 @@ from pathlib import Path
 import numpy as np
 
 from lcnet.config import Config
-from lcnet.evaluating.measuring import measure
+from lcnet.evaluating.measuring import score
 from lcnet.metrics.bootstrap import mean_ap, paired_difference
 from lcnet.metrics.calibration import to_probabilities
 from lcnet.run_folder import RunFolder
@@ -33,11 +33,10 @@ def trained(config: Config, out: Path, folds: int) -> RunFolder:
     return train(config, out, folds=folds)
 
 
-def measured_logits(run: RunFolder, split: str) -> tuple[np.ndarray, np.ndarray]:
+def scored_logits(run: RunFolder, split: str) -> tuple[np.ndarray, np.ndarray]:
     """Logits and targets (N x L each) on the test split, from kept features if there are any."""
-    measured = measure(run.path, split=split, use_cache=True, quiet=True)
-    assert measured.logits is not None
-    return measured.logits, measured.targets
+    scored = score(run.path, split=split, use_cache=True, quiet=True)
+    return scored.logits, scored.targets
 
 
 def main() -> None:
@@ -56,9 +55,9 @@ def main() -> None:
         own = replace(config, train=replace(config.train, seed=seed))
         single = trained(own, given.out / f"single{seed}", 0)
         several = trained(own, given.out / f"folds{seed}", given.folds)
-        alone, targets = measured_logits(single, test)
+        alone, targets = scored_logits(single, test)
         # A label's calibration keeps the order of its pictures, and so its AP.
-        each = [measured_logits(fold, test)[0] for fold in several.folds()]
+        each = [scored_logits(fold, test)[0] for fold in several.folds()]
         whole = np.mean(each, axis=0)  # as the folder's model computes it
         scores = [mean_ap(to_probabilities(one), targets) for one in each]
         in_validation = [fold.history()[-1]["best_mAP"] for fold in several.folds()]

@@ -29,7 +29,7 @@ from lcnet.metrics import predict_at, rates
 from lcnet.metrics.bootstrap import mean_ap, paired_difference
 from lcnet.metrics.calibration import to_probabilities
 from lcnet.model_folder import read_info
-from lcnet.run_folder import RunFolder
+from lcnet.run_folder import RunFolder, seconds_of
 from lcnet.runs.many_runs import Run, RunQueue
 
 NONE = "none"
@@ -91,7 +91,7 @@ def row(name: str, runs: Sequence[Run], usual: Sequence[Run]) -> str:
     targets = ours[0][1]
     of_seeds = [mean_ap(values, targets) for values, _ in ours]
     cf1 = statistics.mean(rates(predict_at(values, 0.5), targets).CF1 for values, _ in ours)
-    minutes = statistics.mean(sum(row["seconds"] for row in run.folder.history()) for run in runs)
+    minutes = statistics.mean(seconds_of(run.folder.history()) for run in runs)
     gain = pictures = seeds = ""
     if name != NONE:
         paired = paired_difference([p for p, _ in ours], [p for p, _ in theirs], targets)

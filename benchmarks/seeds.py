@@ -16,7 +16,7 @@ from pathlib import Path
 
 from lcnet.config import Config
 from lcnet.evaluating.evaluate import evaluate
-from lcnet.run_folder import RunFolder
+from lcnet.run_folder import RunFolder, seconds_of
 
 
 def run_seed(run: Path, seed: int, flags: list[str]) -> dict[str, float]:
@@ -29,7 +29,7 @@ def run_seed(run: Path, seed: int, flags: list[str]) -> dict[str, float]:
     numbers = {
         "val": rows[-1]["best_mAP"],
         "last": rows[-1]["val_mAP"],
-        "minutes": sum(row["seconds"] for row in rows) / 60,
+        "minutes": seconds_of(rows) / 60,
     }
     data = Config.load(run / "config.yaml").data
     if data.test and data.test != data.val:

@@ -17,10 +17,11 @@ run/
 import csv
 import json
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import count, takewhile
+from math import isnan
 from pathlib import Path
 from typing import Any
 
@@ -302,3 +303,8 @@ class RunFolder:
         for folder in (self.path, self.model, self.checkpoints):
             for file in folder.glob("*.part"):
                 file.unlink()
+
+
+def seconds_of(history: Sequence[Mapping[str, float]]) -> float:
+    """Seconds that the epochs of a run have taken; epoch 0, before training, has none."""
+    return sum(row["seconds"] for row in history if not isnan(row["seconds"]))

@@ -34,7 +34,7 @@ class Part:
     pictures: list[bytes]
 
 
-class KeptMaps(Sequence[Tensor]):
+class KeptMaps:
     """The feature maps of a split's pictures, V C h w each, wherever they are kept."""
 
     def __init__(self, parts: Sequence[Part], pictures: Sequence[bytes]) -> None:
@@ -47,12 +47,12 @@ class KeptMaps(Sequence[Tensor]):
     @property
     def nbytes(self) -> int:
         """Memory in bytes, once all are read."""
-        return sum(maps[row].nbytes for maps, row in self._places)
+        return len(self) * self[0].nbytes if len(self) else 0
 
     def __len__(self) -> int:
         return len(self._places)
 
-    def __getitem__(self, index: int) -> Tensor:  # type: ignore[override]
+    def __getitem__(self, index: int) -> Tensor:
         maps, row = self._places[index]
         return maps[row]
 
@@ -105,12 +105,12 @@ def cached_maps(
     with FileLock(folder / f"{network}.lock"):  # of two runs that want the same maps, one waits
         parts = _parts(folder, network)
         kept = {picture for part in parts for picture in part.pictures}
-        first_rows = {picture: row for row, picture in reversed(list(enumerate(pictures)))}
-        missing = np.array(sorted(row for key, row in first_rows.items() if key not in kept), int)
-        if len(missing):
+        missing = {picture: row for row, picture in enumerate(pictures) if picture not in kept}
+        if missing:
+            rest = split.chosen(np.array(list(missing.values())))
             with torch.inference_mode():
-                computed = (_halves(maps_of(batch)) for batch in images(split.chosen(missing)))
-                _write_parts(folder, network, [pictures[row] for row in missing], computed)
+                computed = (_halves(maps_of(batch)) for batch in images(rest))
+                _write_parts(folder, network, list(missing), computed)
             parts = _parts(folder, network)
     return CachedMaps([KeptMaps(parts, pictures)], torch.from_numpy(split.targets))
 

@@ -48,7 +48,7 @@ class Attention(nn.Module):
     ) -> Tensor:
         """How much each query attends to each memory token: B heads Q M, rows sum to 1."""
         query, key = self._compared(queries, memory, query_place, key_place)
-        return (query @ key.mT / query.shape[-1] ** 0.5).softmax(dim=-1)
+        return shares_of(query, key)
 
     def _compared(
         self,
@@ -62,7 +62,17 @@ class Attention(nn.Module):
         return query, self._split(self.key(_placed(memory, key_place)))
 
     def _split(self, tokens: Tensor) -> Tensor:
-        return tokens.unflatten(-1, (self.heads, -1)).transpose(1, 2)
+        return by_head(tokens, self.heads)
+
+
+def by_head(tokens: Tensor, heads: int) -> Tensor:
+    """Tokens (B N D), cut into heads: B heads N D/heads."""
+    return tokens.unflatten(-1, (heads, -1)).transpose(1, 2)
+
+
+def shares_of(query: Tensor, key: Tensor) -> Tensor:
+    """How much each query attends to each key (by head): B heads Q M, rows sum to 1."""
+    return (query @ key.mT / query.shape[-1] ** 0.5).softmax(dim=-1)
 
 
 def _placed(tokens: Tensor, place: Tensor | None) -> Tensor:

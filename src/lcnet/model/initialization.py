@@ -51,11 +51,11 @@ def initialize(model: nn.Module, *, shares: Tensor | None = None) -> None:
                     nn.init.normal_(part.nodes)
                 if part.learn:
                     nn.init.constant_(part.scale, 0.1)
-            case Attended() | Looking():
-                bound = part.weight.shape[1] ** -0.5
-                nn.init.uniform_(part.weight, -bound, bound)
-                if isinstance(part, Looking):
-                    nn.init.zeros_(part.bias)
+            case Attended():
+                _start_classifiers(part.weight)
+            case Looking():
+                _start_classifiers(part.weight)
+                nn.init.zeros_(part.bias)
             case Mapping():
                 nn.init.normal_(part.weight, std=part.weight.shape[-1] ** -0.5)
                 start_at_shares(part.bias, shares)
@@ -64,6 +64,11 @@ def initialize(model: nn.Module, *, shares: Tensor | None = None) -> None:
     for graph in model.modules():
         if isinstance(graph, ReleasedGraph):
             _start_released_graph(graph, model)
+
+
+def _start_classifiers(weight: Tensor) -> None:
+    bound = weight.shape[1] ** -0.5
+    nn.init.uniform_(weight, -bound, bound)
 
 
 @torch.no_grad()

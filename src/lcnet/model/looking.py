@@ -3,6 +3,7 @@
 import torch
 from torch import Tensor, nn
 
+from lcnet.model.attention import by_head, shares_of
 from lcnet.model.image_tokens import tokens_of
 
 
@@ -28,8 +29,4 @@ class Looking(nn.Module):
 
     def weights(self, labels: Tensor, image: Tensor) -> Tensor:
         """Where each label looks, by head: B heads L T, rows sum to 1."""
-        query, key = self._split(labels), self._split(self.norm(image))
-        return (query @ key.mT / query.shape[-1] ** 0.5).softmax(dim=-1)
-
-    def _split(self, tokens: Tensor) -> Tensor:
-        return tokens.unflatten(-1, (self.heads, -1)).transpose(1, 2)
+        return shares_of(by_head(labels, self.heads), by_head(self.norm(image), self.heads))

@@ -25,7 +25,7 @@ from lcnet.metrics.bootstrap import Interval, mean_ap, paired_difference
 from lcnet.metrics.calibration import to_probabilities
 from lcnet.model_folder import load_model, read_info
 from lcnet.progress import tell
-from lcnet.run_folder import RunFolder
+from lcnet.run_folder import RunFolder, seconds_of
 from lcnet.runs.many_runs import Run, RunQueue
 from lcnet.runs.start import with_precision
 
@@ -194,10 +194,7 @@ def _rows(
                     for part, weight in model.named_parameters()
                     if not part.startswith("backbone.")
                 ),
-                minutes=statistics.mean(
-                    sum(epoch["seconds"] for epoch in run.history()) for run in runs
-                )
-                / 60,
+                minutes=statistics.mean(seconds_of(run.history()) for run in runs) / 60,
                 images_per_second=_speed(model, configs[name]),
                 difference=difference,
             )

@@ -1,9 +1,8 @@
 """A trial of `lcnet tune`: a run that reports how good it is, and can be ended early."""
 
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from contextlib import suppress
-from math import isnan
 from pathlib import Path
 from statistics import fmean
 from typing import TYPE_CHECKING, Any
@@ -103,11 +102,6 @@ def proposed(trial: "Trial", ranges: Mapping[str, Range | Choice]) -> dict[str, 
 def run_of(out: Path, number: int) -> RunFolder:
     """The run folder of a trial."""
     return RunFolder(out / "trials" / f"{number:03d}")
-
-
-def seconds_of(history: Sequence[Mapping[str, float]]) -> float:
-    """Seconds that the epochs of a run have taken; epoch 0, before training, has none."""
-    return sum(row["seconds"] for row in history if not isnan(row["seconds"]))
 
 
 def train_trial(

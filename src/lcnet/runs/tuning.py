@@ -14,10 +14,10 @@ from lcnet.data.readers import record_parts
 from lcnet.errors import ConfigError, LCNetError, Stopped, TimeUp
 from lcnet.files import is_free, write_text
 from lcnet.progress import tell
-from lcnet.run_folder import RunFolder
+from lcnet.run_folder import RunFolder, seconds_of
 from lcnet.runs.many_runs import check_same
 from lcnet.runs.search_space import Choice, Range, given_values, space
-from lcnet.runs.trial import ended, proposed, run_of, seconds_of, train_trial, unfinished
+from lcnet.runs.trial import ended, proposed, run_of, train_trial, unfinished
 from lcnet.runs.tuning_results import TABLE, Tuned, result, table, words
 
 if TYPE_CHECKING:

@@ -13,9 +13,9 @@ from lcnet.errors import ConfigError, LCNetError
 from lcnet.evaluating.measuring import measure
 from lcnet.metrics.bootstrap import paired_difference
 from lcnet.progress import tell
-from lcnet.run_folder import RunFolder
+from lcnet.run_folder import RunFolder, seconds_of
 from lcnet.runs.run import go_on
-from lcnet.runs.trial import ended, run_of, seconds_of
+from lcnet.runs.trial import ended, run_of
 
 if TYPE_CHECKING:
     from optuna import Study
