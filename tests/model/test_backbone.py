@@ -81,6 +81,25 @@ def test_maps_are_the_backbone_s_features_in_their_places(name):
     torch.testing.assert_close(maps.flatten(2), features.flatten(2), atol=1e-5, rtol=1e-4)
 
 
+@pytest.mark.parametrize("name", ["test_resnet", "test_convnext", "test_efficientnet"])
+def test_earlier_stages_are_added_to_the_same_maps(name):
+    spec = describe_backbone(name, 64)
+    plain = build_backbone(spec).eval()
+    with_earlier = build_backbone(spec, earlier_stages=True).eval()
+    with_earlier.load_state_dict(plain.state_dict())
+    views = torch.randn(2, 3, 64, 64)
+    maps = with_earlier(views)
+    assert maps.shape[1] == with_earlier.channels > plain.channels
+    torch.testing.assert_close(maps[:, : plain.channels], plain(views))
+
+
+@pytest.mark.parametrize("name", ["test_vit", "cvt_w24"])
+def test_a_backbone_without_earlier_stages_is_refused_where_they_are_wanted(name):
+    spec = describe_backbone(name, 64 if name == "test_vit" else 384)
+    with pytest.raises(ConfigError, match="model.earlier_stages: expected false for this backbone"):
+        build_backbone(spec, earlier_stages=True)
+
+
 def test_a_backbone_that_gives_channels_last_is_understood():
     class Swinlike(torch.nn.Module):
         num_features = 3

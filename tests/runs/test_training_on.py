@@ -194,6 +194,7 @@ def test_a_setting_that_can_change_leaves_every_weight_its_shape(name):
 FIXED = {
     "backbone": "test_vit",
     "backbone_weights": "it.pth",
+    "earlier_stages": True,
     "channels": 1,
     "head": "gap",
     "width": 48,
@@ -203,6 +204,7 @@ FIXED = {
     "mlp_width": 64,
     "share_layers": True,
     "graph": "none",
+    "graph_prior": "uniform",
     "label_vectors": "it.txt",
     "pooling": "none",
     "released.layer": "released",

@@ -53,6 +53,9 @@ class Model:
     backbone_weights: str = ""
     """File with weights for the backbone, in the format of timm or of the published TResNet, Swin
     and CvT checkpoints."""
+    earlier_stages: bool = False
+    """Give every head the mean and the deviation of each channel of the backbone's earlier stages
+    too, which tell textures and scenes. For backbones of stages, such as ResNet; not for ViTs."""
     channels: Annotated[int, Within(1, MOST_CHANNELS)] = 3
     """Channels of the pictures: 1 grey, 3 RGB, 4 as in RGBA files that hold four bands, or more.
     Pretrained weights of a first layer for RGB are adapted by timm."""
@@ -89,8 +92,12 @@ class Model:
     """Dropout inside the decoder."""
     graph: Literal["learned", "prior", "released", "none"] = "learned"
     """Label graph. learned: starts from the prior and is trained. prior: stays as it is. released:
-    as in the published code. none: no graph. The prior is how often label B is present when label A
-    is, in the training split."""
+    as in the published code. none: no graph."""
+    graph_prior: Literal["labels", "uniform", "shuffled", "apart"] = "labels"
+    """Where the graph's edges start. labels: how often label B is present when label A is, in the
+    training split. The others are controls that tell what labels know of each other from what more
+    weights give. uniform: all alike. shuffled: the same numbers with other labels' names. apart:
+    each label takes from itself alone; with `--model.graph prior` it has a token and no edges."""
     label_vectors: str = ""
     """File with a vector for each label, such as word vectors, from which the graph's nodes start:
     text (`name v1 v2 ...`), or .npy with a row per label."""
@@ -119,6 +126,12 @@ class Model:
             "model.width",
             expected=f"a multiple of model.heads ({self.heads})",
             got=self.width,
+        )
+        require(
+            self.graph_prior == "labels" or self.graph in ("learned", "prior"),
+            "model.graph_prior",
+            expected=f"labels with --model.graph {self.graph}",
+            got=self.graph_prior,
         )
         require(
             self.read == "tokens" or self.released == Released(antialias=self.released.antialias),

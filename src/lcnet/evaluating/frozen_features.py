@@ -42,10 +42,9 @@ def frozen_features(
             return model.maps(batch)
 
     folder, half = Path(recipe.cache_features), HALVES[recipe.precision]
+    sees = (info.backbone, info.preprocessing, model.crops.settings, tuple(model.backbone.stages))
     cached = []
     for flip in (False, True) if mirrored else (False,):
-        network = network_key(
-            weights, info.backbone, info.preprocessing, model.crops.settings, half, flip
-        )
+        network = network_key(weights, *sees, half, flip)
         cached.append(cached_maps(folder, network, split, partial(images, flip=flip), maps_of))
     return CachedMaps([maps.versions[0] for maps in cached], cached[0].targets)

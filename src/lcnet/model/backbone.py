@@ -19,6 +19,7 @@ from lcnet.bounds import require
 from lcnet.config import MOST_CHANNELS, PixelStatistics
 from lcnet.errors import ConfigError, reason_of
 from lcnet.model.cvt import CVT, build_cvt
+from lcnet.model.stage_statistics import with_statistics
 from lcnet.schema import check_fields, check_mapping, check_numbers, check_options
 
 
@@ -209,21 +210,35 @@ def _local_config(folder: Path) -> tuple[str, dict[str, Any], dict[str, Any]]:
 
 
 class Backbone(nn.Module):
-    """A network's last feature map, in one layout for all networks."""
+    """A network's last feature map, in one layout for all networks.
+
+    On request each place also has the statistics of the earlier stages (`stage_statistics`).
+    """
 
     features: Any
     """A timm model, or a module with the same methods; timm declares no common type."""
 
-    def __init__(self, features: Any, *, channels: int | None = None, chunk: int = 0) -> None:
+    def __init__(
+        self,
+        features: Any,
+        *,
+        channels: int | None = None,
+        chunk: int = 0,
+        earlier_stages: bool = False,
+    ) -> None:
         """Take a timm model without classifier, or any module that gives feature maps.
 
         Such a module turns views (N 3 H W) into maps (N C h w) and needs `channels`, its C. At most
-        `chunk` views pass at a time (0: all of them).
+        `chunk` views pass at a time (0: all of them). Raises ConfigError if `earlier_stages` are
+        wanted of a network that has none.
         """
         super().__init__()
         self.features = features if channels is None else _AsTimm(features, channels)
-        self.channels: int = self.features.num_features
         self.chunk = chunk
+        self.stages = self._earlier_stages() if earlier_stages else {}
+        """Channels of the earlier stages whose statistics are added, by timm's number for each."""
+        self.channels: int = self.features.num_features + 2 * sum(self.stages.values())
+        """C: the last stage's channels, and two statistics for each earlier one's."""
 
     def forward(self, views: Tensor) -> Tensor:
         """One feature map per view (N 3 h w): N C h' w'.
@@ -248,9 +263,11 @@ class Backbone(nn.Module):
         return maps
 
     def _map(self, views: Tensor) -> Tensor:
-        return self.as_maps(
-            self.features.forward_features(views.contiguous(memory_format=torch.channels_last))
-        )
+        views = views.contiguous(memory_format=torch.channels_last)
+        if not self.stages:
+            return self.as_maps(self.features.forward_features(views))
+        last, earlier = self.features.forward_intermediates(views, indices=list(self.stages))
+        return with_statistics(self.as_maps(last), earlier)
 
     def as_maps(self, features: Tensor) -> Tensor:
         """A layer's output, in whatever layout the backbone has, as feature maps: N C h w."""
@@ -271,9 +288,30 @@ class Backbone(nn.Module):
 
         None where timm names no such layer, as for a ViT, whose cells are all of one size.
         """
+        early = next(iter(self._finer_stages().values()), None)
+        return None if early is None else self.features.get_submodule(early["module"])
+
+    def _finer_stages(self) -> dict[int, Mapping[str, Any]]:
+        """timm's description of the stages with cells of 4 pixels or more and finer than the last.
+
+        By timm's numbers for them.
+        """
         stages = list(getattr(self.features, "feature_info", None) or ())
-        early = [stage for stage in stages if 4 <= stage["reduction"] < stages[-1]["reduction"]]
-        return self.features.get_submodule(early[0]["module"]) if early else None
+        return {
+            number: stage
+            for number, stage in enumerate(stages)
+            if 4 <= stage["reduction"] < stages[-1]["reduction"]
+        }
+
+    def _earlier_stages(self) -> dict[int, int]:
+        finer = self._finer_stages()
+        if not finer or not hasattr(self.features, "forward_intermediates"):
+            raise ConfigError(
+                "model.earlier_stages: expected false for this backbone, which has no earlier "
+                "stages with finer cells, or timm does not give them. Use a network of stages, "
+                "such as a ResNet, EfficientNet, ConvNeXt or Swin."
+            )
+        return {number: stage["num_chs"] for number, stage in finer.items()}
 
 
 class _AsTimm(nn.Module):
@@ -306,10 +344,13 @@ def _statistics_kept(features: nn.Module) -> Iterator[None]:
             norm.momentum, norm.num_batches_tracked = momentum, batches
 
 
-def build_backbone(spec: BackboneSpec, *, pretrained_from: str = "", chunk: int = 0) -> Backbone:
+def build_backbone(
+    spec: BackboneSpec, *, pretrained_from: str = "", chunk: int = 0, earlier_stages: bool = False
+) -> Backbone:
     """A backbone with random weights, or with timm's pretrained ones of `pretrained_from`.
 
-    Raises ConfigError if timm cannot build the model or the weights cannot be loaded.
+    Raises ConfigError if timm cannot build the model, the weights cannot be loaded, or it has no
+    `earlier_stages`.
     """
     try:
         features = _build_features(spec, PUBLISHED_NAMES.get(pretrained_from, pretrained_from))
@@ -330,7 +371,7 @@ def build_backbone(spec: BackboneSpec, *, pretrained_from: str = "", chunk: int 
         for part in features.modules():
             if isinstance(part, nn.LeakyReLU):
                 part.negative_slope = spec.leaky_slope
-    return Backbone(features, chunk=chunk)
+    return Backbone(features, chunk=chunk, earlier_stages=earlier_stages)
 
 
 def _build_features(spec: BackboneSpec, pretrained_from: str) -> Any:

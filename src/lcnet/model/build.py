@@ -11,6 +11,7 @@ from lcnet.model.backbone import Backbone, BackboneSpec, build_backbone, describ
 from lcnet.model.classifier import Classifier
 from lcnet.model.crops import Crops
 from lcnet.model.decoder import Decoder, Exchange, LLCDLayer, Read
+from lcnet.model.graph_prior import prior_as
 from lcnet.model.head import Head
 from lcnet.model.heads.csra import CSRA
 from lcnet.model.heads.gap import GlobalPooling
@@ -60,6 +61,7 @@ def build_model(
             spec or describe_backbone(settings.backbone, settings.view_size, settings.channels),
             pretrained_from=settings.backbone if settings.pretrained else "",
             chunk=settings.view_chunk,
+            earlier_stages=settings.earlier_stages,
         )
     prior = torch.ones(labels, labels) if prior is None else prior
     if settings.head == "lcnet":
@@ -122,7 +124,7 @@ def _graph(
             )
         case kind:
             return LabelGraph(
-                prior,
+                prior_as(settings.graph_prior, prior),
                 settings.width,
                 vectors=vectors,
                 learn=kind == "learned",
