@@ -154,7 +154,7 @@ def test_files_give_the_models_logits(tmp_path, backbone, level, head, forms):
 def test_onnx_and_openvino_give_the_models_logits(run, program, onnx_file, tmp_path, monkeypatch):
     pytest.importorskip("openvino", reason="openvino is not installed")
 
-    def write(program: ExportedProgram, description: str, file: Path) -> None:
+    def write(program: ExportedProgram, description: str, file: Path, **options: bool) -> None:
         file.write_bytes(onnx_file.read_bytes())  # as converted before
 
     monkeypatch.setattr("lcnet.exporting.formats.write_onnx", write)

@@ -96,7 +96,7 @@ def test_earlier_stages_are_added_to_the_same_maps(name):
 @pytest.mark.parametrize("name", ["test_vit", "cvt_w24"])
 def test_a_backbone_without_earlier_stages_is_refused_where_they_are_wanted(name):
     spec = describe_backbone(name, 64 if name == "test_vit" else 384)
-    with pytest.raises(ConfigError, match="model.earlier_stages: expected false for this backbone"):
+    with pytest.raises(ConfigError, match="earlier_stages: expected false for this backbone"):
         build_backbone(spec, earlier_stages=True)
 
 

@@ -102,10 +102,10 @@ def test_limits_hold_for_all_pictures_of_a_request(client):
 def test_a_picture_on_which_the_model_fails_spoils_no_other(client, service, monkeypatch):
     whole = service.predictor.predict_pixels
 
-    def fail(names, pixels):
+    def fail(names, pixels, known):
         if "1.png" in names:
             raise RuntimeError("/secret/path")
-        return whole(names, pixels)
+        return whole(names, pixels, known)
 
     monkeypatch.setattr(service.predictor, "predict_pixels", fail)
     first, second, third = post_all(client, *map(picture_bytes, range(3))).json()

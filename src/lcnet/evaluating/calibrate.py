@@ -31,6 +31,7 @@ def calibrate(
     batch_size: Annotated[int, AtLeast(1)] | None = None,
     rules: Path | None = None,
     tta: str = "",
+    evidence: bool = False,
     quiet: bool = False,
 ) -> "Fitted":
     """Calibrate the probabilities, and choose each label's threshold for a goal.
@@ -57,6 +58,9 @@ def calibrate(
             those of the model. An empty file removes them.
         tta: Test-time augmentation that the model keeps: some of mirror, zoom and shift, such as
             mirror,zoom. The logits are the mean over the picture and these. none removes it.
+        evidence: Also fit what known labels say of the others, for lcnet predict --known and
+            Predictor's known; images alone are scored as before. lcnet evaluate --known measures
+            it.
         quiet: Print nothing.
 
     Returns:
@@ -82,6 +86,7 @@ def calibrate(
         batch_size=batch_size,
         rules_file=None if rules is None else Path(rules),
         tta=tta,
+        evidence=evidence,
         quiet=quiet,
     )
 
@@ -89,7 +94,8 @@ def calibrate(
 def reset_calibration(model: AnyPath) -> None:
     """Set every threshold of a model back to 0.5, and its probabilities to the plain sigmoid.
 
-    Test-time augmentation is removed too. Raises CheckpointError if the model cannot be read.
+    Test-time augmentation and evidence are removed too. Raises CheckpointError if the model cannot
+    be read.
     """
     require_own(model)
     from lcnet.evaluating.fitting import reset

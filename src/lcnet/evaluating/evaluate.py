@@ -31,6 +31,7 @@ def evaluate(
     batch_size: Annotated[int, AtLeast(1)] | None = None,
     predictions: Path | None = None,
     tta: str = "",
+    known: Sequence[str | float] = (),
     fit: Sequence[AnyPath] = (),
     mean: Literal["", "probabilities", "logits"] = "",
     scores: Literal["", "probabilities", "logits"] = "",
@@ -58,6 +59,9 @@ def evaluate(
         tta: Also measure with test-time augmentation, some of mirror, zoom and shift, such as
             mirror,zoom, and say what it gives and costs. The model stays as it is: lcnet calibrate
             MODEL --tta keeps it.
+        known: Also measure what known labels tell of the others: shares of the labels, `one`
+            present label, all `others`, such as '[0.25, 0.5, one, others]'. The figures are of the
+            unknown ones, with what is known ignored and used (lcnet calibrate --evidence).
         fit: For files of predictions: files of the same models, in their order, of the validation
             split. They fit calibration and thresholds, and the weights of several files.
         mean: Of several files: the mean of the probabilities or of the logits. If not given, the
@@ -89,6 +93,7 @@ def evaluate(
             "root": root,
             "batch_size": batch_size,
             "tta": tta,
+            "known": known,
         }.items():
             if value:
                 raise ConfigError(
@@ -122,10 +127,12 @@ def evaluate(
             "evaluate FILE FILE."
         )
     require_out(given[0], out, "--out FILE.json")
+    from lcnet.evaluating.known_labels import evidence_of, measure_known, print_known
     from lcnet.evaluating.measuring import measure
     from lcnet.evaluating.metrics_file import write_metrics
     from lcnet.evaluating.metrics_table import print_metrics
     from lcnet.evaluating.uncalibrated import gain_of_calibrating
+    from lcnet.metrics.known_labels import parse_known
     from lcnet.model.test_time import parse_ways
     from lcnet.model_folder import local_model, read_info
     from lcnet.progress import tell
@@ -146,6 +153,9 @@ def evaluate(
     if tta and not ways:
         raise ConfigError(f"--tta: expected a way to measure, such as mirror, got {tta}.")
     read_info(folder).seen_by(ways)  # fails before anything is measured
+    evidence, kinds = None, parse_known(known)
+    if kinds:
+        evidence = evidence_of(folder)
     measured = measured_with()
     ranges = measured.intervals() if intervals else {}
     if predictions is not None:
@@ -155,9 +165,13 @@ def evaluate(
         write_predictions(predictions, predictions_of(measured))
         if measured.rules and not quiet:
             tell(f"{predictions}: knows no label rules, so its rates will differ from these")
-    write_metrics(out or RunFolder(folder).metrics_file, measured, ranges)
+    rows = [] if evidence is None else measure_known(measured, evidence, kinds)
+    more = {"known_labels": [row.to_dict() for row in rows]} if rows else {}
+    write_metrics(out or RunFolder(folder).metrics_file, measured, ranges, more=more)
     if not quiet:
         print_metrics(measured, ranges)
+        if rows:
+            print_known(rows)
         if threshold is None and (gain := gain_of_calibrating(measured, given[0])):
             tell(gain)
     if ways:

@@ -14,6 +14,7 @@ from rich.table import Table
 from lcnet.config import Data
 from lcnet.data.rules_file import read_rules
 from lcnet.errors import ConfigError
+from lcnet.evaluating.fitting_evidence import drop_evidence, fit_evidence, show_worth
 from lcnet.evaluating.measuring import Scored, data_set, score
 from lcnet.evaluating.metrics_table import or_dash
 from lcnet.evaluating.out_of_fold import score_out_of_fold
@@ -48,6 +49,7 @@ def fit_model(
     quiet: bool,
     rules_file: Path | None = None,
     tta: str = "",
+    evidence: bool = False,
 ) -> Fitted:
     """The calibration and thresholds of a model, fitted and written to its folder.
 
@@ -70,7 +72,13 @@ def fit_model(
         sets_rules=rules_file is not None,
         ways=info.test_time,
     )
-    fitted, _ = fit_scores(scored, info, goal=goal, method=method, shrinkage=shrinkage, quiet=quiet)
+    # Before the rest, whose files name the model with it.
+    parts = fit_evidence(scored, info) if evidence else ()
+    fitted, info = fit_scores(
+        scored, info, goal=goal, method=method, shrinkage=shrinkage, quiet=quiet
+    )
+    if parts and not quiet:
+        show_worth(scored, info, parts)
     _tell_older(run)
     return fitted
 
@@ -221,6 +229,7 @@ def reset(run: Path) -> None:
     Raises CheckpointError if the model cannot be read.
     """
     before = read_info(run)
+    drop_evidence(run, before)
     write_decisions(run, before.uncalibrated())
     RunFolder(run).calibration_file.unlink(missing_ok=True)
     plain = ", pictures are seen as they are" if before.test_time else ""

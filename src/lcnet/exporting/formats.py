@@ -9,6 +9,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.export import ExportedProgram
@@ -17,7 +18,7 @@ from lcnet.errors import CheckpointError, ConfigError
 from lcnet.model.classifier import Classifier
 from lcnet.model.exportable import Exportable
 from lcnet.model_folder import ModelInfo
-from lcnet.model_folder.exported import IMAGES, KEY, LOGITS, understand
+from lcnet.model_folder.exported import IMAGES, KEY, KNOWN, LOGITS, understand
 from lcnet.predicting.onnx_model import SUFFIX, OnnxModel
 
 Scorer = Callable[[Tensor], Tensor]
@@ -56,13 +57,16 @@ class Format:
 def trace(model: Classifier, image_size: int, channels: int = 3) -> ExportedProgram:
     """The model as a program for any number of images of one size; changes the model.
 
-    Raises CheckpointError if torch.export cannot follow it.
+    If the model has `evidence`, the program takes what is known (B L) as a second input. Raises
+    CheckpointError if torch.export cannot follow it.
     """
-    batch = torch.export.Dim("batch")
-    example = torch.zeros(2, channels, image_size, image_size)
+    examples = [torch.zeros(2, channels, image_size, image_size)]
+    if model.evidence is not None:
+        examples.append(torch.zeros(2, len(model.evidence.slope)))
+    shapes = ({0: torch.export.Dim("batch")},) * len(examples)
     try:
         return torch.export.export(
-            Exportable(model, image_size).eval(), (example,), dynamic_shapes=({0: batch},)
+            Exportable(model, image_size).eval(), tuple(examples), dynamic_shapes=shapes
         )
     except Exception as error:  # whatever the backbone's code does that cannot be traced
         reason = " ".join(str(error).split())[:300]
@@ -75,10 +79,14 @@ def trace(model: Classifier, image_size: int, channels: int = 3) -> ExportedProg
 # ONNX
 
 
-def write_onnx(program: ExportedProgram, description: str, file: Path) -> None:
+def write_onnx(
+    program: ExportedProgram, description: str, file: Path, *, optional_known: bool = True
+) -> None:
     """Write one ONNX file with the weights inside.
 
-    Raises ConfigError if the weights are larger than such a file can hold.
+    If the program takes what is known, that input may be left out of a call, unless
+    `optional_known` is false. Raises ConfigError if the weights are larger than such a file can
+    hold.
     """
     size = sum(tensor.nbytes for tensor in program.state_dict.values())
     if size > MOST_BYTES:
@@ -88,13 +96,32 @@ def write_onnx(program: ExportedProgram, description: str, file: Path) -> None:
         )
     for library in ("onnxscript", "onnx_ir"):  # they warn about what they leave unchanged
         logging.getLogger(library).setLevel(logging.ERROR)
+    inputs = [IMAGES, KNOWN][: _inputs(program)]
     made = torch.onnx.export(
-        program, (), dynamo=True, verbose=False, input_names=[IMAGES], output_names=[LOGITS]
+        program, (), dynamo=True, verbose=False, input_names=inputs, output_names=[LOGITS]
     )
     assert made is not None
     model = made.model_proto
+    if KNOWN in inputs and optional_known:
+        _make_optional(model)
     model.metadata_props.add(key=KEY, value=description)
     file.write_bytes(model.SerializeToString())
+
+
+def _inputs(program: ExportedProgram) -> int:
+    return len(program.graph_signature.user_inputs)
+
+
+def _make_optional(model: Any) -> None:
+    """Give the known labels of an ONNX model a value for calls without them: nothing is known."""
+    from onnx import numpy_helper
+
+    known = next(each for each in model.graph.input if each.name == KNOWN)
+    rows, columns = known.type.tensor_type.shape.dim
+    rows.dim_param, labels = f"{KNOWN}_{rows.dim_param}", columns.dim_value
+    model.graph.ClearField("value_info")  # written for as many rows as pictures
+    nothing = np.zeros((1, labels), np.float32)  # for any number of pictures
+    model.graph.initializer.append(numpy_helper.from_array(nothing, KNOWN))
 
 
 def load_onnx(file: Path) -> tuple[Scorer, ModelInfo]:
@@ -117,7 +144,14 @@ def load_torch(file: Path) -> tuple[Scorer, ModelInfo]:
     texts: dict[str, Any] = {KEY: ""}
     with file.open("rb") as opened:
         program = torch.export.load(opened, extra_files=texts)
-    return program.module(), understand(texts[KEY], file)
+    network, info = program.module(), understand(texts[KEY], file)
+    if _inputs(program) == 1:
+        return network, info
+    return lambda images: network(images, _nothing_known(images, info)), info
+
+
+def _nothing_known(images: Tensor, info: ModelInfo) -> Tensor:
+    return torch.zeros(len(images), len(info.labels))
 
 
 # OpenVINO
@@ -129,7 +163,7 @@ def write_openvino(program: ExportedProgram, description: str, file: Path, weigh
 
     with tempfile.TemporaryDirectory(dir=file.parent) as folder:
         source, graph = Path(folder) / "model.onnx", Path(folder) / "model.xml"
-        write_onnx(program, description, source)
+        write_onnx(program, description, source, optional_known=False)  # openvino would drop it
         model = openvino.Core().read_model(source)
         _keep_sums_unfused(model)
         model.set_rt_info(description, KEY)
@@ -169,10 +203,15 @@ def load_openvino(file: Path, weights: Path) -> tuple[Scorer, ModelInfo]:
     compiled = core.compile_model(model, "CPU", options)
     described = model.get_rt_info([KEY]).value if model.has_rt_info([KEY]) else None
 
-    def score(images: Tensor) -> Tensor:
-        return torch.from_numpy(compiled(images.numpy())[LOGITS].copy())
+    info = understand(described, file)
 
-    return score, understand(described, file)
+    def score(images: Tensor) -> Tensor:
+        inputs = [images.numpy()]
+        if len(compiled.inputs) == 2:
+            inputs.append(_nothing_known(images, info).numpy())
+        return torch.from_numpy(compiled(inputs)[LOGITS].copy())
+
+    return score, info
 
 
 FORMATS = {

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -80,7 +81,7 @@ def intervals(
 def paired_difference(
     ours: Sequence[Floats],
     theirs: Sequence[Floats],
-    targets: Targets,
+    targets: Targets | Sequence[Targets],
     *,
     resamples: int = RESAMPLES,
     seed: int = 0,
@@ -89,21 +90,34 @@ def paired_difference(
     """The difference of two models' mean statistic (ours minus theirs), on the same images.
 
     Each model is a sequence of predictions (N x L), one per seed, and its statistic is the mean
-    over the seeds. Every resample draws N images with replacement, the same for both models and all
-    seeds. The interval runs from the 2.5th to the 97.5th percentile (Efron and Tibshirani 1993,
-    chapter 13). It shows how much depends on the test images, and nothing about the seeds.
-    Resamples in which no label has both a present and an absent entry are left out.
+    over the seeds. Targets (N x L) are the same for all seeds, or one array for each. Every
+    resample draws N images with replacement, the same for both models and all seeds. The interval
+    runs from the 2.5th to the 97.5th percentile (Efron and Tibshirani 1993, chapter 13). It shows
+    how much depends on the test images, and nothing about the seeds. Resamples in which no label
+    has both a present and an absent entry are left out.
     """
     rng = np.random.default_rng(seed)
+    of_ours, of_theirs = (
+        [targets] * len(model) if isinstance(targets, np.ndarray) else targets
+        for model in (ours, theirs)
+    )
 
     def difference(rows: NDArray[np.intp]) -> float:
-        chosen = targets[rows]
-        our_values = [statistic(predictions[rows], chosen) for predictions in ours]
-        their_values = [statistic(predictions[rows], chosen) for predictions in theirs]
-        return float(np.mean(our_values) - np.mean(their_values))
+        our_values = map(partial(_at, statistic, rows), ours, of_ours)
+        their_values = map(partial(_at, statistic, rows), theirs, of_theirs)
+        return float(np.mean(list(our_values)) - np.mean(list(their_values)))
 
-    count = len(targets)
+    count = len(of_ours[0])
     drawn = [difference(rng.integers(count, size=count)) for _ in range(resamples)]
     half = (100 - LEVEL) / 2
     low, high = np.nanpercentile(drawn, [half, 100 - half])
     return Interval(difference(np.arange(count)), float(low), float(high))
+
+
+def _at(
+    statistic: Callable[[Floats, Targets], float],
+    rows: NDArray[np.intp],
+    predictions: Floats,
+    targets: Targets,
+) -> float:
+    return statistic(predictions[rows], targets[rows])

@@ -292,7 +292,7 @@ class Backbone(nn.Module):
         return None if early is None else self.features.get_submodule(early["module"])
 
     def _finer_stages(self) -> dict[int, Mapping[str, Any]]:
-        """timm's description of the stages with cells of 4 pixels or more and finer than the last.
+        """The stages with cells of 4 pixels or more that are finer than the last, as timm has them.
 
         By timm's numbers for them.
         """

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from lcnet.model.backbone import Backbone
 from lcnet.model.crops import Crops
+from lcnet.model.evidence import Evidence, as_given
 from lcnet.model.explanation import Explanation, evaluating, over_image
 from lcnet.model.graph_matrices import GraphMatrices, matrix_of
 from lcnet.model.head import Head
@@ -25,13 +26,30 @@ class Classifier(Head):
         self.backbone = backbone
         self.test_time: TestTime | None = None
         """Further ways in which `forward` sees the images; `see` sets them."""
+        self.evidence: Evidence | None = None
+        """What known labels say of the others; None if that was not fitted."""
 
-    def forward(self, images: Tensor) -> Tensor:
+    def forward(self, images: Tensor, known: Tensor | None = None) -> Tensor:
         """The logits (B L, float32) of images (B 3 H W, RGB, normalised for the backbone).
 
-        With test-time augmentation they are the mean over all ways of seeing the images.
+        With test-time augmentation they are the mean over all ways of seeing the images. `known`
+        (B L) is 1 for labels that are known to be present, -1 for absent, 0 for unknown: known ones
+        come back as sure, and move the others if the model has `evidence`. Where nothing is known,
+        the logits are the same, bit for bit.
         """
+        logits = self.logits(images)
+        return logits if known is None else self.given(logits, known)
+
+    def logits(self, images: Tensor) -> Tensor:
+        """The logits (B L, float32) of what the images alone show."""
         return self.logits_and_maps(images)[0]
+
+    def given(self, logits: Tensor, known: Tensor) -> Tensor:
+        """The logits (B L) of the images alone, given what is known (B L), as `forward` says."""
+        if self.evidence is None:
+            return as_given(logits, known)
+        given: Tensor = self.evidence(logits, known)
+        return given
 
     def logits_and_maps(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """The logits as `forward` gives them, and the feature maps of the plain images."""

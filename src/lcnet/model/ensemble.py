@@ -20,12 +20,13 @@ class Ensemble(Classifier):
         An empty order says that they are in the ensemble's own.
         """
         nn.Module.__init__(self)  # not Classifier's, which takes views and a backbone
+        self.evidence = None
         self.members = nn.ModuleList(members)
         for number, order in enumerate(orders):
             places = torch.tensor(order, dtype=torch.long) if order else None
             self.register_buffer(f"order{number}", places, persistent=False)
 
-    def forward(self, images: Tensor) -> Tensor:
+    def logits(self, images: Tensor) -> Tensor:
         """The mean of the members' logits (B L, float32) of images (B 3 H W, normalised)."""
         logits = [self._ordered(n, member(images)) for n, member in enumerate(self.members)]
         return torch.stack(logits).mean(dim=0)

@@ -27,9 +27,9 @@ class Exportable(nn.Module):
         # torch.export keeps weights by their storage, which must not be that of channels_last.
         self.model = model.to(memory_format=torch.contiguous_format)
 
-    def forward(self, images: Tensor) -> Tensor:
-        """The logits (B L) of images (B 3 H W, of the one size)."""
-        return self.model(images)
+    def forward(self, images: Tensor, known: Tensor | None = None) -> Tensor:
+        """The logits (B L) of images (B 3 H W, of the one size), given what is known (B L)."""
+        return self.model(images, known)
 
 
 class ConstantCrops(Crops):

@@ -45,8 +45,20 @@ class FastClassifier:
         self.failure = ""
         """Why compilation failed; empty if it did not. The plain form runs then."""
 
-    def __call__(self, images: Tensor) -> Tensor:
-        """The logits (B L, float32) of images (B 3 H W, normalised), on the model's device."""
+    def __call__(self, images: Tensor, known: Tensor | None = None) -> Tensor:
+        """The logits (B L, float32) of images (B 3 H W, normalised), on the model's device.
+
+        `known` (B L) is as in `Classifier.forward`.
+        """
+        logits = self._logits(images)
+        return logits if known is None else self.given(logits, known)
+
+    def given(self, logits: Tensor, known: Tensor) -> Tensor:
+        """The logits (B L) of the images alone, given what is known (B L)."""
+        with torch.inference_mode():
+            return self.classifier.given(logits, known)
+
+    def _logits(self, images: Tensor) -> Tensor:
         with torch.inference_mode(), autocast(self.device, self.precision):
             if self._run is self.model:
                 return self.model(images)

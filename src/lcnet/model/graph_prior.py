@@ -1,4 +1,4 @@
-"""What the label graph starts from: the training labels, or a control that knows nothing of them."""
+"""What the label graph starts from: the training labels, or a control that knows none."""
 
 import torch
 from torch import Tensor

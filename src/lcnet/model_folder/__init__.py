@@ -1,7 +1,8 @@
 """The model folder: everything needed to use a model, and nothing that runs code.
 
 model/
-├── model.safetensors   the weights, with the label graph's prior and the label vectors
+├── model.safetensors   the weights, with the label graph's prior, the label vectors and what known
+│                       labels say of the others
 └── model.json          labels, architecture, preprocessing, thresholds, calibration, statistics
 """
 
@@ -31,6 +32,7 @@ from lcnet.model.backbone import BackboneSpec
 from lcnet.model.build import build_model
 from lcnet.model.classifier import Classifier
 from lcnet.model.ensemble import Ensemble
+from lcnet.model.evidence import Evidence
 from lcnet.model.fast import FastClassifier
 from lcnet.model.members import Member, members_from
 from lcnet.model.size import as_large_as
@@ -255,7 +257,7 @@ class ModelFolder:
 
     @property
     def weights_file(self) -> Path:
-        """The weights, with the label graph's prior and the label vectors."""
+        """The weights, with the label graph's prior, the label vectors and the evidence."""
         return self.path / WEIGHTS
 
     @property
@@ -416,6 +418,8 @@ def model_of(info: ModelInfo, weights: Mapping[str, Tensor]) -> Classifier:
             model = _ensemble(info, weights)
         else:
             model = _single(info.model, info.backbone, info.head_options, len(info.labels), weights)
+        if "evidence.sources" in weights:
+            model.evidence = Evidence(*weights["evidence.sources"].shape)
     model.load_state_dict(weights)
     return model
 

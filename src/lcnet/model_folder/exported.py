@@ -10,8 +10,9 @@ from lcnet.schema import check_mapping
 
 KEY = "lcnet"
 """A metadata property in ONNX, an extra file in torch.export, runtime info in OpenVINO."""
-IMAGES, LOGITS = "images", "logits"
-"""Names of the file's input (B C size size, float32, normalised) and output (B L)."""
+IMAGES, LOGITS, KNOWN = "images", "logits", "known"
+"""Names of the file's input (B C size size, float32, normalised), its output (B L), and the second
+input (B L, float32: 1, -1 and 0) of a model whose labels tell of each other."""
 
 
 def describe(info: ModelInfo, weights: str = "") -> str:

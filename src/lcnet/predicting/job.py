@@ -16,6 +16,7 @@ from lcnet.errors import ConfigError, DataError
 from lcnet.files import AnyPath, written_whole
 from lcnet.model_folder import local_model, model_fingerprint
 from lcnet.predicting.embedding_files import check_embeddings_file, embeddings_file
+from lcnet.predicting.known_table import KnownTable
 from lcnet.predicting.output_files import Job, open_shard
 from lcnet.predicting.prediction import Prediction
 from lcnet.predicting.predictor import Predictor
@@ -51,6 +52,7 @@ def predict_all(
     shard: Shard,
     top: int,
     only: str | Sequence[str],
+    known: Path | None,
     batch_size: int,
     workers: int,
     precision: Precision | Literal["auto"],
@@ -90,12 +92,17 @@ def predict_all(
         compiled=compiled,
     )
     shown = selection(predictor.info.labels, top=top, only=only)
-    pictures = shard.of(sources if ray is None else sources.light())
+    table = None if known is None else KnownTable(known, predictor.info.labels)
+    pictures: Iterable[Picture] = shard.of(sources if ray is None else sources.light())
+    if table is not None:
+        table.require(shard.of(sources.names()))
+        pictures = table.of(pictures)
     predictions: list[Prediction] = []
     if format and isinstance(out, Path):
         failed = _into_folder(
             out, predictor, sources, pictures, total, shown,
             format=format, shard=shard, rows_per_file=rows_per_file,
+            known="" if table is None else table.digest,
         )  # fmt: skip
     else:
         rows: Iterator[Prediction] = predictor.stream(pictures)
@@ -152,10 +159,11 @@ def _into_folder(
     format: str,
     shard: Shard,
     rows_per_file: int,
+    known: str,
 ) -> int:
     """Write a row of every picture into the folder; return how many could not be read."""
     fingerprint = model_fingerprint(predictor.path)
-    job = Job(fingerprint, format, shown.labels, predictor.precision, shard.count, shown.top)
+    job = Job(fingerprint, format, shown.labels, predictor.precision, shard.count, shown.top, known)
     with open_shard(out, job, shard, rows_per_file=rows_per_file) as files:
         done = files.finished()
         ready = _count_finished(shard.of(sources.names()), done.images, out, shard)

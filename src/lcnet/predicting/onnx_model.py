@@ -9,7 +9,8 @@ from torch import Tensor
 
 from lcnet.compute import Precision
 from lcnet.errors import CheckpointError, ConfigError, reason_of
-from lcnet.model_folder.exported import IMAGES, KEY, LOGITS, understand, weights_in
+from lcnet.model.evidence import as_given
+from lcnet.model_folder.exported import IMAGES, KEY, KNOWN, LOGITS, understand, weights_in
 from lcnet.model_folder.renewing import outdated
 
 SUFFIX = ".onnx"
@@ -57,13 +58,23 @@ class OnnxModel:
             ) from None
         described = self.session.get_modelmeta().custom_metadata_map.get(KEY)
         self.info = understand(described, file)
+        self.takes_known = any(
+            each.name == KNOWN for each in self.session.get_overridable_initializers()
+        )
+        """Whether known labels move the others; else they are given back and that is all."""
         if why := outdated(file, self.info, weights_in(described)):
             print(f"warning: {why}", file=sys.stderr)
 
-    def __call__(self, images: Tensor) -> Tensor:
-        """The logits (B L, float32, on the CPU) of normalised images (B C size size)."""
-        logits = self.session.run([LOGITS], {IMAGES: images.cpu().numpy()})[0]
-        return torch.from_numpy(logits)
+    def __call__(self, images: Tensor, known: Tensor | None = None) -> Tensor:
+        """The logits (B L, float32, on the CPU) of normalised images (B C size size).
+
+        `known` (B L) is as in `Classifier.forward`.
+        """
+        inputs = {IMAGES: images.cpu().numpy()}
+        if known is not None and self.takes_known:
+            inputs[KNOWN] = known.float().cpu().numpy()
+        logits = torch.from_numpy(self.session.run([LOGITS], inputs)[0])
+        return logits if known is None else as_given(logits, known.cpu())
 
     def __str__(self) -> str:
         return "onnxruntime, as exported"

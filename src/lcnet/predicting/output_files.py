@@ -42,6 +42,8 @@ class Job:
     """How many shards the pictures are split into."""
     top: int = 0
     """How many labels a row has, its most probable ones; 0 for all."""
+    known: str = ""
+    """Digest of what is known of the pictures; empty if nothing is."""
 
     def to_dict(self) -> dict[str, Any]:
         """The content of manifest.json."""
@@ -52,6 +54,7 @@ class Job:
             "shards": self.shards,
             "top": self.top,
             "labels": list(self.labels),
+            "known": self.known,
         }
 
 
@@ -178,8 +181,9 @@ def _agree(folder: Path, job: Job) -> None:
         return
     try:
         stored = json.loads(file.read_text(encoding="utf-8"))
-        old = {name: stored[name] for name in wanted if name != "top"}
-        old["top"] = stored.get("top", 0)  # an older lcnet wrote all labels, and not this
+        # An older lcnet wrote all labels, knew nothing of the pictures, and said neither.
+        stored = {"top": 0, "known": "", **stored}
+        old = {name: stored[name] for name in wanted}
     except (ValueError, KeyError, TypeError, AttributeError):
         raise DataError(
             f"{file}: damaged, so the model of the rows is unknown. Name a new folder."

@@ -24,6 +24,7 @@ def predict(
     shard: str = "",
     top: Annotated[int, AtLeast(0)] = 0,
     only: str | Sequence[str] = "",
+    known: Path | None = None,
     batch_size: Annotated[int, AtLeast(1)] = 32,
     workers: Annotated[int, Within(-1, MOST_WORKERS, "-1 (automatic) or 0 to 1,024")] = -1,
     precision: Literal["auto", "fp32", "bf16"] = "auto",
@@ -54,6 +55,9 @@ def predict(
         top: Labels in a row: the most probable ones, with their probabilities; 0 for all. A label
             above its threshold that is not among them is left out too.
         only: Labels in a row, joined by commas, or a file with a label a line; all if not given.
+        known: Label table, of any layout that lcnet reads, with what is known of the pictures
+            already; blank cells say nothing. Known labels keep what it says, and move the others if
+            the model was given that (lcnet calibrate --evidence).
         batch_size: Pictures at a time.
         workers: Loader processes; -1 chooses by the number of cores.
         precision: Arithmetic. Models are measured and calibrated in fp32. auto: bf16 where the
@@ -98,6 +102,7 @@ def predict(
         shard=Shard.parse(shard),
         top=top,
         only=only,
+        known=None if known is None else Path(known),
         batch_size=batch_size,
         workers=workers,
         precision=precision,

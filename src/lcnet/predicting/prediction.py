@@ -1,6 +1,6 @@
 """The labels and probabilities that a model gives one picture."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 
@@ -17,12 +17,20 @@ class Prediction:
     """The probability of every label, 0 to 1; None if the picture could not be read."""
     error: str = ""
     """Why the picture could not be read; empty if it could."""
+    known: dict[str, bool] = field(default_factory=dict)
+    """The labels that were known to be present (True) or absent (False)."""
 
     def to_dict(self) -> dict[str, Any]:
         """The fields of the prediction's JSON line."""
         if self.error:
             return {"image": self.image, "error": self.error}
-        return {"image": self.image, "labels": list(self.labels), "probabilities": self.rounded()}
+        known = {"known": self.known} if self.known else {}
+        return {
+            "image": self.image,
+            "labels": list(self.labels),
+            **known,
+            "probabilities": self.rounded(),
+        }
 
     def rounded(self) -> dict[str, float]:
         """The probabilities to six places, as files have them; empty if there are none."""

@@ -3,8 +3,8 @@
 import io
 import os
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Literal
@@ -30,15 +30,15 @@ from lcnet.model.fast import FastClassifier
 from lcnet.model_folder import load_model, local_model, read_info, require_single
 from lcnet.model_folder.joined import join
 from lcnet.predicting.embedding_files import Embedding
-from lcnet.predicting.given import Given, named
+from lcnet.predicting.given import Given, Known, named
 from lcnet.predicting.onnx_model import SUFFIX, OnnxModel
 from lcnet.predicting.picture_explanation import PictureExplanation, explain_picture
 from lcnet.predicting.prediction import Prediction
 from lcnet.predicting.selection import selection
 from lcnet.predicting.sources import Picture, writable
 
-Run = Callable[[Tensor], Tensor]
-"""Normalised images (B C size size) to logits (B L)."""
+Run = Callable[[Tensor, Tensor | None], Tensor]
+"""Normalised images (B C size size), and what is known (B L) if anything is, to logits (B L)."""
 
 
 class Predictor:
@@ -100,7 +100,12 @@ class Predictor:
         self.workers = chosen_workers(workers)
 
     def __call__(
-        self, images: Iterable[Given], *, top: int = 0, only: str | Sequence[str] = ()
+        self,
+        images: Iterable[Given],
+        *,
+        known: Known | None = None,
+        top: int = 0,
+        only: str | Sequence[str] = (),
     ) -> list[Prediction]:
         """One prediction per picture, in order: a path, bytes, an open file, an array, a PIL image.
 
@@ -108,17 +113,26 @@ class Predictor:
         the model's pixel range. An open file is binary and read from where it stands; a path's name
         is its `image`, else the position in the input. A picture that cannot be read gives a
         prediction with `error`. With `top`, a prediction has that many labels, the most probable
-        first; with `only`, these labels. Raises ConfigError for one picture in place of several, or
-        for a name that is no label.
+        first; with `only`, these labels.
+
+        `known` are labels that are known to be present or absent, such as `{"dog": True}`, for all
+        pictures or one for each. Their probability is 1 or 0, and they move the others if the model
+        was given that (`lcnet calibrate --evidence`). Raises ConfigError for one picture in place
+        of several, or for a name that is no label.
         """
-        return list(self.stream(images, top=top, only=only))
+        return list(self.stream(images, known=known, top=top, only=only))
 
     def stream(
-        self, images: Iterable[Given], *, top: int = 0, only: str | Sequence[str] = ()
+        self,
+        images: Iterable[Given],
+        *,
+        known: Known | None = None,
+        top: int = 0,
+        only: str | Sequence[str] = (),
     ) -> Iterator[Prediction]:
         """The same predictions, one at a time as they are ready."""
         shown = selection(self.info.labels, top=top, only=only)
-        for _, prediction in self._predicted(images):
+        for _, prediction in self._predicted(images, known=known):
             yield shown(prediction)
 
     def embed(self, images: Iterable[Given]) -> Embedding:
@@ -149,10 +163,10 @@ class Predictor:
         """
         model, made = self._embedding_model(), deque[Embedding]()
 
-        def logits(batch: Tensor) -> Tensor:
+        def logits(batch: Tensor, known: Tensor | None) -> Tensor:
             scores, embeddings = model.with_embeddings(batch)
             made.extend(embeddings.cpu().numpy())
-            return scores
+            return scores if known is None else model.given(scores, known)
 
         for _, prediction in self._predicted(images, run=logits):
             yield prediction, None if prediction.error else made.popleft()
@@ -216,12 +230,23 @@ class Predictor:
             )
         return load_model(self.path).to(self.device)
 
-    def predict_pixels(self, names: Sequence[str], pixels: Sequence[Tensor]) -> list[Prediction]:
+    def predict_pixels(
+        self,
+        names: Sequence[str],
+        pixels: Sequence[Tensor],
+        known: Sequence[Mapping[str, bool]] = (),
+    ) -> list[Prediction]:
         """One prediction per picture that `eval_transform` returned (C H W, uint8), in order.
 
-        They go through the model together, whatever the batch size.
+        They go through the model together, whatever the batch size. `known` are labels that are
+        known to be present or absent, of each picture.
         """
-        pictures = [_Sample(name, tensor) for name, tensor in zip(names, pixels, strict=True)]
+        pictures = [
+            _Sample(name, tensor, known=of_picture)
+            for name, tensor, of_picture in zip(
+                names, pixels, known or [{}] * len(names), strict=True
+            )
+        ]
         return list(self._predict(pictures))
 
     def explain_predicted(
@@ -251,13 +276,18 @@ class Predictor:
         return PictureExplanation(picture.name, size, labels, left_out, has_graph)
 
     def _predicted(
-        self, images: Iterable[Given], *, measured: bool = False, run: Run | None = None
+        self,
+        images: Iterable[Given],
+        *,
+        known: Known | None = None,
+        measured: bool = False,
+        run: Run | None = None,
     ) -> "Iterator[tuple[_Sample, Prediction]]":
         # The pictures are the loader's sampler, so only those being worked on are in memory.
         loader = DataLoader(
             _Decoded(eval_transform(self.info.preprocessing), measured=measured),
             self.batch_size,
-            sampler=named(images),
+            sampler=named(images, known, self.info.labels),
             num_workers=self.workers,
             collate_fn=list[_Sample],
         )
@@ -268,16 +298,28 @@ class Predictor:
         tensors = [picture.tensor for picture in batch if picture.tensor is not None]
         rows: Iterator[list[float]] = iter(())
         if tensors:
+            states = self._states([each.known for each in batch if each.tensor is not None])
             with torch.inference_mode():
-                logits = (run or self.model)(self.normalize(stack_images(tensors)))
+                logits = (run or self.model)(self.normalize(stack_images(tensors)), states)
             rows = iter(probabilities(logits, self.info.calibration).tolist())
         for picture in batch:
             if picture.tensor is None:
                 yield Prediction(picture.name, error=picture.error)
             else:
-                yield self._describe(picture.name, next(rows))
+                yield self._describe(picture.name, next(rows), picture.known)
 
-    def _describe(self, name: str, row: list[float]) -> Prediction:
+    def _states(self, known: Sequence[Mapping[str, bool]]) -> Tensor | None:
+        """What is known of each picture (B L: 1, -1 and 0); None if nothing is."""
+        if not any(known):
+            return None
+        place = {label: number for number, label in enumerate(self.info.labels)}
+        states = torch.zeros(len(known), len(place), dtype=torch.int8)
+        for row, of_picture in enumerate(known):
+            for label, is_present in of_picture.items():
+                states[row, place[label]] = 1 if is_present else -1
+        return states.to(self.device)
+
+    def _describe(self, name: str, row: list[float], known: Mapping[str, bool]) -> Prediction:
         # In float32, as the rates are measured: see `predict_at`.
         thresholds, labels = np.array(self.info.thresholds, np.float32).tolist(), self.info.labels
         shown = [place for place, value in enumerate(row) if value > thresholds[place]]
@@ -285,7 +327,8 @@ class Predictor:
             shown = self.rules.keep(shown, row)
         ranked = sorted(shown, key=lambda place: -row[place])
         probabilities = dict(zip(labels, row, strict=True))
-        return Prediction(name, tuple(labels[place] for place in ranked), probabilities)
+        names = tuple(labels[place] for place in ranked)
+        return Prediction(name, names, probabilities, known=dict(known))
 
 
 @dataclass(frozen=True)
@@ -295,6 +338,7 @@ class _Sample:
     error: str = ""
     size: tuple[int, int] | None = None
     """Width and height of a picture in memory; None for a file, which may be decoded smaller."""
+    known: Mapping[str, bool] = field(default_factory=dict)
 
 
 class _Decoded(Dataset[_Sample]):
@@ -310,7 +354,7 @@ class _Decoded(Dataset[_Sample]):
             upright, whole = self._upright(picture)
         except (DataError, OSError, Unfit) as error:
             return _Sample(picture.name, None, writable(str(error)))
-        return _Sample(picture.name, self.transform(upright), size=whole)
+        return _Sample(picture.name, self.transform(upright), size=whole, known=picture.known)
 
     def _upright(self, picture: Picture) -> tuple[Pixels, tuple[int, int] | None]:
         """The picture's pixels, and its whole size if it is in memory."""

@@ -12,7 +12,7 @@ import platform
 import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain, islice
 from pathlib import Path
 from typing import Any, Literal
@@ -212,7 +212,7 @@ class _Worker:
         # Outside the Predictor, which turns errors into rows: a damaged Parquet file stops the job,
         # as it does without Ray.
         loaded = [
-            Picture(picture.name, picture.content.read())
+            replace(picture, content=picture.content.read())
             if isinstance(picture.content, ParquetRow)
             else picture
             for picture in pictures

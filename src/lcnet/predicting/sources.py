@@ -4,8 +4,8 @@ import glob
 import os
 import tarfile
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
 from typing import Any, TypeVar
@@ -42,6 +42,8 @@ class Picture:
     from 0, inside a Parquet file."""
     content: Path | Slice | ParquetRow | bytes | Image.Image | Array | DataError
     """A `DataError` says why there is none."""
+    known: Mapping[str, bool] = field(default_factory=dict)
+    """Labels that are known to be present (True) or absent (False)."""
 
 
 @dataclass(frozen=True)

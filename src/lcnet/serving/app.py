@@ -14,10 +14,11 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from lcnet.errors import ConfigError
+from lcnet.predicting.given import check_known
 from lcnet.predicting.prediction import Prediction
 from lcnet.predicting.selection import Selection, selection
 from lcnet.serving.gate import bounded
-from lcnet.serving.service import BadRequest, Service, refusal_of
+from lcnet.serving.service import BadRequest, Known, Service, refusal_of
 from lcnet.serving.uploads import UploadTooLarge, shown_name
 
 ENVELOPE = 16_384
@@ -41,13 +42,13 @@ def build_app(service: Service) -> FastAPI:
         name = "picture"
         try:
             with service.counted():
-                shown = _shown(request, service)
+                shown, known = _shown(request, service), _known(request, service)
                 files = await _files(request, service)
                 if len(files) > 1:
-                    answers = await _each(files, service)
+                    answers = await _each(files, service, known)
                     return JSONResponse([shown(answer).to_dict() for answer in answers])
                 [(name, stored)] = files
-                future = await run_in_threadpool(service.submit, stored, name)
+                future = await run_in_threadpool(service.submit, stored, name, known)
                 prediction = await asyncio.wrap_future(future)
             return JSONResponse(shown(prediction).to_dict())
         except Exception as error:  # the server keeps running; the client gets the reason
@@ -76,6 +77,22 @@ def _shown(request: Request, service: Service) -> Selection:
         return selection(service.predictor.info.labels, top=int(top), only=only)
     except ConfigError as error:
         raise BadRequest(str(error).removeprefix("--")) from None
+
+
+def _known(request: Request, service: Service) -> dict[str, bool]:
+    """The labels that the query says are present or absent; raises BadRequest if it cannot be."""
+    present, absent = (request.query_params.getlist(name) for name in ("present", "absent"))
+    known = {**dict.fromkeys(present, True), **dict.fromkeys(absent, False)}
+    if len(known) < len({*present}) + len({*absent}):
+        both = next(label for label in present if label in absent)
+        raise BadRequest(
+            f"absent: expected labels that are not present too, got {both!r}. Drop it."
+        )
+    try:
+        check_known(known, service.predictor.info.labels)
+    except ConfigError as error:
+        raise BadRequest(str(error)) from None
+    return known
 
 
 async def _files(request: Request, service: Service) -> list[tuple[str, bytes]]:
@@ -109,12 +126,14 @@ async def _files(request: Request, service: Service) -> list[tuple[str, bytes]]:
     return files
 
 
-async def _each(files: Sequence[tuple[str, bytes]], service: Service) -> list[Prediction]:
+async def _each(
+    files: Sequence[tuple[str, bytes]], service: Service, known: Known
+) -> list[Prediction]:
     """A prediction for each file, in order; one that cannot be read, or fails, has its error."""
     answers: list[Prediction] = []
     names = [name for name, _ in files]
     for name, submitted in zip(
-        names, await run_in_threadpool(service.submit_all, files), strict=True
+        names, await run_in_threadpool(service.submit_all, files, known), strict=True
     ):
         try:
             answers.append(
@@ -160,6 +179,19 @@ _BODY: dict[str, Any] = {
             "description": "A label in the answer; repeated for several: only=cat&only=dog.",
             "schema": {"type": "array", "items": _TEXT},
         },
+        {
+            "name": "present",
+            "in": "query",
+            "description": "A label that is known to be present; repeated for several. It moves "
+            "the others if the model knows how (lcnet calibrate --evidence).",
+            "schema": {"type": "array", "items": _TEXT},
+        },
+        {
+            "name": "absent",
+            "in": "query",
+            "description": "A label that is known to be absent; repeated for several.",
+            "schema": {"type": "array", "items": _TEXT},
+        },
     ],
     "requestBody": {
         "required": True,
@@ -181,6 +213,7 @@ _BODY: dict[str, Any] = {
 _PREDICTION = {
     "image": _TEXT,
     "labels": {"type": "array", "items": _TEXT},
+    "known": {"type": "object", "additionalProperties": {"type": "boolean"}},
     "probabilities": {"type": "object", "additionalProperties": {"type": "number"}},
 }
 _RESULT = {"type": "object", "properties": _PREDICTION}

@@ -2,7 +2,7 @@
 
 import os
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -22,8 +22,11 @@ from lcnet.serving.batching import Batcher, Busy
 from lcnet.serving.measures import Measures, Outcome
 from lcnet.serving.uploads import Limits, UploadTooLarge, pixels_of, read_upload
 
-Read = tuple[str, Tensor]
-"""A picture's name, and its pixels at the model's size: C H W in uint8."""
+Known = Mapping[str, bool]
+"""Labels that are known to be present (True) or absent (False)."""
+Read = tuple[str, Tensor, Known]
+"""A picture's name, its pixels at the model's size (C H W in uint8), and what is known of it."""
+NOTHING: Known = {}
 
 
 class BadRequest(Exception):
@@ -70,17 +73,19 @@ class Service:
         # A decoded picture is many times as large as its file, so only a few are held at a time.
         self._decoding = BoundedSemaphore(min(4, os.cpu_count() or 1))
 
-    def submit(self, stored: bytes | Path, name: str) -> "Future[Prediction]":
+    def submit(
+        self, stored: bytes | Path, name: str, known: Known = NOTHING
+    ) -> "Future[Prediction]":
         """Decode the picture in this thread, and return the prediction to come.
 
         Raises UploadTooLarge or DataError if the picture cannot be decoded.
         """
         with self._decoding:
             pixels = self.transform(self._read(stored, name))
-        return self.batcher.submit((name, pixels))
+        return self.batcher.submit((name, pixels, known))
 
     def submit_all(
-        self, files: Sequence[tuple[str, bytes]]
+        self, files: Sequence[tuple[str, bytes]], known: Known = NOTHING
     ) -> "list[Future[Prediction] | Prediction]":
         """The predictions to come of a request's files (name and bytes), decoded in this thread.
 
@@ -97,7 +102,7 @@ class Service:
                         f"{name}: expected at most {self.limits.pixels:,} pixels in all pictures "
                         f"of a request, got {total + pixels:,}. Send it in another request."
                     )
-                answers.append(self.submit(stored, name))
+                answers.append(self.submit(stored, name, known))
                 total += pixels
             except DataError as error:
                 answers.append(Prediction(name, error=str(error)))
@@ -125,7 +130,7 @@ class Service:
         """
         with self._decoding:
             picture = self._read(path, name)
-        prediction = self.batcher.submit((name, self.transform(picture))).result()
+        prediction = self.batcher.submit((name, self.transform(picture), NOTHING)).result()
         shown = as_shown(picture)
         if not self.predictor.explains:
             return prediction, None, shown
@@ -151,7 +156,7 @@ class Service:
         return read_upload(stored, name, self.limits, size=size, form=form)
 
     def _score(self, batch: list[Read]) -> list[Prediction]:
-        names, pixels = zip(*batch, strict=True)
-        predictions = self.predictor.predict_pixels(names, pixels)
+        names, pixels, known = zip(*batch, strict=True)
+        predictions = self.predictor.predict_pixels(names, pixels, known)
         self.measures.batch(len(batch))
         return predictions

@@ -1,0 +1,73 @@
+"""`lcnet predict --known`: a table of labels with blanks says what is known of pictures."""
+
+import hashlib
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from lcnet.config import Data, Table
+from lcnet.data.readers import load_split
+from lcnet.data.readers.layout import Given
+from lcnet.data.recognising import data_at
+from lcnet.errors import ConfigError, DataError
+from lcnet.predicting.sources import Picture
+from lcnet.progress import tell
+from lcnet.schema import unknown_label
+
+
+class KnownTable:
+    """What a label table of any layout that is read says of its pictures; blanks say nothing."""
+
+    def __init__(self, table: Path, labels: Sequence[str]) -> None:
+        """Read the table. Raises DataError if it cannot be read, ConfigError for other labels."""
+        blank = Data(table=Table(unknown=[""]))  # what else a blank cell might mean elsewhere
+        data = data_at(Given(table, blank), divide=False)
+        self.table = table
+        self._known: dict[Path, dict[str, bool]] = {}
+        for name in dict.fromkeys(filter(None, (data.train, data.val, data.test))):
+            split = load_split(data, name)
+            for label in split.labels:
+                if label not in labels:
+                    raise ConfigError(
+                        f"--known {table}: {unknown_label(label, labels)}. Leave that column out, "
+                        "or rename it as the model does."
+                    )
+            for sample, states in zip(split.samples, split.targets, strict=True):
+                known = {
+                    label: bool(state)
+                    for label, state in zip(split.labels, states.tolist(), strict=True)
+                    if state >= 0
+                }
+                if self._known.setdefault(sample.path.resolve(), known) != known:
+                    raise DataError(
+                        f"--known {table}: {sample.path} is there twice, with other labels. "
+                        "Correct the table."
+                    )
+
+    def of(self, pictures: Iterable[Picture]) -> Iterator[Picture]:
+        """The pictures, each with what is known of it."""
+        for picture in pictures:
+            known = self._known.get(Path(picture.name).resolve(), {})
+            yield replace(picture, known=known) if known else picture
+
+    def require(self, names: Iterable[str]) -> None:
+        """Say of how many pictures something is known. Raises ConfigError if of none."""
+        count = total = 0
+        for name in names:
+            total += 1
+            count += bool(self._known.get(Path(name).resolve()))
+        if not count:
+            raise ConfigError(
+                f"--known {self.table}: expected something known of these {total:,} pictures, got "
+                "nothing: its pictures are other files, or all its cells are blank. Give the "
+                "pictures that it lists."
+            )
+        tell(f"known labels of {count:,} of {total:,} pictures: {self.table}")
+
+    @property
+    def digest(self) -> str:
+        """The same for two tables only if they say the same: 16 hexadecimal digits."""
+        digest = hashlib.sha256()
+        for path, known in sorted(self._known.items()):
+            digest.update(repr((str(path), sorted(known.items()))).encode())
+        return digest.hexdigest()[:16]

@@ -1,0 +1,81 @@
+"""`lcnet calibrate --evidence` and `lcnet evaluate --known`."""
+
+import numpy as np
+import pytest
+import torch
+
+from lcnet.errors import ConfigError, DataError
+from lcnet.evaluating import fitting_evidence
+from lcnet.evaluating.calibrate import calibrate, reset_calibration
+from lcnet.evaluating.evaluate import evaluate
+from lcnet.evaluating.measuring import score
+from lcnet.model.evidence import Evidence
+from lcnet.model_folder import load_model, read_info, weights_fingerprint
+from lcnet.run_folder import RunFolder
+
+
+@pytest.fixture(autouse=True)
+def fast(monkeypatch):
+    monkeypatch.setattr("lcnet.evaluating.known_labels.RESAMPLES", 5)
+
+
+def test_evidence_is_fitted_kept_and_measured(trained, capsys, read_json):
+    before, alone = weights_fingerprint(trained), score(trained, split="train.csv", quiet=True)
+    calibrate(trained, split="train.csv", evidence=True)
+    assert "What known labels tell of new pictures" in capsys.readouterr().out
+    evidence = load_model(trained).evidence
+    assert evidence.weights.shape == (3, 3)
+    assert evidence.weights.any()
+    assert weights_fingerprint(trained) != before
+    again = score(trained, split="train.csv", quiet=True)
+    assert (again.logits == alone.logits).all()  # pictures alone are scored as before
+    evaluate(trained, split="train.csv", known=[0, 0.5, "one", "others"])
+    assert "one present" in capsys.readouterr().out
+    rows = read_json(RunFolder(trained).metrics_file)["known_labels"]
+    assert [row["known"] for row in rows] == [0, 0.5, "one", "others"]
+    assert rows[0]["mAP"] == rows[0]["mAP_ignored"]
+
+
+def test_the_figures_are_those_of_the_entries_that_are_unknown(trained, read_json):
+    calibrate(trained, split="train.csv", evidence=True, quiet=True)
+    evaluate(trained, split="train.csv", known=["others"], quiet=True)
+    [row] = read_json(RunFolder(trained).metrics_file)["known_labels"]
+    info, model = read_info(trained), load_model(trained)
+    scored = score(trained, split="train.csv", quiet=True)
+    columns = []
+    for label in range(3):  # each label, with all others known
+        states = torch.from_numpy(2 * scored.targets.astype(np.int8) - 1)
+        states[:, label] = 0
+        columns.append(model.given(torch.from_numpy(scored.logits), states)[:, label].numpy())
+    from lcnet.metrics.bootstrap import mean_ap
+    from lcnet.metrics.calibration import to_probabilities
+
+    given = to_probabilities(np.stack(columns, axis=1), info.calibration)
+    assert row["mAP"] == pytest.approx(mean_ap(given, scored.targets), abs=1e-3)
+
+
+def test_a_reset_takes_the_evidence_out(trained):
+    calibrate(trained, split="train.csv", evidence=True, quiet=True)
+    reset_calibration(trained)
+    assert load_model(trained).evidence is None
+
+
+def test_a_model_without_evidence_cannot_be_measured_with_known_labels(trained):
+    with pytest.raises(ConfigError, match=r"Fit that first: lcnet calibrate .* --evidence"):
+        evaluate(trained, known=[0.5], quiet=True)
+
+
+def test_too_few_pictures_are_refused(trained, monkeypatch):
+    monkeypatch.setattr(fitting_evidence, "FOLDS", 7)
+    with pytest.raises(DataError, match="expected at least 14 pictures to fit to, got 12"):
+        calibrate(trained, evidence=True, quiet=True)
+    assert load_model(trained).evidence is None
+
+
+def test_a_label_that_is_clearly_worse_off_listens_to_nobody():
+    part = Evidence(2, 1)
+    part.weights = torch.ones(2, 1)
+    worse = fitting_evidence._worse(np.column_stack([np.full(100, 0.1), np.full(100, -0.1)]))
+    assert worse.tolist() == [True, False]
+    fitting_evidence._deafen(part, worse)
+    assert part.weights.flatten().tolist() == [0, 1]

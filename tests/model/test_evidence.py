@@ -1,0 +1,72 @@
+import pytest
+import torch
+
+from lcnet.model.evidence import SURE, Evidence, as_given
+
+LABELS = 5
+
+
+def evidence() -> Evidence:
+    """Evidence in which each label listens to two others."""
+    torch.manual_seed(0)
+    part = Evidence(LABELS, 2)
+    part.slope = torch.rand(LABELS) + 0.5
+    part.bias = torch.randn(LABELS)
+    part.sources = torch.tensor([[(k + 1) % LABELS, (k + 3) % LABELS] for k in range(LABELS)])
+    part.weights = torch.randn(LABELS, 2)
+    return part
+
+
+LOGITS = torch.randn(7, LABELS, generator=torch.Generator().manual_seed(1))
+
+
+def by_formula(part: Evidence, logits: torch.Tensor, known: torch.Tensor) -> torch.Tensor:
+    """The docstring's formula, entry by entry."""
+    moved = logits.clone()
+    alone = torch.sigmoid(part.slope * logits + part.bias)
+    for row in range(len(logits)):
+        for label in range(LABELS):
+            for place, source in enumerate(part.sources[label].tolist()):
+                if known[row, source] > 0:
+                    change = part.weights[label, place] * (1 - alone[row, source])
+                elif known[row, source] < 0:
+                    change = -part.weights[label, place] * alone[row, source]
+                else:
+                    continue
+                moved[row, label] += change / part.slope[label]
+    return moved
+
+
+def test_known_labels_move_the_others_as_the_formula_says():
+    part, known = evidence(), torch.randint(-1, 2, (7, LABELS))
+    moved = by_formula(part, LOGITS, known)
+    torch.testing.assert_close(part.moved(LOGITS, known), moved)
+    given = part(LOGITS, known)
+    torch.testing.assert_close(given[known == 0], moved[known == 0])
+
+
+def test_where_nothing_is_known_the_logits_are_the_same_bit_for_bit():
+    assert evidence()(LOGITS, torch.zeros(7, LABELS, dtype=torch.int8)).equal(LOGITS)
+
+
+@pytest.mark.parametrize("dtype", [torch.int8, torch.int64, torch.float32])
+def test_a_known_label_is_sure(dtype):
+    known = torch.zeros(7, LABELS, dtype=dtype)
+    known[:, 1], known[:, 2] = 1, -1
+    probabilities = evidence()(LOGITS, known).sigmoid()
+    assert (probabilities[:, 1] == 1).all()
+    assert (probabilities[:, 2] == 0).all()
+    assert as_given(LOGITS, known)[0, 1] == SURE
+
+
+def test_a_picture_s_logits_do_not_depend_on_its_neighbours():
+    part, known = evidence(), torch.randint(-1, 2, (7, LABELS))
+    together = part(LOGITS, known)
+    alone = torch.cat([part(LOGITS[row : row + 1], known[row : row + 1]) for row in range(7)])
+    torch.testing.assert_close(together, alone)
+
+
+def test_a_label_that_the_picture_shows_already_moves_nothing():
+    part, sure = evidence(), torch.full((1, LABELS), 60.0)
+    known = torch.ones(1, LABELS)
+    torch.testing.assert_close(part.moved(sure, known), sure)
