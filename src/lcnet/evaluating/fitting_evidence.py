@@ -10,6 +10,7 @@ from lcnet.errors import DataError
 from lcnet.evaluating.known_labels import Parts, figures_of, moved, print_known
 from lcnet.evaluating.measuring import Scored
 from lcnet.metrics import Flags, Floats, Targets
+from lcnet.metrics.bootstrap import mean_ap
 from lcnet.metrics.calibration import Calibration, fit_calibration, to_probabilities
 from lcnet.metrics.known_labels import Known, drawn
 from lcnet.metrics.label_evidence import Edges, fit_edges, prior_edges, strongest_sources
@@ -98,6 +99,16 @@ def show_worth(scored: Scored, info: ModelInfo, parts: Parts) -> None:
     print_known(rows, title="What known labels tell of new pictures (cross-fitted)")
     if info.statistics is None:
         tell("the model does not know its training labels' counts, so rare pairs say little")
+
+
+def mean_ap_at_half(scored: Scored, parts: Parts) -> tuple[float, float]:
+    """The mAP of unknown labels with half of the others known: known ones ignored, and used."""
+    logits, targets = np.asarray(scored.logits, np.float32), scored.targets
+    states = drawn(targets, 0.5, 0)
+    left = np.where(states == 0, targets, np.int8(-1))
+    scores = (to_probabilities(each) for each in (logits, moved(parts, logits, states)))
+    ignored, used = (mean_ap(each, left) for each in scores)
+    return ignored, used
 
 
 def drop_evidence(run: Path, info: ModelInfo) -> None:

@@ -12,7 +12,7 @@ from lcnet.hub import require_out
 def graph(
     model: AnyPath, *, out: Path | None = None, edges: Annotated[int, AtLeast(1)] = 30
 ) -> Path:
-    """Draw the label graph, before and after learning.
+    """Draw the label graph before and after learning, and what known labels say of the others.
 
     Args:
         model: Run or model folder, or hf://user/name.
@@ -20,10 +20,11 @@ def graph(
         edges: Number of edges in the drawing; the strongest are shown.
 
     Returns:
-        The folder with matrix and network as PNG and SVG, and edges.csv.
+        The folder with matrix and network as PNG and SVG, and edges.csv; evidence.csv, .png and
+        .svg if the model was given that (lcnet calibrate --evidence).
 
     Raises:
-        ConfigError: if the model has no label graph.
+        ConfigError: if the model has neither.
         CheckpointError: if the model cannot be read.
     """
     require_out(model, out, "--out FOLDER")

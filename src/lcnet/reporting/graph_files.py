@@ -13,6 +13,7 @@ from lcnet.metrics import Floats
 from lcnet.model.graph_matrices import GraphMatrices
 from lcnet.model_folder import load_model, local_model, read_info, require_single
 from lcnet.progress import tell
+from lcnet.reporting.evidence_files import edges_of, write_evidence
 from lcnet.reporting.figures import save_figure
 from lcnet.reporting.graph_pictures import draw_matrices, draw_network
 
@@ -26,27 +27,36 @@ def draw_graph(model: AnyPath, out: Path | None, *, edges: int) -> Path:
     """The folder with the drawn matrix and network as PNG and SVG, and edges.csv.
 
     The folder is `out`, or MODEL/graph if that is None. The network shows the `edges` strongest
-    edges. Raises ConfigError if the model has no label graph, CheckpointError if it cannot be read.
+    edges. What known labels say of the others is there too, if the model knows it. Raises
+    ConfigError if it has neither, CheckpointError if it cannot be read.
     """
     model = local_model(model)
     folder = out or model / "graph"
     if folder.exists() and not folder.is_dir():
         raise ConfigError(f"--out {folder}: expected a folder, got a file. Name another.")
     info = read_info(model)
+    network = load_model(model)
+    if evidence := network.evidence:
+        shown = strongest_labels(edges_of(evidence), MOST_LABELS)
+        write_evidence(folder, evidence, info, shown)
+        tell(f"what known labels say of the others -> {folder}/evidence.png, .svg, .csv")
+        if info.members or network.label_graph() is None:
+            return folder
     require_single(info, model, "the label graph")
-    graph = load_model(model).graph_matrices()
+    graph = network.graph_matrices()
     if graph is None:
         graphless = f"head {info.model.head}"
         if info.model.head == "lcnet":
             graphless = "LCNet with --model.graph none"
         raise ConfigError(
             f"{model}: no label graph in this model ({graphless}). Train one with "
-            "--model.head lcnet --model.graph learned."
+            "--model.head lcnet --model.graph learned; or fit what known labels say of the others "
+            f"with: lcnet calibrate {model} --evidence"
         )
     shown = strongest_labels(graph.final, MOST_LABELS)
     matrices = draw_matrices(graph, shown, info.labels)
-    network = draw_network(graph, shown, info.labels, edges)
-    for name, figure in (("matrix", matrices), ("network", network)):
+    drawn = draw_network(graph, shown, info.labels, edges)
+    for name, figure in (("matrix", matrices), ("network", drawn)):
         for kind in ("png", "svg"):
             with written_whole(folder / f"{name}.{kind}") as unfinished:
                 save_figure(figure, unfinished, kind)

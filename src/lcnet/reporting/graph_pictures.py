@@ -33,7 +33,7 @@ def draw_matrices(graph: GraphMatrices, shown: Sequence[int], labels: Sequence[s
     for number, matrix in enumerate(matrices):
         left = number * step + margin
         axes = figure.add_axes((left / total[0], 0.5 / total[1], side / total[0], side / total[1]))
-        _draw_matrix(axes, matrix, font, with_numbers=cell > 0.25)
+        draw_matrix(axes, matrix, font, with_numbers=cell > 0.25)
         axes.set_title(matrix.title, fontsize=11, fontweight="bold", color=INK, pad=10, loc="left")
     figure.text(
         margin / total[0],
@@ -46,8 +46,8 @@ def draw_matrices(graph: GraphMatrices, shown: Sequence[int], labels: Sequence[s
     return figure
 
 
-def _draw_matrix(axes: Axes, matrix: Matrix, font: int, *, with_numbers: bool) -> None:
-    """One matrix, blue above 0 and orange below."""
+def draw_matrix(axes: Axes, matrix: Matrix, font: int, *, with_numbers: bool) -> None:
+    """One matrix of labels, blue above 0 and orange below."""
     drawn, names = np.array(matrix.values, dtype=float), matrix.names
     np.fill_diagonal(drawn, np.nan)
     if (matrix.values < 0).any():
