@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from lcnet.model.build import build_model
     from lcnet.model.lcnet import LCNet
     from lcnet.model_folder import ModelFolder, load_model
+    from lcnet.predicting.complete import complete
     from lcnet.predicting.predict import predict
     from lcnet.predicting.predictor import Predictor
     from lcnet.published.import_model import import_model
@@ -56,6 +57,7 @@ __all__ = [
     "calibrate",
     "check",
     "compare",
+    "complete",
     "draw_digits",
     "ensemble",
     "eval_pictures",
@@ -100,6 +102,7 @@ _HOMES = {
     "calibrate": "lcnet.evaluating.calibrate",
     "check": "lcnet.checking.check",
     "compare": "lcnet.runs.compare",
+    "complete": "lcnet.predicting.complete",
     "draw_digits": "lcnet.data.readers.digits",
     "ensemble": "lcnet.evaluating.ensemble",
     "eval_pictures": "lcnet.data.pictures",

@@ -213,6 +213,11 @@ VERBS: Mapping[str, Verb] = {
         exit_code=lambda predicted: 1 if predicted.failed else 0,
         call=_predict_to_standard_output,
     ),
+    "complete": Verb(
+        "predicting.complete:complete",
+        "lcnet complete runs/mine half_filled.csv --out completed.csv --sure 0.95",
+        exit_code=lambda completed: 1 if completed.unread else 0,
+    ),
     "serve": Verb(
         "serving.serve:serve",
         "lcnet serve runs/mine, then open http://127.0.0.1:7860 or send a picture with: "

@@ -18,14 +18,17 @@ from lcnet.schema import unknown_label
 class KnownTable:
     """What a label table of any layout that is read says of its pictures; blanks say nothing."""
 
-    def __init__(self, table: Path, labels: Sequence[str]) -> None:
+    def __init__(self, table: Path, labels: Sequence[str], *, quiet: bool = False) -> None:
         """Read the table. Raises DataError if it cannot be read, ConfigError for other labels."""
         blank = Data(table=Table(unknown=[""]))  # what else a blank cell might mean elsewhere
-        data = data_at(Given(table, blank), divide=False)
+        data = data_at(Given(table, blank), quiet=quiet, divide=False)
         self.table = table
+        self.labels: tuple[str, ...] = ()
+        """The labels in the table."""
         self._known: dict[Path, dict[str, bool]] = {}
         for name in dict.fromkeys(filter(None, (data.train, data.val, data.test))):
             split = load_split(data, name)
+            self.labels = self.labels or split.labels
             for label in split.labels:
                 if label not in labels:
                     raise ConfigError(
@@ -43,6 +46,14 @@ class KnownTable:
                         f"--known {table}: {sample.path} is there twice, with other labels. "
                         "Correct the table."
                     )
+
+    def __len__(self) -> int:
+        """The number of pictures."""
+        return len(self._known)
+
+    def pictures(self) -> Iterator[tuple[Path, dict[str, bool]]]:
+        """The file of each picture and what is known of it, in the table's order."""
+        yield from self._known.items()
 
     def of(self, pictures: Iterable[Picture]) -> Iterator[Picture]:
         """The pictures, each with what is known of it."""
