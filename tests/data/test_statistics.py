@@ -41,8 +41,10 @@ def test_counts_equal_a_plain_loop(targets: np.ndarray) -> None:
     for i in columns:
         for j in columns:
             together = sum(row[i] == 1 and row[j] == 1 for row in rows)
-            assert counts.cooccurrence[i][j] == together
-            assert counts.known_with[i][j] == sum(row[i] == 1 and row[j] != -1 for row in rows)
+            assert counts.pairs.cooccurrence[i, j] == together
+            assert counts.pairs.known_with[i, j] == sum(
+                row[i] == 1 and row[j] != -1 for row in rows
+            )
 
 
 def test_shares_leave_unknown_pictures_out() -> None:
@@ -104,7 +106,13 @@ def test_probabilities_are_proper_with_ones_on_the_diagonal(
 
 def test_statistics_survive_json() -> None:
     counts = count_labels(TARGETS)
-    assert Statistics.from_dict(json.loads(json.dumps(counts.to_dict()))) == counts
+    stored = json.loads(json.dumps(counts.to_dict()))
+    assert Statistics.from_dict(stored, counts.pairs) == counts
+    older = {
+        "cooccurrence": counts.pairs.cooccurrence.tolist(),
+        "known_with": counts.pairs.known_with.tolist(),
+    }
+    assert Statistics.from_dict(stored | older) == counts
 
 
 @pytest.mark.parametrize(
@@ -123,7 +131,12 @@ def test_stored_statistics_that_do_not_fit_are_refused(
     change: dict[str, object], message: str
 ) -> None:
     with pytest.raises(CheckpointError, match=message):
-        Statistics.from_dict(count_labels(TARGETS).to_dict() | change)
+        counts = count_labels(TARGETS)
+        older = {
+            "cooccurrence": counts.pairs.cooccurrence.tolist(),
+            "known_with": counts.pairs.known_with.tolist(),
+        }
+        Statistics.from_dict(counts.to_dict() | older | change)
 
 
 def test_stored_statistics_must_be_complete() -> None:

@@ -61,10 +61,10 @@ def test_the_prior_is_the_log_odds_ratio_of_the_training_labels():
     _, y = correlated(50_000)
     counts = count_labels(y)
     prior = prior_edges(
-        *(
-            np.array(each, float)
-            for each in (counts.positives, counts.known, counts.cooccurrence, counts.known_with)
-        )
+        np.array(counts.positives, float),
+        np.array(counts.known, float),
+        counts.pairs.cooccurrence.astype(float),
+        counts.pairs.known_with.astype(float),
     )
     table = [[np.sum((y[:, 0] == a) & (y[:, 1] == b)) for b in (1, 0)] for a in (1, 0)]
     wanted = np.log(table[0][0] * table[1][1] / (table[0][1] * table[1][0]))
@@ -77,10 +77,10 @@ def test_a_pair_that_is_rare_says_little():
     y[:3, 0], y[3:6, 1] = 1, 1  # never together, as is to be expected
     counts = count_labels(y)
     prior = prior_edges(
-        *(
-            np.array(each, float)
-            for each in (counts.positives, counts.known, counts.cooccurrence, counts.known_with)
-        )
+        np.array(counts.positives, float),
+        np.array(counts.known, float),
+        counts.pairs.cooccurrence.astype(float),
+        counts.pairs.known_with.astype(float),
     )
     assert np.abs(prior[0, 1]) < 0.05
 

@@ -96,7 +96,7 @@ class CheckReport:
     def together(self, most: int) -> Iterator[str]:
         """A line with the label pairs that occur together most often, or no line."""
         probability = self.conditional()
-        counts = np.triu(self.splits[0].statistics.cooccurrence, 1)  # each pair once
+        counts = np.triu(self.splits[0].statistics.pairs.cooccurrence, 1)  # each pair once
         order = np.argsort(-counts, axis=None, kind="stable")
         pairs = [divmod(int(cell), len(counts)) for cell in order[:most]]
         absent = self.with_absent()
@@ -165,7 +165,7 @@ def _together(report: CheckReport) -> Matrix:
     chosen = np.sort(commonest[:MATRIX_LABELS])
     names = tuple(report.labels[label] for label in chosen)
     inside = np.ix_(chosen, chosen)
-    counts, share = np.array(statistics.cooccurrence)[inside], report.conditional()[inside]
+    counts, share = statistics.pairs.cooccurrence[inside], report.conditional()[inside]
     absent = np.array(report.with_absent())[chosen]
     share = np.where(absent | np.eye(len(chosen), dtype=bool), share, 0)
 

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from lcnet.data.dataset import NEGATIVE, POSITIVE, UNKNOWN
+from lcnet.data.pair_counts import PairCounts, count_pairs, no_pairs
 from lcnet.errors import CheckpointError
 from lcnet.schema import check_counts
 
@@ -21,10 +22,8 @@ class Statistics:
     """Per label, pictures in which it is known to be present or absent."""
     positives: tuple[int, ...]
     """Per label, pictures in which it is present."""
-    cooccurrence: tuple[tuple[int, ...], ...]
-    """M_ij: pictures in which labels i and j are both present; the diagonal is `positives`."""
-    known_with: tuple[tuple[int, ...], ...]
-    """K_ij: pictures in which label i is present and label j is known."""
+    pairs: PairCounts
+    """Counts of pairs of labels."""
 
     def shares(self) -> np.ndarray:
         """Per label, the share of its known pictures in which it is present.
@@ -70,8 +69,8 @@ class Statistics:
         Shape (labels, labels), float64 in [0, 1] with ones on the diagonal, never NaN. The row of
         a label without positives is the shares.
         """
-        together = np.array(self.cooccurrence, dtype=np.float64) + smoothing * self.shares()
-        pictures = np.array(self.known_with, dtype=np.float64) + smoothing
+        together = self.pairs.cooccurrence.astype(np.float64) + smoothing * self.shares()
+        pictures = self.pairs.known_with.astype(np.float64) + smoothing
         shares = np.broadcast_to(self.shares(), pictures.shape)
         probability: np.ndarray = shares.copy()
         np.divide(together, pictures, out=probability, where=pictures > 0)
@@ -79,25 +78,26 @@ class Statistics:
         return probability
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain numbers and lists, for JSON."""
+        """Plain numbers and lists, for JSON; without the pairs, which are many."""
         return {
             "images": self.images,
             "known": list(self.known),
             "positives": list(self.positives),
-            "cooccurrence": [list(row) for row in self.cooccurrence],
-            "known_with": [list(row) for row in self.known_with],
         }
 
     @classmethod
-    def from_dict(cls, stored: Mapping[str, Any]) -> "Statistics":
-        """The statistics that `to_dict` stored; raises CheckpointError for anything else."""
+    def from_dict(cls, stored: Mapping[str, Any], pairs: PairCounts | None = None) -> "Statistics":
+        """The statistics that `to_dict` stored, with their pairs.
+
+        Without `pairs` they are those that older lcnets stored in the same place, or empty. Raises
+        CheckpointError for anything else.
+        """
         try:
             statistics = cls(
                 images=check_counts([stored["images"]], "images", count=1)[0],
                 known=_counts(stored["known"]),
                 positives=_counts(stored["positives"]),
-                cooccurrence=tuple(map(_counts, stored["cooccurrence"])),
-                known_with=tuple(map(_counts, stored["known_with"])),
+                pairs=pairs or _older_pairs(stored),
             )
         except (KeyError, TypeError, ValueError, OverflowError) as error:
             raise CheckpointError(
@@ -105,10 +105,7 @@ class Statistics:
                 "Train or export the model again."
             ) from None
         width = len(statistics.positives)
-        matrices = (statistics.known,), statistics.cooccurrence, statistics.known_with
-        if any(len(row) != width for rows in matrices for row in rows) or any(
-            len(rows) != width for rows in matrices[1:]
-        ):
+        if not len(statistics.known) == statistics.pairs.together.shape[0] == width:
             raise CheckpointError(
                 f"statistics: expected counts of {width} labels throughout, got another number. "
                 "Train or export the model again."
@@ -118,15 +115,11 @@ class Statistics:
 
 def count_labels(targets: np.ndarray) -> Statistics:
     """The counts of `targets`, of shape (images, labels) with 1 present, 0 absent, -1 unknown."""
-    # Matrix products of float64 are fast and, up to 2^53, exact.
-    positive = (targets == POSITIVE).astype(np.float64)
-    known = (targets != UNKNOWN).astype(np.float64)
     return Statistics(
         images=len(targets),
-        known=_row(known.sum(axis=0)),
-        positives=_row(positive.sum(axis=0)),
-        cooccurrence=tuple(map(_row, positive.T @ positive)),
-        known_with=tuple(map(_row, positive.T @ known)),
+        known=_row((targets != UNKNOWN).sum(axis=0)),
+        positives=_row((targets == POSITIVE).sum(axis=0)),
+        pairs=count_pairs(targets),
     )
 
 
@@ -164,6 +157,14 @@ def repeat_factors(targets: np.ndarray, share: float) -> np.ndarray:
 
 def _row(values: Any) -> tuple[int, ...]:
     return tuple(int(value) for value in values)
+
+
+def _older_pairs(stored: Mapping[str, Any]) -> PairCounts:
+    """The pairs that older lcnets stored as lists; none if there are no lists."""
+    if "cooccurrence" not in stored:
+        return no_pairs(len(stored["positives"]))
+    tables = ([_counts(row) for row in stored[name]] for name in ("cooccurrence", "known_with"))
+    return PairCounts.from_tables(*(np.array(table) for table in tables))
 
 
 def _counts(stored: object) -> tuple[int, ...]:

@@ -128,10 +128,10 @@ def _prior(info: ModelInfo) -> Edges:
     if counts is None:
         return np.zeros((len(info.labels),) * 2)
     return prior_edges(
-        *(
-            np.array(each, np.float64)
-            for each in (counts.positives, counts.known, counts.cooccurrence, counts.known_with)
-        )
+        np.array(counts.positives, np.float64),
+        np.array(counts.known, np.float64),
+        counts.pairs.cooccurrence.astype(np.float64),
+        counts.pairs.known_with.astype(np.float64),
     )
 
 

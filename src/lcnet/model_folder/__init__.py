@@ -1,9 +1,9 @@
 """The model folder: everything needed to use a model, and nothing that runs code.
 
 model/
-├── model.safetensors   the weights, with the label graph's prior, the label vectors and what known
-│                       labels say of the others
-└── model.json          labels, architecture, preprocessing, thresholds, calibration, statistics
+├── model.safetensors   the weights, with the label graph's prior, the label vectors, what known
+│                       labels say of the others, and the counts of label pairs in training
+└── model.json          labels, architecture, preprocessing, thresholds, calibration, label counts
 """
 
 import hashlib
@@ -21,6 +21,7 @@ from torch import Tensor
 
 from lcnet import config
 from lcnet.compute import Rounding
+from lcnet.data.pair_counts import PairCounts
 from lcnet.data.statistics import Statistics
 from lcnet.data.transforms import Preprocessing
 from lcnet.errors import CheckpointError, ConfigError, LCNetError
@@ -41,6 +42,8 @@ from lcnet.run_folder import RunFolder
 from lcnet.schema import check_fields, check_mapping, check_names, check_numbers, check_options
 
 DESCRIPTION, WEIGHTS = "model.json", "model.safetensors"
+PAIRS = "statistics.pairs."
+"""How the names of the counts of label pairs begin in the file of weights."""
 FORMAT = 1
 """Version of the folder's layout."""
 FORMAT_OF_MANY = 2
@@ -156,8 +159,8 @@ class ModelInfo:
         return json.dumps(self.to_dict(), indent=1, ensure_ascii=False)
 
     @classmethod
-    def from_dict(cls, fields: Mapping[str, Any]) -> "ModelInfo":
-        """The info that `to_dict` wrote.
+    def from_dict(cls, fields: Mapping[str, Any], pairs: PairCounts | None = None) -> "ModelInfo":
+        """The info that `to_dict` wrote, with the training labels' counts of pairs if given.
 
         The type and range of every value are checked before anything is built from it. Raises one
         of `UNUSABLE` if a value is wrong or missing.
@@ -180,7 +183,7 @@ class ModelInfo:
             thresholds=check_numbers(fields["thresholds"], "thresholds", count=count),
             calibration=Calibration.from_dict(calibration) if calibration else None,
             head_options=check_options(head_options, "head_options", most=65_536, length=256),
-            statistics=Statistics.from_dict(statistics) if statistics else None,
+            statistics=Statistics.from_dict(statistics, pairs) if statistics else None,
             rounding=Rounding.from_dict(rounding) if rounding else None,
             by_hand=check_names(by_hand, "thresholds_by_hand") if by_hand else (),
             rules=LabelRules.from_dict(rules, labels) if rules else None,
@@ -293,7 +296,7 @@ class ModelFolder:
             fields = check_mapping(json.loads(file.read_text(encoding="utf-8")), "the file")
             version = fields["format"]
             if version in FORMATS:
-                return ModelInfo.from_dict(fields)
+                return ModelInfo.from_dict(fields, self._pairs())
         except UNUSABLE as error:
             raise CheckpointError(
                 f"{file}: not a model description ({why_unusable(error)}). Copy the whole folder "
@@ -304,6 +307,16 @@ class ModelFolder:
             "wrote it."
         )
 
+    def _pairs(self) -> PairCounts | None:
+        """The counts of pairs in the file of weights; None if it has none or cannot be read."""
+        try:
+            with safetensors.safe_open(self.weights_file, "numpy") as opened:
+                names = [name for name in opened.keys() if name.startswith(PAIRS)]  # noqa: SIM118
+                arrays = {name.removeprefix(PAIRS): opened.get_tensor(name) for name in names}
+        except (OSError, safetensors.SafetensorError):
+            return None  # `load` says what is wrong
+        return PairCounts.from_arrays(arrays) if arrays else None
+
     def save(
         self, model: Classifier, info: ModelInfo, weights: Mapping[str, Tensor] | None = None
     ) -> None:
@@ -313,6 +326,9 @@ class ModelFolder:
         """
         weights = model.state_dict() if weights is None else weights
         weights = {name: tensor.contiguous().cpu() for name, tensor in weights.items()}
+        if info.statistics:
+            arrays = info.statistics.pairs.to_arrays()
+            weights |= {f"{PAIRS}{name}": torch.from_numpy(one) for name, one in arrays.items()}
         with (
             written_whole(self.description_file) as description,
             written_whole(self.weights_file) as tensors,
@@ -331,7 +347,9 @@ class ModelFolder:
         """
         info = self.info()
         try:
-            model = model_of(info, load_file(self.weights_file))
+            stored = load_file(self.weights_file)
+            weights = {name: one for name, one in stored.items() if not name.startswith(PAIRS)}
+            model = model_of(info, weights)
         except MISFITS as error:
             reason = " ".join(str(error).split())[:200]
             raise CheckpointError(

@@ -55,7 +55,7 @@ def evidence_table(edges: Floats, labels: Sequence[str], counts: Statistics | No
     for entry in np.argsort(-np.abs(edges), axis=None, kind="stable")[:LISTED]:
         row, column = divmod(int(entry), len(edges))
         if edges[row, column]:
-            both = "" if counts is None else counts.cooccurrence[row][column]
+            both = "" if counts is None else counts.pairs.together[row, column]
             writer.writerow([labels[column], labels[row], f"{edges[row, column]:.4f}", both])
     return table.getvalue()
 
