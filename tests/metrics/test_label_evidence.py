@@ -3,9 +3,22 @@ import pytest
 from numpy.testing import assert_allclose
 
 from lcnet.data.statistics import count_labels
-from lcnet.metrics.label_evidence import fit_edges, prior_edges, strongest_sources
+from lcnet.metrics import label_evidence
+from lcnet.metrics.label_evidence import PairTable, fit_sources, prior_edges
 
 RNG = np.random.default_rng(0)
+
+
+def fit_edges(p: np.ndarray, y: np.ndarray, prior: np.ndarray) -> np.ndarray:
+    return label_evidence.fit_edges(p, y, prior, slice(0, len(prior)))
+
+
+def prior_of(y: np.ndarray) -> np.ndarray:
+    counts, rows = count_labels(y), slice(0, y.shape[1])
+    table = PairTable(*(each.astype(float) for each in counts.pairs.rows(rows)))
+    return prior_edges(
+        np.array(counts.positives, float), np.array(counts.known, float), table, rows
+    )
 
 
 def correlated(pictures: int) -> tuple[np.ndarray, np.ndarray]:
@@ -59,13 +72,7 @@ def test_unknown_targets_are_left_out():
 
 def test_the_prior_is_the_log_odds_ratio_of_the_training_labels():
     _, y = correlated(50_000)
-    counts = count_labels(y)
-    prior = prior_edges(
-        np.array(counts.positives, float),
-        np.array(counts.known, float),
-        counts.pairs.cooccurrence.astype(float),
-        counts.pairs.known_with.astype(float),
-    )
+    prior = prior_of(y)
     table = [[np.sum((y[:, 0] == a) & (y[:, 1] == b)) for b in (1, 0)] for a in (1, 0)]
     wanted = np.log(table[0][0] * table[1][1] / (table[0][1] * table[1][0]))
     assert prior[0, 1] == pytest.approx(wanted, abs=0.01)
@@ -75,20 +82,31 @@ def test_the_prior_is_the_log_odds_ratio_of_the_training_labels():
 def test_a_pair_that_is_rare_says_little():
     y = np.zeros((1000, 2), np.int8)
     y[:3, 0], y[3:6, 1] = 1, 1  # never together, as is to be expected
-    counts = count_labels(y)
-    prior = prior_edges(
-        np.array(counts.positives, float),
-        np.array(counts.known, float),
-        counts.pairs.cooccurrence.astype(float),
-        counts.pairs.known_with.astype(float),
-    )
+    prior = prior_of(y)
     assert np.abs(prior[0, 1]) < 0.05
 
 
 def test_a_label_listens_to_those_that_move_it_most():
     edges = np.array([[0, 3.0, -1, 0.1], [3, 0, 0, 0], [-1, 0, 0, 2], [0.1, 0, 2, 0]])
     p = np.tile([0.5, 0.001, 0.5, 0.5], (10, 1))  # the second label is hardly ever there
-    sources, weights = strongest_sources(edges, p, 2)
+    y = np.full((10, 4), -1)  # nothing is known, so half of the prior is what is left
+    sources, weights = fit_sources(p, y, lambda rows: 2 * edges[rows], most=2)
     assert sources[0].tolist() == [1, 2]
     assert_allclose(weights[0], [3, -1])
     assert sources.shape == weights.shape == (4, 2)
+
+
+def test_blocks_of_labels_give_what_all_at_once_give(monkeypatch):
+    p, y = RNG.random((40, 7)), RNG.integers(-1, 2, (40, 7))
+    prior = prior_of(y)
+    whole = fit_sources(p, y, lambda rows: prior[rows], most=3)
+    monkeypatch.setattr(label_evidence, "BLOCK", 3)
+
+    def block(rows: slice) -> np.ndarray:
+        counts = count_labels(y)
+        table = PairTable(*(each.astype(float) for each in counts.pairs.rows(rows)))
+        return prior_edges(np.array(counts.positives), np.array(counts.known), table, rows)
+
+    parts = fit_sources(p, y, block, most=3)
+    assert (parts[0] == whole[0]).all()
+    assert_allclose(parts[1], whole[1])

@@ -35,6 +35,17 @@ class PairCounts:
         counts = np.asarray(self.unlike.toarray(), np.int64)
         return self.together.diagonal()[:, None] - counts if self.is_rest else counts
 
+    def rows(self, rows: slice) -> tuple[Counts, Counts, Counts]:
+        """Some rows of M_ij, of K_ij, and of K_ji: R L each."""
+        positives = self.together.diagonal()
+        known, turned = (
+            np.asarray(part.toarray(), np.int64)
+            for part in (self.unlike[rows], self.unlike[:, rows].T)
+        )
+        if self.is_rest:
+            known, turned = positives[rows, None] - known, positives[None] - turned
+        return np.asarray(self.together[rows].toarray(), np.int64), known, turned
+
     def to_arrays(self) -> dict[str, NDArray[np.generic]]:
         """The counts as plain arrays by name, for a file."""
         arrays: dict[str, NDArray[np.generic]] = {"is_rest": np.array([self.is_rest], np.uint8)}

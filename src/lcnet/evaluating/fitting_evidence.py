@@ -1,5 +1,6 @@
 """`lcnet calibrate --evidence`: what known labels say of the others, fitted and written."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,7 @@ from lcnet.metrics import Flags, Floats, Targets
 from lcnet.metrics.bootstrap import mean_ap
 from lcnet.metrics.calibration import Calibration, fit_calibration, to_probabilities
 from lcnet.metrics.known_labels import Known, drawn
-from lcnet.metrics.label_evidence import Edges, fit_edges, prior_edges, strongest_sources
+from lcnet.metrics.label_evidence import Edges, PairTable, fit_sources, prior_edges
 from lcnet.model.evidence import Evidence
 from lcnet.model_folder import ModelFolder, ModelInfo, load_model
 from lcnet.progress import tell
@@ -123,23 +124,24 @@ def _write(run: Path, info: ModelInfo, evidence: Evidence | None) -> None:
     ModelFolder.at(run).save(model, info)
 
 
-def _prior(info: ModelInfo) -> Edges:
-    counts = info.statistics
-    if counts is None:
-        return np.zeros((len(info.labels),) * 2)
-    return prior_edges(
-        np.array(counts.positives, np.float64),
-        np.array(counts.known, np.float64),
-        counts.pairs.cooccurrence.astype(np.float64),
-        counts.pairs.known_with.astype(np.float64),
-    )
+def _prior(info: ModelInfo) -> Callable[[slice], Edges]:
+    """The rows of the training labels' log odds ratios; zeros if they are not known."""
+    labels, counts = len(info.labels), info.statistics
+
+    def rows_of(rows: slice) -> Edges:
+        if counts is None:
+            return np.zeros((rows.stop - rows.start, labels))
+        positives, known = np.array(counts.positives, float), np.array(counts.known, float)
+        table = PairTable(*(each.astype(np.float64) for each in counts.pairs.rows(rows)))
+        return prior_edges(positives, known, table, rows)
+
+    return rows_of
 
 
-def _fit(logits: Floats, targets: Targets, prior: Edges) -> Evidence:
+def _fit(logits: Floats, targets: Targets, prior: Callable[[slice], Edges]) -> Evidence:
     calibration = fit_calibration(logits, targets, "platt")
     probabilities = to_probabilities(logits.astype(np.float32), calibration)
-    edges = fit_edges(probabilities, targets, prior)
-    return _evidence(calibration, *strongest_sources(edges, probabilities, EDGES))
+    return _evidence(calibration, *fit_sources(probabilities, targets, prior, most=EDGES))
 
 
 def _evidence(

@@ -24,6 +24,8 @@ DRAWS = 3
 """How often it is drawn which labels are known; the figures are means."""
 RESAMPLES = 300
 """For the interval of each gain."""
+MOST_MOVES = 2**24
+"""Pictures times edges at a time: 64 MiB."""
 Parts = Sequence[tuple[Evidence, Flags]]
 """Evidence, and the pictures (N) to which it is applied; each picture is in one part."""
 
@@ -116,8 +118,10 @@ def moved(parts: Parts, logits: NDArray[np.float32], states: States) -> NDArray[
     """The logits (N x L) given the states; a known label's own state says nothing of itself."""
     given = np.empty_like(logits)
     for evidence, chosen in parts:
-        rows = torch.from_numpy(logits[chosen]), torch.from_numpy(states[chosen])
-        given[chosen] = evidence.moved(*rows).numpy()
+        at_once = max(1, MOST_MOVES // evidence.weights.numel())
+        for places in np.array_split(np.flatnonzero(chosen), -(-chosen.sum() // at_once) or 1):
+            rows = torch.from_numpy(logits[places]), torch.from_numpy(states[places])
+            given[places] = evidence.moved(*rows).numpy()
     return given
 
 
