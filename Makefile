@@ -3,7 +3,7 @@ PYTHON ?= python3
 RUN ?= runs/demo
 BIN := .venv/bin
 
-.PHONY: setup demo check fix test test-all stress fuzz audit bench bench-digits clean
+.PHONY: setup demo check fix test test-all stress fuzz audit bench bench-digits bench-real clean
 
 setup: .venv/.ready
 
@@ -63,6 +63,11 @@ fuzz: setup
 audit: setup
 	$(BIN)/python -m pip install --quiet --group audit
 	$(BIN)/pip-audit --skip-editable
+
+# Heads on real photographs, which are not part of the project: make bench-real DATA=../data. Goes on where it was stopped.
+OUT ?= runs/real
+bench-real: setup
+	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.real $(DATA) --out $(OUT)
 
 # Speed and memory: about half an hour on 2 quiet cores. docs/reference/results.md and docs/log/speed.md have the tables.
 bench: setup

@@ -13,10 +13,11 @@ from lcnet.compute import Precision
 from lcnet.data.decoding import read_image
 from lcnet.data.passed_over import in_words
 from lcnet.errors import ConfigError, DataError
-from lcnet.files import AnyPath, written_whole
+from lcnet.files import AnyPath, write_text, written_whole
 from lcnet.model_folder import local_model, model_fingerprint
 from lcnet.predicting.embedding_files import check_embeddings_file, embeddings_file
 from lcnet.predicting.known_table import KnownTable
+from lcnet.predicting.label_studio import labelling_config, write_tasks
 from lcnet.predicting.output_files import Job, open_shard
 from lcnet.predicting.prediction import Prediction
 from lcnet.predicting.predictor import Predictor
@@ -58,6 +59,7 @@ def predict_all(
     precision: Precision | Literal["auto"],
     compiled: bool | None,
     ray: RayCluster | None,
+    label_studio: str | None,
     explain: Path | None,
     explain_labels: int,
     embeddings: Path | None,
@@ -72,6 +74,8 @@ def predict_all(
     model = local_model(model)
     sources = PictureSources(paths)
     _refuse(sources, out, explain, format, ray)
+    if label_studio is not None and (format or not isinstance(out, Path)):
+        raise ConfigError("--label_studio: needs --out FILE, and no --format. Name a JSON file.")
     if embeddings is not None:
         _refuse_embeddings(
             embeddings,
@@ -112,10 +116,20 @@ def predict_all(
             rows = _embedded(predictor, pictures, embeddings)
         rows = map(shown, rows)
         with _lines(out) as file:
-            rows = _kept(rows, predictions) if file is None else _written(rows, file)
+            if file is None:
+                rows = _kept(rows, predictions)
+            elif label_studio is not None:
+                version = f"{predictor.path.name} {model_fingerprint(predictor.path)[:8]}"
+                rows = write_tasks(rows, file, label_studio, version)
+            else:
+                rows = _written(rows, file)
             failed = _follow(rows, predictor, total)
     if isinstance(out, Path):
         _console().print(f"{total:,} pictures -> {out}")
+    if isinstance(out, Path) and label_studio is not None:
+        config = out.with_suffix(".xml")
+        write_text(config, labelling_config(predictor.info.labels))
+        _console().print(f"Label Studio: labelling config of the project -> {config}")
     if embeddings is not None:
         _console().print(f"embeddings of {total - failed:,} pictures -> {embeddings}")
     return Predicted(total, failed, tuple(predictions))

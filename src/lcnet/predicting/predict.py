@@ -32,6 +32,7 @@ def predict(
     engine: Literal["local", "ray"] = "local",
     ray_address: str = "",
     ray_workers: Annotated[int, AtLeast(0)] = 0,
+    label_studio: str | None = None,
     explain: Path | None = None,
     explain_labels: Annotated[int, AtLeast(1)] = 5,
     embeddings: Path | None = None,
@@ -71,6 +72,9 @@ def predict(
             if not given.
         ray_workers: Workers of --engine ray; 0 is one per accelerator, or one per core if there is
             none.
+        label_studio: Write tasks for Label Studio to --out, one JSON list to import, each with its
+            prediction; and beside it a labelling config (.xml) for the project. This text stands
+            before each picture's path, such as '/data/local-files/?d='; empty for no text.
         explain: Folder for heat maps; each picture gets a folder in it, with a PNG for each label.
         explain_labels: Labels to explain per picture, at most.
         embeddings: File (.npz or .parquet) for each picture's embedding: the mean of the backbone's
@@ -108,6 +112,7 @@ def predict(
         precision=precision,
         compiled=compile,
         ray=RayCluster(ray_address, ray_workers) if engine == "ray" else None,
+        label_studio=label_studio,
         explain=explain,
         explain_labels=explain_labels,
         embeddings=None if embeddings is None else Path(embeddings),

@@ -1,4 +1,4 @@
-"""The API: POST /predict, GET /ready and GET /metrics."""
+"""The API: POST /predict, GET /ready and GET /metrics; and Label Studio's, if it is wanted."""
 
 import asyncio
 from collections.abc import Sequence
@@ -14,10 +14,12 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from lcnet.errors import ConfigError
+from lcnet.model_folder import model_fingerprint
 from lcnet.predicting.given import check_known
 from lcnet.predicting.prediction import Prediction
 from lcnet.predicting.selection import Selection, selection
 from lcnet.serving.gate import bounded
+from lcnet.serving.label_studio import MOST_JSON, LabelStudio, results
 from lcnet.serving.service import BadRequest, Known, Service, refusal_of
 from lcnet.serving.uploads import UploadTooLarge, shown_name
 
@@ -30,8 +32,8 @@ SLOWEST = 60.0
 """Seconds in which a picture must arrive, since its sender occupies a place meanwhile."""
 
 
-def build_app(service: Service) -> FastAPI:
-    """The routes, documented in /openapi.json."""
+def build_app(service: Service, studio: LabelStudio | None = None) -> FastAPI:
+    """The routes, documented in /openapi.json; with `studio` it is a Label Studio backend too."""
     app = FastAPI(
         title="lcnet", version=version("lcnet"), docs_url=None, redoc_url=None
     )  # those pages load scripts from other servers
@@ -42,6 +44,12 @@ def build_app(service: Service) -> FastAPI:
         name = "picture"
         try:
             with service.counted():
+                if studio is not None and _is_json(request):
+                    content = await _json_body(request)
+                    answer = await run_in_threadpool(
+                        results, content, studio, service, _version(service)
+                    )
+                    return JSONResponse(answer)
                 shown, known = _shown(request, service), _known(request, service)
                 files = await _files(request, service)
                 if len(files) > 1:
@@ -53,6 +61,18 @@ def build_app(service: Service) -> FastAPI:
             return JSONResponse(shown(prediction).to_dict())
         except Exception as error:  # the server keeps running; the client gets the reason
             return _refusal(error, name)
+
+    if studio is not None:
+
+        @app.get("/health")
+        async def health() -> JSONResponse:
+            """Label Studio asks whether the backend is there."""
+            return JSONResponse({"status": "UP", "model_class": "lcnet"})
+
+        @app.post("/setup")
+        async def setup(request: Request) -> JSONResponse:
+            """Label Studio says of which project it is the backend, and takes the version."""
+            return JSONResponse({"model_version": _version(service)})
 
     @app.get("/ready")
     async def ready() -> JSONResponse:
@@ -66,6 +86,25 @@ def build_app(service: Service) -> FastAPI:
         return Response(service.measures.text(), media_type="text/plain; version=0.0.4")
 
     return app
+
+
+def _version(service: Service) -> str:
+    """The version of the model, which Label Studio stores with each prediction."""
+    return f"{service.predictor.path.name} {model_fingerprint(service.predictor.path)[:8]}"
+
+
+def _is_json(request: Request) -> bool:
+    return request.headers.get("content-type", "").startswith("application/json")
+
+
+async def _json_body(request: Request) -> bytes:
+    message = f"expected at most {MOST_JSON:,} bytes of JSON, got more. Send fewer tasks at a time."
+    limited = Request(request.scope, bounded(request.receive, MOST_JSON, UploadTooLarge(message)))
+    try:
+        async with asyncio.timeout(SLOWEST):
+            return await limited.body()
+    except TimeoutError:
+        raise BadRequest(f"expected the request within {SLOWEST:g} s. Send it again.") from None
 
 
 def _shown(request: Request, service: Service) -> Selection:

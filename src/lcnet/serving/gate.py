@@ -19,7 +19,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from lcnet.serving.uploads import UploadTooLarge
 
-OWN = re.compile(r"/(predict|ready|metrics|openapi\.json)")
+OWN = re.compile(r"/(predict|ready|metrics|health|setup|openapi\.json)")
 PAGE = re.compile(
     r"/|/config|/theme\.css|/favicon\.ico|/manifest\.json|/(assets|static|svelte)/.+"
     r"|/gradio_api/(info|openapi\.json|app_id|startup-events|upload|upload_progress|queue/join"

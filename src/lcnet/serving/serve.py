@@ -26,6 +26,8 @@ def serve(
     max_megabytes: Annotated[float, Above(0)] = 20.0,
     max_pixels: Annotated[int, Above(0)] = 40_000_000,
     max_waiting: Annotated[int, Above(0)] = 64,
+    label_studio: str = "",
+    label_studio_files: Path | None = None,
 ) -> None:
     """Label pictures on a web page and over HTTP.
 
@@ -40,6 +42,9 @@ def serve(
         max_megabytes: Size of a picture's file, at most; of all files of a request together.
         max_pixels: Width times height of a picture, at most; of all pictures of a request together.
         max_waiting: Requests in work at a time; further ones are refused.
+        label_studio: Address of a Label Studio, such as http://localhost:8080: be its ML backend
+            too. Its pictures are fetched with the access token in LABEL_STUDIO_API_KEY.
+        label_studio_files: Folder of its local files, if tasks name pictures in there.
 
     Raises:
         ConfigError: if a package is missing or the address cannot be used.
@@ -53,6 +58,11 @@ def serve(
     from lcnet.serving.service import Service
     from lcnet.serving.uploads import Limits
 
+    studio = None
+    if label_studio or label_studio_files:
+        from lcnet.serving.label_studio import LabelStudio
+
+        studio = LabelStudio(label_studio, label_studio_files)
     limits = Limits(max_megabytes, max_pixels, max_waiting)
     with _listening(host, port) as listening, _uploads() as uploads:
         predictor = Predictor(model, batch_size=batch_size, precision="auto")
@@ -65,9 +75,15 @@ def serve(
             Service(predictor, limits, seconds=batch_ms / 1000),
             listening,
             uploads,
-            lambda: tell(f"page {address}, API {address}/predict; Ctrl+C stops"),
+            lambda: tell(_started(address, label_studio)),
+            studio,
         )
     tell("stopped")
+
+
+def _started(address: str, label_studio: str) -> str:
+    backend = f", ML backend of {label_studio} {address}" if label_studio else ""
+    return f"page {address}, API {address}/predict{backend}; Ctrl+C stops"
 
 
 @contextmanager

@@ -15,6 +15,7 @@ from starlette.types import ASGIApp
 from lcnet.serving.app import build_app
 from lcnet.serving.gate import Gate, sweep
 from lcnet.serving.gradio_page import mount_page
+from lcnet.serving.label_studio import LabelStudio
 from lcnet.serving.service import Service
 
 FINISHING = 60.0
@@ -27,14 +28,18 @@ CLOSING = 1
 """Seconds until open connections are cut; open pages would keep theirs for ever."""
 
 
-def whole_app(service: Service, uploads: Path) -> ASGIApp:
+def whole_app(service: Service, uploads: Path, studio: LabelStudio | None = None) -> ASGIApp:
     """Page and API behind the gate; `uploads` is gradio's folder of uploaded files."""
-    app = mount_page(build_app(service), service)
+    app = mount_page(build_app(service, studio), service)
     return Gate(app, uploads=uploads, stored_bytes=service.limits.stored_bytes)
 
 
 def run(
-    service: Service, listening: socket.socket, uploads: Path, started: Callable[[], None]
+    service: Service,
+    listening: socket.socket,
+    uploads: Path,
+    started: Callable[[], None],
+    studio: LabelStudio | None = None,
 ) -> None:
     """Serve at the socket until SIGINT or SIGTERM; return when all requests in work are answered.
 
@@ -42,7 +47,7 @@ def run(
     """
     Image.MAX_IMAGE_PIXELS = None  # read_upload checks the size before anything is decoded
     config = uvicorn.Config(
-        whole_app(service, uploads),
+        whole_app(service, uploads, studio),
         log_level="critical",
         access_log=False,
         server_header=False,

@@ -23,11 +23,15 @@ def read_xml(path: Path, where: str, source: str = "") -> ElementTree.Element:
     """
     listed = f" (listed in {source})" if source else ""
     try:
-        parser = ElementTree.XMLParser(target=_WithoutDoctype())
-        return ElementTree.fromstring(path.read_bytes(), parser)
+        return parse_xml(path.read_bytes())
     except FileNotFoundError:
         raise DataError(f"{where}: no such file{listed}. Add it or drop the row.") from None
     except DataError as error:
         raise DataError(f"{where}: {error}") from None
     except (OSError, ElementTree.ParseError, ValueError, LookupError) as error:
         raise unreadable(where, "XML", error) from None
+
+
+def parse_xml(text: bytes) -> ElementTree.Element:
+    """The root element. Raises DataError for a DOCTYPE, and ElementTree's and others' errors."""
+    return ElementTree.fromstring(text, ElementTree.XMLParser(target=_WithoutDoctype()))
