@@ -181,7 +181,10 @@ def test_the_api_takes_known_labels(run, pictures):
     service.batcher.close()
 
 
-@pytest.mark.parametrize("form", ["onnx", "torch", "openvino"])
+@pytest.mark.parametrize(
+    "form",
+    ["onnx", *(pytest.param(form, marks=pytest.mark.slow) for form in ("torch", "openvino"))],
+)
 def test_an_exported_file_takes_known_labels(run, pictures, tmp_path, form):
     pytest.importorskip({"onnx": "onnxruntime", "torch": "torch", "openvino": "openvino"}[form])
     suffix = {"onnx": "onnx", "torch": "pt2", "openvino": "xml"}[form]
