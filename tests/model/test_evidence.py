@@ -13,7 +13,7 @@ def evidence() -> Evidence:
     part.slope = torch.rand(LABELS) + 0.5
     part.bias = torch.randn(LABELS)
     part.sources = torch.tensor([[(k + 1) % LABELS, (k + 3) % LABELS] for k in range(LABELS)])
-    part.weights = torch.randn(LABELS, 2)
+    part.weights, part.scales = torch.randn(LABELS, 2), torch.tensor([0.5, 1.3])
     return part
 
 
@@ -28,9 +28,9 @@ def by_formula(part: Evidence, logits: torch.Tensor, known: torch.Tensor) -> tor
         for label in range(LABELS):
             for place, source in enumerate(part.sources[label].tolist()):
                 if known[row, source] > 0:
-                    change = part.weights[label, place] * (1 - alone[row, source])
+                    change = 1.3 * part.weights[label, place] * (1 - alone[row, source])
                 elif known[row, source] < 0:
-                    change = -part.weights[label, place] * alone[row, source]
+                    change = -0.5 * part.weights[label, place] * alone[row, source]
                 else:
                     continue
                 moved[row, label] += change / part.slope[label]

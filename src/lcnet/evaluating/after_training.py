@@ -48,6 +48,8 @@ def _fit_evidence(scored: Scored) -> str:
         return ""
     info = read_info(scored.run)
     parts = fit_evidence(scored, info)
+    if not parts:
+        return ""
     ignored, used = mean_ap_at_half(scored, parts)
     if not used > ignored:  # also NaN
         drop_evidence(scored.run, info)

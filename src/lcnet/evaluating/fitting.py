@@ -79,6 +79,11 @@ def fit_model(
     )
     if parts and not quiet:
         show_worth(scored, info, parts)
+    elif evidence and not quiet:
+        tell(
+            "known labels tell nothing that can be shown of the others on these "
+            f"{len(scored.logits):,} pictures, so nothing was kept of it. More pictures help."
+        )
     _tell_older(run)
     return fitted
 

@@ -6,6 +6,8 @@ from pathlib import Path
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from scipy.special import expit
+from torch import Tensor
 
 from lcnet.errors import DataError
 from lcnet.evaluating.known_labels import Parts, figures_of, moved, print_known
@@ -19,8 +21,9 @@ from lcnet.model.evidence import Evidence
 from lcnet.model_folder import ModelFolder, ModelInfo, load_model
 from lcnet.progress import tell
 
-EDGES = 64
-"""Most labels to which a label listens: so the work grows with the labels and not their square."""
+EDGES, FEWEST_EDGES = 2**18, 32
+"""Edges in all, and the fewest of a label: up to 512 labels it listens to all, and beyond that the
+work hardly grows with their number."""
 FOLDS = 5
 MEASURED: tuple[Known, ...] = (0.25, 0.5, 0.75, "one", "others")
 GUARDED = (0.25, 0.5, 0.75)
@@ -34,7 +37,9 @@ def fit_evidence(scored: Scored, info: ModelInfo) -> Parts:
     """Fit a model's evidence to its logits of pictures that it was not trained on, and write it.
 
     Also returns what `show_worth` measures: the pictures in `FOLDS` parts, each with the evidence
-    that the other parts gave. Raises DataError for too few pictures.
+    that the other parts gave. Where what is known does not clearly lower the cross-entropy of new
+    pictures, nothing is written, a model's older evidence is taken out, and there are no parts.
+    Raises DataError for too few pictures.
     """
     logits, targets = scored.logits, scored.targets
     if len(logits) < 2 * FOLDS:
@@ -48,13 +53,57 @@ def fit_evidence(scored: Scored, info: ModelInfo) -> Parts:
         (_fit(logits[part != fold], targets[part != fold], prior), part == fold)
         for fold in range(FOLDS)
     ]
+    scales = _scales(logits, targets, parts)
+    for evidence, _ in parts:
+        evidence.scales = scales
     losses = _losses(logits, targets, parts)
+    if not _worse(-losses.sum(axis=1, keepdims=True)).all():
+        drop_evidence(scored.run, info)
+        return ()
     for evidence, own in parts:
         _deafen(evidence, _worse(losses[~own]))
     whole = _fit(logits, targets, prior)
+    whole.scales = scales
     _deafen(whole, _worse(losses))
     _write(scored.run, info, whole)
     return parts
+
+
+def _scales(logits: Floats, targets: Targets, parts: Parts) -> Tensor:
+    """How much absent and present labels count (2), by the least cross-entropy of unknown ones.
+
+    Each picture is scored with edges of the other parts, else they would count too much.
+    """
+    from scipy.optimize import minimize
+
+    offsets, told, present = [], [], []
+    for seed, share in enumerate(GUARDED):
+        states = drawn(targets, share, seed)
+        unknown = (states == 0) & (targets >= 0)
+        changes = np.zeros((2, *targets.shape))
+        calibrated = np.empty(targets.shape)
+        for evidence, own in parts:
+            slope, bias = evidence.slope.numpy(), evidence.bias.numpy()
+            calibrated[own] = slope * logits[own] + bias
+            for kind, state in enumerate((-1, 1)):
+                of_kind = np.where(states == state, states, np.int8(0))
+                given = moved([(evidence, own)], np.asarray(logits, np.float32), of_kind)
+                changes[kind][own] = slope * (given[own] - logits[own])
+        offsets.append(calibrated[unknown])
+        told.append(changes[:, unknown])
+        present.append(targets[unknown] == 1)
+    offset, change, is_present = (
+        np.concatenate(offsets), np.concatenate(told, axis=1), np.concatenate(present)
+    )  # fmt: skip
+
+    def cost(scales: Floats) -> tuple[float, Floats]:
+        scores = offset + scales @ change
+        error = expit(scores) - is_present
+        total = np.logaddexp(0, scores).sum() - scores[is_present].sum()
+        return total / len(scores), change @ error / len(scores)
+
+    found = minimize(cost, np.ones(2), jac=True, method="L-BFGS-B", bounds=[(0.0, 3.0)] * 2)
+    return torch.tensor(found.x, dtype=torch.float32)
 
 
 def _losses(logits: Floats, targets: Targets, parts: Parts) -> Floats:
@@ -141,7 +190,8 @@ def _prior(info: ModelInfo) -> Callable[[slice], Edges]:
 def _fit(logits: Floats, targets: Targets, prior: Callable[[slice], Edges]) -> Evidence:
     calibration = fit_calibration(logits, targets, "platt")
     probabilities = to_probabilities(logits.astype(np.float32), calibration)
-    return _evidence(calibration, *fit_sources(probabilities, targets, prior, most=EDGES))
+    most = max(FEWEST_EDGES, EDGES // targets.shape[1])
+    return _evidence(calibration, *fit_sources(probabilities, targets, prior, most=most))
 
 
 def _evidence(

@@ -18,7 +18,7 @@ class Evidence(nn.Module):
     the sources j to which label k listens:
 
         z'_k = z_k + 1 / slope_k sum_j weight_kj surprise_j
-        surprise_j = 1 - p_j where j is known to be present, -p_j where absent, else 0
+        surprise_j = scale_1 (1 - p_j) where j is present, -scale_0 p_j where absent, else 0
 
     So a known label counts as far as the picture did not tell it already. Where nothing is known,
     z' is z, bit for bit.
@@ -26,6 +26,7 @@ class Evidence(nn.Module):
 
     slope: Tensor
     bias: Tensor
+    scales: Tensor
     sources: Tensor
     weights: Tensor
 
@@ -34,6 +35,7 @@ class Evidence(nn.Module):
         super().__init__()
         self.register_buffer("slope", torch.ones(labels))
         self.register_buffer("bias", torch.zeros(labels))
+        self.register_buffer("scales", torch.ones(2))
         self.register_buffer("sources", torch.zeros(labels, edges, dtype=torch.int64))
         self.register_buffer("weights", torch.zeros(labels, edges))
 
@@ -48,7 +50,8 @@ class Evidence(nn.Module):
     def moves(self, logits: Tensor, known: Tensor) -> Tensor:
         """What each source adds to a label's calibrated logit: B L E, as `sources` has them."""
         alone = (self.slope * logits + self.bias).sigmoid()
-        surprise = (known > 0) * (1 - alone) - (known < 0) * alone  # B L
+        present, absent = self.scales[1] * (1 - alone), -self.scales[0] * alone
+        surprise = (known > 0) * present + (known < 0) * absent  # B L
         return surprise[:, self.sources] * self.weights
 
 
