@@ -66,6 +66,19 @@ def test_known_labels_are_given_back_and_move_the_others(run, pictures):
         assert "known" not in before.to_dict()
 
 
+def test_it_says_which_known_label_told_what_of_which(run, pictures):
+    predictor = Predictor(run)
+    [before], [after] = predictor(pictures[:1]), predictor(pictures[:1], known={"red": True})
+    surprise = 1 - before.probabilities["red"]
+    changes = {"green": 0.5 * surprise, "blue": -0.7 * surprise}
+    loud = {name: change for name, change in changes.items() if abs(change) >= 0.1}
+    assert after.told == {name: {"red": pytest.approx(change)} for name, change in loud.items()}
+    assert loud
+    assert before.told == {}
+    assert "told" not in before.to_dict()
+    assert after.to_dict()["told"].keys() == loud.keys()
+
+
 def test_each_picture_may_have_its_own(run, pictures):
     predictor = Predictor(run, batch_size=2)
     known = [{}, {"green": True}, {"red": False}]

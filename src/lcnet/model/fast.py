@@ -58,6 +58,17 @@ class FastClassifier:
         with torch.inference_mode():
             return self.classifier.given(logits, known)
 
+    def told(self, logits: Tensor, known: Tensor) -> tuple[Tensor, Tensor] | None:
+        """What each known label adds to each other's calibrated logit (B L E), and which (L E).
+
+        The logits are those of the images alone. None if the model does not know.
+        """
+        evidence = self.classifier.evidence
+        if evidence is None:
+            return None
+        with torch.inference_mode():
+            return evidence.moves(logits, known), evidence.sources
+
     def _logits(self, images: Tensor) -> Tensor:
         with torch.inference_mode(), autocast(self.device, self.precision):
             if self._run is self.model:

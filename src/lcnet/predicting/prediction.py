@@ -19,12 +19,20 @@ class Prediction:
     """Why the picture could not be read; empty if it could."""
     known: dict[str, bool] = field(default_factory=dict)
     """The labels that were known to be present (True) or absent (False)."""
+    told: dict[str, dict[str, float]] = field(default_factory=dict)
+    """What known labels added to the calibrated logits of others: by label, the known labels that
+    moved it most; only what is large enough to matter."""
 
     def to_dict(self) -> dict[str, Any]:
         """The fields of the prediction's JSON line."""
         if self.error:
             return {"image": self.image, "error": self.error}
-        known = {"known": self.known} if self.known else {}
+        known: dict[str, Any] = {"known": self.known} if self.known else {}
+        if self.told:
+            known["told"] = {
+                label: {name: round(change, 3) for name, change in of.items()}
+                for label, of in self.told.items()
+            }
         return {
             "image": self.image,
             "labels": list(self.labels),

@@ -4,7 +4,7 @@ import io
 import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Literal
@@ -39,6 +39,10 @@ from lcnet.predicting.sources import Picture, writable
 
 Run = Callable[[Tensor, Tensor | None], Tensor]
 """Normalised images (B C size size), and what is known (B L) if anything is, to logits (B L)."""
+
+
+TOLD, MOST_TOLD = 0.1, 3
+"""Least change of a calibrated logit for which a known label is named, and how many of a label."""
 
 
 class Predictor:
@@ -297,16 +301,24 @@ class Predictor:
     def _predict(self, batch: "list[_Sample]", run: Run | None = None) -> Iterator[Prediction]:
         tensors = [picture.tensor for picture in batch if picture.tensor is not None]
         rows: Iterator[list[float]] = iter(())
+        told: Iterator[dict[str, dict[str, float]]] = iter(())
         if tensors:
             states = self._states([each.known for each in batch if each.tensor is not None])
             with torch.inference_mode():
-                logits = (run or self.model)(self.normalize(stack_images(tensors)), states)
+                images = self.normalize(stack_images(tensors))
+                if states is None or isinstance(self.model, OnnxModel):
+                    logits = (run or self.model)(images, states)
+                else:
+                    alone = (run or self.model)(images, None)
+                    logits = self.model.given(alone, states)
+                    told = iter(self._told(alone, states))
             rows = iter(probabilities(logits, self.info.calibration).tolist())
         for picture in batch:
             if picture.tensor is None:
                 yield Prediction(picture.name, error=picture.error)
             else:
-                yield self._describe(picture.name, next(rows), picture.known)
+                described = self._describe(picture.name, next(rows), picture.known)
+                yield replace(described, told=next(told, {})) if picture.known else described
 
     def _states(self, known: Sequence[Mapping[str, bool]]) -> Tensor | None:
         """What is known of each picture (B L: 1, -1 and 0); None if nothing is."""
@@ -319,6 +331,21 @@ class Predictor:
                 states[row, place[label]] = 1 if is_present else -1
         return states.to(self.device)
 
+    def _told(self, alone: Tensor, states: Tensor) -> Iterator[dict[str, dict[str, float]]]:
+        """What known labels add to others, for each picture of which something is known."""
+        assert isinstance(self.model, FastClassifier)
+        found = self.model.told(alone, states)
+        if found is None:
+            return
+        labels, (moves, sources) = self.info.labels, found
+        for picture in torch.nonzero((states != 0).any(dim=1)).flatten().tolist():
+            told: dict[str, dict[str, float]] = {}
+            loud = (moves[picture].abs() >= TOLD) & (states[picture] == 0)[:, None]
+            for label, place in torch.nonzero(loud).tolist():
+                of_label = told.setdefault(labels[label], {})
+                of_label[labels[sources[label, place]]] = float(moves[picture, label, place])
+            yield {label: _strongest(of, MOST_TOLD) for label, of in told.items()}
+
     def _describe(self, name: str, row: list[float], known: Mapping[str, bool]) -> Prediction:
         # In float32, as the rates are measured: see `predict_at`.
         thresholds, labels = np.array(self.info.thresholds, np.float32).tolist(), self.info.labels
@@ -329,6 +356,10 @@ class Predictor:
         probabilities = dict(zip(labels, row, strict=True))
         names = tuple(labels[place] for place in ranked)
         return Prediction(name, names, probabilities, known=dict(known))
+
+
+def _strongest(changes: dict[str, float], most: int) -> dict[str, float]:
+    return dict(sorted(changes.items(), key=lambda one: -abs(one[1]))[:most])
 
 
 @dataclass(frozen=True)
