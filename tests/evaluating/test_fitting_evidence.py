@@ -7,6 +7,7 @@ import torch
 from lcnet.errors import ConfigError, DataError
 from lcnet.evaluating import after_training, fitting_evidence
 from lcnet.evaluating.calibrate import calibrate, reset_calibration
+from lcnet.evaluating.crossfit_evidence import Crossfitted, crossfit, deafen
 from lcnet.evaluating.evaluate import evaluate
 from lcnet.evaluating.measuring import score
 from lcnet.model.evidence import Evidence
@@ -19,7 +20,20 @@ def fast(monkeypatch):
     monkeypatch.setattr("lcnet.evaluating.known_labels.RESAMPLES", 5)
 
 
-def test_evidence_is_fitted_kept_and_measured(trained, capsys, read_json):
+def some_evidence(logits, targets, prior):
+    """Labels that tell of each other, where the colours, drawn apart, would tell nothing."""
+    evidence = Evidence(3, 3)
+    evidence.sources = torch.arange(3).expand(3, 3).clone()
+    evidence.weights = torch.tensor([[0.0, 0.8, -0.6], [0.5, 0.0, 0.9], [-0.7, 0.4, 0.0]])
+    return Crossfitted(evidence, [(evidence, np.ones(len(logits), np.bool_))])
+
+
+@pytest.fixture
+def found(monkeypatch):
+    monkeypatch.setattr(fitting_evidence, "crossfit", some_evidence)
+
+
+def test_evidence_is_fitted_kept_and_measured(trained, found, capsys, read_json):
     before, alone = weights_fingerprint(trained), score(trained, split="train.csv", quiet=True)
     calibrate(trained, split="train.csv", evidence=True)
     assert "What known labels tell of new pictures" in capsys.readouterr().out
@@ -36,7 +50,7 @@ def test_evidence_is_fitted_kept_and_measured(trained, capsys, read_json):
     assert rows[0]["mAP"] == rows[0]["mAP_ignored"]
 
 
-def test_the_figures_are_those_of_the_entries_that_are_unknown(trained, read_json):
+def test_the_figures_are_those_of_the_entries_that_are_unknown(trained, found, read_json):
     calibrate(trained, split="train.csv", evidence=True, quiet=True)
     evaluate(trained, split="train.csv", known=["others"], quiet=True)
     [row] = read_json(RunFolder(trained).metrics_file)["known_labels"]
@@ -54,8 +68,9 @@ def test_the_figures_are_those_of_the_entries_that_are_unknown(trained, read_jso
     assert row["mAP"] == pytest.approx(mean_ap(given, scored.targets), abs=1e-3)
 
 
-def test_a_reset_takes_the_evidence_out(trained):
+def test_a_reset_takes_the_evidence_out(trained, found):
     calibrate(trained, split="train.csv", evidence=True, quiet=True)
+    assert load_model(trained).evidence is not None
     reset_calibration(trained)
     assert load_model(trained).evidence is None
 
@@ -72,17 +87,51 @@ def test_too_few_pictures_are_refused(trained, monkeypatch):
     assert load_model(trained).evidence is None
 
 
-def test_a_label_that_is_clearly_worse_off_listens_to_nobody():
+def drawn_pictures(pictures: int, *, tied: float) -> tuple[np.ndarray, np.ndarray]:
+    """Logits, and targets of which the second repeats the first in a share of the pictures."""
+    rng = np.random.default_rng(0)
+    logits = rng.normal(-0.5, 1, (pictures, 6)).astype(np.float32)
+    targets = (rng.random(logits.shape) < 1 / (1 + np.exp(-logits))).astype(np.int8)
+    same = rng.random(pictures) < tied
+    targets[same, 1] = targets[same, 0]
+    return logits, targets
+
+
+def no_prior(rows: slice) -> np.ndarray:
+    return np.zeros((rows.stop - rows.start, 6))
+
+
+def test_labels_that_come_together_move_each_other():
+    found = crossfit(*drawn_pictures(600, tied=0.6), no_prior)
+    strengths = found.evidence.weights.numpy()
+    assert strengths[0, 1] == strengths[1, 0] > 1
+    assert np.abs(strengths[2:]).max() < 1
+    assert sum(own.sum() for _, own in found.parts) == 600
+
+
+@pytest.mark.parametrize("pictures", [60, 600, 3000])
+def test_where_labels_are_independent_given_the_picture_nothing_is_kept(pictures):
+    assert crossfit(*drawn_pictures(pictures, tied=0), no_prior) is None
+
+
+def test_calibrate_says_so_and_takes_older_evidence_out(trained, found, monkeypatch, capsys):
+    calibrate(trained, split="train.csv", evidence=True, quiet=True)
+    assert load_model(trained).evidence is not None
+    monkeypatch.setattr(fitting_evidence, "crossfit", lambda *_: None)
+    calibrate(trained, split="train.csv", evidence=True)
+    assert "known labels tell nothing that can be shown" in capsys.readouterr().out
+    assert load_model(trained).evidence is None
+
+
+def test_a_deaf_label_listens_to_nobody():
     part = Evidence(2, 1)
     part.weights = torch.ones(2, 1)
-    worse = fitting_evidence._worse(np.column_stack([np.full(100, 0.1), np.full(100, -0.1)]))
-    assert worse.tolist() == [True, False]
-    fitting_evidence._deafen(part, worse)
+    deafen(part, np.array([True, False]))
     assert part.weights.flatten().tolist() == [0, 1]
 
 
 @pytest.mark.parametrize(("used", "is_kept"), [(60.0, True), (50.0, False), (float("nan"), False)])
-def test_training_ends_with_it_where_it_helps(trained, monkeypatch, capsys, used, is_kept):
+def test_training_ends_with_it_where_it_helps(trained, found, monkeypatch, capsys, used, is_kept):
     monkeypatch.setattr(after_training, "FEWEST_PICTURES", 12)
     monkeypatch.setattr(after_training, "mean_ap_at_half", lambda scored, parts: (50.0, used))
     after_training.fitted_by_itself(score(trained, split="val.csv", quiet=True))
