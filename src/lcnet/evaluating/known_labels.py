@@ -139,7 +139,8 @@ def print_known(
     rows: Sequence[KnownRow], title: str = "Unknown labels: known ones ignored, then used"
 ) -> None:
     """Print the rows as a table."""
-    table = Table("known", title=title, title_justify="left", title_style="")
+    table = Table(title=title, title_justify="left", title_style="")
+    table.add_column("known", no_wrap=True)
     for name in ("mAP", "gain (95 %)", "CF1", "OF1"):
         table.add_column(name, justify="right", no_wrap=True)
     for row in rows:
