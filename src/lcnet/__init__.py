@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from lcnet.runs.soup import soup
     from lcnet.runs.train import resume, train
     from lcnet.runs.tune import tune
+    from lcnet.serving.labelling.label import label
     from lcnet.serving.serve import serve
     from lcnet.training.losses import asymmetric_loss
     from lcnet.training.parameter_groups import parameter_groups
@@ -67,6 +68,7 @@ __all__ = [
     "import_model",
     "intervals",
     "keep_freed_memory",
+    "label",
     "load_model",
     "load_split",
     "new_model",
@@ -112,6 +114,7 @@ _HOMES = {
     "import_model": "lcnet.published.import_model",
     "intervals": "lcnet.metrics",
     "keep_freed_memory": "lcnet.freed_memory",
+    "label": "lcnet.serving.labelling.label",
     "load_model": "lcnet.model_folder",
     "load_split": "lcnet.data.readers",
     "new_model": "lcnet.runs.new_model",

@@ -218,6 +218,10 @@ VERBS: Mapping[str, Verb] = {
         "lcnet complete runs/mine half_filled.csv --out completed.csv --sure 0.95",
         exit_code=lambda completed: 1 if completed.unread else 0,
     ),
+    "label": Verb(
+        "serving.labelling.label:label",
+        "lcnet label runs/mine half_filled.csv --out labelled.csv, then open http://127.0.0.1:7870",
+    ),
     "serve": Verb(
         "serving.serve:serve",
         "lcnet serve runs/mine, then open http://127.0.0.1:7860 or send a picture with: "

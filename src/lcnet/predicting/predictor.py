@@ -11,6 +11,7 @@ from typing import Literal
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
@@ -26,11 +27,12 @@ from lcnet.errors import ConfigError, DataError, reason_of
 from lcnet.files import AnyPath
 from lcnet.metrics.calibration import probabilities
 from lcnet.model.classifier import Classifier
+from lcnet.model.evidence import Evidence
 from lcnet.model.fast import FastClassifier
 from lcnet.model_folder import load_model, local_model, read_info, require_single
 from lcnet.model_folder.joined import join
 from lcnet.predicting.embedding_files import Embedding
-from lcnet.predicting.given import Given, Known, named
+from lcnet.predicting.given import Given, Known, check_known, named
 from lcnet.predicting.onnx_model import SUFFIX, OnnxModel
 from lcnet.predicting.picture_explanation import PictureExplanation, explain_picture
 from lcnet.predicting.prediction import Prediction
@@ -174,6 +176,57 @@ class Predictor:
 
         for _, prediction in self._predicted(images, run=logits):
             yield prediction, None if prediction.error else made.popleft()
+
+    def stream_logits(
+        self, images: Iterable[Given]
+    ) -> Iterator[tuple[Prediction, NDArray[np.float32] | None]]:
+        """Predictions and what the pictures alone gave: logits (L, float32), as they are ready.
+
+        `given` makes other predictions of the logits without looking at the picture again. A
+        picture that cannot be read has None. Raises ConfigError for an ONNX file, in which known
+        labels and pictures go through the same graph.
+        """
+        model, made = self._in_parts(), deque[NDArray[np.float32]]()
+
+        def run(batch: Tensor, known: Tensor | None) -> Tensor:
+            logits = model(batch)
+            made.extend(logits.float().cpu().numpy())
+            return logits if known is None else model.given(logits, known)
+
+        for _, prediction in self._predicted(images, run=run):
+            yield prediction, None if prediction.error else made.popleft()
+
+    def given(
+        self, logits: NDArray[np.float32], known: Mapping[str, bool], *, name: str = ""
+    ) -> Prediction:
+        """The prediction of a picture of which `stream_logits` gave the logits, given known labels.
+
+        It is that of `__call__` with `known`, but costs no pass of the network. Raises ConfigError
+        as `stream_logits` does, and for a name that is no label.
+        """
+        check_known(known, self.info.labels)
+        states, moved = self._states([known]), torch.from_numpy(logits)[None].to(self.device)
+        if states is not None:
+            moved = self._in_parts().given(moved, states)
+        [row] = probabilities(moved, self.info.calibration).tolist()
+        return self._describe(name, row, known)
+
+    @property
+    def evidence(self) -> Evidence | None:
+        """What known labels say of the others, as `lcnet calibrate --evidence` fitted it.
+
+        None if it was not fitted. Raises ConfigError as `stream_logits` does.
+        """
+        return self._in_parts().classifier.evidence
+
+    def _in_parts(self) -> FastClassifier:
+        """The model, whose network and evidence can be run one without the other."""
+        if isinstance(self.model, FastClassifier):
+            return self.model
+        raise ConfigError(
+            f"{self.path}: expected a run or model folder, got an exported file, which cannot "
+            "take known labels without the picture. Give the folder that it was exported from."
+        )
 
     def _embedding_model(self) -> FastClassifier:
         require_single(self.info, self.path, "embeddings")

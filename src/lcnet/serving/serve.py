@@ -2,7 +2,6 @@
 
 import os
 import shutil
-import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.util import find_spec
@@ -13,6 +12,7 @@ from typing import Annotated
 from lcnet.bounds import Above, AtLeast, Within, bounded
 from lcnet.errors import ConfigError
 from lcnet.files import AnyPath
+from lcnet.serving.listening import address_of, listening_at
 
 
 @bounded
@@ -64,12 +64,11 @@ def serve(
 
         studio = LabelStudio(label_studio, label_studio_files)
     limits = Limits(max_megabytes, max_pixels, max_waiting)
-    with _listening(host, port) as listening, _uploads() as uploads:
+    with listening_at(host, port) as listening, _uploads() as uploads:
         predictor = Predictor(model, batch_size=batch_size, precision="auto")
         from lcnet.serving.server import run  # gradio reads the environment on import
 
-        shown = f"[{host}]" if ":" in host else host
-        address = f"http://{shown}:{listening.getsockname()[1]}"
+        address = address_of(host, listening)
         tell(f"{model} on {predictor.device}: {predictor.how}")
         run(
             Service(predictor, limits, seconds=batch_ms / 1000),
@@ -84,21 +83,6 @@ def serve(
 def _started(address: str, label_studio: str) -> str:
     backend = f", ML backend of {label_studio} {address}" if label_studio else ""
     return f"page {address}, API {address}/predict{backend}; Ctrl+C stops"
-
-
-@contextmanager
-def _listening(host: str, port: int) -> Iterator[socket.socket]:
-    """A socket that listens on the address, opened before the model is loaded."""
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    try:
-        listening = socket.create_server((host, port), family=family, backlog=256)
-    except OSError as error:
-        raise ConfigError(
-            f"--host {host} --port {port}: cannot listen there ({error.strerror}). "
-            "Choose another address; --port 0 takes a free port."
-        ) from None
-    with listening:
-        yield listening
 
 
 @contextmanager

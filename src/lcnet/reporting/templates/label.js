@@ -1,0 +1,356 @@
+const at = (id) => document.getElementById(id);
+const WINDOW = Array.from(crypto.getRandomValues(new Uint8Array(12)), (n) => n.toString(16).padStart(2, "0")).join("");
+const WORDS = new Map([[true, "present"], [false, "absent"], [null, "unknown"]]);
+const trail = [];      // the pictures that this window has had, in order
+let place = -1;        // where in the trail it is
+let view = null;       // what the server said of the picture
+let skipped = new Map();  // by picture: the questions that were skipped
+const undos = [];      // answers, the last one last: picture, and what each label was and became
+let busy = false;
+let failed = false;    // the last call failed, so what is shown may not be what is kept
+let hot = false;
+let ready = false;     // the picture is on the screen, or cannot be
+
+const percent = (value) => (value > 0 && value < 0.01 ? "< 1 %" : value < 1 && value > 0.99 ? "> 99 %" : `${Math.round(100 * value)} %`);
+const many = (count, one, more) => `${count.toLocaleString("en")} ${count === 1 ? one : more}`;
+
+async function call(name, values = {}) {
+  let answer;
+  try {
+    answer = await fetch(name, {
+      method: "POST", headers: { "Content-Type": "application/json" },
+      body: JSON.stringify({ table: PAGE.table, window: WINDOW, ...values }),
+    });
+  } catch {
+    throw new Error("The server does not answer, so the last answer may not be kept. Start lcnet label again, then go on here.");
+  }
+  const said = await answer.json().catch(() => ({}));
+  if (!answer.ok) throw new Error(said.error || `The server failed (${answer.status}). The last answer may not be kept.`);
+  return said;
+}
+
+// One thing after the other: a key that comes while an answer is under way is dropped, since its
+// question is already answered.
+async function once(work) {
+  if (busy) return;
+  busy = true;
+  at("desk").setAttribute("aria-busy", "true");
+  try {
+    // After a failure the key is of what was shown then: look first, and let the person look too.
+    if (failed && view && view.picture !== null) {
+      show(await call("open", { picture: view.picture }));
+      at("said").textContent = "The server is back, and this is what is kept. Go on.";
+    } else {
+      await work();
+    }
+    failed = false;
+    at("wrong").textContent = "";
+  } catch (error) {
+    failed = true;
+    at("wrong").textContent = error.message;
+  }
+  busy = false;
+  at("desk").removeAttribute("aria-busy");
+}
+
+function show(found) {
+  const isNew = !view || view.picture !== found.picture;
+  view = found;
+  at("left").textContent = left(found.left);
+  at("done").hidden = found.picture !== null;
+  at("desk").hidden = found.picture === null;
+  if (found.picture === null) return showDone(found.left);
+  if (isNew) showPicture();
+  showQuestion();
+  showBars();
+  showHeat();
+}
+
+function left(counts) {
+  const parts = [
+    many(counts.pictures, "picture with blank cells", "pictures with blank cells"),
+    many(counts.cells, "blank cell", "blank cells"),
+    `${many(counts.worth, "answer", "answers")} still worth giving`,
+  ];
+  if (counts.unscored) parts[2] += ` in the pictures looked at so far (${many(counts.unscored, "to come", "to come")})`;
+  if (counts.unreadable) parts.push(`${many(counts.unreadable, "picture cannot", "pictures cannot")} be read`);
+  if (counts.failure) parts.push(`looking ahead failed: ${counts.failure}`);
+  return parts.join(" · ");
+}
+
+function showDone(counts) {
+  at("done-title").textContent = counts.pictures ? "No picture is free" : "All cells are filled";
+  at("done-text").textContent = counts.pictures
+    ? "The pictures that have blank cells are open in other windows. Look again in some minutes."
+    : `${many(counts.total, "picture is", "pictures are")} labelled in ${PAGE.out}.`;
+}
+
+function showPicture() {
+  const image = at("picture");
+  for (const old of at("frame").querySelectorAll("p")) old.remove();
+  ready = false;
+  image.hidden = Boolean(view.error);
+  at("heat").hidden = true;
+  at("name").textContent = view.name;
+  image.alt = `picture ${view.name}`;
+  if (view.error) {
+    unreadable(view.error);
+  } else {
+    image.src = `${PAGE.table}/pictures/${view.picture}.jpg`;
+  }
+}
+
+function unreadable(why) {
+  const words = document.createElement("p");
+  words.className = "bad";
+  words.textContent = `${why} Go on with Next.`;
+  at("frame").append(words);
+  at("picture").hidden = true;
+  ready = true;
+}
+at("picture").addEventListener("load", () => { ready = true; });
+at("picture").addEventListener("error", () => unreadable("This picture cannot be shown."));
+
+// The label that is asked: the first that was not skipped, by the server's order.
+function asked() {
+  const left = skipped.get(view.picture);
+  const found = (view.questions || []).find((label) => !left || !left.has(label));
+  return found === undefined ? null : found;
+}
+
+function showQuestion() {
+  const label = asked();
+  const isBlank = view.states.some((state) => state === null);
+  at("question").textContent = label !== null ? `${PAGE.labels[label]}?`
+    : view.error ? "This picture cannot be read" : isBlank ? "All other questions are skipped" : "This picture is labelled";
+  at("chance").textContent = label === null ? "" : percent(view.chances[label]);
+  for (const name of ["present", "absent", "skip"]) button(name).disabled = label === null;
+  button("fill").disabled = !isBlank || Boolean(view.error);
+  button("undo").disabled = undos.length === 0;
+  button("previous").disabled = place <= 0;
+  if (at("heat-button")) at("heat-button").disabled = label === null;
+  const here = view.error || !isBlank ? ""
+    : view.worth ? `${many(view.worth, "answer", "answers")} worth giving in this picture`
+    : "The rest of this picture is clear to the model: Enter takes it as predicted.";
+  at("here").textContent = view.elsewhere ? `Open in another window too. ${here}` : here;
+}
+const button = (name) => document.querySelector(`#ask [data-do=${name}]`);
+
+function showBars() {
+  const focused = document.activeElement?.dataset?.label;
+  const order = PAGE.labels.map((_, label) => label);
+  const rank = (label) => (view.chances ? view.chances[label] : { true: 1, false: 0, null: 0.5 }[view.states[label]]);
+  order.sort((one, other) => rank(other) - rank(one) || one - other);
+  at("bars").replaceChildren(...order.map(bar));
+  if (focused !== undefined) at("bars").querySelector(`[data-label="${focused}"]`)?.focus();
+  const first = at("bars").querySelector(".asked");
+  if (first && getComputedStyle(at("bars")).overflowY === "auto") {
+    const top = first.offsetTop - at("bars").offsetTop;
+    at("bars").scrollTop = top - at("bars").clientHeight / 2;
+  }
+}
+
+function bar(label) {
+  const state = view.states[label];
+  const chance = view.chances ? view.chances[label] : null;
+  const row = document.createElement("li");
+  row.className = `${WORDS.get(state)}${label === asked() ? " asked" : ""}`;
+  const part = (tag, name, text = "") => Object.assign(document.createElement(tag), { className: name, textContent: text });
+  const press = part("button", "");
+  press.type = "button";
+  press.dataset.label = label;
+  press.title = PAGE.labels[label];
+  const track = part("span", "track");
+  const fill = document.createElement("i");
+  fill.style.width = `${100 * (chance ?? 0)}%`;
+  track.append(fill);
+  if (state === null && chance !== null) {
+    const mark = document.createElement("b");
+    mark.style.left = `${100 * PAGE.thresholds[label]}%`;
+    mark.title = "threshold";
+    track.append(mark);
+    track.classList.toggle("above", chance > PAGE.thresholds[label]);
+  }
+  const number = state !== null || chance === null ? "" : percent(chance);
+  const word = WORDS.get(state);
+  press.append(part("span", "what", PAGE.labels[label]), track, part("span", "number", number), part("span", "state", word));
+  press.setAttribute("aria-label", `${PAGE.labels[label]}: ${word}${number ? `, probability ${number}` : ""}. Change it.`);
+  row.append(press);
+  return row;
+}
+
+function showHeat() {
+  const label = asked(), heat = at("heat");
+  const isOn = hot && PAGE.explains && label !== null && !view.error;
+  at("heat-button")?.setAttribute("aria-pressed", String(hot));
+  at("frame").classList.toggle("hot", isOn);
+  if (!isOn) {
+    heat.hidden = true;
+    at("heated").textContent = "";
+    return;
+  }
+  const source = `${PAGE.table}/pictures/${view.picture}/heat/${label}.png`;
+  if (heat.getAttribute("src") === source && !heat.dataset.failed) {
+    heat.hidden = false;
+    at("heated").textContent = `what speaks for ${PAGE.labels[label]}`;
+    return;
+  }
+  heat.hidden = true;
+  delete heat.dataset.failed;
+  at("heated").textContent = "looking for it ...";
+  heat.onload = () => showHeat();
+  heat.onerror = () => { heat.dataset.failed = "yes"; at("heated").textContent = "there is no heat map of it"; };
+  heat.alt = `heat map of ${PAGE.labels[label]}`;
+  heat.dataset.failed = "yes";
+  heat.onload = () => { delete heat.dataset.failed; showHeat(); };
+  heat.src = source;
+}
+
+// What a person can do
+
+async function goTo(found) {
+  show(found);
+  if (found.picture !== null && trail[place] !== found.picture) {
+    trail.length = place + 1;
+    trail.push(found.picture);
+    place = trail.length - 1;
+    showQuestion();
+  }
+}
+
+async function next() {
+  if (place < trail.length - 1) {
+    place += 1;
+    return show(await call("open", { picture: trail[place] }));
+  }
+  skipped.delete(view?.picture);
+  return goTo(await call("next"));
+}
+
+async function previous() {
+  const back = view && view.picture === null ? place : place - 1;
+  if (back < 0) return;
+  const found = await call("open", { picture: trail[back] });
+  place = back;
+  show(found);
+}
+
+async function change(picture, changes, isUndo = false) {
+  const found = await call("answer", { picture, changes });
+  if (!isUndo) undos.push({ picture, changes });
+  told(found, changes);
+  if (trail[place] !== picture) {
+    const there = trail.indexOf(picture);
+    place = there < 0 ? trail.push(picture) - 1 : there;
+  }
+  show(found);
+  return found;
+}
+
+function told(found, changes) {
+  const names = Object.entries(changes);
+  let words = names.length === 1 ? `${names[0][0]}: ${WORDS.get(names[0][1][1])}. Saved.` : `${many(names.length, "label", "labels")} changed. Saved.`;
+  for (const cell of found.differing || []) {
+    const how = cell.was === null ? "was made unknown" : `was answered ${WORDS.get(cell.was)}`;
+    const who = !cell.by ? "by somebody else" : cell.by === PAGE.annotator ? "in another window" : `by ${cell.by}`;
+    words += ` ${cell.label} ${how} ${who}; your answer counts now.`;
+  }
+  at("said").textContent = words;
+}
+
+async function answer(label, state) {
+  const name = PAGE.labels[label];
+  const found = await change(view.picture, { [name]: [view.states[label], state] });
+  if (!found.states.includes(null) && trail.at(-1) === found.picture) await onward();
+}
+
+async function onward() {
+  const words = at("said").textContent;
+  await next();
+  at("said").textContent = words;
+}
+
+async function fill() {
+  const picture = view.picture;
+  const found = await call("fill", { picture });
+  const changes = {};
+  for (const [label, was] of Object.entries(found.before)) changes[label] = [was, found.states[PAGE.labels.indexOf(label)]];
+  if (Object.keys(changes).length) undos.push({ picture, changes });
+  const present = Object.keys(changes).filter((label) => changes[label][1]);
+  const list = present.length ? present.join(", ") : "none of them";
+  at("said").textContent = `${view.name}: ${many(Object.keys(changes).length, "label", "labels")} as predicted, present: ${list}. Saved.`;
+  show(found);
+  await onward();
+}
+
+async function undo() {
+  const last = undos.at(-1);
+  if (!last) return;
+  const back = {};
+  for (const [label, [was, became]] of Object.entries(last.changes)) back[label] = [became, was];
+  const found = await change(last.picture, back, true);
+  undos.pop();
+  showQuestion();
+  const names = Object.keys(back);
+  const words = at("said").textContent;
+  at("said").textContent = `Undone: ${names.length === 1 ? names[0] : many(names.length, "label", "labels")}. ${(found.differing || []).length ? words : "Saved."}`;
+}
+
+function skip() {
+  const label = asked();
+  if (!skipped.has(view.picture)) skipped.set(view.picture, new Set());
+  skipped.get(view.picture).add(label);
+  at("said").textContent = `${PAGE.labels[label]}: skipped.`;
+  showQuestion();
+  showBars();
+  showHeat();
+}
+
+const ACTIONS = {
+  present: { runs: () => answer(asked(), true), needs: () => ready && asked() !== null },
+  absent: { runs: () => answer(asked(), false), needs: () => ready && asked() !== null },
+  skip: { runs: skip, needs: () => asked() !== null },
+  fill: { runs: fill, needs: () => ready && !view.error && view.states.includes(null) },
+  heat: { runs: () => { hot = !hot; showHeat(); }, needs: () => PAGE.explains },
+};
+function act(name) {
+  const action = ACTIONS[name];
+  if (!action) return once({ undo, next, previous }[name]);
+  if (!view || view.picture === null || !action.needs()) return undefined;
+  return once(async () => action.runs());
+}
+
+const KEYS = { y: "present", n: "absent", s: "skip", " ": "skip", u: "undo", h: "heat", Enter: "fill", ArrowLeft: "previous", ArrowRight: "next" };
+document.addEventListener("keydown", (event) => {
+  const name = KEYS[event.key.length === 1 ? event.key.toLowerCase() : event.key];
+  if (!name || event.ctrlKey || event.metaKey || event.altKey) return;
+  // A button that was reached with the tab key takes these two itself.
+  if ((event.key === "Enter" || event.key === " ") && document.activeElement?.matches("button, a, summary")) return;
+  event.preventDefault();
+  if (!event.repeat) act(name);  // a key that is held down answers one question
+});
+document.addEventListener("click", (event) => {
+  const pressed = event.target.closest("button");
+  if (!pressed) return;
+  if (event.detail > 0) pressed.blur();  // by hand: the keys stay free for the questions
+  if (pressed.dataset.do) return void act(pressed.dataset.do);
+  if (pressed.dataset.label === undefined || !view || view.picture === null) return;
+  const label = Number(pressed.dataset.label);
+  const states = [null, true, false];
+  const state = states[(states.indexOf(view.states[label]) + 1) % 3];
+  once(() => change(view.picture, { [PAGE.labels[label]]: [view.states[label], state] }));
+});
+window.addEventListener("pagehide", () => {
+  const body = JSON.stringify({ table: PAGE.table, window: WINDOW });
+  fetch("leave", { method: "POST", headers: { "Content-Type": "application/json" }, body, keepalive: true }).catch(() => {});
+});
+// While the server looks at the pictures, what is left changes by itself.
+setInterval(async () => {
+  if (busy || !view || view.picture === null || !view.left.unscored || document.hidden) return;
+  const found = await call("left").catch(() => null);
+  if (found && view.picture !== null) {
+    view.left = found.left;
+    at("left").textContent = left(found.left);
+  }
+}, 3000);
+once(next);

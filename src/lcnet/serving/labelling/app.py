@@ -1,0 +1,164 @@
+"""The addresses of the page: the page, a picture by its number, a heat map, and answers."""
+
+import secrets
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from fastapi import FastAPI
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, JSONResponse, Response
+
+from lcnet.errors import ConfigError, DataError, LCNetError, one_line
+from lcnet.reporting.html_page import render
+from lcnet.serving.labelling.calls import (
+    BadCall,
+    changes_of,
+    check_host,
+    picture_of,
+    read_call,
+    window_of,
+)
+from lcnet.serving.labelling.desk import Desk
+from lcnet.serving.labelling.shown import heat_of, jpeg_of
+
+Call = dict[str, Any]
+KEPT = {"Cache-Control": "private, max-age=3600"}
+"""Headers of what stays the same as long as the page's table is the same."""
+
+
+def build_app(desk: Desk, host: str = "127.0.0.1") -> FastAPI:
+    """The routes; `host` is the address on which they are served."""
+    app = FastAPI(title="lcnet label", docs_url=None, redoc_url=None, openapi_url=None)
+
+    @app.middleware("http")
+    async def checked(
+        request: Request, follow: Callable[[Request], Awaitable[Response]]
+    ) -> Response:
+        try:
+            check_host(request, host)
+        except BadCall as error:
+            return _refused(error)
+        answer = await follow(request)
+        answer.headers.setdefault("Cache-Control", "no-store")
+        answer.headers["X-Content-Type-Options"] = "nosniff"
+        return answer
+
+    @app.get("/")
+    async def page() -> HTMLResponse:
+        nonce = secrets.token_urlsafe(16)
+        policy = (
+            f"default-src 'none'; script-src 'nonce-{nonce}'; style-src 'unsafe-inline'; "
+            "img-src 'self' data:; connect-src 'self'; frame-ancestors 'none'; base-uri 'none'"
+        )
+        shown = render("label.html", nonce=nonce, page=_page(desk))
+        return HTMLResponse(shown, headers={"Content-Security-Policy": policy})
+
+    @app.get("/favicon.ico")
+    async def icon() -> Response:
+        return Response(status_code=204)  # browsers ask for one by themselves
+
+    @app.get("/{table}/pictures/{number}.jpg")
+    def picture(table: str, number: str) -> Response:
+        place = _numbered(desk, table, number)
+        try:
+            return Response(jpeg_of(desk.paths[place], desk.predictor), 200, KEPT, "image/jpeg")
+        except DataError as error:
+            raise BadCall(str(error), 422) from None
+
+    @app.get("/{table}/pictures/{number}/heat/{label}.png")
+    def heat(table: str, number: str, label: str) -> Response:
+        place = _numbered(desk, table, number)
+        if not (label.isdecimal() and len(label) < 9 and int(label) < len(desk.labels)):
+            raise BadCall(f"label: expected a number from 0 to {len(desk.labels) - 1}.")
+        name, path = desk.labels[int(label)], desk.paths[place]
+        prediction = desk.prediction(place, {})
+        if prediction.error or not desk.predictor.explains:
+            raise BadCall(prediction.error or "this model cannot explain.", 422)
+        try:
+            return Response(heat_of(path, name, prediction, desk.predictor), 200, KEPT, "image/png")
+        except (DataError, ConfigError) as error:
+            raise BadCall(str(error), 422) from None
+
+    @app.exception_handler(BadCall)
+    async def refused(request: Request, error: BadCall) -> JSONResponse:
+        return _refused(error)
+
+    for name, work in _CALLS.items():
+        app.add_api_route(f"/{name}", _route(desk, work), methods=["POST"])
+    return app
+
+
+def _open_next(desk: Desk, given: Call) -> Call:
+    return desk.open_next(window_of(given))
+
+
+def _open(desk: Desk, given: Call) -> Call:
+    return desk.open(window_of(given), picture_of(given, len(desk.paths)))
+
+
+def _answer(desk: Desk, given: Call) -> Call:
+    number = picture_of(given, len(desk.paths))
+    return desk.answer(window_of(given), number, changes_of(given, desk.labels))
+
+
+def _fill(desk: Desk, given: Call) -> Call:
+    return desk.fill(window_of(given), picture_of(given, len(desk.paths)))
+
+
+def _left(desk: Desk, given: Call) -> Call:
+    return desk.left(window_of(given))
+
+
+def _leave(desk: Desk, given: Call) -> Call:
+    return desk.leave(window_of(given))
+
+
+_CALLS: dict[str, Callable[[Desk, Call], Call]] = {
+    "next": _open_next,
+    "open": _open,
+    "answer": _answer,
+    "fill": _fill,
+    "left": _left,
+    "leave": _leave,
+}
+
+
+def _route(
+    desk: Desk, work: Callable[[Desk, Call], Call]
+) -> Callable[[Request], Awaitable[JSONResponse]]:
+    async def route(request: Request) -> JSONResponse:
+        given = await read_call(request, desk.table)
+        try:
+            return JSONResponse(await run_in_threadpool(work, desk, given))
+        except LCNetError as error:  # the table cannot be read or written
+            raise BadCall(str(error), 409) from None
+
+    return route
+
+
+def _numbered(desk: Desk, table: str, number: str) -> int:
+    if table != desk.table or not (number.isdecimal() and len(number) < 12):
+        raise BadCall("no such picture. Load the page again.", 404)
+    if int(number) >= len(desk.paths):
+        raise BadCall("no such picture. Load the page again.", 404)
+    return int(number)
+
+
+def _refused(error: BadCall) -> JSONResponse:
+    return JSONResponse({"error": one_line(str(error))}, error.status)
+
+
+def _page(desk: Desk) -> dict[str, Any]:
+    """What the page needs once."""
+    thresholds = dict(zip(desk.predictor.info.labels, desk.predictor.info.thresholds, strict=True))
+    return {
+        "table": desk.table,
+        "labels": desk.labels,
+        "thresholds": [round(thresholds[label], 4) for label in desk.labels],
+        "explains": desk.predictor.explains,
+        "moves": desk.has_evidence,
+        "model": str(desk.predictor.path),
+        "out": desk.answers.file.name,
+        "annotator": desk.answers.annotator,
+    }

@@ -1,0 +1,239 @@
+"""What the page does: opens pictures, takes answers, and says what is left."""
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from threading import RLock
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lcnet.errors import ConfigError
+from lcnet.files import AnyPath
+from lcnet.model.evidence import Evidence
+from lcnet.predicting.known_table import KnownTable
+from lcnet.predicting.prediction import Prediction
+from lcnet.predicting.predictor import Predictor
+from lcnet.predicting.sources import writable
+from lcnet.serving.labelling.answers import AnswerFile, Changed, Changes, States
+from lcnet.serving.labelling.asking import Edges, Flags, questions, uncertainty, worth_asking
+from lcnet.serving.labelling.leases import Leases
+from lcnet.serving.labelling.scores import Scores
+
+View = dict[str, Any]
+"""What the page shows of a picture, for JSON."""
+UNSCORED, UNREADABLE, TAKEN = -1.0, -2.0, -np.inf
+"""In the order of pictures these come after all that are scored; the last not at all."""
+PASSED = 1e6
+"""By how much a picture that the window has had already comes later."""
+
+
+def open_desk(model: AnyPath, table: Path, out: Path, *, annotator: str, batch_size: int) -> "Desk":
+    """The desk for a table; arguments and errors are those of `label`."""
+    if out.exists() and table.exists() and out.samefile(table):
+        raise ConfigError(
+            f"--out {out}: expected another file than the table, which stays as it is."
+        )
+    predictor = Predictor(model, batch_size=batch_size, precision="auto")
+    predictor.evidence  # noqa: B018 -- an exported file is refused before anything is written
+    known = KnownTable(table, predictor.info.labels)
+    if all(len(states) == len(known.labels) for _, states in known.pictures()):
+        raise ConfigError(
+            f"{table}: expected a table with blank cells, got one in which all are filled. "
+            "There is nothing to label."
+        )
+    return Desk(predictor, known, AnswerFile(out, known, annotator=annotator))
+
+
+def _edges(evidence: Evidence) -> Edges:
+    return Edges(evidence.sources.cpu().numpy(), evidence.weights.cpu().numpy())
+
+
+class Desk:
+    """A table, its answers and a model that asks; for many threads."""
+
+    def __init__(self, predictor: Predictor, table: KnownTable, answers: AnswerFile) -> None:
+        self.predictor = predictor
+        self.answers = answers
+        self.labels = table.labels
+        self.paths = [path for path, _ in table.pictures()]
+        listed = repr((*map(str, self.paths), self.labels, str(answers.file.resolve())))
+        self.table = hashlib.sha256(listed.encode("utf-8", "surrogateescape")).hexdigest()[:16]
+        """Another one where picture 7, or its answer, is another one."""
+        evidence = predictor.evidence
+        self.has_evidence = evidence is not None
+        self._edges = None if evidence is None else _edges(evidence)
+        names = predictor.info.labels
+        self._places = [names.index(label) for label in self.labels]
+        self._numbers = {path: number for number, path in enumerate(self.paths)}
+        count = len(self.paths)
+        self._useful = np.full(count, UNSCORED)
+        self._blank = np.zeros(count, np.int64)
+        self._worth = np.zeros(count, np.int64)
+        self._guard = RLock()
+        self._leases = Leases()
+        self.scores = Scores(predictor, self.paths, self._summarise)
+        for number in range(count):
+            self._blank[number] = len(self.labels) - len(self._known(number))
+
+    def start(self) -> None:
+        """Score the pictures with blank cells in the background."""
+        self.scores.start(np.flatnonzero(self._blank).tolist())
+
+    # What the page asks for
+
+    def open_next(self, window: str) -> View:
+        """The most useful picture that no other window has, and this one has not had yet."""
+        self._refresh()
+        with self._guard:
+            order = np.where(self._blank > 0, self._useful, TAKEN)
+            for number in self._leases.passed(window):
+                order[number] -= PASSED
+            for number in self._leases.held(but=window):
+                order[number] = TAKEN
+            number = int(np.argmax(order))
+            if order[number] == TAKEN:
+                self._leases.leave(window)
+                return {"picture": None, "left": self._left()}
+            self._leases.hold(window, number)
+        return self.view(number)
+
+    def open(self, window: str, number: int) -> View:
+        """A picture by its number."""
+        self._refresh()
+        with self._guard:
+            elsewhere = number in self._leases.held(but=window)
+            self._leases.hold(window, number)
+        return self.view(number) | {"elsewhere": elsewhere}
+
+    def answer(
+        self, window: str, number: int, changes: Mapping[str, tuple[bool | None, bool | None]]
+    ) -> View:
+        """Change cells, given for each label what the annotator saw and what it shall be."""
+        wanted = {label: now for label, (_, now) in changes.items()}
+        seen = {label: was for label, (was, _) in changes.items()}
+        return self._changed(window, number, lambda _: wanted, seen)
+
+    def fill(self, window: str, number: int) -> View:
+        """Take the rest as predicted: unknown labels above their thresholds present, others absent.
+
+        A picture that cannot be read stays as it is.
+        """
+
+        def wanted(known: States) -> Changes:
+            prediction = self.prediction(number, known)
+            if prediction.probabilities is None:
+                return {}
+            return {
+                label: label in prediction.labels for label in self.labels if label not in known
+            }
+
+        return self._changed(window, number, wanted, {})
+
+    def left(self, window: str) -> View:
+        """What is left to do; the window keeps its picture."""
+        with self._guard:
+            self._leases.keep(window)
+        return {"left": self._left()}
+
+    def leave(self, window: str) -> View:
+        """Give a window's picture to others."""
+        with self._guard:
+            self._leases.leave(window)
+        return {}
+
+    def view(self, number: int) -> View:
+        """What is known and predicted of a picture, and which label to ask first."""
+        known, score = self._known(number), self.scores.of(number)
+        self._summarise(number)
+        name = writable(self.paths[number].name)
+        seen: View = {
+            "picture": number,
+            "name": name,
+            "states": [known.get(label) for label in self.labels],
+            "error": score.error.replace(writable(str(self.paths[number])), name),
+            "left": self._left(),
+        }
+        if score.logits is None:
+            return seen
+        chances, unknown = self._chances(number, known)
+        asked = questions(chances, unknown, self._edges)
+        of_table = {place: position for position, place in enumerate(self._places)}
+        return seen | {
+            "chances": [round(float(chances[place]), 4) for place in self._places],
+            "questions": [of_table[place] for place in asked],
+            "worth": worth_asking(chances, unknown),
+        }
+
+    def prediction(self, number: int, known: States | None = None) -> Prediction:
+        """The prediction of a picture, given what is known of it."""
+        known, score = self._known(number) if known is None else known, self.scores.of(number)
+        if score.logits is None:
+            return Prediction(str(number), error=score.error)
+        return self.predictor.given(score.logits, known, name=str(number))
+
+    # Behind it
+
+    def _changed(self, window: str, number: int, wanted: Any, seen: Changes) -> View:
+        changed: Changed = self.answers.change(self.paths[number], wanted, seen)
+        self._renew(changed.others)
+        with self._guard:
+            self._leases.hold(window, number)
+        return self.view(number) | {
+            "before": changed.before,
+            "differing": [asdict(cell) for cell in changed.differing],
+        }
+
+    def _known(self, number: int) -> States:
+        return self.answers.of(self.paths[number])
+
+    def _chances(self, number: int, known: States) -> tuple[NDArray[np.float32], Flags]:
+        """The probabilities of all labels of the model, and which cells of the table are blank."""
+        found = self.prediction(number, known).probabilities or {}
+        unknown = np.zeros(len(found), np.bool_)
+        blank = [
+            place
+            for label, place in zip(self.labels, self._places, strict=True)
+            if label not in known
+        ]
+        unknown[blank] = True
+        return np.array(list(found.values()), np.float32), unknown
+
+    def _refresh(self) -> None:
+        self._renew(self.answers.refresh())
+
+    def _renew(self, changed: set[Path]) -> None:
+        """Look again at pictures that somebody else has changed."""
+        for path in changed:
+            if path in self._numbers:
+                self._summarise(self._numbers[path])
+
+    def _summarise(self, number: int) -> None:
+        """Keep what the order of the pictures and the figures of what is left need."""
+        known = self._known(number)
+        useful, worth = UNSCORED, 0
+        if number in self.scores:
+            if self.scores.of(number).logits is None:
+                useful = UNREADABLE
+            else:
+                chances, unknown = self._chances(number, known)
+                useful = float(uncertainty(chances, unknown).sum())
+                worth = worth_asking(chances, unknown)
+        with self._guard:
+            self._blank[number] = len(self.labels) - len(known)
+            self._useful[number], self._worth[number] = useful, worth
+
+    def _left(self) -> dict[str, Any]:
+        with self._guard:
+            is_open = self._blank > 0
+            return {
+                "pictures": int(is_open.sum()),
+                "cells": int(self._blank.sum()),
+                "worth": int(self._worth.sum()),
+                "unscored": int((is_open & (self._useful == UNSCORED)).sum()),
+                "unreadable": int((is_open & (self._useful == UNREADABLE)).sum()),
+                "total": len(self.paths),
+                "failure": self.scores.failure,
+            }
