@@ -32,7 +32,7 @@ class KnownTable:
             for label in split.labels:
                 if label not in labels:
                     raise ConfigError(
-                        f"--known {table}: {unknown_label(label, labels)}. Leave that column out, "
+                        f"{table}: {unknown_label(label, labels)}. Leave that column out, "
                         "or rename it as the model does."
                     )
             for sample, states in zip(split.samples, split.targets, strict=True):
@@ -43,7 +43,7 @@ class KnownTable:
                 }
                 if self._known.setdefault(sample.path.resolve(), known) != known:
                     raise DataError(
-                        f"--known {table}: {sample.path} is there twice, with other labels. "
+                        f"{table}: {sample.path} is there twice, with other labels. "
                         "Correct the table."
                     )
 

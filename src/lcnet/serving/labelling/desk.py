@@ -12,13 +12,12 @@ from numpy.typing import NDArray
 
 from lcnet.errors import ConfigError
 from lcnet.files import AnyPath
-from lcnet.model.evidence import Evidence
 from lcnet.predicting.known_table import KnownTable
 from lcnet.predicting.prediction import Prediction
 from lcnet.predicting.predictor import Predictor
 from lcnet.predicting.sources import writable
 from lcnet.serving.labelling.answers import AnswerFile, Changed, Changes, States
-from lcnet.serving.labelling.asking import Edges, Flags, questions, uncertainty, worth_asking
+from lcnet.serving.labelling.asking import Flags, questions, uncertainty, worth_asking
 from lcnet.serving.labelling.leases import Leases
 from lcnet.serving.labelling.scores import Scores
 
@@ -47,10 +46,6 @@ def open_desk(model: AnyPath, table: Path, out: Path, *, annotator: str, batch_s
     return Desk(predictor, known, AnswerFile(out, known, annotator=annotator))
 
 
-def _edges(evidence: Evidence) -> Edges:
-    return Edges(evidence.sources.cpu().numpy(), evidence.weights.cpu().numpy())
-
-
 class Desk:
     """A table, its answers and a model that asks; for many threads."""
 
@@ -62,9 +57,7 @@ class Desk:
         listed = repr((*map(str, self.paths), self.labels, str(answers.file.resolve())))
         self.table = hashlib.sha256(listed.encode("utf-8", "surrogateescape")).hexdigest()[:16]
         """Another one where picture 7, or its answer, is another one."""
-        evidence = predictor.evidence
-        self.has_evidence = evidence is not None
-        self._edges = None if evidence is None else _edges(evidence)
+        self.has_evidence = predictor.evidence is not None
         names = predictor.info.labels
         self._places = [names.index(label) for label in self.labels]
         self._numbers = {path: number for number, path in enumerate(self.paths)}
@@ -159,7 +152,7 @@ class Desk:
         if score.logits is None:
             return seen
         chances, unknown = self._chances(number, known)
-        asked = questions(chances, unknown, self._edges)
+        asked = questions(chances, unknown)
         of_table = {place: position for position, place in enumerate(self._places)}
         return seen | {
             "chances": [round(float(chances[place]), 4) for place in self._places],
