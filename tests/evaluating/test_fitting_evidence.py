@@ -123,6 +123,16 @@ def test_calibrate_says_so_and_takes_older_evidence_out(trained, found, monkeypa
     assert load_model(trained).evidence is None
 
 
+def test_of_very_many_pictures_some_are_drawn(trained, monkeypatch):
+    scored = score(trained, split="train.csv", quiet=True)
+    assert fitting_evidence.sampled(scored) is scored
+    monkeypatch.setattr(fitting_evidence, "MOST_ENTRIES", 3 * 10)
+    some = fitting_evidence.sampled(scored)
+    assert some.logits.shape == some.targets.shape == (10, 3)
+    places = [np.flatnonzero((scored.logits == row).all(axis=1))[0] for row in some.logits]
+    assert (scored.targets[places] == some.targets).all()
+
+
 def test_a_deaf_label_listens_to_nobody():
     part = Evidence(2, 1)
     part.weights = torch.ones(2, 1)

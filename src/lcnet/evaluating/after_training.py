@@ -5,7 +5,12 @@ from dataclasses import replace
 from lcnet.errors import DataError
 from lcnet.evaluating.calibrate import SHRINKAGE
 from lcnet.evaluating.fitting import fit_scores
-from lcnet.evaluating.fitting_evidence import drop_evidence, fit_evidence, mean_ap_at_half
+from lcnet.evaluating.fitting_evidence import (
+    drop_evidence,
+    fit_evidence,
+    mean_ap_at_half,
+    sampled,
+)
 from lcnet.evaluating.measuring import Scored
 from lcnet.metrics.thresholds import Goal
 from lcnet.model_folder import read_info
@@ -47,10 +52,11 @@ def _fit_evidence(scored: Scored) -> str:
     if len(scored.logits) < FEWEST_PICTURES or len(scored.info.labels) < 2:
         return ""
     info = read_info(scored.run)
-    parts = fit_evidence(scored, info)
+    sample = sampled(scored)
+    parts = fit_evidence(sample, info)
     if not parts:
         return ""
-    ignored, used = mean_ap_at_half(scored, parts)
+    ignored, used = mean_ap_at_half(sample, parts)
     if not used > ignored:  # also NaN
         drop_evidence(scored.run, info)
         return ""

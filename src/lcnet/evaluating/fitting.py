@@ -14,7 +14,12 @@ from rich.table import Table
 from lcnet.config import Data
 from lcnet.data.rules_file import read_rules
 from lcnet.errors import ConfigError
-from lcnet.evaluating.fitting_evidence import drop_evidence, fit_evidence, show_worth
+from lcnet.evaluating.fitting_evidence import (
+    drop_evidence,
+    fit_evidence,
+    sampled,
+    show_worth,
+)
 from lcnet.evaluating.measuring import Scored, data_set, score
 from lcnet.evaluating.metrics_table import or_dash
 from lcnet.evaluating.out_of_fold import score_out_of_fold
@@ -73,12 +78,13 @@ def fit_model(
         ways=info.test_time,
     )
     # Before the rest, whose files name the model with it.
-    parts = fit_evidence(scored, info) if evidence else ()
+    sample = sampled(scored)
+    parts = fit_evidence(sample, info) if evidence else ()
     fitted, info = fit_scores(
         scored, info, goal=goal, method=method, shrinkage=shrinkage, quiet=quiet
     )
     if parts and not quiet:
-        show_worth(scored, info, parts)
+        show_worth(sample, info, parts)
     elif evidence and not quiet:
         tell(
             "known labels tell nothing that can be shown of the others on these "

@@ -1,5 +1,6 @@
 """`lcnet calibrate --evidence`: what known labels say of the others, fitted and written."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +17,18 @@ from lcnet.model.evidence import Evidence
 from lcnet.model_folder import ModelFolder, ModelInfo, load_model
 from lcnet.progress import tell
 
+MOST_ENTRIES = 2**23
+"""Pictures times labels that are fitted to: they take about 1 GiB."""
 MEASURED: tuple[Known, ...] = (0.25, 0.5, 0.75, "one", "others")
+
+
+def sampled(scored: Scored) -> Scored:
+    """The logits and targets of as many pictures as evidence is fitted to, drawn at random."""
+    most = MOST_ENTRIES // len(scored.info.labels)
+    if len(scored.logits) <= most:
+        return scored
+    chosen = np.sort(np.random.default_rng(0).permutation(len(scored.logits))[:most])
+    return replace(scored, logits=scored.logits[chosen], targets=scored.targets[chosen])
 
 
 def fit_evidence(scored: Scored, info: ModelInfo) -> Parts:
