@@ -1,7 +1,7 @@
 """Counts of labels and label pairs, and the shares and probabilities that follow from them."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -22,8 +22,8 @@ class Statistics:
     """Per label, pictures in which it is known to be present or absent."""
     positives: tuple[int, ...]
     """Per label, pictures in which it is present."""
-    pairs: PairCounts
-    """Counts of pairs of labels."""
+    pairs: PairCounts = field(compare=False)
+    """Counts of pairs of labels; none (`no_pairs`) in what an exported file says of its model."""
 
     def shares(self) -> np.ndarray:
         """Per label, the share of its known pictures in which it is present.

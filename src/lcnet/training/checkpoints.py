@@ -12,6 +12,7 @@ import torch
 from safetensors import SafetensorError
 
 from lcnet.config import Train
+from lcnet.data.pair_counts import PairCounts
 from lcnet.errors import CheckpointError, ConfigError, LCNetError, TrainingError, reason_of
 from lcnet.files import written_whole
 from lcnet.model_folder import ModelInfo
@@ -44,7 +45,13 @@ def write_checkpoint(run: RunFolder, state: dict[str, Any], info: ModelInfo, rec
     older one then stays as it is.
     """
     file = run.last_checkpoint
-    content = {"format": FORMAT, "info": info.to_dict(), "recipe": asdict(recipe), **state}
+    content = {
+        "format": FORMAT,
+        "info": info.to_dict(),
+        "pairs": _pair_counts(info),
+        "recipe": asdict(recipe),
+        **state,
+    }
     try:
         with written_whole(file, previous=run.previous_checkpoint) as unfinished:
             # With Python's own file, since torch's writer hides that the disk is full.
@@ -58,6 +65,12 @@ def write_checkpoint(run: RunFolder, state: dict[str, Any], info: ModelInfo, rec
             f"{file}: could not be written ({reason_of(cause)}). {kept}Make room on the disk. "
             f"{_next(run)}"
         ) from error
+
+
+def _pair_counts(info: ModelInfo) -> dict[str, torch.Tensor]:
+    """The training labels' counts of pairs, which are not in the info's plain values."""
+    arrays = info.statistics.pairs.to_arrays() if info.statistics else {}
+    return {name: torch.from_numpy(array) for name, array in arrays.items()}
 
 
 def check_whole(file: Path) -> None:
@@ -118,7 +131,11 @@ class Progress:
     @cached_property
     def info(self) -> ModelInfo:
         """The model's description."""
-        return ModelInfo.from_dict(self.state["info"])
+        stored = self.state.get("pairs")  # older ones have them in the info
+        arrays = {name: tensor.numpy() for name, tensor in (stored or {}).items()}
+        return ModelInfo.from_dict(
+            self.state["info"], PairCounts.from_arrays(arrays) if arrays else None
+        )
 
     def check_recipe(self, recipe: Train) -> None:
         """Raises ConfigError if a setting was changed that the state depends on."""
