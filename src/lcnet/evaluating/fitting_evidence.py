@@ -80,11 +80,13 @@ def mean_ap_at_half(scored: Scored, parts: Parts) -> tuple[float, float]:
 
 def drop_evidence(run: Path, info: ModelInfo) -> None:
     """Take the evidence out of a model that has some."""
-    if load_model(run).evidence is not None:
-        _write(run, info, None)
+    model = load_model(run)
+    if model.evidence is not None:
+        model.evidence = None
+        ModelFolder.at(run).save(model, info)
 
 
-def _write(run: Path, info: ModelInfo, evidence: Evidence | None) -> None:
+def _write(run: Path, info: ModelInfo, evidence: Evidence) -> None:
     model = load_model(run)
     model.evidence = evidence
     ModelFolder.at(run).save(model, info)

@@ -1,14 +1,13 @@
 """A half-filled label table, its blank cells filled by a model that is told the filled ones."""
 
 import csv
-import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from lcnet.errors import ConfigError
 from lcnet.files import AnyPath, written_whole
-from lcnet.predicting.known_table import KnownTable
+from lcnet.predicting.known_table import KnownTable, name_beside
 from lcnet.predicting.prediction import Prediction
 from lcnet.predicting.predictor import Predictor
 from lcnet.predicting.sources import Picture, writable
@@ -62,7 +61,7 @@ def complete_table(
             cells = [_cell(label, states, prediction, sure) for label in known.labels]
             filled += sum(cell != "" for cell in cells) - len(states)
             unread += bool(prediction.error)
-            writer.writerow([_relative(path, out.parent), *cells])
+            writer.writerow([name_beside(path, out.parent), *cells])
     done = Completed(len(known), filled, blank - filled, unread)
     if not quiet:
         left = f"; {done.blank:,} are blank still" if done.blank else ""
@@ -86,11 +85,3 @@ def _cell(label: str, states: dict[str, bool], prediction: Prediction, sure: flo
     if sure is None:
         return f"{probability:.4f}"
     return "1" if probability >= sure else "0" if probability <= 1 - sure else ""
-
-
-def _relative(path: Path, folder: Path) -> str:
-    """The picture's path from the folder of the new table, so that the table can be read there."""
-    try:
-        return Path(os.path.relpath(path, folder.resolve())).as_posix()
-    except ValueError:  # on another drive
-        return str(path)

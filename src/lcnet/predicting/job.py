@@ -17,7 +17,7 @@ from lcnet.files import AnyPath, write_text, written_whole
 from lcnet.model_folder import local_model, model_fingerprint
 from lcnet.predicting.embedding_files import check_embeddings_file, embeddings_file
 from lcnet.predicting.known_table import KnownTable
-from lcnet.predicting.label_studio import labelling_config, write_tasks
+from lcnet.predicting.label_studio import labelling_config, version_of, write_tasks
 from lcnet.predicting.output_files import Job, open_shard
 from lcnet.predicting.prediction import Prediction
 from lcnet.predicting.predictor import Predictor
@@ -119,8 +119,7 @@ def predict_all(
             if file is None:
                 rows = _kept(rows, predictions)
             elif label_studio is not None:
-                version = f"{predictor.path.name} {model_fingerprint(predictor.path)[:8]}"
-                rows = write_tasks(rows, file, label_studio, version)
+                rows = write_tasks(rows, file, label_studio, version_of(predictor.path))
             else:
                 rows = _written(rows, file)
             failed = _follow(rows, predictor, total)

@@ -1,6 +1,7 @@
 """`lcnet predict --known`: a table of labels with blanks says what is known of pictures."""
 
 import hashlib
+import os
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -82,3 +83,11 @@ class KnownTable:
         for path, known in sorted(self._known.items()):
             digest.update(repr((str(path), sorted(known.items()))).encode())
         return digest.hexdigest()[:16]
+
+
+def name_beside(path: Path, folder: Path) -> str:
+    """A picture's path from the folder of a table, so that the table can be read there."""
+    try:
+        return Path(os.path.relpath(path, folder.resolve())).as_posix()
+    except ValueError:  # on another drive
+        return str(path)

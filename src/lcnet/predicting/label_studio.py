@@ -4,6 +4,7 @@ import json
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, TextIO
 from urllib.parse import quote
 from xml.etree import ElementTree
@@ -11,6 +12,7 @@ from xml.sax.saxutils import quoteattr
 
 from lcnet.data.readers.xml_file import parse_xml
 from lcnet.errors import ConfigError, DataError, reason_of
+from lcnet.model_folder import model_fingerprint
 from lcnet.predicting.prediction import Prediction
 
 
@@ -29,6 +31,11 @@ class Control:
 
 STANDARD = Control("labels", "image", "image", ())
 """The control in the config that `labelling_config` gives."""
+
+
+def version_of(model: Path) -> str:
+    """The version of a model, which Label Studio stores with each prediction; reads its weights."""
+    return f"{model.name} {model_fingerprint(model)[:8]}"
 
 
 def labelling_config(labels: Sequence[str]) -> str:

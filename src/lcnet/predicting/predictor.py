@@ -39,8 +39,8 @@ from lcnet.predicting.prediction import Prediction
 from lcnet.predicting.selection import selection
 from lcnet.predicting.sources import Picture, writable
 
-Run = Callable[[Tensor, Tensor | None], Tensor]
-"""Normalised images (B C size size), and what is known (B L) if anything is, to logits (B L)."""
+Run = Callable[[Tensor], Tensor]
+"""Normalised images (B C size size) to the logits (B L) of what they alone show."""
 
 
 TOLD, MOST_TOLD = 0.1, 3
@@ -169,10 +169,10 @@ class Predictor:
         """
         model, made = self._embedding_model(), deque[Embedding]()
 
-        def logits(batch: Tensor, known: Tensor | None) -> Tensor:
+        def logits(batch: Tensor) -> Tensor:
             scores, embeddings = model.with_embeddings(batch)
             made.extend(embeddings.cpu().numpy())
-            return scores if known is None else model.given(scores, known)
+            return scores
 
         for _, prediction in self._predicted(images, run=logits):
             yield prediction, None if prediction.error else made.popleft()
@@ -188,10 +188,10 @@ class Predictor:
         """
         model, made = self._in_parts(), deque[NDArray[np.float32]]()
 
-        def run(batch: Tensor, known: Tensor | None) -> Tensor:
+        def run(batch: Tensor) -> Tensor:
             logits = model(batch)
             made.extend(logits.float().cpu().numpy())
-            return logits if known is None else model.given(logits, known)
+            return logits
 
         for _, prediction in self._predicted(images, run=run):
             yield prediction, None if prediction.error else made.popleft()
@@ -359,12 +359,13 @@ class Predictor:
             states = self._states([each.known for each in batch if each.tensor is not None])
             with torch.inference_mode():
                 images = self.normalize(stack_images(tensors))
-                if states is None or isinstance(self.model, OnnxModel):
-                    logits = (run or self.model)(images, states)
+                if isinstance(self.model, OnnxModel):
+                    logits = self.model(images, states)
                 else:
-                    alone = (run or self.model)(images, None)
-                    logits = self.model.given(alone, states)
-                    told = iter(self._told(alone, states))
+                    logits = (run or self.model)(images)
+                    if states is not None:
+                        told = self._told(logits, states)
+                        logits = self.model.given(logits, states)
             rows = iter(probabilities(logits, self.info.calibration).tolist())
         for picture in batch:
             if picture.tensor is None:

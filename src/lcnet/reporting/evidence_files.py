@@ -14,7 +14,7 @@ from lcnet.metrics import Floats
 from lcnet.model.evidence import Evidence
 from lcnet.model_folder import ModelInfo
 from lcnet.reporting.figures import INK, QUIET, save_figure
-from lcnet.reporting.graph_pictures import draw_matrix
+from lcnet.reporting.graph_pictures import cell_and_font, draw_matrix
 from lcnet.reporting.label_names import room_for
 from lcnet.reporting.matrices import MINUS, Matrix
 
@@ -64,8 +64,7 @@ def draw_evidence(edges: Floats, shown: Sequence[int], labels: Sequence[str]) ->
     """The edges between the labels that are shown, blue for more likely and orange for less."""
     inside = edges[np.ix_(shown, shown)]
     matrix = Matrix("Known labels", tuple(labels[place] for place in shown), inside)
-    cell = 0.42 if len(shown) <= 12 else 0.3 if len(shown) <= 24 else 0.2
-    font = 9 if cell > 0.25 else 7
+    cell, font = cell_and_font(len(shown))
     side, margin = cell * len(shown), 0.3 + room_for(matrix.labels, font) / 72
     total = (max(side + margin + 0.4, 5.2), side + margin + 0.95)
     figure = Figure(figsize=total, dpi=130, facecolor="white")

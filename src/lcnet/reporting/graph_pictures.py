@@ -24,8 +24,7 @@ CHANGES = LinearSegmentedColormap.from_list("changes", [WEAKER, "#ffffff", STRON
 def draw_matrices(graph: GraphMatrices, shown: Sequence[int], labels: Sequence[str]) -> Figure:
     """The graph as matrices, for the labels that are shown: prior, learned and their difference."""
     matrices = graph_matrices(graph, shown, labels)
-    cell = 0.42 if len(shown) <= 12 else 0.3 if len(shown) <= 24 else 0.2
-    font = 9 if cell > 0.25 else 7
+    cell, font = cell_and_font(len(shown))
     side, margin = cell * len(shown), 0.3 + room_for(matrices[0].labels, font) / 72
     step = side + margin + 0.3
     total = (step * len(matrices) + 0.2, side + margin + 0.95)
@@ -44,6 +43,12 @@ def draw_matrices(graph: GraphMatrices, shown: Sequence[int], labels: Sequence[s
         color=QUIET,
     )
     return figure
+
+
+def cell_and_font(labels: int) -> tuple[float, int]:
+    """Side of a cell in inches and size of the letters, for a matrix of so many labels."""
+    cell = 0.42 if labels <= 12 else 0.3 if labels <= 24 else 0.2
+    return cell, 9 if cell > 0.25 else 7
 
 
 def draw_matrix(axes: Axes, matrix: Matrix, font: int, *, with_numbers: bool) -> None:

@@ -14,8 +14,8 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from lcnet.errors import ConfigError
-from lcnet.model_folder import model_fingerprint
 from lcnet.predicting.given import check_known
+from lcnet.predicting.label_studio import version_of
 from lcnet.predicting.prediction import Prediction
 from lcnet.predicting.selection import Selection, selection
 from lcnet.serving.gate import bounded
@@ -37,6 +37,7 @@ def build_app(service: Service, studio: LabelStudio | None = None) -> FastAPI:
     app = FastAPI(
         title="lcnet", version=version("lcnet"), docs_url=None, redoc_url=None
     )  # those pages load scripts from other servers
+    version_of_model = version_of(service.predictor.path) if studio is not None else ""
 
     @app.post("/predict", openapi_extra=_BODY, responses=_ANSWERS)
     async def predict(request: Request) -> JSONResponse:
@@ -47,7 +48,7 @@ def build_app(service: Service, studio: LabelStudio | None = None) -> FastAPI:
                 if studio is not None and _is_json(request):
                     content = await _json_body(request)
                     answer = await run_in_threadpool(
-                        results, content, studio, service, _version(service)
+                        results, content, studio, service, version_of_model
                     )
                     return JSONResponse(answer)
                 shown, known = _shown(request, service), _known(request, service)
@@ -72,7 +73,7 @@ def build_app(service: Service, studio: LabelStudio | None = None) -> FastAPI:
         @app.post("/setup")
         async def setup(request: Request) -> JSONResponse:
             """Label Studio says of which project it is the backend, and takes the version."""
-            return JSONResponse({"model_version": _version(service)})
+            return JSONResponse({"model_version": version_of_model})
 
     @app.get("/ready")
     async def ready() -> JSONResponse:
@@ -86,11 +87,6 @@ def build_app(service: Service, studio: LabelStudio | None = None) -> FastAPI:
         return Response(service.measures.text(), media_type="text/plain; version=0.0.4")
 
     return app
-
-
-def _version(service: Service) -> str:
-    """The version of the model, which Label Studio stores with each prediction."""
-    return f"{service.predictor.path.name} {model_fingerprint(service.predictor.path)[:8]}"
 
 
 def _is_json(request: Request) -> bool:

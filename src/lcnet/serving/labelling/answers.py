@@ -19,7 +19,7 @@ from filelock import FileLock, Timeout
 
 from lcnet.errors import DataError, reason_of
 from lcnet.files import written_whole
-from lcnet.predicting.known_table import KnownTable
+from lcnet.predicting.known_table import KnownTable, name_beside
 
 WAIT = 30.0
 """Seconds to wait for another process that writes to the file."""
@@ -160,7 +160,7 @@ class AnswerFile:
             self._pinned = _Pin(self.file)
 
     def _line(self, path: Path, states: States) -> str:
-        name = _relative(path, self.file.parent)
+        name = name_beside(path, self.file.parent)
         self._paths[name] = path
         cells = [str(int(states[label])) if label in states else "" for label in self.labels]
         return _record([name, *cells])
@@ -223,7 +223,7 @@ class AnswerFile:
         entry = {
             "time": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
             "annotator": self.annotator,
-            "image": _relative(picture, self.file.parent),
+            "image": name_beside(picture, self.file.parent),
             "answers": changes,
         }
         with suppress(OSError), self._log.open("a", encoding="utf-8") as log:
@@ -231,7 +231,7 @@ class AnswerFile:
 
     def _who(self, picture: Path, label: str) -> str:
         """Who gave the last answer for a cell; empty if nobody said so."""
-        name, who = _relative(picture, self.file.parent), ""
+        name, who = name_beside(picture, self.file.parent), ""
         with suppress(OSError, ValueError), self._log.open(encoding="utf-8") as log:
             for line in log:
                 entry = json.loads(line)
@@ -258,14 +258,6 @@ def _stamp(file: Path) -> tuple[int, ...] | None:
     except OSError:
         return None
     return found.st_ino, found.st_mtime_ns, found.st_size
-
-
-def _relative(path: Path, folder: Path) -> str:
-    """The picture's path from the folder of the table, so that the table can be read there."""
-    try:
-        return Path(os.path.relpath(path, folder.resolve())).as_posix()
-    except ValueError:  # on another drive
-        return str(path)
 
 
 def _record(cells: Sequence[str]) -> str:
