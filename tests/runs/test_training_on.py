@@ -205,6 +205,7 @@ FIXED = {
     "share_layers": True,
     "graph": "none",
     "graph_prior": "uniform",
+    "graph_edges": 2,
     "label_vectors": "it.txt",
     "pooling": "none",
     "released.layer": "released",

@@ -98,6 +98,9 @@ class Model:
     training split. The others are controls that tell what labels know of each other from what more
     weights give. uniform: all alike. shuffled: the same numbers with other labels' names. apart:
     each label takes from itself alone; with `--model.graph prior` it has a token and no edges."""
+    graph_edges: Annotated[int, Within(0, 65_536)] = 0
+    """Most edges of a label in a learned or prior graph: itself and the labels that are most often
+    present with it. 0: every label is joined to every other up to 512 labels, and to 32 of more."""
     label_vectors: str = ""
     """File with a vector for each label, such as word vectors, from which the graph's nodes start:
     text (`name v1 v2 ...`), or .npy with a row per label."""
@@ -132,6 +135,12 @@ class Model:
             "model.graph_prior",
             expected=f"labels with --model.graph {self.graph}",
             got=self.graph_prior,
+        )
+        require(
+            not self.graph_edges or self.graph in ("learned", "prior"),
+            "model.graph_edges",
+            expected=f"0 with --model.graph {self.graph}",
+            got=self.graph_edges,
         )
         require(
             self.read == "tokens" or self.released == Released(antialias=self.released.antialias),

@@ -5,11 +5,15 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from lcnet.data.dataset import NEGATIVE, POSITIVE, UNKNOWN
 from lcnet.data.pair_counts import PairCounts, count_pairs, no_pairs
 from lcnet.errors import CheckpointError
 from lcnet.schema import check_counts
+
+ROWS_AT_ONCE = 2**21
+"""Pairs of labels that are looked at together, at most, where only the likeliest are kept."""
 
 
 @dataclass(frozen=True)
@@ -75,6 +79,38 @@ class Statistics:
         probability: np.ndarray = shares.copy()
         np.divide(together, pictures, out=probability, where=pictures > 0)
         np.fill_diagonal(probability, 1.0)
+        return probability
+
+    def most_probable(
+        self, edges: int, smoothing: float = 1.0
+    ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+        """For each label (row) itself and the labels that are most probable where it is present.
+
+        Their places, the label itself first, and their `conditional_probability`: (labels, edges)
+        each, the most probable first. Of equals that with more positives comes first. Nothing of
+        labels x labels is in memory.
+        """
+        labels, shares = len(self.positives), self.shares()
+        commonest = np.argsort(-np.array(self.positives), kind="stable")
+        places = np.empty((labels, edges), np.int64)
+        probabilities = np.empty((labels, edges))
+        step = max(1, ROWS_AT_ONCE // labels)
+        for first in range(0, labels, step):
+            rows = slice(first, min(first + step, labels))
+            known = self._conditional(rows, shares, smoothing)
+            ranked = known.copy()
+            ranked[np.arange(len(ranked)), np.arange(labels)[rows]] = np.inf
+            places[rows] = commonest[_largest(ranked[:, commonest], edges)]
+            probabilities[rows] = np.take_along_axis(known, places[rows], axis=1)
+        return places, probabilities
+
+    def _conditional(self, rows: slice, shares: np.ndarray, smoothing: float) -> np.ndarray:
+        """Some rows of `conditional_probability`."""
+        together, known, _ = self.pairs.rows(rows)
+        pictures = known.astype(np.float64) + smoothing
+        probability: np.ndarray = np.broadcast_to(shares, pictures.shape).copy()
+        np.divide(together + smoothing * shares, pictures, out=probability, where=pictures > 0)
+        probability[np.arange(len(probability)), np.arange(len(shares))[rows]] = 1.0
         return probability
 
     def to_dict(self) -> dict[str, Any]:
@@ -153,6 +189,17 @@ def repeat_factors(targets: np.ndarray, share: float) -> np.ndarray:
     asked = np.sqrt(share / np.maximum(frequency, np.finfo(np.float64).tiny))
     factors: np.ndarray = np.where(positive, np.maximum(asked, 1), 1).max(axis=1, initial=1)
     return factors
+
+
+def _largest(values: NDArray[np.float64], most: int) -> NDArray[np.int64]:
+    """The columns of the `most` largest values of each row, the largest first; equals in order."""
+    least = np.partition(values, -most, axis=1)[:, [-most]]
+    above, equal = values > least, values == least
+    wanted = most - above.sum(axis=1, keepdims=True)
+    chosen = above | (equal & (equal.cumsum(axis=1) <= wanted))
+    columns = np.nonzero(chosen)[1].reshape(len(values), most)
+    order = np.argsort(-np.take_along_axis(values, columns, axis=1), axis=1, kind="stable")
+    return np.take_along_axis(columns, order, axis=1)
 
 
 def _row(values: Any) -> tuple[int, ...]:

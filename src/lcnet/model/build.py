@@ -11,7 +11,7 @@ from lcnet.model.backbone import Backbone, BackboneSpec, build_backbone, describ
 from lcnet.model.classifier import Classifier
 from lcnet.model.crops import Crops
 from lcnet.model.decoder import Decoder, Exchange, LLCDLayer, Read
-from lcnet.model.graph_prior import prior_as
+from lcnet.model.graph_prior import edges_for, prior_as
 from lcnet.model.head import Head
 from lcnet.model.heads.csra import CSRA
 from lcnet.model.heads.gap import GlobalPooling
@@ -20,6 +20,7 @@ from lcnet.model.heads.ml_gcn import MLGCN
 from lcnet.model.heads.query2label import Query2Label
 from lcnet.model.image_tokens import ImageTokens
 from lcnet.model.initialization import initialize
+from lcnet.model.label_edges import Edges, alike
 from lcnet.model.label_graph import LabelGraph
 from lcnet.model.label_tokens import LabelTokens
 from lcnet.model.lcnet import LCNet
@@ -42,7 +43,7 @@ def build_model(
     *,
     backbone: Backbone | None = None,
     spec: BackboneSpec | None = None,
-    prior: Tensor | None = None,
+    prior: Tensor | Edges | None = None,
     vectors: Tensor | None = None,
     shares: Tensor | None = None,
     head_options: abc.Mapping[str, Any] | None = None,
@@ -51,10 +52,10 @@ def build_model(
 
     `backbone` is used instead of the timm model that the settings name; `spec` describes that timm
     model and is looked up if not given. `prior` (L L) is P(column | row) from the training labels,
-    by default the same for all. `vectors` (L E) describe the labels. `shares` (L) are how often
-    each label is present, for LCNet. `head_options` are sizes of a rival's head if they are not
-    those of its paper. Raises ConfigError if there is no such timm model or its weights cannot be
-    loaded.
+    or that of a few edges for each label; by default the same for all. `vectors` (L E) describe the
+    labels. `shares` (L) are how often each label is present, for LCNet. `head_options` are sizes of
+    a rival's head if they are not those of its paper. Raises ConfigError if there is no such timm
+    model or its weights cannot be loaded.
     """
     if backbone is None:
         backbone = build_backbone(
@@ -63,14 +64,29 @@ def build_model(
             chunk=settings.view_chunk,
             earlier_stages=settings.earlier_stages,
         )
-    prior = torch.ones(labels, labels) if prior is None else prior
     if settings.head == "lcnet":
-        return build_lcnet(settings, backbone, prior, vectors=vectors, shares=shares)
+        return build_lcnet(settings, backbone, labels, prior=prior, vectors=vectors, shares=shares)
     return RivalNet(
         crops=_crops(settings),
         backbone=backbone,
-        head=_head(settings.head, backbone.channels, prior, vectors, head_options or {}),
+        head=_head(settings.head, backbone.channels, labels, prior, vectors, head_options or {}),
     )
+
+
+def needs_pairs(settings: config.Model, labels: int) -> int | None:
+    """How many edges of each label a model is built from: 0 for none, None for all pairs."""
+    if settings.head == "ml_gcn":
+        return None
+    if settings.head != "lcnet" or settings.graph == "none":
+        return 0
+    return None if settings.graph == "released" else edges_for(labels, settings.graph_edges)
+
+
+def _all_pairs(labels: int, prior: Tensor | Edges | None) -> Tensor:
+    """The prior as a matrix (L L), the same for all if there is none."""
+    if isinstance(prior, Edges):
+        raise ValueError("prior: expected that of all pairs of labels, got that of a few edges")
+    return torch.ones(labels, labels) if prior is None else prior
 
 
 def _crops(settings: config.Model) -> Crops:
@@ -83,13 +99,14 @@ def _crops(settings: config.Model) -> Crops:
 def build_lcnet(
     settings: config.Model,
     backbone: Backbone,
-    prior: Tensor,
+    labels: int,
     *,
+    prior: Tensor | Edges | None = None,
     vectors: Tensor | None = None,
     shares: Tensor | None = None,
 ) -> LCNet:
     """An LCNet as the settings say, initialised; `build_model` explains the arguments."""
-    labels, width = len(prior), settings.width
+    width = settings.width
     crops = _crops(settings)
     # The order of the parts is the order of the random numbers that they are made with.
     model = LCNet(
@@ -97,7 +114,7 @@ def build_lcnet(
         backbone=backbone,
         image_tokens=ImageTokens(crops.boxes(), backbone.channels, width, encode=settings.position),
         label_tokens=LabelTokens(labels, width, learn=settings.released.label_tokens == "learned"),
-        graph=_graph(settings, prior, vectors),
+        graph=_graph(settings, labels, prior, vectors),
         decoder=_decoder(settings),
         mapping=_mapping(settings, labels, backbone.channels),
         pooling=_pooling(settings, labels, backbone.channels),
@@ -108,7 +125,7 @@ def build_lcnet(
 
 
 def _graph(
-    settings: config.Model, prior: Tensor, vectors: Tensor | None
+    settings: config.Model, labels: int, prior: Tensor | Edges | None, vectors: Tensor | None
 ) -> LabelGraph | ReleasedGraph | None:
     by_feature = settings.released.graph_tokens == "feature"
     match settings.graph:
@@ -116,13 +133,16 @@ def _graph(
             return None
         case "released":
             return ReleasedGraph(
-                band_correlation(prior, settings.released.graph_low),
+                band_correlation(_all_pairs(labels, prior), settings.released.graph_low),
                 settings.width,
                 hidden=settings.released.graph_width,
-                heads=graph_heads(len(prior)),
+                heads=graph_heads(labels),
                 by_feature=by_feature,
             )
         case kind:
+            if prior is None:
+                edges = edges_for(labels, settings.graph_edges)
+                prior = alike(labels, edges) if edges else _all_pairs(labels, None)
             return LabelGraph(
                 prior_as(settings.graph_prior, prior),
                 settings.width,
@@ -172,18 +192,18 @@ def _pooling(settings: config.Model, labels: int, channels: int) -> Pooling | No
 def _head(
     name: str,
     channels: int,
-    prior: Tensor,
+    labels: int,
+    prior: Tensor | Edges | None,
     vectors: Tensor | None,
     options: abc.Mapping[str, Any],
 ) -> Head:
-    labels = len(prior)
     match name:
         case "gap":
             return GlobalPooling(labels, channels, **options)
         case "csra":
             return CSRA(labels, channels, **options)
         case "ml_gcn":
-            return MLGCN(prior, channels, vectors=vectors, **options)
+            return MLGCN(_all_pairs(labels, prior), channels, vectors=vectors, **options)
         case "query2label":
             return Query2Label(labels, channels, **options)
         case _:

@@ -52,6 +52,11 @@ def carry_over(new: Classifier, old: Classifier, places: Places) -> None:
     for name, anew in _starting_anew(new, old):
         before[name] = anew
         axes.pop(name, None)
+    for path, graph, known in _pairs(new, old, LabelGraph):
+        if graph.joined is not None or known.joined is not None:
+            before.pop(f"{path}.joined", None)
+            before |= {f"{path}.{name}": one for name, one in _edges(graph, known, places).items()}
+            axes.pop(f"{path}.prior", None)
     for name, weight in weights.items():
         if name not in before:
             raise Misfit(name)
@@ -83,7 +88,8 @@ def _axes_of(part: nn.Module) -> Mapping[str, tuple[int, ...]]:
         case LabelTokens():
             return {"tokens": ROWS}
         case LabelGraph():
-            return {"prior": BOTH, "vectors": ROWS, "nodes": ROWS}
+            own = {"prior": BOTH} if part.joined is None else {}  # `_edges` has the others
+            return {**own, "vectors": ROWS, "nodes": ROWS}
         case ReleasedGraph():
             return {"band": BOTH, "nodes": ROWS, **_RELEASED_ATTENTIONS}
         case LabelMapping() if part.shared_bias:
@@ -177,6 +183,41 @@ def _resample(new: Classifier, weights: Mapping[str, Tensor], before: dict[str, 
         raise Misfit(misfits[0]) from error
     for name in misfits:
         before[name] = converted[name.removeprefix(FEATURES)]
+
+
+# Graphs in which a label is joined to a few others
+
+
+def _edges(new: LabelGraph, old: LabelGraph, places: Places) -> dict[str, Tensor]:
+    """Prior and edges for a new graph: the old ones between kept labels, and fresh ones.
+
+    Where a label has more than the new graph's number, the most probable stay, and itself.
+    """
+    now = {was: place for place, was in enumerate(places) if was is not None}
+    rows = [_row_of(new, label) for label in range(len(places))]
+    for label, was in enumerate(places):
+        if was is not None:
+            kept = _row_of(old, was).items()
+            rows[label] |= {now[other]: value for other, value in kept if other in now}
+    if new.joined is None:
+        prior = new.prior.clone()
+        for label, row in enumerate(rows):
+            prior[label, list(row)] = torch.tensor(list(row.values()))
+        return {"prior": prior}
+    for label, row in enumerate(rows):
+        ranked = sorted(row, key=lambda other: (other != label, -row[other]))
+        rows[label] = {other: row[other] for other in ranked[: new.joined.shape[1]]}
+    return {
+        "prior": torch.tensor([list(row.values()) for row in rows]),
+        "joined": torch.tensor([list(row) for row in rows]),
+    }
+
+
+def _row_of(graph: LabelGraph, label: int) -> dict[int, float]:
+    """The prior of each label that a label is joined to."""
+    values = graph.prior[label].tolist()
+    joined = range(len(values)) if graph.joined is None else graph.joined[label].tolist()
+    return dict(zip(joined, values, strict=True))
 
 
 # Heads whose weights do not have a row for each label

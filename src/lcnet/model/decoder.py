@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from torch import Tensor, nn
 
 from lcnet.model.attention import Attention
+from lcnet.model.label_tokens import are_many, in_groups, recomputed
 
 
 class Residual(nn.Module):
@@ -32,9 +33,16 @@ class Exchange(nn.Module):
 
     def forward(self, image: Tensor, graph: Tensor) -> tuple[Tensor, Tensor]:
         """Both streams after the exchange: image B T D, graph B G D."""
-        graph = self.graph_residual(graph, self.graph_reads_image(graph, image))
-        image = self.image_residual(image, self.image_reads_graph(image, graph))
-        return image, graph
+        graph = in_groups(self._graph_reads, graph, image)
+        if are_many(graph.shape[1]):
+            return recomputed(self._image_reads, image, graph), graph
+        return self._image_reads(image, graph), graph
+
+    def _graph_reads(self, graph: Tensor, image: Tensor) -> Tensor:
+        return self.graph_residual(graph, self.graph_reads_image(graph, image))
+
+    def _image_reads(self, image: Tensor, graph: Tensor) -> Tensor:
+        return self.image_residual(image, self.image_reads_graph(image, graph))
 
 
 class Read(nn.Module):
@@ -112,6 +120,26 @@ class Decoder(nn.Module):
             else:
                 labels, image, graph = layer(labels, image, graph)
         return labels, image
+
+    def memories(self, image: Tensor, graph: Tensor | None) -> list[Tensor]:
+        """The image tokens (B T D) that each layer's labels read; of no layer those that come in.
+
+        The label tokens change neither image nor graph, so `read` can take them group by group.
+        """
+        seen = []
+        for number in range(self.depth):
+            layer = self._layer(number)
+            is_exchanged = not (number == 0 and self.read_first)
+            if is_exchanged and layer.exchange is not None and graph is not None:
+                image, graph = layer.exchange(image, graph)
+            seen.append(image)
+        return seen or [image]
+
+    def read(self, labels: Tensor, memories: Sequence[Tensor]) -> Tensor:
+        """Some label tokens (B K D) after all layers, which read what `memories` gave: B K D."""
+        for number in range(self.depth):
+            labels = self._layer(number).read(labels, memories[number])
+        return labels
 
     def readers(self) -> list[Attention]:
         """Each layer's attention from label tokens to image tokens."""

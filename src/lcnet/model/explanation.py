@@ -22,7 +22,7 @@ class Explanation:
     """Where each label looked: B L H W, not negative, each map sums to 1."""
     graph: Tensor | None
     """What each label (row) takes from each other (column): L L; None without a graph. Rows sum to
-    1, except in the released graph and in ML-GCN."""
+    1, except in the released graph and in ML-GCN. A sparse tensor (COO) of more than 512 labels."""
 
 
 @contextmanager

@@ -6,6 +6,7 @@ from torch import Tensor, nn
 
 from lcnet.model.classifier import Classifier
 from lcnet.model.crops import Crops
+from lcnet.model.lcnet import LCNet
 from lcnet.model.test_time import ConstantTestTime
 
 
@@ -22,6 +23,8 @@ class Exportable(nn.Module):
         for single in model.singles():
             single.crops = ConstantCrops(single.crops, image_size)
             single.backbone.chunk = 0
+            if isinstance(single, LCNet):
+                single.fix_graph()
             if single.test_time is not None:
                 single.test_time = ConstantTestTime(single.test_time.ways, image_size)
         # torch.export keeps weights by their storage, which must not be that of channels_last.

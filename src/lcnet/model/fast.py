@@ -12,6 +12,7 @@ from lcnet.model.classifier import Classifier
 from lcnet.model.ensemble import Ensemble
 from lcnet.model.folding import fold_norms
 from lcnet.model.image_tokens import tokens_of
+from lcnet.model.lcnet import LCNet
 
 
 class FastClassifier:
@@ -37,6 +38,9 @@ class FastClassifier:
         self.ways = test_time.ways if test_time else ()
         """The further ways in which it sees each picture."""
         self.folded = sum(fold_norms(single.backbone.features) for single in fast.singles())
+        for single in fast.singles():
+            if isinstance(single, LCNet):
+                single.fix_graph()
         self.model: nn.Module = fast.to(memory_format=torch.channels_last)
         self.precision = precision
         self.device = next(fast.parameters()).device

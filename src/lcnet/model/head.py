@@ -4,6 +4,8 @@ Letters for shapes: B images, V views, T image tokens (of all views together), L
 of a feature map, D width of a token, H and W pixels, h and w cells of a feature map.
 """
 
+from collections.abc import Sequence
+
 from torch import Tensor, nn
 
 
@@ -38,6 +40,17 @@ class Head(nn.Module):
         This runs the head once for each label, and never the backbone.
         """
         return None
+
+    def moved(self, maps: Tensor, labels: Sequence[int]) -> tuple[Tensor, Sequence[int]] | None:
+        """What graph nodes do to the logits of some labels (B K N), and whose the N nodes are.
+
+        None without a graph. They are the influences of all nodes, but for a graph of so many
+        labels that a few nodes must do.
+        """
+        changes = self.influences(maps)
+        if changes is None:
+            return None
+        return changes[:, list(labels)], range(changes.shape[-1])
 
     def undecayed(self) -> list[Tensor]:
         """Matrices that weight decay would only shrink, such as label tokens."""

@@ -4,6 +4,9 @@ Letters for shapes: B images, V views, T image tokens, L labels, G graph tokens 
 one per feature as released), C channels of a feature map, D width of a token.
 """
 
+from collections.abc import Sequence
+from itertools import chain
+
 import torch
 from torch import Tensor, nn
 
@@ -14,12 +17,15 @@ from lcnet.model.decoder import Decoder
 from lcnet.model.explanation import mean_attention, recorded
 from lcnet.model.graph_matrices import GraphMatrices
 from lcnet.model.image_tokens import ImageTokens
-from lcnet.model.label_graph import LabelGraph
-from lcnet.model.label_tokens import LabelTokens
+from lcnet.model.label_graph import FixedGraph, LabelGraph
+from lcnet.model.label_tokens import LabelTokens, are_many, groups, recomputed
 from lcnet.model.looking import Looking
 from lcnet.model.mapping import Mapping
 from lcnet.model.pooling import Pooling
 from lcnet.model.released_parts import ReleasedGraph
+
+NEAR = 8
+"""Nodes of a graph of many labels that are tried for each label that is explained."""
 
 
 class LCNet(Classifier):
@@ -67,8 +73,11 @@ class LCNet(Classifier):
         A model with pooling gives the logits of pooling (B L) as well.
         """
         seen = self._read_by_decoder(maps)
-        labels, image = self._decoded(self.image_tokens(seen), self._graph_tokens())
-        decoded = self.mapping(labels, image, seen)  # B L
+        image, graph = self.image_tokens(seen), self._graph_tokens()
+        if are_many(len(self.label_tokens.tokens)):
+            decoded = self._scored_in_groups(image, graph, seen)
+        else:
+            decoded = self.mapping(*self._decoded(image, graph), seen)  # B L
         return (decoded,) if self.pooling is None else (decoded, self.pooling(maps))
 
     def score(self, maps: Tensor) -> Tensor:
@@ -88,6 +97,34 @@ class LCNet(Classifier):
         every = None if graph is None else graph.expand(count, -1, -1)  # B G D
         return self.decoder(labels.expand(count, -1, -1), image, every)
 
+    def _scored_in_groups(self, image: Tensor, graph: Tensor | None, maps: Tensor) -> Tensor:
+        """The decoder's logits (B L) of image tokens (B T D), with no B L D numbers in memory."""
+        memories = self._memories(image, graph)
+        alone = graph if isinstance(self.mapping, Looking) else None
+
+        def scored(group: slice) -> Tensor:
+            def of(tokens: Tensor, maps: Tensor, *seen: Tensor) -> Tensor:
+                read = self.decoder.read(tokens.expand(len(maps), -1, -1), seen)
+                return self.mapping(read, seen[-1], maps, some=group)
+
+            tokens = self.label_tokens()[group]
+            tokens = tokens if alone is None else tokens + alone[group]
+            return recomputed(of, tokens, maps, *memories)
+
+        return torch.cat([scored(group) for group in groups(len(self.label_tokens.tokens))], dim=1)
+
+    def _scored(self, some: list[int], image: Tensor, graph: Tensor | None, maps: Tensor) -> Tensor:
+        """The decoder's logits of some labels alone (B K) of image tokens (B T D)."""
+        memories, tokens = self._memories(image, graph), self.label_tokens()[some]
+        if graph is not None and isinstance(self.mapping, Looking):
+            tokens = tokens + graph[some]
+        read = self.decoder.read(tokens.expand(len(maps), -1, -1), memories)
+        return self.mapping(read, memories[-1], maps, some=some)
+
+    def _memories(self, image: Tensor, graph: Tensor | None) -> list[Tensor]:
+        every = None if graph is None else graph.expand(image.shape[0], -1, -1)  # B G D
+        return self.decoder.memories(image, every)
+
     def _read_by_decoder(self, maps: Tensor) -> Tensor:
         """The same feature maps, with the share of the decoder's gradient that may reach them."""
         # With 0, pooling alone trains the backbone: on digits that made better features.
@@ -105,7 +142,7 @@ class LCNet(Classifier):
             labels, image = self._decoded(self.image_tokens(maps), self._graph_tokens())
             return self.mapping.weights(labels, image).mean(dim=1)
         with recorded(self.decoder.readers()) as weights:
-            self.ways(maps)
+            self._decoded(self.image_tokens(maps), self._graph_tokens())
         return mean_attention(weights)
 
     def label_graph(self) -> Tensor | None:
@@ -138,17 +175,55 @@ class LCNet(Classifier):
         def decoded(graph: Tensor) -> Tensor:
             return self.mapping(*self._decoded(image, graph), maps)
 
-        def without(node: int) -> Tensor:
-            cut = learned(without=node)
-            if isinstance(self.mapping, Looking):
-                return torch.cat([cut[:node], tokens[node : node + 1], cut[node:]])
-            return cut
-
         whole = decoded(tokens)  # B L
-        cut = [decoded(without(node)) for node in range(whole.shape[1])]
+        cut = [
+            decoded(self._with_own(tokens, learned(without=node), node))
+            for node in range(whole.shape[1])
+        ]
         change = whole[:, :, None] - torch.stack(cut, dim=-1)  # B L L
         # Beside pooling the decoder's logits are half of the mean.
         return change if self.pooling is None else change / 2
+
+    def _with_own(self, tokens: Tensor, cut: Tensor, node: int) -> Tensor:
+        """The tokens of a graph without a node; with `Looking` its label keeps its own."""
+        if isinstance(self.mapping, Looking):
+            return torch.cat([cut[:node], tokens[node : node + 1], cut[node:]])
+        return cut
+
+    @torch.inference_mode()
+    def moved(self, maps: Tensor, labels: Sequence[int]) -> tuple[Tensor, Sequence[int]] | None:
+        """What graph nodes do to the logits of some labels (B K N), and whose the N nodes are.
+
+        Where each label is joined to a few alone, they are those of which these labels take most,
+        at most `NEAR` each: the others reach them over further labels or the picture alone.
+        """
+        graph = self.graph
+        if not isinstance(graph, LabelGraph) or graph.joined is None:
+            return super().moved(maps, labels)
+        chosen, image, tokens, shares = (
+            list(labels),
+            self.image_tokens(maps),
+            graph(),
+            graph.shares(),
+        )
+        nodes = sorted(set(chain.from_iterable(graph.strongest(chosen, NEAR))))
+        whole = self._scored(chosen, image, tokens, maps)
+        cut = [
+            self._scored(
+                chosen,
+                image,
+                self._with_own(tokens, graph.by_edges(shares, without=node), node),
+                maps,
+            )
+            for node in nodes
+        ]
+        change = whole[:, :, None] - torch.stack(cut, dim=-1)  # B K N
+        return change if self.pooling is None else change / 2, nodes
+
+    def fix_graph(self) -> None:
+        """Compute the tokens of a graph of many labels once, for inference alone."""
+        if isinstance(self.graph, LabelGraph) and self.graph.joined is not None:
+            self.add_module("graph", FixedGraph(self.graph))
 
     def undecayed(self) -> list[Tensor]:
         """The label tokens and the graph's nodes."""

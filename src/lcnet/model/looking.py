@@ -5,6 +5,7 @@ from torch import Tensor, nn
 
 from lcnet.model.attention import by_head, shares_of
 from lcnet.model.image_tokens import tokens_of
+from lcnet.model.mapping import Some
 
 
 class Looking(nn.Module):
@@ -22,10 +23,19 @@ class Looking(nn.Module):
         self.weight = nn.Parameter(torch.empty(labels, channels))
         self.bias = nn.Parameter(torch.empty(labels))
 
-    def forward(self, labels: Tensor, image: Tensor, maps: Tensor) -> Tensor:
-        """The logits (B L) of label tokens (B L D), image tokens (B T D) and maps (B V C h w)."""
-        scores = tokens_of(maps) @ self.weight.T  # B T L
-        return (self.weights(labels, image).mean(dim=1) * scores.mT).sum(dim=-1) + self.bias
+    def forward(
+        self, labels: Tensor, image: Tensor, maps: Tensor, *, some: Some | None = None
+    ) -> Tensor:
+        """The logits (B L) of label tokens (B L D), image tokens (B T D) and maps (B V C h w).
+
+        With `some`, the tokens are those of these labels (B K D), and so are the logits.
+        """
+        weight: Tensor = self.weight
+        bias: Tensor = self.bias
+        if some is not None:
+            weight, bias = weight[some], bias[some]
+        scores = tokens_of(maps) @ weight.T  # B T L
+        return (self.weights(labels, image).mean(dim=1) * scores.mT).sum(dim=-1) + bias
 
     def weights(self, labels: Tensor, image: Tensor) -> Tensor:
         """Where each label looks, by head: B heads L T, rows sum to 1."""

@@ -3,6 +3,9 @@
 import torch
 from torch import Tensor, nn
 
+Some = slice | list[int]
+"""Some of the labels: a group in their order, or places."""
+
 
 class Mapping(nn.Module):
     """One vector and one bias per label (ML-Decoder's group fully connected layer).
@@ -16,6 +19,15 @@ class Mapping(nn.Module):
         self.weight = nn.Parameter(torch.empty(labels, width))
         self.bias = nn.Parameter(torch.empty(1 if shared_bias else labels))
 
-    def forward(self, labels: Tensor, image: Tensor, maps: Tensor) -> Tensor:
-        """The logit of each label token (B L D): B L. Image tokens and maps are not looked at."""
-        return (labels * self.weight).sum(dim=-1) + self.bias
+    def forward(
+        self, labels: Tensor, image: Tensor, maps: Tensor, *, some: Some | None = None
+    ) -> Tensor:
+        """The logit of each label token (B L D): B L. Image tokens and maps are not looked at.
+
+        With `some`, the tokens are those of these labels (B K D), and so are the logits.
+        """
+        weight: Tensor = self.weight
+        bias: Tensor = self.bias
+        if some is not None:
+            weight, bias = weight[some], bias if self.shared_bias else bias[some]
+        return (labels * weight).sum(dim=-1) + bias

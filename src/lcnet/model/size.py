@@ -56,10 +56,10 @@ def as_large_as(weights: Mapping[str, Tensor], labels: int) -> AbstractContextMa
     """Stop building a model that is larger than the weights to be loaded into it.
 
     Twice their size is allowed, since models hold more than weights, such as tables of positions.
-    Raises TooLarge, even before building if a matrix of labels x labels alone is too large.
+    Raises TooLarge, even before building if no weight has a number for each label.
     """
     size = sum(tensor.nbytes for tensor in weights.values())
-    if labels**2 > max(size, SMALL):
+    if labels > max((max(tensor.shape, default=0) for tensor in weights.values()), default=0):
         raise TooLarge(f"{labels:,} labels are more than the weights can hold")
     return at_most(2 * size + SMALL, 2 * len(weights) + 1_000, "its weights")
 

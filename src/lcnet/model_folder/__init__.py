@@ -30,11 +30,12 @@ from lcnet.hub import Repository, fetch, is_shared
 from lcnet.metrics.calibration import Calibration
 from lcnet.metrics.label_rules import LabelRules
 from lcnet.model.backbone import BackboneSpec
-from lcnet.model.build import build_model
+from lcnet.model.build import build_model, needs_pairs
 from lcnet.model.classifier import Classifier
 from lcnet.model.ensemble import Ensemble
 from lcnet.model.evidence import Evidence
 from lcnet.model.fast import FastClassifier
+from lcnet.model.label_edges import Edges
 from lcnet.model.members import Member, members_from
 from lcnet.model.size import as_large_as
 from lcnet.model.test_time import check_ways
@@ -470,9 +471,29 @@ def _single(
         replace(settings, pretrained=False),
         labels,
         spec=backbone,
+        prior=_prior(weights, settings, labels),
         vectors=_vectors(weights, settings),
         head_options=head_options,
     )
+
+
+def _prior(
+    weights: Mapping[str, Tensor], settings: config.Model, labels: int
+) -> Tensor | Edges | None:
+    """The prior in the weights, so that the graph is built for as many edges as it has.
+
+    Of a graph of another kind it only tells that there are weights for all pairs of labels.
+    """
+    if needs_pairs(settings, labels) == 0:
+        return None
+    names = {"ml_gcn": "head.adjacency", "lcnet": "graph.prior"}
+    name = "graph.band" if settings.graph == "released" else names[settings.head]
+    prior = weights[name]
+    if name == "graph.prior" and "graph.joined" in weights:
+        return Edges(weights["graph.joined"], prior).check(labels)
+    if prior.shape != (labels, labels):
+        raise ValueError(f"{name}: expected that of {labels:,} labels, got another")
+    return prior
 
 
 def _vectors(weights: Mapping[str, Tensor], settings: config.Model) -> Tensor | None:

@@ -105,7 +105,7 @@ def explain_picture(
     squares = heat_maps(model, images, chosen)[0].cpu().numpy()
     maps = [over_picture(square, fit, size) for square in squares]
     with torch.inference_mode():
-        changes = model.influences(model.maps(images))
+        moved = model.moved(model.maps(images), chosen)
     explanations = [
         LabelExplanation(
             label=names[k],
@@ -114,9 +114,11 @@ def explain_picture(
             heat=heat,
             peak=peak_of(heat, size),
             box=hot_box(heat, size),
-            moved_by=() if changes is None else _movers(changes[0, k].tolist(), k, names),
+            moved_by=()
+            if moved is None
+            else _movers(moved[0][0, row].tolist(), moved[1], k, names),
         )
-        for k, heat in zip(chosen, maps, strict=True)
+        for row, (k, heat) in enumerate(zip(chosen, maps, strict=True))
     ]
     return tuple(explanations), left_out
 
@@ -143,8 +145,9 @@ def hot_box(heat: Heat, size: tuple[int, int]) -> tuple[int, int, int, int]:
 
 
 def _movers(
-    changes: Sequence[float], own: int, names: Sequence[str]
+    changes: Sequence[float], nodes: Sequence[int], own: int, names: Sequence[str]
 ) -> tuple[tuple[str, float], ...]:
-    others = [n for n, change in enumerate(changes) if n != own and abs(change) >= LEAST_CHANGE]
-    others.sort(key=lambda n: -abs(changes[n]))
-    return tuple((names[n], changes[n]) for n in others[:MOVERS])
+    pairs = zip(nodes, changes, strict=True)
+    others = [(n, change) for n, change in pairs if n != own and abs(change) >= LEAST_CHANGE]
+    others.sort(key=lambda one: -abs(one[1]))
+    return tuple((names[n], change) for n, change in others[:MOVERS])

@@ -7,16 +7,21 @@ from pathlib import Path
 
 import numpy as np
 from matplotlib.figure import Figure
+from scipy.sparse import csr_array
 
 from lcnet.data.statistics import Statistics
 from lcnet.files import write_text, written_whole
 from lcnet.metrics import Floats
+from lcnet.model import label_edges
 from lcnet.model.evidence import Evidence
+from lcnet.model.graph_matrices import among, matrix_of
+from lcnet.model.graph_prior import WHOLE
 from lcnet.model_folder import ModelInfo
 from lcnet.reporting.figures import INK, QUIET, save_figure
 from lcnet.reporting.graph_pictures import cell_and_font, draw_matrix
 from lcnet.reporting.label_names import room_for
 from lcnet.reporting.matrices import MINUS, Matrix
+from lcnet.reporting.strongest import strongest_edges
 
 LISTED = 1000
 """The most edges in the table: the strongest."""
@@ -32,9 +37,18 @@ def write_evidence(folder: Path, evidence: Evidence, info: ModelInfo, shown: Seq
             save_figure(figure, unfinished, kind)
 
 
-def edges_of(evidence: Evidence) -> Floats:
-    """What each known label (column) says of each other (row), in log odds: L L; 0 for nothing."""
+def edges_of(evidence: Evidence) -> Floats | csr_array:
+    """What each known label (column) says of each other (row), in log odds: L L; 0 for nothing.
+
+    Of more than `WHOLE` labels it is sparse.
+    """
     labels = len(evidence.slope)
+    if labels > WHOLE:
+        found = matrix_of(label_edges.matrix(evidence.weights, evidence.sources))
+        assert isinstance(found, csr_array)
+        found.setdiag(0)
+        found.eliminate_zeros()
+        return found
     edges = np.zeros((labels, labels))
     sources, weights = evidence.sources.numpy(), evidence.weights.numpy()
     np.put_along_axis(edges, sources, weights.astype(np.float64), axis=1)
@@ -42,7 +56,9 @@ def edges_of(evidence: Evidence) -> Floats:
     return edges
 
 
-def evidence_table(edges: Floats, labels: Sequence[str], counts: Statistics | None) -> str:
+def evidence_table(
+    edges: Floats | csr_array, labels: Sequence[str], counts: Statistics | None
+) -> str:
     """CSV with a row per edge, the strongest first, at most `LISTED`.
 
     `known` is the label that says something and `label` the one it is said of. `log_odds` is what
@@ -52,17 +68,16 @@ def evidence_table(edges: Floats, labels: Sequence[str], counts: Statistics | No
     table = io.StringIO()
     writer = csv.writer(table, lineterminator="\n")
     writer.writerow(["known", "label", "log_odds", "pictures"])
-    for entry in np.argsort(-np.abs(edges), axis=None, kind="stable")[:LISTED]:
-        row, column = divmod(int(entry), len(edges))
+    for row, column in strongest_edges(edges, LISTED):
         if edges[row, column]:
             both = "" if counts is None else counts.pairs.together[row, column]
             writer.writerow([labels[column], labels[row], f"{edges[row, column]:.4f}", both])
     return table.getvalue()
 
 
-def draw_evidence(edges: Floats, shown: Sequence[int], labels: Sequence[str]) -> Figure:
+def draw_evidence(edges: Floats | csr_array, shown: Sequence[int], labels: Sequence[str]) -> Figure:
     """The edges between the labels that are shown, blue for more likely and orange for less."""
-    inside = edges[np.ix_(shown, shown)]
+    inside = among(edges, shown)
     matrix = Matrix("Known labels", tuple(labels[place] for place in shown), inside)
     cell, font = cell_and_font(len(shown))
     side, margin = cell * len(shown), 0.3 + room_for(matrix.labels, font) / 72

@@ -5,17 +5,15 @@ import io
 from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
-
 from lcnet.errors import ConfigError
 from lcnet.files import AnyPath, write_text, written_whole
-from lcnet.metrics import Floats
 from lcnet.model.graph_matrices import GraphMatrices
 from lcnet.model_folder import load_model, local_model, read_info, require_single
 from lcnet.progress import tell
 from lcnet.reporting.evidence_files import edges_of, write_evidence
 from lcnet.reporting.figures import save_figure
 from lcnet.reporting.graph_pictures import draw_matrices, draw_network
+from lcnet.reporting.strongest import strongest_edges, strongest_labels
 
 MOST_LABELS = 40
 """The most labels that are drawn: those on the strongest edges."""
@@ -62,23 +60,12 @@ def draw_graph(model: AnyPath, out: Path | None, *, edges: int) -> Path:
                 save_figure(figure, unfinished, kind)
     write_text(folder / "edges.csv", edge_table(graph, info.labels))
     left_out = len(info.labels) - len(shown)
+    others = f"; {left_out:,} labels without strong edges are not drawn" if left_out else ""
     tell(
-        f"Label graph of {len(info.labels)} labels -> {folder}/matrix.png, network.png (and .svg), "
-        f"edges.csv{f'; {left_out} labels without strong edges are not drawn' * (left_out > 0)}"
+        f"Label graph of {len(info.labels):,} labels -> {folder}/matrix.png, network.png (and "
+        f".svg), edges.csv{others}"
     )
     return folder
-
-
-def strongest_labels(values: Floats, most: int) -> list[int]:
-    """The labels on the strongest edges of a graph (L L), at most `most`, in the labels' order."""
-    if len(values) <= most:
-        return list(range(len(values)))
-    chosen: set[int] = set()
-    for edge in _strongest(values):
-        if len(chosen.union(edge)) > most:
-            break
-        chosen.update(edge)
-    return sorted(chosen)
 
 
 def edge_table(graph: GraphMatrices, labels: Sequence[str]) -> str:
@@ -91,7 +78,7 @@ def edge_table(graph: GraphMatrices, labels: Sequence[str]) -> str:
     table = io.StringIO()
     writer = csv.writer(table, lineterminator="\n")
     writer.writerow(["from", "to", "prior", "learned", "change"])
-    for row, column in _strongest(graph.final)[:LISTED]:
+    for row, column in strongest_edges(graph.final, LISTED):
         prior = float(graph.prior[row, column])
         learned = change = ""
         if graph.learned is not None:
@@ -99,11 +86,3 @@ def edge_table(graph: GraphMatrices, labels: Sequence[str]) -> str:
             change = f"{graph.learned[row, column] - prior:.6f}" if graph.is_comparable else ""
         writer.writerow([labels[column], labels[row], f"{prior:.6f}", learned, change])
     return table.getvalue()
-
-
-def _strongest(values: Floats) -> list[tuple[int, int]]:
-    """Row and column of all edges between different labels, the strongest first."""
-    strength = np.abs(values)
-    order = np.argsort(-strength, axis=None, kind="stable")
-    edges = [divmod(int(entry), len(values)) for entry in order]
-    return [(row, column) for row, column in edges if row != column]

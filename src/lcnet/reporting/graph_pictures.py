@@ -11,7 +11,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import PathPatch
 from matplotlib.path import Path as Curve
 
-from lcnet.model.graph_matrices import GraphMatrices
+from lcnet.model.graph_matrices import GraphMatrices, among
 from lcnet.reporting.figures import INK, QUIET
 from lcnet.reporting.label_names import room_for
 from lcnet.reporting.matrices import Matrix, graph_matrices
@@ -80,9 +80,9 @@ def draw_network(
 
     Both directions of an edge are drawn as one. Labels have the same places in both circles.
     """
-    names, inside = [labels[n] for n in shown], np.ix_(shown, shown)
-    prior = graph.prior[inside]
-    learned = prior if graph.learned is None else graph.learned[inside]
+    names = [labels[n] for n in shown]
+    prior = among(graph.prior, shown)
+    learned = prior if graph.learned is None else among(graph.learned, shown)
     charts = [("prior", network(names, prior, prior, most, placed_by=learned))]
     if graph.learned is not None:
         charts.append(("learned", network(names, learned, prior, most)))

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lcnet.metrics import Floats
-from lcnet.model.graph_matrices import GraphMatrices
+from lcnet.model.graph_matrices import GraphMatrices, among
 from lcnet.reporting.label_names import room_for, short
 
 LEVELS = 12
@@ -134,12 +134,12 @@ def graph_matrices(
 
     Prior and learned share one scale of shades if they are comparable.
     """
-    names, inside = tuple(labels[n] for n in shown), np.ix_(shown, shown)
+    names = tuple(labels[n] for n in shown)
     takes = "{row} takes {0} % of {column}."
-    prior = Matrix("Prior", names, graph.prior[inside], takes)
+    prior = Matrix("Prior", names, among(graph.prior, shown), takes)
     if graph.learned is None:
         return [prior]
-    learned = Matrix("Learned", names, graph.learned[inside], takes)
+    learned = Matrix("Learned", names, among(graph.learned, shown), takes)
     if not graph.is_comparable:
         return [prior, learned]
     strongest = max(prior.largest, learned.largest)

@@ -8,6 +8,7 @@ import numpy as np
 from lcnet.data.dataset import UNKNOWN
 from lcnet.metrics import calibration_scores
 from lcnet.metrics.array_checks import with_absent
+from lcnet.model.graph_matrices import among
 from lcnet.reporting.curves import Curves, curves
 from lcnet.reporting.line_charts import Axis, Dot, Line, LineChart, axis_over
 from lcnet.reporting.matrices import Matrix, graph_matrices
@@ -206,10 +207,10 @@ def graph_charts(report: RunReport) -> dict[str, Any] | None:
     if graph is None:
         return None
     shown = report.commonest(MATRIX_LABELS)
-    names, inside = [labels[label] for label in shown], np.ix_(shown, shown)
+    names = [labels[label] for label in shown]
     strongest_edges = None
     if graph.learned is not None:
-        learned, prior = graph.learned[inside], graph.prior[inside]
+        learned, prior = among(graph.learned, shown), among(graph.prior, shown)
         strongest_edges = network(names, learned, prior, max(20, len(names)))
     return {
         "matrices": graph_matrices(graph, shown, labels),

@@ -7,13 +7,14 @@ from pathlib import Path
 import torch
 
 from lcnet import config
-from lcnet.data.statistics import assume_absent, count_labels
+from lcnet.data.statistics import Statistics, assume_absent, count_labels
 from lcnet.data.vectors import read_vectors
 from lcnet.errors import ConfigError, reason_of
 from lcnet.metrics import Targets
 from lcnet.model.backbone import describe_backbone
-from lcnet.model.build import build_model
+from lcnet.model.build import build_model, needs_pairs
 from lcnet.model.classifier import Classifier
+from lcnet.model.label_edges import Edges
 from lcnet.model.size import TooLarge, within_memory
 from lcnet.model_folder import ModelInfo
 from lcnet.published.backbone_weights import load_backbone_weights
@@ -52,7 +53,7 @@ def new_model(
                 settings,
                 len(labels),
                 spec=spec,
-                prior=torch.from_numpy(known.conditional_probability()),
+                prior=graph_prior(settings, known),
                 vectors=vectors,
                 shares=torch.from_numpy(known.shares()),
             )
@@ -63,6 +64,14 @@ def new_model(
     check_forward(settings, model)
     thresholds = (0.5,) * len(labels)
     return model, ModelInfo(labels, settings, spec, thresholds, count_labels(targets))
+
+
+def graph_prior(settings: config.Model, known: Statistics) -> torch.Tensor | Edges | None:
+    """How often label B is present when label A is, as far as a model is built from it."""
+    edges = needs_pairs(settings, len(known.positives))
+    if edges is None:
+        return torch.from_numpy(known.conditional_probability())
+    return Edges(*map(torch.from_numpy, known.most_probable(edges))) if edges else None
 
 
 def check_forward(settings: config.Model, model: Classifier) -> None:

@@ -23,7 +23,7 @@ from lcnet.model.classifier import Classifier
 from lcnet.model.size import TooLarge, within_memory
 from lcnet.model_folder import ModelInfo
 from lcnet.progress import tell
-from lcnet.runs.new_model import check_forward
+from lcnet.runs.new_model import check_forward, graph_prior
 
 ALL = tuple(by_name(asdict(Model())))
 """The names of all settings of a model."""
@@ -190,7 +190,7 @@ def _carried_over(
                 replace(after.model, pretrained=False),
                 len(after.labels),
                 spec=after.backbone,
-                prior=torch.from_numpy(known.conditional_probability()),
+                prior=graph_prior(after.model, known),
                 vectors=_vectors(model, before, after, places),
                 shares=torch.from_numpy(known.shares()),
                 head_options=after.head_options,

@@ -16,9 +16,10 @@ from lcnet.predicting.picture_explanation import PictureExplanation
 from lcnet.predicting.prediction import Prediction
 from lcnet.predicting.row_formats import CSV_COLUMNS, csv_row
 from lcnet.reporting.figures import save_figure
-from lcnet.reporting.graph_files import MOST_LABELS, strongest_labels
+from lcnet.reporting.graph_files import MOST_LABELS
 from lcnet.reporting.graph_pictures import draw_matrices, draw_network
 from lcnet.reporting.html_page import data_uri, render, small_picture
+from lcnet.reporting.strongest import strongest_labels
 
 FEWEST_BARS = 10
 """Labels shown at first, at least; a click opens the others."""

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 from copy import deepcopy
-from itertools import chain
+from itertools import chain, compress
 from typing import Generic, TypeVar
 
 import torch
@@ -32,7 +32,13 @@ class Average(Generic[Module]):
         average = get_ema_multi_avg_fn(self._decay_now())
         kept, current = _by_kind(self.module), _by_kind(module)
         for kind, tensors in kept.items():
-            average(tensors, current[kind], torch.tensor(self.steps))
+            ours, theirs = tensors, current[kind]
+            if not kind[1].is_floating_point:
+                # What stays the same, such as places of labels, must not be rounded.
+                changed = [not torch.equal(*pair) for pair in zip(ours, theirs, strict=True)]
+                ours, theirs = list(compress(ours, changed)), list(compress(theirs, changed))
+            if ours:
+                average(ours, theirs, torch.tensor(self.steps))
         self.steps += 1
 
     def _decay_now(self) -> float:

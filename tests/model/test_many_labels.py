@@ -1,0 +1,113 @@
+"""A model of many labels goes through its layers in groups of them, and gives the same."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+from tests.tiny import TINY
+
+from lcnet.config import Model, Released
+from lcnet.model import label_tokens
+from lcnet.model.build import build_model
+from lcnet.model.fast import FastClassifier
+
+LABELS = 11
+
+
+def model(**settings: object):
+    torch.manual_seed(0)
+    made = build_model(replace(TINY, crop_level=0, dropout=0.0, **settings), LABELS)
+    with torch.no_grad():
+        for weight in made.parameters():
+            weight.add_(0.1 * torch.randn_like(weight))
+    return made
+
+
+def images() -> torch.Tensor:
+    return torch.randn(3, 3, 32, 32, generator=torch.Generator().manual_seed(1))
+
+
+KINDS = [
+    {},
+    {"graph": "none"},
+    {"share_layers": True},
+    {"read": "scores"},
+    {"read": "scores", "depth": 1},
+    {"pooling": "two_classifiers", "released": Released(graph_tokens="feature", shared_bias=True)},
+    {"released": Released(layer="released")},
+    {"graph_edges": 4},
+]
+
+
+@pytest.mark.parametrize("settings", KINDS)
+def test_logits_and_gradients_in_groups_are_those_of_all_labels_together(monkeypatch, settings):
+    results = []
+    for group in (LABELS, 4):
+        monkeypatch.setattr(label_tokens, "GROUP", group)
+        made = model(**settings).train()
+        logits = made(images())
+        (logits**2).sum().backward()
+        results.append((logits, {name: one.grad for name, one in made.named_parameters()}))
+    (together, gradients), (grouped, others) = results
+    torch.testing.assert_close(grouped, together, atol=1e-4, rtol=1e-4)
+    for name, gradient in gradients.items():
+        torch.testing.assert_close(others[name], gradient, atol=2e-3, rtol=2e-3, msg=name)
+
+
+def test_dropout_is_the_same_where_a_group_is_computed_again(monkeypatch):
+    monkeypatch.setattr(label_tokens, "GROUP", 4)
+    made = build_model(replace(TINY, crop_level=0, dropout=0.5), LABELS).train()
+    made.backbone.eval()
+    torch.manual_seed(3)
+    step = 1e-3
+    loss = made(images()).sum()
+    loss.backward()
+    bias = made.mapping.weight
+    with torch.no_grad():
+        bias[9] += step
+        torch.manual_seed(3)
+        moved = made(images()).sum()
+    assert moved - loss.detach() == pytest.approx(step * bias.grad[9].sum().item(), abs=2e-4)
+
+
+def test_explanations_of_many_labels_are_those_of_all_together(monkeypatch):
+    made = model().eval()
+    before = made.explain(images())
+    monkeypatch.setattr(label_tokens, "GROUP", 4)
+    after = made.explain(images())
+    torch.testing.assert_close(after.attention, before.attention, atol=1e-5, rtol=1e-4)
+
+
+@pytest.mark.parametrize("read", ["tokens", "scores"])
+def test_what_near_nodes_move_is_what_all_nodes_move(read):
+    made = model(graph_edges=4, read=read).eval()
+    maps = made.maps(images())
+    changes, nodes = made.moved(maps, [7, 2])
+    every = made.influences(maps)
+    assert set(nodes) >= set(made.graph.joined[7].tolist()) - {7} and len(nodes) < LABELS
+    torch.testing.assert_close(changes, every[:, [7, 2]][:, :, nodes], atol=1e-5, rtol=1e-4)
+
+
+def test_of_few_labels_all_nodes_are_tried():
+    made = model().eval()
+    maps = made.maps(images())
+    changes, nodes = made.moved(maps, [7, 2])
+    assert list(nodes) == list(range(LABELS))
+    assert changes.equal(made.influences(maps)[:, [7, 2]])
+
+
+def test_the_fast_form_computes_the_graph_of_few_edges_once():
+    made = model(graph_edges=4).eval()
+    fast = FastClassifier(made)
+    torch.testing.assert_close(fast(images()), made(images()), atol=1e-4, rtol=1e-4)
+    assert "graph.tokens" in fast.model.state_dict()
+    assert "graph.prior" in made.state_dict()
+
+
+def test_nothing_of_labels_by_labels_is_in_a_model_without_pairs():
+    labels = 20_000
+    for settings in (Model(head="gap"), Model(graph="none"), Model(width=24, mlp_width=24)):
+        made = build_model(
+            replace(settings, backbone="test_resnet", pretrained=False, view_size=32), labels
+        )
+        assert max(one.numel() for one in made.state_dict().values()) < labels * 600
