@@ -10,8 +10,8 @@ from lcnet.metrics.array_checks import (
     Targets,
     check_probabilities,
     check_shapes,
-    with_absent,
 )
+from lcnet.metrics.blocks import release, resident, spans
 
 ApFormula = Literal["step", "envelope", "11-point"]
 """How average precision is taken from precision and recall; `average_precision` has the formulas.
@@ -19,6 +19,9 @@ ApFormula = Literal["step", "envelope", "11-point"]
 step: used by scikit-learn, ML-GCN, CSRA, ASL, ML-Decoder and LCNet. envelope: used by the VOC
 challenge from 2010 on and by Query2Label. 11-point: used by the VOC challenge up to 2009.
 """
+
+RANKED_AT_ONCE = 64_000_000
+"""Probabilities that are ranked at a time: all of some labels."""
 
 
 def average_precision(
@@ -47,17 +50,33 @@ def average_precision(
         )
     check_shapes(probabilities, targets)
     check_probabilities(probabilities)
-    precision, positives = _precision_at_positives(probabilities, targets)
+    images, labels = probabilities.shape
+    found = []
+    for group in spans(labels, max(1, images), values=RANKED_AT_ONCE):
+        ranked, known, absent = _ranked(probabilities, targets, group)
+        for part in spans(len(ranked), max(1, images)):
+            found.append(_of_ranked(ranked[part], known[part], absent[part], formula))
+    return np.concatenate(found)
+
+
+def _of_ranked(
+    ranked: NDArray[np.unsignedinteger],
+    known: NDArray[np.intp],
+    absent: NDArray[np.intp],
+    formula: ApFormula,
+) -> NDArray[np.float64]:
+    """The average precision of labels whose probabilities are ranked; see `_ranked`."""
+    precision, positives = _precision_at_positives(ranked, known)
     if formula != "step":
         by_label = np.split(precision, positives.cumsum()[:-1])
         precision = np.concatenate([np.maximum.accumulate(label) for label in by_label])
     if formula == "11-point":
-        return np.where(with_absent(targets), _eleven_point(precision, positives), np.nan)
+        return np.where(absent > 0, _eleven_point(precision, positives), np.nan)
     sums = np.bincount(
         np.repeat(np.arange(len(positives)), positives), precision, minlength=len(positives)
     )
     with np.errstate(invalid="ignore"):  # 0 / 0 is NaN
-        return np.where(with_absent(targets), sums / positives, np.nan)
+        return np.where(absent > 0, sums / positives, np.nan)
 
 
 def _eleven_point(envelope: Floats, positives: NDArray[np.intp]) -> NDArray[np.float64]:
@@ -71,16 +90,16 @@ def _eleven_point(envelope: Floats, positives: NDArray[np.intp]) -> NDArray[np.f
 
 
 def _precision_at_positives(
-    probabilities: Floats, targets: Targets
+    ranked: NDArray[np.unsignedinteger], known: NDArray[np.intp]
 ) -> tuple[NDArray[np.float64], NDArray[np.intp]]:
     """The precision at each positive, and how many positives each label has (L).
 
     Positives are listed label by label, and within a label from the lowest probability to the
     highest.
     """
-    ranked, known = _ranked(probabilities, targets)
+    images = ranked.shape[1]
     positions = np.flatnonzero(ranked & 1 == 0)
-    label = positions // len(targets)
+    label = positions // max(1, images)
     positives = np.bincount(label, minlength=len(known))
     values, numbers = ranked.ravel()[positions], np.arange(len(positions))
     # Equally probable positives of a label count together, from the first of them on.
@@ -90,24 +109,36 @@ def _precision_at_positives(
         np.maximum.accumulate(np.where(is_first, counted, 0)) for counted in (numbers, positions)
     )
     last_positive = positives.cumsum()
-    last_known = known + np.arange(len(known)) * len(targets)
+    last_known = known + np.arange(len(known)) * images
     return (last_positive[label] - numbers) / (last_known[label] - positions), positives
 
 
 def _ranked(
-    probabilities: Floats, targets: Targets
-) -> tuple[NDArray[np.unsignedinteger], NDArray[np.intp]]:
-    """The probabilities of each label in rising order (L N) as integers, and how many are known.
+    probabilities: Floats, targets: Targets, labels: slice
+) -> tuple[NDArray[np.unsignedinteger], NDArray[np.intp], NDArray[np.intp]]:
+    """The probabilities of some labels in rising order (L N) as integers, and counts by label.
 
+    The counts (L each) are of known and of absent entries.
     An integer is even for a positive; unknown labels come last. The bits of floats from +0 up have
     the order of the floats, so a single sort of integers ranks them, with positives first among
     equal probabilities.
     """
-    # Labels as rows, since a column of a large array is slow to walk; + 0 makes +0 of -0.
-    rows, marks = np.add(probabilities.T, 0, order="C"), targets.T.copy()
-    rows[marks < 0] = 2
-    keys = rows.view(f"u{rows.itemsize}")
-    keys <<= 1
-    keys |= marks != 1
-    keys.sort(axis=1)
-    return keys, (marks >= 0).sum(axis=1)
+    count, images = labels.stop - labels.start, len(probabilities)
+    unsigned = f"u{probabilities.itemsize}"
+    ranked = np.empty((count, images), dtype=unsigned)
+    known, absent = np.zeros(count, dtype=np.intp), np.zeros(count, dtype=np.intp)
+    for block in spans(images, count):
+        # Labels as rows, since a column of a large array is slow to walk; + 0 makes +0 of -0.
+        rows = np.add(probabilities[block, labels].T, 0, order="C")
+        marks = resident(targets[block, labels]).T
+        rows[marks < 0] = 2
+        keys = rows.view(unsigned)
+        keys <<= 1
+        keys |= marks != 1
+        ranked[:, block] = keys
+        known += (marks >= 0).sum(axis=1)
+        absent += (marks == 0).sum(axis=1)
+        release(probabilities)
+        release(targets)
+    ranked.sort(axis=1)
+    return ranked, known, absent

@@ -4,6 +4,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lcnet.errors import DataError
+from lcnet.metrics.blocks import row_blocks
 
 Floats = NDArray[np.floating]
 Targets = NDArray[np.integer]
@@ -15,12 +16,24 @@ def with_absent(targets: Targets) -> Flags:
 
     A label without one has no AP and no precision: no picture could be a false alarm.
     """
-    return np.asarray((targets == 0).any(axis=0))
+    return _with(targets, 0)
+
+
+def with_present(targets: Targets) -> Flags:
+    """Which labels have a present entry (L)."""
+    return _with(targets, 1)
 
 
 def with_both(targets: Targets) -> Flags:
     """Which labels have a present and an absent entry (L)."""
-    return np.asarray((targets == 1).any(axis=0)) & with_absent(targets)
+    return with_present(targets) & with_absent(targets)
+
+
+def _with(targets: Targets, mark: int) -> Flags:
+    found = np.zeros(targets.shape[1], dtype=np.bool_)
+    for (block,) in row_blocks(targets):
+        found |= (block == mark).any(axis=0)
+    return found
 
 
 def rounded(value: float | None, digits: int) -> float | None:
@@ -39,18 +52,37 @@ def check_shapes(predictions: NDArray[np.generic], targets: Targets) -> None:
 
 def check_probabilities(probabilities: Floats) -> None:
     """Raises DataError unless all are finite, and ValueError unless all are in [0, 1]."""
-    if not probabilities.size or (probabilities.min() >= 0 and probabilities.max() <= 1):
+    if not probabilities.size:
+        return
+    lows, highs = zip(
+        *((one.min(), one.max()) for (one,) in row_blocks(probabilities)), strict=True
+    )
+    low, high = np.min(lows), np.max(highs)
+    if low >= 0 and high <= 1:
         return  # A NaN would be the minimum and fail the comparison.
-    finite = np.isfinite(probabilities)
-    if not finite.all():
-        row, column = np.argwhere(~finite)[0]
+    place, count = _not_finite(probabilities)
+    if place is not None:
+        row, column = place
         raise DataError(
             f"probabilities: expected finite numbers, got {probabilities[row, column]} for image "
-            f"{row}, label {column} (from 0), the first of {int((~finite).sum())} such values. "
+            f"{row}, label {column} (from 0), the first of {count} such values. "
             "The model has diverged: go back to an earlier checkpoint or train with a lower "
             "learning rate."
         )
     raise ValueError(
         "probabilities: expected values in [0, 1], "
-        f"got {probabilities.min()} to {probabilities.max()}. Logits need a sigmoid first."
+        f"got {low} to {high}. Logits need a sigmoid first."
     )
+
+
+def _not_finite(values: Floats) -> tuple[tuple[int, int] | None, int]:
+    """Row and column of the first number that is not finite, and how many there are."""
+    first, count, above = None, 0, 0
+    for (block,) in row_blocks(values):
+        is_odd = ~np.isfinite(block)
+        if first is None and is_odd.any():
+            row, column = np.argwhere(is_odd)[0].tolist()
+            first = above + row, column
+        count += int(is_odd.sum())
+        above += len(block)
+    return first, count

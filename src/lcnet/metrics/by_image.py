@@ -1,6 +1,8 @@
 """Metrics that are computed image by image: example F1, Hamming and ranking loss, coverage."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -36,17 +38,37 @@ def image_scores(predicted: Flags, targets: Targets) -> ImageScores:
     Source: Godbole and Sarawagi 2004; Zhang and Zhou 2014, equations 5 to 8 (a review).
     """
     check_shapes(predicted, targets)
-    known = (targets >= 0) & with_absent(targets)
+    return joined_images([image_part(predicted, targets, with_absent(targets))])
+
+
+class ImagePart(NamedTuple):
+    """What a block of images adds to `ImageScores`."""
+
+    f1: NDArray[np.float64]
+    """Of each image with a known label."""
+    wrong: int
+    known: int
+    """Entries."""
+
+
+def image_part(predicted: Flags, targets: Targets, has_absent: Flags) -> ImagePart:
+    """A block of images; `has_absent` (L) says which labels have an absent entry in all images."""
+    known = (targets >= 0) & has_absent
     shown, present = predicted & known, (targets == 1) & known
-    if not known.any():
-        return ImageScores(float("nan"), float("nan"))
     hits = (shown & present).sum(axis=1, dtype=np.float64)
     sizes = shown.sum(axis=1, dtype=np.float64) + present.sum(axis=1)
     f1 = np.where(sizes > 0, 2 * hits / np.maximum(sizes, 1), 1.0)
-    wrong = (shown != present).sum(dtype=np.float64)
+    return ImagePart(f1[known.any(axis=1)], int((shown != present).sum()), int(known.sum()))
+
+
+def joined_images(parts: Sequence[ImagePart]) -> ImageScores:
+    """The scores of all images together."""
+    known = sum(part.known for part in parts)
+    if not known:
+        return ImageScores(float("nan"), float("nan"))
     return ImageScores(
-        example_F1=100 * float(f1[known.any(axis=1)].mean()),
-        hamming_loss=100 * float(wrong / known.sum()),
+        example_F1=100 * float(np.concatenate([part.f1 for part in parts]).mean()),
+        hamming_loss=100 * (sum(part.wrong for part in parts) / known),
     )
 
 
@@ -75,21 +97,49 @@ def ranking_scores(probabilities: Floats, targets: Targets) -> RankingScores:
     """
     check_shapes(probabilities, targets)
     check_probabilities(probabilities)
+    return joined_ranking([ranking_part(probabilities, targets)])
+
+
+class RankingPart(NamedTuple):
+    """What a block of images adds to `RankingScores`."""
+
+    losses: NDArray[np.float64]
+    """Of each image with a pair."""
+    depths: NDArray[np.integer]
+    """Of each image that has a coverage."""
+
+
+def ranking_part(probabilities: Floats, targets: Targets) -> RankingPart:
+    """A block of images; probabilities are from 0 to 1."""
     present, absent = targets == 1, targets == 0
-    # Down the ranking, and among equals the absent first, so that they count as above the present.
-    order = np.lexsort((present, -probabilities), axis=1)
-    present_ranked = np.take_along_axis(present, order, axis=1)
-    absent_above = np.take_along_axis(absent, order, axis=1).cumsum(axis=1)
+    # The bits of floats from +0 up have their order, and those up to 1 leave two bits free. So a
+    # sort of integers ranks the labels, among equals the absent above, as they count.
+    keys = np.add(probabilities, 0, order="C").view(f"u{probabilities.itemsize}")
+    keys <<= 2
+    keys |= np.where(absent, _ABSENT, np.where(present, _PRESENT, _UNKNOWN)).astype(keys.dtype)
+    keys.sort(axis=1)
+    ranked = keys[:, ::-1] & 3
+    present_ranked = ranked == _PRESENT
+    absent_above = (ranked == _ABSENT).cumsum(axis=1)
     wrong = (absent_above * present_ranked).sum(axis=1)
     positives = present.sum(axis=1)
     pairs = positives * absent.sum(axis=1)
     # Above the lowest present label are all other present ones and the absent ones before it.
     depth = positives + (absent_above * present_ranked).max(axis=1, initial=0)
-    loss = _mean(wrong[pairs > 0] / pairs[pairs > 0])
+    has_pair = pairs > 0
+    return RankingPart(wrong[has_pair] / pairs[has_pair], depth[has_pair | present.all(axis=1)])
+
+
+def joined_ranking(parts: Sequence[RankingPart]) -> RankingScores:
+    """The scores of all images together."""
+    loss = _mean(np.concatenate([part.losses for part in parts]))
     return RankingScores(
         ranking_loss=None if loss is None else 100 * loss,
-        coverage_error=_mean(depth[(pairs > 0) | present.all(axis=1)]),
+        coverage_error=_mean(np.concatenate([part.depths for part in parts])),
     )
+
+
+_PRESENT, _UNKNOWN, _ABSENT = 0, 1, 2
 
 
 def _mean(values: NDArray[np.generic]) -> float | None:

@@ -1,10 +1,13 @@
 """How well probabilities match what is present: ECE, Brier score and reliability curve."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from lcnet.metrics.array_checks import (
+    Flags,
     Floats,
     Targets,
     check_probabilities,
@@ -12,6 +15,7 @@ from lcnet.metrics.array_checks import (
     rounded,
     with_absent,
 )
+from lcnet.metrics.blocks import row_blocks, total
 
 BINS = 15
 """The number of bins, of equal width, as in Guo et al. 2017."""
@@ -60,21 +64,47 @@ def calibration_scores(
     """
     check_shapes(probabilities, targets)
     check_probabilities(probabilities)
-    known = (targets >= 0) & with_absent(targets)
-    values, present = probabilities[known].astype(np.float64), targets[known].astype(np.float64)
-    if not values.size:
+    counted = with_absent(targets)
+    size = sum(int((block[:, counted] >= 0).sum()) for (block,) in row_blocks(targets))
+    if not size:
         return CalibrationScores(float("nan"), float("nan"), ())
-    bin_of = np.searchsorted(np.linspace(0, 1, bins + 1)[1:-1], values)
-    entries = np.bincount(bin_of, minlength=bins)
-    filled = entries > 0
-    entries = entries[filled]
-    mean = np.bincount(bin_of, values, bins)[filled] / entries
-    share = np.bincount(bin_of, present, bins)[filled] / entries
+    sums = _Sums(np.zeros(bins, dtype=np.intp), np.zeros(bins), np.zeros(bins))
+    squares = total(_squares(probabilities, targets, counted, sums), size)
+    filled = sums.entries > 0
+    entries = sums.entries[filled]
+    mean, share = sums.probability[filled] / entries, sums.present[filled] / entries
     return CalibrationScores(
-        ECE=100 * float((entries * np.abs(mean - share)).sum() / values.size),
-        Brier=float(np.square(values - present).mean()),
+        ECE=100 * float((entries * np.abs(mean - share)).sum() / size),
+        Brier=squares / size,
         reliability=tuple(
             Reliability(float(p), float(s), int(n))
             for p, s, n in zip(mean, share, entries, strict=True)
         ),
     )
+
+
+@dataclass
+class _Sums:
+    """The sums of each bin."""
+
+    entries: NDArray[np.intp]
+    probability: NDArray[np.float64]
+    present: NDArray[np.float64]
+
+
+def _squares(
+    probabilities: Floats, targets: Targets, counted: Flags, sums: _Sums
+) -> Iterator[NDArray[np.float64]]:
+    """The squared errors of the known entries in blocks, which are added to the sums on the way."""
+    bins = len(sums.entries)
+    edges, every = np.linspace(0, 1, bins + 1)[1:-1], np.arange(bins)
+    for block, marks in row_blocks(probabilities, targets):
+        known = (marks >= 0) & counted
+        values, present = block[known].astype(np.float64), marks[known].astype(np.float64)
+        bin_of = np.searchsorted(edges, values)
+        sums.entries += np.bincount(bin_of, minlength=bins)
+        # The sums so far come first, so that the order of adding is that of one block.
+        places = np.concatenate([every, bin_of])
+        sums.probability = np.bincount(places, np.concatenate([sums.probability, values]), bins)
+        sums.present = np.bincount(places, np.concatenate([sums.present, present]), bins)
+        yield np.square(values - present)

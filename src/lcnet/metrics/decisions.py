@@ -10,6 +10,9 @@ from lcnet.errors import DataError
 from lcnet.metrics.array_checks import Flags, Floats, Targets, check_shapes, with_absent
 from lcnet.metrics.label_rules import IndexedRules
 
+MOST_SEARCHED = 8
+"""Labels up to which the most probable are searched one after the other."""
+
 
 def predict_at(
     probabilities: Floats, threshold: float | Floats, rules: IndexedRules | None = None
@@ -40,9 +43,16 @@ def predict_top(probabilities: Floats, k: int) -> Flags:
     """
     if k < 1:
         raise ValueError(f"predict_top: expected k of at least 1, got {k}.")
+    predicted = np.zeros(probabilities.shape, dtype=np.bool_)
+    if k <= MOST_SEARCHED and k <= probabilities.shape[1] and not np.isnan(probabilities).any():
+        # A search for the largest takes the first of equal ones, and is quicker than a sort.
+        rest, rows = np.array(probabilities), np.arange(len(probabilities))
+        for _ in range(k):
+            largest = rest.argmax(axis=1)
+            predicted[rows, largest], rest[rows, largest] = True, -np.inf
+        return predicted
     # A stable sort of the negated values keeps equal labels in their order.
     top = np.argsort(-probabilities, axis=1, kind="stable")[:, :k]
-    predicted = np.zeros(probabilities.shape, dtype=np.bool_)
     np.put_along_axis(predicted, top, True, axis=1)
     return predicted
 
@@ -81,6 +91,10 @@ class Decisions(NamedTuple):
     calls: NDArray[np.float64]
     positives: NDArray[np.float64]
 
+    def plus(self, other: "Decisions") -> "Decisions":
+        """The counts of both."""
+        return Decisions(*(ours + theirs for ours, theirs in zip(self, other, strict=True)))
+
 
 def count_decisions(predicted: Flags, targets: Targets) -> Decisions:
     """The counts of the predicted labels (N x L) against the targets."""
@@ -104,13 +118,18 @@ def rates(predicted: Flags, targets: Targets) -> Rates:
 
     Raises DataError if no label has a positive.
     """
-    hits, calls, positives = count_decisions(predicted, targets)
-    if not positives.any():
+    counts = count_decisions(predicted, targets)
+    return rates_of(counts, with_absent(targets), images=len(targets))
+
+
+def rates_of(counts: Decisions, has_absent: Flags, *, images: int) -> Rates:
+    """What `rates` says of counts, if it is known which labels have an absent entry (L)."""
+    if not counts.positives.any():
         raise DataError(
-            f"targets: expected at least one positive, got none in {len(targets)} images x "
-            f"{targets.shape[1]} labels. Take a split in which some label is marked present."
+            f"targets: expected at least one positive, got none in {images} images x "
+            f"{len(has_absent)} labels. Take a split in which some label is marked present."
         )
-    hits, calls, positives = (each[with_absent(targets)] for each in (hits, calls, positives))
+    hits, calls, positives = (each[has_absent] for each in counts)
     counted = positives > 0
     if not counted.any():
         return Rates(*[float("nan")] * len(fields(Rates)))

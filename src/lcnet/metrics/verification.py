@@ -1,14 +1,30 @@
 """All metrics of a split together."""
 
 from dataclasses import asdict, dataclass
+from functools import reduce
 
 import numpy as np
 
 from lcnet.metrics.ap import ApFormula, average_precision
-from lcnet.metrics.array_checks import Floats, Targets, rounded
-from lcnet.metrics.by_image import ImageScores, RankingScores, image_scores, ranking_scores
+from lcnet.metrics.array_checks import Floats, Targets, rounded, with_absent, with_present
+from lcnet.metrics.blocks import row_blocks
+from lcnet.metrics.by_image import (
+    ImageScores,
+    RankingScores,
+    image_part,
+    joined_images,
+    joined_ranking,
+    ranking_part,
+)
 from lcnet.metrics.calibration_error import CalibrationScores, calibration_scores
-from lcnet.metrics.decisions import Rates, predict_at, predict_top, rates
+from lcnet.metrics.decisions import (
+    Decisions,
+    Rates,
+    count_decisions,
+    predict_at,
+    predict_top,
+    rates_of,
+)
 from lcnet.metrics.label_rules import IndexedRules
 
 
@@ -99,11 +115,12 @@ def verify(
             "verify: expected a name for each column of probabilities, "
             f"got {len(labels)} names and {len(ap)} columns."
         )
-    known, present = ~np.isnan(ap), (targets == 1).any(axis=0)
+    known, present = ~np.isnan(ap), with_present(targets)
     top_k = min(top_k, len(labels))
-    # Before the mean, since `rates` raises DataError where no label has a positive.
-    predicted = predict_at(probabilities, threshold, rules)
-    at_threshold = rates(predicted, targets)
+    # Before the mean, since `rates_of` raises DataError where no label has a positive.
+    at_threshold, at_top, by_image, ranking = _by_rows(
+        probabilities, targets, threshold=threshold, top_k=top_k, rules=rules
+    )
     return Verification(
         mAP=float(ap[known].mean()) if known.any() else float("nan"),
         ap=tuple(None if np.isnan(value) else float(value) for value in ap),
@@ -115,11 +132,35 @@ def verify(
         threshold=_plain(threshold),
         at_threshold=at_threshold,
         top_k=top_k,
-        at_top=rates(predict_top(probabilities, top_k), targets),
-        by_image=image_scores(predicted, targets),
-        ranking=ranking_scores(probabilities, targets),
+        at_top=at_top,
+        by_image=by_image,
+        ranking=ranking,
         calibration=calibration_scores(probabilities, targets),
     )
+
+
+def _by_rows(
+    probabilities: Floats,
+    targets: Targets,
+    *,
+    threshold: float | Floats,
+    top_k: int,
+    rules: IndexedRules | None,
+) -> tuple[Rates, Rates, ImageScores, RankingScores]:
+    """What needs an image's labels together: rates, of the top too, and scores by image."""
+    has_absent = with_absent(targets)
+    counts, of_top, of_images, of_ranking = [], [], [], []
+    for values, marks in row_blocks(probabilities, targets):
+        predicted = predict_at(values, threshold, rules)
+        counts.append(count_decisions(predicted, marks))
+        of_top.append(count_decisions(predict_top(values, top_k), marks))
+        of_images.append(image_part(predicted, marks, has_absent))
+        of_ranking.append(ranking_part(values, marks))
+    at_threshold, at_top = (
+        rates_of(reduce(Decisions.plus, each), has_absent, images=len(targets))
+        for each in (counts, of_top)
+    )
+    return at_threshold, at_top, joined_images(of_images), joined_ranking(of_ranking)
 
 
 def _rounded(scores: Rates | ImageScores | RankingScores) -> dict[str, float | None]:
