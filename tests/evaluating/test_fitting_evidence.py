@@ -20,7 +20,7 @@ def fast(monkeypatch):
     monkeypatch.setattr("lcnet.evaluating.known_labels.RESAMPLES", 5)
 
 
-def some_evidence(logits, targets, prior):
+def some_evidence(logits, targets, prior, *, prior_pictures):
     """Labels that tell of each other, where the colours, drawn apart, would tell nothing."""
     evidence = Evidence(3, 3)
     evidence.sources = torch.arange(3).expand(3, 3).clone()
@@ -117,7 +117,7 @@ def test_where_labels_are_independent_given_the_picture_nothing_is_kept(pictures
 def test_calibrate_says_so_and_takes_older_evidence_out(trained, found, monkeypatch, capsys):
     calibrate(trained, split="train.csv", evidence=True, quiet=True)
     assert load_model(trained).evidence is not None
-    monkeypatch.setattr(fitting_evidence, "crossfit", lambda *_: None)
+    monkeypatch.setattr(fitting_evidence, "crossfit", lambda *_, **__: None)
     calibrate(trained, split="train.csv", evidence=True)
     assert "known labels tell nothing that can be shown" in capsys.readouterr().out
     assert load_model(trained).evidence is None
@@ -131,6 +131,12 @@ def test_of_very_many_pictures_some_are_drawn(trained, monkeypatch):
     assert some.logits.shape == some.targets.shape == (10, 3)
     places = [np.flatnonzero((scored.logits == row).all(axis=1))[0] for row in some.logits]
     assert (scored.targets[places] == some.targets).all()
+
+
+def test_with_fewer_pictures_as_prior_edges_are_stronger():
+    pictures = drawn_pictures(600, tied=0.6)
+    weak, strong = (crossfit(*pictures, no_prior, prior_pictures=n) for n in (1000.0, 1.0))
+    assert strong.evidence.weights[0, 1] > 2 * weak.evidence.weights[0, 1] > 0
 
 
 def test_a_deaf_label_listens_to_nobody():

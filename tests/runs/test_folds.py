@@ -12,11 +12,15 @@ from lcnet.config import Model
 from lcnet.data.folds import joined, write_folds
 from lcnet.data.readers import load_split, read_both
 from lcnet.errors import ConfigError
+from lcnet.evaluating import after_training, fitting_evidence
 from lcnet.evaluating.calibrate import calibrate
+from lcnet.evaluating.crossfit_evidence import Crossfitted
 from lcnet.evaluating.evaluate import evaluate
 from lcnet.evaluating.out_of_fold import NAME, score_out_of_fold
 from lcnet.exporting.export import export
 from lcnet.metrics.calibration import probabilities
+from lcnet.metrics.label_evidence import PICTURES_OUT_OF_FOLD
+from lcnet.model.evidence import Evidence
 from lcnet.model_folder import load_model, read_info
 from lcnet.predicting.predictor import Predictor
 from lcnet.reporting.report import report
@@ -73,6 +77,30 @@ def test_folds_are_one_model_calibrated_on_unseen_pictures(config, tmp_path, rea
     means = metrics["folds"]["mean_of_each"]["mAP"]
     assert means == pytest.approx(np.mean(metrics["folds"]["each"]["mAP"]))
     assert f"mAP {means:.2f}" in shown
+
+
+def test_known_labels_are_fitted_to_all_pictures_by_models_that_have_not_seen_them(
+    config, tmp_path, monkeypatch
+):
+    run, given = train(config, tmp_path / "run", folds=2), []
+
+    def recorded(logits, targets, prior, *, prior_pictures):
+        given.append((logits, targets, prior_pictures))
+        evidence = Evidence(3, 3)
+        return Crossfitted(evidence, [(evidence, np.ones(len(logits), np.bool_))])
+
+    monkeypatch.setattr(fitting_evidence, "crossfit", recorded)
+    monkeypatch.setattr(after_training, "FEWEST_PICTURES", 36)
+    monkeypatch.setattr(after_training, "mean_ap_at_half", lambda scored, parts: (50.0, 60.0))
+    scored = score_out_of_fold(run.path, quiet=True)
+    after_training.fitted_by_itself(scored)
+    calibrate(run, evidence=True, quiet=True)
+    for logits, targets, pictures in given:
+        assert np.array_equal(logits, scored.logits) and np.array_equal(targets, scored.targets)
+        assert pictures == PICTURES_OUT_OF_FOLD
+    assert len(given) == 2
+    assert load_model(run.path).evidence is not None
+    assert all(load_model(fold.path).evidence is None for fold in run.folds())
 
 
 def test_every_verb_takes_it(config, tmp_path, capsys):

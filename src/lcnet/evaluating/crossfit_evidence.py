@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import torch
@@ -14,7 +15,7 @@ from lcnet.evaluating.known_labels import Parts, moved
 from lcnet.metrics import Flags, Floats, Targets
 from lcnet.metrics.calibration import fit_calibration, to_probabilities
 from lcnet.metrics.known_labels import States, drawn
-from lcnet.metrics.label_evidence import Edges, fit_sources
+from lcnet.metrics.label_evidence import PRIOR_PICTURES, Edges, fit_sources
 from lcnet.model.evidence import Evidence
 
 EDGES, FEWEST_EDGES = 2**18, 32
@@ -39,16 +40,23 @@ class Crossfitted:
     parts: Parts
 
 
-def crossfit(logits: NDArray[np.float32], targets: Targets, prior: Prior) -> Crossfitted | None:
+def crossfit(
+    logits: NDArray[np.float32],
+    targets: Targets,
+    prior: Prior,
+    *,
+    prior_pictures: float = PRIOR_PICTURES,
+) -> Crossfitted | None:
     """What known labels say, from logits and targets (N x L) of pictures new to the model.
 
-    A label that is clearly worse off with it in cross-validation listens to no other. None if what
-    is known does not clearly lower the cross-entropy of new pictures.
+    The prior of an edge counts as much as `prior_pictures` pictures with both labels. A label that
+    is clearly worse off with it in cross-validation listens to no other. None if what is known does
+    not clearly lower the cross-entropy of new pictures.
     """
     part = np.random.default_rng(0).permutation(len(logits)) % FOLDS
+    fitted = partial(_fitted, prior=prior, prior_pictures=prior_pictures)
     parts = [
-        (_fitted(logits[part != fold], targets[part != fold], prior), part == fold)
-        for fold in range(FOLDS)
+        (fitted(logits[part != fold], targets[part != fold]), part == fold) for fold in range(FOLDS)
     ]
     scales = _scales(parts, logits, targets)
     for evidence, _ in parts:
@@ -58,7 +66,7 @@ def crossfit(logits: NDArray[np.float32], targets: Targets, prior: Prior) -> Cro
         return None
     for evidence, own in parts:
         deafen(evidence, _clearly_positive(added[~own]))
-    whole = _fitted(logits, targets, prior)
+    whole = fitted(logits, targets)
     whole.scales = scales
     deafen(whole, _clearly_positive(added))
     return Crossfitted(whole, parts)
@@ -69,11 +77,15 @@ def deafen(evidence: Evidence, labels: Flags) -> None:
     evidence.weights[torch.from_numpy(labels)] = 0
 
 
-def _fitted(logits: NDArray[np.float32], targets: Targets, prior: Prior) -> Evidence:
+def _fitted(
+    logits: NDArray[np.float32], targets: Targets, *, prior: Prior, prior_pictures: float
+) -> Evidence:
     calibration = fit_calibration(logits, targets, "platt")
     most = max(FEWEST_EDGES, EDGES // targets.shape[1])
     probabilities = to_probabilities(logits, calibration)
-    sources, weights = fit_sources(probabilities, targets, prior, most=most)
+    sources, weights = fit_sources(
+        probabilities, targets, prior, most=most, prior_pictures=prior_pictures
+    )
     evidence = Evidence(*sources.shape)
     evidence.slope, evidence.bias = torch.tensor(calibration.slope), torch.tensor(calibration.bias)
     evidence.sources, evidence.weights = torch.from_numpy(sources), torch.from_numpy(weights)

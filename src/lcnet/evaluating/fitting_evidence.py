@@ -12,7 +12,13 @@ from lcnet.evaluating.measuring import Scored
 from lcnet.metrics.bootstrap import mean_ap
 from lcnet.metrics.calibration import to_probabilities
 from lcnet.metrics.known_labels import Known, drawn
-from lcnet.metrics.label_evidence import Edges, PairTable, prior_edges
+from lcnet.metrics.label_evidence import (
+    PICTURES_OUT_OF_FOLD,
+    PRIOR_PICTURES,
+    Edges,
+    PairTable,
+    prior_edges,
+)
 from lcnet.model.evidence import Evidence
 from lcnet.model_folder import ModelFolder, ModelInfo, load_model
 from lcnet.progress import tell
@@ -45,7 +51,8 @@ def fit_evidence(scored: Scored, info: ModelInfo) -> Parts:
             f"--evidence: expected at least {2 * FOLDS} pictures to fit to, got {len(logits)}. "
             "Set --split to a larger split."
         )
-    found = crossfit(logits, scored.targets, _prior(info))
+    pictures = PICTURES_OUT_OF_FOLD if scored.out_of_fold else PRIOR_PICTURES
+    found = crossfit(logits, scored.targets, _prior(info), prior_pictures=pictures)
     if found is None:
         drop_evidence(scored.run, info)
         return ()
@@ -64,7 +71,7 @@ def show_worth(scored: Scored, info: ModelInfo, parts: Parts) -> None:
         threshold=np.array(info.thresholds),
     )
     print_known(rows, title="What known labels tell of new pictures (cross-fitted)")
-    if info.statistics is None:
+    if info.statistics is None and not scored.out_of_fold:
         tell("the model does not know its training labels' counts, so rare pairs say little")
 
 

@@ -52,6 +52,8 @@ class Scored:
     """N x L: 1, 0 and -1 (unknown)."""
     unread: tuple[Path, ...] = ()
     """Pictures that could not be read; their targets are all unknown."""
+    out_of_fold: bool = False
+    """Whether they are the training pictures, each scored by a model that has not seen it."""
 
 
 @dataclass(frozen=True)

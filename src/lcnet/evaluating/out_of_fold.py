@@ -19,9 +19,10 @@ def score_out_of_fold(
     root: str = "",
     batch_size: int | None = None,
     ways: tuple[str, ...] | None = None,
+    use_cache: bool = False,
     quiet: bool = False,
 ) -> Scored:
-    """The logits of all pictures of the folds. Raises as `measuring.score` does."""
+    """The logits of all pictures of the folds. Arguments and errors are those of `score`."""
     info = read_info(run)
     parts = [
         score(
@@ -29,6 +30,7 @@ def score_out_of_fold(
             split=fold.config().data.val,
             root=root,
             batch_size=batch_size,
+            use_cache=use_cache,
             ways=info.test_time if ways is None else ways,
             quiet=quiet,
         )
@@ -42,4 +44,5 @@ def score_out_of_fold(
         logits=np.concatenate([part.logits for part in parts]),
         targets=np.concatenate([part.targets for part in parts]),
         unread=tuple(path for part in parts for path in part.unread),
+        out_of_fold=True,
     )

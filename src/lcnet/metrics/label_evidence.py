@@ -14,6 +14,9 @@ PRIOR_SHARE = 0.5
 """How much of the training labels' log odds is expected to be left once the picture is known."""
 PRIOR_PICTURES = 10.0
 """As many expected pictures with both labels make what was fitted count as much as the prior."""
+PICTURES_OUT_OF_FOLD = 3.0
+"""The same where edges are fitted to all training pictures, each scored by a model that has not
+seen it: they are many, and the training labels say nothing that they do not."""
 
 BLOCK = 512
 """Labels whose edges are computed together: memory grows with the labels, not with their square."""
@@ -40,6 +43,7 @@ def fit_sources(
     prior: Callable[[slice], Edges],
     *,
     most: int,
+    prior_pictures: float = PRIOR_PICTURES,
 ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
     """For each label the labels that move it most, and how far: `model.Evidence`'s L E each.
 
@@ -52,7 +56,7 @@ def fit_sources(
     sources, weights = [], []
     for start in range(0, labels, BLOCK):
         rows = slice(start, min(start + BLOCK, labels))
-        edges = fit_edges(probabilities, targets, prior(rows), rows)
+        edges = fit_edges(probabilities, targets, prior(rows), rows, prior_pictures=prior_pictures)
         order = np.argsort(-np.abs(edges) * deviation, axis=1, kind="stable")
         chosen = np.sort(order[:, : min(most, labels)], axis=1)
         sources.append(chosen.astype(np.int64))
@@ -60,7 +64,14 @@ def fit_sources(
     return np.concatenate(sources), np.concatenate(weights)
 
 
-def fit_edges(probabilities: Floats, targets: Targets, prior: Edges, rows: slice) -> Edges:
+def fit_edges(
+    probabilities: Floats,
+    targets: Targets,
+    prior: Edges,
+    rows: slice,
+    *,
+    prior_pictures: float = PRIOR_PICTURES,
+) -> Edges:
     """The edges to the labels in `rows` (R L), 0 from a label to itself.
 
     For labels k and j, n are the counts of pictures in which both are present, neither, and one of
@@ -71,7 +82,7 @@ def fit_edges(probabilities: Floats, targets: Targets, prior: Edges, rows: slice
 
     with `PICTURES` added to each count. It is 0 where the pictures tell of the pair all that the
     labels do. It is pulled towards `PRIOR_SHARE` times the log odds ratio in the training labels
-    (`prior`, R L), by `PRIOR_PICTURES` against m_11 pictures. Unknown targets are left out.
+    (`prior`, R L), by `prior_pictures` against m_11 pictures. Unknown targets are left out.
     """
     known = targets >= 0
     present = np.where(known, probabilities, 0).astype(np.float64)
@@ -79,7 +90,7 @@ def fit_edges(probabilities: Floats, targets: Targets, prior: Edges, rows: slice
     expected = _pair_counts(present, known - present, rows)
     fitted -= _log_odds(*expected)
     both = expected[0]
-    edges = (both * fitted + PRIOR_PICTURES * PRIOR_SHARE * prior) / (both + PRIOR_PICTURES)
+    edges = (both * fitted + prior_pictures * PRIOR_SHARE * prior) / (both + prior_pictures)
     return _without_itself(edges, rows)
 
 

@@ -153,7 +153,7 @@ def _finish(run: RunFolder, config: Config) -> None:
     ModelFolder(run.model).save(one.load(), one.info)
     write_data(run.path, config.data)
     tell(f"model: {run.model}, the mean of {len(one.paths)} models")
-    scored = score_out_of_fold(run.path, quiet=True)
+    scored = score_out_of_fold(run.path, use_cache=True, quiet=True)
     if config.train.calibrate:
         scored = fitted_by_itself(scored)
     measured, each = judge(scored), []
