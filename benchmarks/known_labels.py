@@ -4,9 +4,12 @@
 
 The runs have other seeds and the same rest. For each, what known labels say of the others is fitted
 to its validation split (`lcnet calibrate --evidence`) and measured on its test split (`lcnet
-evaluate --known`); kept features are used if the run has some. `wrong`: with half of the labels
-known, 10 % of the present ones among them are said to be absent and 2 % of the absent ones to be
-present. Each row has the mean over the runs, and the gain of the lowest and the highest.
+evaluate --known`); kept features are used if the run has some. A folder of `lcnet train --folds` is
+measured with what it was given: all its pictures, each by the member that has not seen it.
+`some wrong`: with half of the labels known, 10 % of the present ones among them are said to be
+absent and 2 % of the absent ones to be present; `told so`: and the model is told which share of
+them is wrong in all (`--known_errors`). Each row has the mean over the runs, and the gain of the
+lowest and the highest.
 """
 
 import argparse
@@ -27,7 +30,9 @@ from lcnet.run_folder import RunFolder
 MISSED, INVENTED, DRAWS = 0.10, 0.02, 5
 
 
-def with_wrong_answers(evidence: Evidence, logits: np.ndarray, targets: np.ndarray) -> float:
+def with_wrong_answers(
+    evidence: Evidence, logits: np.ndarray, targets: np.ndarray, *, told: bool
+) -> float:
     """The gain in mAP with half of the labels known, some of them wrongly."""
     everything, gains = np.ones(len(targets), np.bool_), []
     for seed in range(DRAWS):
@@ -36,9 +41,19 @@ def with_wrong_answers(evidence: Evidence, logits: np.ndarray, targets: np.ndarr
         chance = np.random.default_rng(seed).random(states.shape)
         wrong = (states == 1) & (chance < MISSED) | (states == -1) & (chance < INVENTED)
         said = np.where(wrong, -states, states).astype(np.int8)
+        evidence.wrong = float(wrong[states != 0].mean()) if told else 0.0
         used = to_probabilities(moved([(evidence, everything)], logits, said))
         gains.append(mean_ap(used, left) - mean_ap(to_probabilities(logits), left))
     return float(np.mean(gains))
+
+
+def tested_logits(folder: RunFolder) -> tuple[np.ndarray, np.ndarray]:
+    """Logits and targets (N x L each) on the test split; of folds the mean of the members'."""
+    scored = [
+        score(run.path, split=run.config().data.test, use_cache=True, quiet=True)
+        for run in folder.folds() or [folder]
+    ]
+    return np.mean([one.logits for one in scored], axis=0), scored[0].targets
 
 
 def main() -> None:
@@ -50,23 +65,26 @@ def main() -> None:
     kinds = parse_known(given.known)
     rows: dict[str, list[tuple[float, float]]] = {}
     for run in given.runs:
-        config, info = RunFolder(run).config(), read_info(run)
-        fit_evidence(score(run, split=config.data.val, use_cache=True, quiet=True), info)
+        folder, info = RunFolder(run), read_info(run)
+        if not folder.has_folds:
+            val = folder.config().data.val
+            fit_evidence(score(run, split=val, use_cache=True, quiet=True), info)
         evidence = evidence_of(run)
-        tested = score(run, split=config.data.test, use_cache=True, quiet=True)
+        logits, targets = tested_logits(folder)
         figures = figures_of(
-            tested.logits,
-            tested.targets,
-            [(evidence, np.ones(len(tested.targets), np.bool_))],
+            logits,
+            targets,
+            [(evidence, np.ones(len(targets), np.bool_))],
             kinds,
             calibration=info.calibration,
             threshold=np.array(info.thresholds),
         )
         for row in figures:
             rows.setdefault(str(row.known), []).append((row.mAP_ignored, row.gain.value))
-        gain = with_wrong_answers(evidence, tested.logits, tested.targets)
-        half = mean_ap(to_probabilities(tested.logits), tested.targets)
-        rows.setdefault("0.5, some wrong", []).append((half, gain))
+        whole = mean_ap(to_probabilities(logits), targets)
+        for name, told in (("0.5, some wrong", False), ("0.5, some wrong, told so", True)):
+            gain = with_wrong_answers(evidence, logits, targets, told=told)
+            rows.setdefault(name, []).append((whole, gain))
     print("| known | mAP, known ones ignored | gain, mean of runs | lowest to highest |")
     print("|---|---|---|---|")
     for known, found in rows.items():

@@ -68,6 +68,23 @@ def test_the_figures_are_those_of_the_entries_that_are_unknown(trained, found, r
     assert row["mAP"] == pytest.approx(mean_ap(given, scored.targets), abs=1e-3)
 
 
+def test_known_labels_are_measured_with_errors_too(trained, found, capsys, read_json):
+    calibrate(trained, split="train.csv", evidence=True, quiet=True)
+    capsys.readouterr()
+    evaluate(trained, split="train.csv", known=[0.5], known_errors=0.3)
+    shown = " ".join(capsys.readouterr().out.split())
+    assert "known ones ignored, then used, 30 % of them wrong" in shown
+    stored = read_json(RunFolder(trained).metrics_file)
+    assert stored["known_errors"] == 0.3
+    evaluate(trained, split="train.csv", known=[0.5], quiet=True)
+    [right] = read_json(RunFolder(trained).metrics_file)["known_labels"]
+    [wrong] = stored["known_labels"]
+    assert right["mAP_ignored"] == wrong["mAP_ignored"]  # the same labels are unknown
+    assert right["mAP"] != wrong["mAP"]
+    with pytest.raises(ConfigError, match="--known_errors: needs --known"):
+        evaluate(trained, known_errors=0.3)
+
+
 def test_a_reset_takes_the_evidence_out(trained, found):
     calibrate(trained, split="train.csv", evidence=True, quiet=True)
     assert load_model(trained).evidence is not None

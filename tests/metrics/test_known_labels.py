@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from lcnet.errors import ConfigError
-from lcnet.metrics.known_labels import drawn, parse_known, states_of
+from lcnet.metrics.known_labels import drawn, parse_known, states_of, with_errors
 
 TARGETS = np.random.default_rng(0).choice([-1, 0, 1], (200, 20), p=[0.2, 0.6, 0.2]).astype(np.int8)
 
@@ -43,3 +43,12 @@ def test_what_is_known_is_named_as_on_the_command_line():
 def test_other_kinds_are_refused(value):
     with pytest.raises(ConfigError, match="--known: expected shares from 0 to below 1"):
         parse_known([value])
+
+
+def test_errors_turn_a_share_of_the_known_labels():
+    states = drawn(TARGETS, 0.5, 0)
+    said = with_errors(states, 0.1, 7)
+    assert ((said == 0) == (states == 0)).all()
+    wrong = (said != states)[states != 0].mean()
+    assert wrong == pytest.approx(0.1, abs=0.02)
+    assert (with_errors(states, 0.0, 7) == states).all()

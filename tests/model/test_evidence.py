@@ -59,6 +59,30 @@ def test_a_known_label_is_sure(dtype):
     assert as_given(LOGITS, known)[0, 1] == SURE
 
 
+@pytest.mark.parametrize("wrong", [0.001, 0.02, 0.3])
+def test_labels_that_may_be_wrong_move_as_far_as_bayes_rule_believes_them(wrong):
+    part, known = evidence(), torch.randint(-1, 2, (7, LABELS))
+    part.wrong = wrong
+    p = torch.sigmoid(part.slope * LOGITS + part.bias)
+    said_present = p * (1 - wrong) / (p * (1 - wrong) + (1 - p) * wrong)
+    said_absent = p * wrong / (p * wrong + (1 - p) * (1 - wrong))
+    right = torch.where(known > 0, said_present, said_absent)
+    surprise = (known != 0) * (right * 1.3 * (1 - p) - (1 - right) * 0.5 * p)
+    wanted = LOGITS + (surprise[:, part.sources] * part.weights).sum(-1) / part.slope
+    torch.testing.assert_close(part.moved(LOGITS, known), wanted)
+    nothing = torch.zeros(7, LABELS, dtype=torch.int8)
+    assert part(LOGITS, nothing).equal(LOGITS)
+
+
+def test_a_label_that_the_picture_speaks_against_moves_less_if_it_may_be_wrong():
+    part, known = evidence(), torch.zeros(1, LABELS)
+    known[0, 0] = 1
+    against = torch.full((1, LABELS), -6.0)
+    sure = (part.moved(against, known) - against).abs().sum()
+    part.wrong = 0.02
+    assert (part.moved(against, known) - against).abs().sum() < 0.5 * sure
+
+
 def test_a_picture_s_logits_do_not_depend_on_its_neighbours():
     part, known = evidence(), torch.randint(-1, 2, (7, LABELS))
     together = part(LOGITS, known)

@@ -45,6 +45,15 @@ def test_blank_cells_get_probabilities_given_the_filled_ones(run, table, tmp_pat
     assert "3 blank cells of 3 pictures filled" in capsys.readouterr().out
 
 
+def test_filled_cells_that_may_be_wrong_say_less(run, table, tmp_path):
+    complete(run, table, tmp_path / "done.csv", known_errors=0.1, quiet=True)
+    unsure, path = Predictor(run, known_errors=0.1), table.parent / "images/val3.png"
+    [given] = unsure([path], known={"green": True})
+    [sure] = Predictor(run)([path], known={"green": True})
+    assert given.probabilities["red"] != pytest.approx(sure.probabilities["red"], abs=1e-4)
+    assert rows_of(tmp_path / "done.csv")["val3.png"][0] == f"{given.probabilities['red']:.4f}"
+
+
 def test_only_sure_cells_are_filled_and_the_table_can_be_read(run, table, tmp_path):
     out = tmp_path / "elsewhere" / "done.csv"
     plain = complete(run, table, out, sure=0.5, quiet=True)

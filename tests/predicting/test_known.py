@@ -121,6 +121,41 @@ def test_embeddings_go_with_known_labels(run, pictures):
     assert given.probabilities["red"] == 1
 
 
+def test_known_labels_that_may_be_wrong_move_the_others_less(run, pictures):
+    known = {"red": True, "blue": False}
+    plain = Predictor(run)(pictures, known=known)
+    given = Predictor(run, known_errors=0.2)(pictures, known=known)
+    alone = Predictor(run, known_errors=0.2)(pictures)
+    for sure, unsure, before in zip(plain, given, alone, strict=True):
+        assert sure.probabilities["green"] != unsure.probabilities["green"]
+        red, blue = (before.probabilities[name] for name in ("red", "blue"))
+        right = 0.8 * red / (0.8 * red + 0.2 * (1 - red))
+        still = 0.2 * blue / (0.2 * blue + 0.8 * (1 - blue))
+        moves = 0.5 * (right * (1 - red) - (1 - right) * red)
+        moves += 0.9 * (still * (1 - blue) - (1 - still) * blue)
+        green = before.probabilities["green"]
+        wanted = 1 / (1 + np.exp(-np.log(green / (1 - green)) - moves))
+        assert unsure.probabilities["green"] == pytest.approx(wanted, abs=1e-5)
+        assert unsure.probabilities["red"] == 1  # known labels come back as they were given
+
+
+@pytest.mark.parametrize("share", [-0.1, 0.5, float("nan")])
+def test_a_share_of_errors_that_cannot_be_is_refused(run, share):
+    with pytest.raises(ConfigError, match=r"--known_errors: expected a share of 0 to 0\.49"):
+        Predictor(run, known_errors=share)
+
+
+def test_errors_are_refused_where_they_would_change_nothing(trained, tmp_path):
+    with pytest.raises(ConfigError, match=r"Fit that first: lcnet calibrate .* --evidence"):
+        Predictor(trained, known_errors=0.1)
+    with pytest.raises(ConfigError, match=r"--known_errors: needs --known TABLE"):
+        predict(trained, [str(tmp_path)], known_errors=0.1)
+    with_evidence(trained)
+    file = export(trained, out=tmp_path / "model.onnx", limit=4)
+    with pytest.raises(ConfigError, match="an exported file, which takes each known label as rig"):
+        Predictor(file, known_errors=0.1)
+
+
 def known_table(tmp_path: Path, rows: list[str]) -> Path:
     table = tmp_path / "colours" / "known.csv"
     table.write_text("\n".join(["image,red,green,blue", *rows]) + "\n")
@@ -173,6 +208,11 @@ def test_a_folder_of_rows_goes_on_only_with_the_same_table(run, pictures, tmp_pa
     table, paths = known_table(tmp_path, ["images/val0.png,1,,0"]), list(map(str, pictures))
     predict(run, paths, tmp_path / "rows", format="jsonl", known=table, workers=0)
     predict(run, paths, tmp_path / "rows", format="jsonl", known=table, workers=0)
+    with pytest.raises(ConfigError, match="holds a job with known"):
+        predict(
+            run, paths, tmp_path / "rows",
+            format="jsonl", known=table, known_errors=0.02, workers=0,
+        )  # fmt: skip
     known_table(tmp_path, ["images/val0.png,1,,1"])
     with pytest.raises(ConfigError, match="holds a job with known"):
         predict(run, paths, tmp_path / "rows", format="jsonl", known=table, workers=0)

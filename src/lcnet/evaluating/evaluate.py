@@ -4,10 +4,11 @@ import os
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from lcnet.bounds import AtLeast, Share, bounded
 from lcnet.config import Data
+from lcnet.config.known_errors import WrongShare
 from lcnet.errors import ConfigError
 from lcnet.evaluating.protocols import ProtocolName
 from lcnet.files import AnyPath
@@ -32,6 +33,7 @@ def evaluate(
     predictions: Path | None = None,
     tta: str = "",
     known: Sequence[str | float] = (),
+    known_errors: WrongShare = 0.0,
     fit: Sequence[AnyPath] = (),
     mean: Literal["", "probabilities", "logits"] = "",
     scores: Literal["", "probabilities", "logits"] = "",
@@ -62,6 +64,8 @@ def evaluate(
         known: Also measure what known labels tell of the others: shares of the labels, `one`
             present label, all `others`, such as '[0.25, 0.5, one, others]'. The figures are of the
             unknown ones, with what is known ignored and used (lcnet calibrate --evidence).
+        known_errors: For --known: make this share of the known labels wrong, such as 0.02, and tell
+            the model so.
         fit: For files of predictions: files of the same models, in their order, of the validation
             split. They fit calibration and thresholds, and the weights of several files.
         mean: Of several files: the mean of the probabilities or of the logits. If not given, the
@@ -94,6 +98,7 @@ def evaluate(
             "batch_size": batch_size,
             "tta": tta,
             "known": known,
+            "known_errors": known_errors,
         }.items():
             if value:
                 raise ConfigError(
@@ -127,7 +132,12 @@ def evaluate(
             "evaluate FILE FILE."
         )
     require_out(given[0], out, "--out FILE.json")
-    from lcnet.evaluating.known_labels import evidence_of, measure_known, print_known
+    from lcnet.evaluating.known_labels import (
+        evidence_of,
+        known_title,
+        measure_known,
+        print_known,
+    )
     from lcnet.evaluating.measuring import measure
     from lcnet.evaluating.metrics_file import write_metrics
     from lcnet.evaluating.metrics_table import print_metrics
@@ -155,7 +165,9 @@ def evaluate(
     read_info(folder).seen_by(ways)  # fails before anything is measured
     evidence, kinds = None, parse_known(known)
     if kinds:
-        evidence = evidence_of(folder)
+        evidence = evidence_of(folder, wrong=known_errors)
+    elif known_errors:
+        raise ConfigError("--known_errors: needs --known, such as --known '[0.5]'. Add it.")
     measured = measured_with()
     ranges = measured.intervals() if intervals else {}
     if predictions is not None:
@@ -166,12 +178,14 @@ def evaluate(
         if measured.rules and not quiet:
             tell(f"{predictions}: knows no label rules, so its rates will differ from these")
     rows = [] if evidence is None else measure_known(measured, evidence, kinds)
-    more = {"known_labels": [row.to_dict() for row in rows]} if rows else {}
+    more: dict[str, Any] = {"known_labels": [row.to_dict() for row in rows]} if rows else {}
+    if known_errors:
+        more["known_errors"] = known_errors
     write_metrics(out or RunFolder(folder).metrics_file, measured, ranges, more=more)
     if not quiet:
         print_metrics(measured, ranges)
         if rows:
-            print_known(rows)
+            print_known(rows, title=known_title(known_errors))
         if threshold is None and (gain := gain_of_calibrating(measured, given[0])):
             tell(gain)
     if ways:

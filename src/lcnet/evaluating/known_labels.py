@@ -16,9 +16,10 @@ from lcnet.evaluating.measuring import Measured
 from lcnet.metrics import Flags, Floats, Targets, predict_at, rates
 from lcnet.metrics.bootstrap import Interval, mean_ap, paired_difference
 from lcnet.metrics.calibration import Calibration, to_probabilities
-from lcnet.metrics.known_labels import Known, States, drawn
+from lcnet.metrics.known_labels import Known, States, drawn, with_errors
 from lcnet.model.evidence import Evidence
 from lcnet.model_folder import load_model
+from lcnet.model_folder.known_errors import set_known_errors
 
 DRAWS = 3
 """How often it is drawn which labels are known; the figures are means."""
@@ -55,9 +56,12 @@ class KnownRow:
         return {"known": self.known, **numbers, "gain_interval": interval}
 
 
-def evidence_of(folder: Path) -> Evidence:
-    """What known labels say of the others, by a model. Raises ConfigError if it does not say."""
-    evidence = load_model(folder).evidence
+def evidence_of(folder: Path, *, wrong: float = 0.0) -> Evidence:
+    """What known labels say of the others, by a model, if a share of them is wrong.
+
+    Raises ConfigError if the model does not say.
+    """
+    evidence = set_known_errors(load_model(folder), wrong, folder).evidence
     if evidence is None:
         raise ConfigError(
             f"--known: expected a model that says what known labels tell of the others, got "
@@ -69,7 +73,10 @@ def evidence_of(folder: Path) -> Evidence:
 def measure_known(
     measured: Measured, evidence: Evidence, kinds: Sequence[Known], *, seed: int = 0
 ) -> list[KnownRow]:
-    """A row for each kind of knowledge, of the pictures that were measured."""
+    """A row for each kind of knowledge, of the pictures that were measured.
+
+    As large a share of what is known is made wrong as the evidence reckons with.
+    """
     assert measured.logits is not None
     everything = np.ones(len(measured.targets), np.bool_)
     return figures_of(
@@ -80,6 +87,7 @@ def measure_known(
         calibration=measured.calibration,
         threshold=np.array(measured.verification.threshold),
         seed=seed,
+        wrong=evidence.wrong,
     )
 
 
@@ -92,8 +100,12 @@ def figures_of(
     calibration: Calibration | None,
     threshold: Floats,
     seed: int = 0,
+    wrong: float = 0.0,
 ) -> list[KnownRow]:
-    """The same for logits and targets (N x L), each picture with the evidence of its part."""
+    """The same for logits and targets (N x L), each picture with the evidence of its part.
+
+    `wrong` is the share of what is known that is made wrong.
+    """
     logits = np.asarray(logits, np.float32)
     ignored = to_probabilities(logits, calibration)
     rows = []
@@ -101,8 +113,9 @@ def figures_of(
         used, unknown, figures = [], [], []
         for draw in range(1 if known == "others" else DRAWS):
             states = drawn(targets, known, seed + draw)
+            said = with_errors(states, wrong, seed + draw) if wrong else states
             left = targets if known == "others" else np.where(states == 0, targets, np.int8(-1))
-            scores = to_probabilities(moved(parts, logits, states), calibration)
+            scores = to_probabilities(moved(parts, logits, said), calibration)
             used.append(scores)
             unknown.append(left)
             both = (_figures(each, left, threshold) for each in (ignored, scores))
@@ -135,9 +148,13 @@ def _figures(
 WORDS = {"one": "one present", "others": "all others"}
 
 
-def print_known(
-    rows: Sequence[KnownRow], title: str = "Unknown labels: known ones ignored, then used"
-) -> None:
+def known_title(wrong: float) -> str:
+    """What the table of `measure_known` shows, if a share of what is known is wrong."""
+    title = "Unknown labels: known ones ignored, then used"
+    return f"{title}, {100 * wrong:g} % of them wrong" if wrong else title
+
+
+def print_known(rows: Sequence[KnownRow], title: str) -> None:
     """Print the rows as a table."""
     table = Table(title=title, title_justify="left", title_style="")
     table.add_column("known", no_wrap=True)

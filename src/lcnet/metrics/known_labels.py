@@ -43,6 +43,12 @@ def parse_known(values: Sequence[str | float]) -> list[Known]:
     return kinds
 
 
+def with_errors(states: States, share: float, seed: int) -> States:
+    """The states, a share of the known ones turned to their opposite, at random."""
+    wrong = np.random.default_rng(seed).random(states.shape) < share
+    return np.where(wrong, -states, states).astype(np.int8)
+
+
 def drawn(targets: Targets, known: Known, seed: int) -> States:
     """The states (N x L) of one draw, from the targets that are not unknown.
 

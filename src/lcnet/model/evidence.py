@@ -4,6 +4,8 @@ A state is 1 where a label is known to be present, -1 where it is known to be ab
 nothing is known.
 """
 
+import math
+
 import torch
 from torch import Tensor, nn
 
@@ -22,6 +24,11 @@ class Evidence(nn.Module):
 
     So a known label counts as far as the picture did not tell it already. Where nothing is known,
     z' is z, bit for bit.
+
+    If a share `wrong` of what is known is wrong, whether present or absent, a label that is said to
+    be present is so with probability q_j = sigmoid(u_j + log((1 - wrong) / wrong)), by Bayes' rule,
+    and one that is said to be absent with the same but minus the logarithm. The surprise is then
+    the one to be expected: q_j scale_1 (1 - p_j) - (1 - q_j) scale_0 p_j.
     """
 
     slope: Tensor
@@ -33,6 +40,9 @@ class Evidence(nn.Module):
     def __init__(self, labels: int, edges: int) -> None:
         """Make evidence that says nothing: each of L labels listens to E others."""
         super().__init__()
+        self.wrong = 0.0
+        """The share of known labels that are wrong, from 0 to below 0.5. It is of who tells them,
+        so it is not kept with the model."""
         self.register_buffer("slope", torch.ones(labels))
         self.register_buffer("bias", torch.zeros(labels))
         self.register_buffer("scales", torch.ones(2))
@@ -49,9 +59,15 @@ class Evidence(nn.Module):
 
     def moves(self, logits: Tensor, known: Tensor) -> Tensor:
         """What each source adds to a label's calibrated logit: B L E, as `sources` has them."""
-        alone = (self.slope * logits + self.bias).sigmoid()
+        calibrated = self.slope * logits + self.bias
+        alone = calibrated.sigmoid()
         present, absent = self.scales[1] * (1 - alone), -self.scales[0] * alone
-        surprise = (known > 0) * present + (known < 0) * absent  # B L
+        if self.wrong:
+            trust = math.log((1 - self.wrong) / self.wrong)
+            right = (calibrated + trust * known.sign()).sigmoid()
+            surprise = (known != 0) * (right * present + (1 - right) * absent)
+        else:
+            surprise = (known > 0) * present + (known < 0) * absent  # B L
         return surprise[:, self.sources] * self.weights
 
 

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from lcnet.bounds import AtLeast, Within, bounded
 from lcnet.config import MOST_WORKERS
+from lcnet.config.known_errors import WrongShare
 from lcnet.files import AnyPath
 
 if TYPE_CHECKING:
@@ -18,6 +19,7 @@ def complete(
     out: Path,
     *,
     sure: Annotated[float, Within(0.5, 1, "0.5 to 1")] | None = None,
+    known_errors: WrongShare = 0.0,
     batch_size: Annotated[int, AtLeast(1)] = 32,
     workers: Annotated[int, Within(-1, MOST_WORKERS, "-1 (automatic) or 0 to 1,024")] = -1,
     quiet: bool = False,
@@ -36,6 +38,8 @@ def complete(
         out: CSV file to write.
         sure: Probability from which on a label is written as present, and 1 minus which up to
             which it is written as absent, such as 0.95. It is as true as the model is calibrated.
+        known_errors: Share of the filled cells that are wrong, such as 0.02. Where the picture
+            speaks against one, it then moves the others less.
         batch_size: Pictures at a time.
         workers: Loader processes; -1 chooses by the number of cores.
         quiet: Print nothing.
@@ -46,7 +50,8 @@ def complete(
     Raises:
         DataError: if the table cannot be read.
         CheckpointError: if the model cannot be read.
-        ConfigError: if the table has other labels than the model, or no blank cell.
+        ConfigError: if the table has other labels than the model, or no blank cell, or if
+            known_errors is given for a model that lets known labels move nothing.
     """
     from lcnet.predicting.completing import complete_table
 
@@ -55,6 +60,7 @@ def complete(
         Path(table),
         Path(out),
         sure=sure,
+        known_errors=known_errors,
         batch_size=batch_size,
         workers=workers,
         quiet=quiet,

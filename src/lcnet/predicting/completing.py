@@ -33,6 +33,7 @@ def complete_table(
     out: Path,
     *,
     sure: float | None,
+    known_errors: float,
     batch_size: int,
     workers: int,
     quiet: bool,
@@ -40,7 +41,7 @@ def complete_table(
     """Write the table with its blank cells filled; arguments and errors are those of `complete`."""
     if out.exists() and table.exists() and out.samefile(table):
         raise ConfigError(f"--out {out}: expected another file than the table. Name another.")
-    predictor = Predictor(model, batch_size=batch_size, workers=workers)
+    predictor = Predictor(model, batch_size=batch_size, workers=workers, known_errors=known_errors)
     known = KnownTable(table, predictor.info.labels, quiet=quiet)
     blank = sum(len(known.labels) - len(states) for _, states in known.pictures())
     if not blank:

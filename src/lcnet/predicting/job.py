@@ -54,6 +54,7 @@ def predict_all(
     top: int,
     only: str | Sequence[str],
     known: Path | None,
+    known_errors: float,
     batch_size: int,
     workers: int,
     precision: Precision | Literal["auto"],
@@ -94,6 +95,7 @@ def predict_all(
         workers=workers,
         precision=precision,
         compiled=compiled,
+        known_errors=known_errors,
     )
     shown = selection(predictor.info.labels, top=top, only=only)
     table = None if known is None else KnownTable(known, predictor.info.labels)
@@ -106,7 +108,7 @@ def predict_all(
         failed = _into_folder(
             out, predictor, sources, pictures, total, shown,
             format=format, shard=shard, rows_per_file=rows_per_file,
-            known="" if table is None else table.digest,
+            known="" if table is None else table.digest + _told_errors(known_errors),
         )  # fmt: skip
     else:
         rows: Iterator[Prediction] = predictor.stream(pictures)
@@ -142,6 +144,7 @@ def _predictor(
     workers: int,
     precision: Precision | Literal["auto"],
     compiled: bool,
+    known_errors: float,
 ) -> Predictor | RayPredictor:
     if ray is None:
         return Predictor(
@@ -150,6 +153,7 @@ def _predictor(
             workers=workers,
             precision=precision,
             compiled=compiled,
+            known_errors=known_errors,
         )
     return RayPredictor(
         model,
@@ -158,7 +162,12 @@ def _predictor(
         precision=precision,
         compiled=compiled,
         cluster=ray,
+        known_errors=known_errors,
     )
+
+
+def _told_errors(share: float) -> str:
+    return f", {share:g} wrong" if share else ""
 
 
 def _into_folder(

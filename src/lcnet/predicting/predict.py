@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Literal, TextIO
 
 from lcnet.bounds import AtLeast, Within, bounded
 from lcnet.config import MOST_WORKERS
+from lcnet.config.known_errors import WrongShare
 from lcnet.errors import ConfigError
 from lcnet.files import AnyPath
 
@@ -25,6 +26,7 @@ def predict(
     top: Annotated[int, AtLeast(0)] = 0,
     only: str | Sequence[str] = "",
     known: Path | None = None,
+    known_errors: WrongShare = 0.0,
     batch_size: Annotated[int, AtLeast(1)] = 32,
     workers: Annotated[int, Within(-1, MOST_WORKERS, "-1 (automatic) or 0 to 1,024")] = -1,
     precision: Literal["auto", "fp32", "bf16"] = "auto",
@@ -59,6 +61,8 @@ def predict(
         known: Label table, of any layout that lcnet reads, with what is known of the pictures
             already; blank cells say nothing. Known labels keep what it says, and move the others if
             the model was given that (lcnet calibrate --evidence).
+        known_errors: Share of the known labels that are wrong, such as 0.02. Where the picture
+            speaks against one, it then moves the others less.
         batch_size: Pictures at a time.
         workers: Loader processes; -1 chooses by the number of cores.
         precision: Arithmetic. Models are measured and calibrated in fp32. auto: bf16 where the
@@ -93,6 +97,8 @@ def predict(
     """
     if engine == "local" and (ray_address or ray_workers):
         raise ConfigError("--ray_address, --ray_workers: need --engine ray. Add it.")
+    if known_errors and known is None:
+        raise ConfigError("--known_errors: needs --known TABLE. Add it.")
     from lcnet.predicting.job import predict_all
     from lcnet.predicting.ray_engine import RayCluster
     from lcnet.predicting.sources import Shard
@@ -107,6 +113,7 @@ def predict(
         top=top,
         only=only,
         known=None if known is None else Path(known),
+        known_errors=known_errors,
         batch_size=batch_size,
         workers=workers,
         precision=precision,

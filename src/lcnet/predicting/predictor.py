@@ -31,6 +31,7 @@ from lcnet.model.evidence import Evidence
 from lcnet.model.fast import FastClassifier
 from lcnet.model_folder import load_model, local_model, read_info, require_single
 from lcnet.model_folder.joined import join
+from lcnet.model_folder.known_errors import set_known_errors
 from lcnet.predicting.embedding_files import Embedding
 from lcnet.predicting.given import Given, Known, check_known, named
 from lcnet.predicting.onnx_model import SUFFIX, OnnxModel
@@ -59,6 +60,7 @@ class Predictor:
         device: str = "",
         precision: Precision | Literal["auto"] = "fp32",
         compiled: bool = False,
+        known_errors: float = 0.0,
     ) -> None:
         """Load a run or model folder, hf://user/name, or an ONNX file that `lcnet export` wrote.
 
@@ -69,7 +71,8 @@ class Predictor:
         are loader processes; -1 chooses by the number of cores. A folder's model runs in its
         fastest form: in fp32 with equal results, in bf16, or with `auto` in bf16 if the device is
         fast in it and the folder says that it changes little. `compiled` takes minutes at first.
-        Raises CheckpointError if the folder or file cannot be read.
+        `known_errors` is the share of known labels that are wrong, such as 0.02; it needs a folder
+        with evidence. Raises CheckpointError if the folder or file cannot be read.
         """
         if batch_size < 1 or not -1 <= workers <= MOST_WORKERS:
             raise ConfigError(
@@ -86,6 +89,12 @@ class Predictor:
         self.model: FastClassifier | OnnxModel
         """Normalised images (B C size size) to logits (B L)."""
         if loaded is None and (self.path.suffix == SUFFIX or self.path.is_file()):
+            if known_errors:
+                raise ConfigError(
+                    f"--known_errors {known_errors:g}: expected a run or model folder, got "
+                    f"{self.path}, an exported file, which takes each known label as right. Give "
+                    "the folder that it was exported from."
+                )
             self.model = OnnxModel(self.path, device=device or "cpu")
             self.info, self.device = self.model.info, torch.device("cpu")
         else:
@@ -93,7 +102,7 @@ class Predictor:
                 self.info, loaded = read_info(self.path), load_model(self.path)
             self.device = torch.device(device) if device else usual_device()
             self.model = FastClassifier(
-                loaded.to(self.device),
+                set_known_errors(loaded, known_errors, self.path).to(self.device),
                 precision=chosen_precision(precision, self.device, self.info.rounding),
                 compiled=compiled,
             )

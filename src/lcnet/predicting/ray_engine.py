@@ -62,6 +62,7 @@ class RayPredictor:
         precision: Precision | Literal["auto"],
         compiled: bool,
         cluster: RayCluster,
+        known_errors: float = 0.0,
     ) -> None:
         """Read the model's description; Ray starts with the first picture.
 
@@ -78,12 +79,12 @@ class RayPredictor:
         self.info: ModelInfo
         self.precision: Precision = "fp32"
         if self.path.is_file():
-            self.info = Predictor(self.path).info
+            self.info = Predictor(self.path, known_errors=known_errors).info
         else:
             self.info = read_info(self.path)
             self.precision = chosen_precision(precision, usual_device(), self.info.rounding)
         self.batch_size, self.workers, self.compiled = batch_size, workers, compiled
-        self.cluster = cluster
+        self.cluster, self.known_errors = cluster, known_errors
         self.device = f"Ray at {cluster.address}" if cluster.address else "Ray on this machine"
         changes = rounding_text(self.precision, usual_device(), self.info.rounding)
         self.how = {"fp32": "float32", "bf16": "bfloat16"}[self.precision] + changes
@@ -133,6 +134,7 @@ class RayPredictor:
             threads,
             self.precision,
             self.compiled,
+            self.known_errors,
         )
 
 
@@ -179,6 +181,7 @@ class _Job:
     threads: int
     precision: Precision
     compiled: bool
+    known_errors: float
 
 
 class _Worker:
@@ -205,6 +208,7 @@ class _Worker:
             workers=job.loaders,
             precision=job.precision,
             compiled=job.compiled,
+            known_errors=job.known_errors,
         )
 
     def __call__(self, row: dict[str, Any]) -> dict[str, Any]:
