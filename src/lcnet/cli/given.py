@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
-from lcnet.config import Model, by_name, with_new_names
+from lcnet.config import Config, Model, by_name, with_new_names
 from lcnet.config.plain_yaml import read_yaml
 
 FLAG = "--model"
@@ -28,6 +28,23 @@ def model_settings(words: Sequence[str]) -> set[str]:
             settings = by_name(with_new_names(read_yaml(Path(value)) or {}).get("model") or {})
             if any(setting != usual.get(name) for name, setting in settings.items()):
                 given |= settings.keys()
+    return given
+
+
+def settings_given(words: Sequence[str]) -> set[str]:
+    """The names of all settings in the flags of a command, such as `train.lr`.
+
+    Of a config file they are those that differ from the defaults, since a config that was written
+    whole has them all.
+    """
+    usual = by_name(asdict(Config()))
+    given: set[str] = set()
+    for flag, value in flags_of(words):
+        name = flag.removeprefix("--")
+        given |= {one for one in usual if one == name or one.startswith(f"{name}.")}
+        if flag == "--config":
+            settings = by_name(with_new_names(read_yaml(Path(value)) or {}))
+            given |= {one for one in settings if one in usual and settings[one] != usual[one]}
     return given
 
 

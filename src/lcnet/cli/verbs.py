@@ -13,7 +13,7 @@ from typing import Any
 
 from jsonargparse import ArgumentParser, Namespace
 
-from lcnet.cli.given import flags_of, model_settings
+from lcnet.cli.given import flags_of, model_settings, settings_given
 from lcnet.cli.signature import arguments_of, defaults_of, parser_of, summary
 from lcnet.config import Config
 from lcnet.errors import ConfigError
@@ -69,7 +69,8 @@ class Verb:
 
 def _may_resume(parser: ArgumentParser) -> None:
     parser.usage = (
-        "lcnet train PATH --out RUN [flags]\n       lcnet train --resume RUN [--train.epochs N]"
+        "lcnet train PATH --minutes 30 [flags]\n       lcnet train PATH --out RUN [flags]\n"
+        "       lcnet train --resume RUN [--train.epochs N]"
     )
     parser.add_argument(
         "--resume",
@@ -89,7 +90,8 @@ def _train_or_resume(train: Callable[..., Any], given: dict[str, Any], words: li
         if flags - {"--resume", "--train.epochs"} or usual != Config() or any(others):
             raise _not_to_be_resumed(run, sorted(flags - {"--resume", "--train.epochs"}))
         return resume(run, epochs=config.train.epochs if "--train.epochs" in flags else None)
-    return _with_out(train, {**given, "given": model_settings(words)}, words)
+    is_planned = given["minutes"] is not None or given["preset"] is not None
+    return train(**given, given=settings_given(words) if is_planned else model_settings(words))
 
 
 def _with_out(function: Callable[..., Any], given: dict[str, Any], words: list[str]) -> Any:
@@ -188,7 +190,7 @@ VERBS: Mapping[str, Verb] = {
     "pack": Verb("data.pack:pack", "lcnet pack COCO --out packed"),
     "train": Verb(
         "runs.train:train",
-        "lcnet train DATA --out runs/mine",
+        "lcnet train DATA --minutes 30",
         extend=_may_resume,
         call=_train_or_resume,
     ),

@@ -1,7 +1,7 @@
 """A training run from begin to end: it starts or continues, then measures and reports."""
 
 import shutil
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from functools import partial
@@ -9,8 +9,9 @@ from pathlib import Path
 
 from lcnet.config import Config, Train
 from lcnet.data.changes import tell_changes
+from lcnet.data.dataset import Split
 from lcnet.data.readers import record_parts
-from lcnet.errors import CheckpointError, ConfigError, reason_of
+from lcnet.errors import CheckpointError, ConfigError, TimeUp, reason_of
 from lcnet.evaluating.after_training import fitted_by_itself
 from lcnet.evaluating.measuring import Measured, judge, score
 from lcnet.evaluating.metrics_file import write_metrics
@@ -48,14 +49,28 @@ def begin(
     init: AnyPath | Import | None,
     given: Collection[str] = (),
     watch: Watch = NOBODY,
+    splits: tuple[Split, Split] | None = None,
+    settle: Callable[[Start], Start] = lambda start: start,
 ) -> RunFolder:
     """The folder of a run that was trained; arguments and errors are those of `train.train`.
 
     `init` can also be a model that was read before; its architecture replaces `config.model`, but
     for the settings in `given`. A run that fails before its first checkpoint leaves nothing.
+    `splits` are those of `config.data`, if they were read before; `settle` has the last word on
+    what the run starts with.
     """
     init = init if init is None or isinstance(init, Import) else local_model(init)
-    work = partial(_begin, config, run, overwrite=overwrite, init=init, given=given, watch=watch)
+    work = partial(
+        _begin,
+        config,
+        run,
+        overwrite=overwrite,
+        init=init,
+        given=given,
+        watch=watch,
+        splits=splits,
+        settle=settle,
+    )
     return launched(config.train, run, work, partial(_go_on, run, None, watch))
 
 
@@ -78,6 +93,8 @@ def _begin(
     init: Path | Import | None,
     given: Collection[str],
     watch: Watch,
+    splits: tuple[Split, Split] | None,
+    settle: Callable[[Start], Start],
 ) -> RunFolder:
     """Begin a run in this process, which may be one of several."""
     is_auto, config = config.train.precision == "auto", with_precision(config)
@@ -87,8 +104,8 @@ def _begin(
         with engine.fabric.rank_zero_first():
             if engine.is_first:
                 run.check_free(overwrite=overwrite)  # here too: reading the data can take minutes
-            start = prepare(config, init, given=given)
-        start = with_pixel_range(with_batch_size(start, engine), engine)
+            start = prepare(config, init, given=given, splits=splits)
+        start = settle(with_pixel_range(with_batch_size(start, engine), engine))
         config = start.config
         with _locked(run, engine):
             if engine.is_first:
@@ -99,7 +116,13 @@ def _begin(
                 config.save(run.config_file)  # from here on `resume` knows the run
             stop.advice = run.continuation
             try:
-                fit(run, start, engine, stop, watch)
+                try:
+                    fit(run, start, engine, stop, watch)
+                except TimeUp as up:
+                    if not watch.finishes:
+                        raise
+                    stop.is_patient = False
+                    tell(f"{up.message.partition('. ')[0]}: the best epoch so far is taken")
                 return _finish(config, run, engine)
             except Exception:
                 if engine.is_first and not run.has_checkpoint:

@@ -55,14 +55,21 @@ class Start:
     """Whether the best model so far is lost, so that even a worse one replaces it."""
 
 
-def prepare(config: Config, init: Path | Import | None, *, given: Collection[str] = ()) -> Start:
+def prepare(
+    config: Config,
+    init: Path | Import | None,
+    *,
+    given: Collection[str] = (),
+    splits: tuple[Split, Split] | None = None,
+) -> Start:
     """Data and model of a new run, which starts from its seed or from `init`.
 
-    A model keeps its settings, but for those of `config.model` whose names are in `given`.
+    A model keeps its settings, but for those of `config.model` whose names are in `given`. Without
+    `init` the `splits` can be those of `config.data` that were read before.
     """
     seed_everything(config.train.seed, verbose=False)
     if init is None:
-        splits = load_splits(config)
+        splits = splits or load_splits(config)
         model, info = new_model(
             config.model,
             splits[0].labels,

@@ -1,19 +1,26 @@
 """`lcnet train`: train a model, or continue a run."""
 
 import os
+import time
 from collections.abc import Collection
 from pathlib import Path
+from typing import Annotated, Literal
 
+from lcnet.bounds import Above, bounded
 from lcnet.config import Config, Model
 from lcnet.errors import ConfigError
 from lcnet.files import AnyPath
 from lcnet.run_folder import RunFolder
 
 
+@bounded
 def train(
     config: Config,
-    out: Path | str,
+    out: Path | str | None = None,
     *,
+    minutes: Annotated[float, Above(0)] | None = None,
+    preset: Literal["fast", "balanced", "best"] | None = None,
+    dry_run: bool = False,
     overwrite: bool = False,
     init: AnyPath | None = None,
     folds: int = 0,
@@ -21,12 +28,17 @@ def train(
 ) -> RunFolder:
     """Train a model, or continue a run.
 
-    The run folder is made once the data and the model have been checked. A run that fails before
-    its first checkpoint leaves nothing.
+    With --minutes or --preset lcnet looks at the data and the machine, plans the training, prints
+    the plan with its reasons, and keeps the time. The run folder is made once the data and the
+    model have been checked. A run that fails before its first checkpoint leaves nothing.
 
     Args:
         config: Model, data and recipe.
-        out: Run folder to create.
+        out: Run folder to create. With minutes it is runs/NAME if not given, with the name of the
+            data set's folder.
+        minutes: Time for the whole command. It chooses all settings that you do not give.
+        preset: Minutes by name: fast is 5, balanced is 30, best is 120.
+        dry_run: Print the plan alone, and make nothing.
         overwrite: Replace the run in --out.
         init: Model to start from: a model or run folder, hf://user/name, or a published
             checkpoint. Its labels are matched with those of the data by name. It keeps its
@@ -36,18 +48,43 @@ def train(
             for each that does not see it, and make one model of them, the mean of their logits.
             0: one model, validated on data.val.
         given: Names of the settings in config.model that are given for the model in `init`, such
-            as `view_size`. Default: all if config.model is not the default, else none.
+            as `view_size`. Default: all if config.model is not the default, else none. With
+            minutes: settings of model and recipe that stay, such as `model.view_size`. Default:
+            those that are not the defaults.
 
     Returns:
-        The run folder, with the best model in it, by train.best_by in validation.
+        The run folder, with the best model in it, by train.best_by in validation. After a dry run
+        it is not there.
 
     Raises:
-        ConfigError: if `out` must not be overwritten or a setting cannot work here.
+        ConfigError: if `out` must not be overwritten, a setting cannot work here, or no training
+            fits into the minutes.
         DataError: if the data cannot be used.
         CheckpointError: if `init` cannot be read.
         TrainingError: if the run cannot go on.
     """
+    started = time.monotonic()
     _quiet_torch()
+    if minutes is not None or preset is not None:
+        _check_plannable(init=init, folds=folds)
+        from lcnet.runs.planning.planned_run import PRESETS, train_as_planned
+
+        return train_as_planned(
+            config,
+            None if out is None else Path(out),
+            minutes=minutes or PRESETS[preset or "balanced"],
+            dry_run=dry_run,
+            overwrite=overwrite,
+            given=given,
+            started=started,
+        )
+    if dry_run:
+        raise ConfigError("--dry_run: expected minutes to plan for, got none. Add --minutes 30.")
+    if out is None:
+        raise ConfigError(
+            "--out: expected a folder, got none. Add --out runs/NAME; or --minutes 30, which "
+            "chooses the folder and all settings."
+        )
     from lcnet.runs.run import begin
     from lcnet.runs.training_on import ALL
 
@@ -94,6 +131,16 @@ def resume(run: AnyPath, *, epochs: int | None = None) -> RunFolder:
 
         return go_on_with_folds(RunFolder(Path(run)))
     return go_on(RunFolder(Path(run)), epochs)
+
+
+def _check_plannable(*, init: AnyPath | None, folds: int) -> None:
+    """Raises ConfigError for what a plan does not cover."""
+    wrong = "--init" if init is not None else "--folds" if folds else ""
+    if wrong:
+        raise ConfigError(
+            f"{wrong}: expected none with --minutes or --preset, which plan a single new model. "
+            "Leave one out."
+        )
 
 
 def _quiet_torch() -> None:

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from math import isnan
+from math import inf, isnan
 from pathlib import Path
 from typing import Any
 
@@ -66,6 +66,8 @@ class Loop:
     def train(self) -> None:
         """Train to the last epoch, or until nothing has become better for `early_stop` epochs."""
         self.stop.is_patient = True  # from here on the loop looks for signals where it can save
+        if self.watch.finishes and self.state.best_epoch < 0:
+            self.stop.until = inf  # a model that comes late is better than none
         if self.measures_start and not self.state.history and not self.state.steps:
             self.keep(self.validate(), epoch=0)
         while self.state.epochs < self.recipe.epochs and not self.state.stopped_early:
@@ -200,6 +202,7 @@ class Loop:
         self.saving.save(state)
         if engine.is_first:
             self.watch.see(row)
+        self.stop.until = self.watch.until
         if any(engine.anywhere(self.stop.is_wanted)):
             raise self.stop.now(f"after epoch {epoch}")
 

@@ -10,6 +10,9 @@ class Watch:
 
     until: float = inf
     """When `time.monotonic()` passes this, the run is saved and ends with `TimeUp`."""
+    finishes: bool = False
+    """Whether a run whose time is up is finished with its best model, and trains on until it has
+    one."""
 
     def see(self, row: Mapping[str, Any]) -> None:
         """Take the row of an epoch, as in history.csv; the run is saved by then.

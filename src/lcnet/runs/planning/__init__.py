@@ -1,0 +1,1 @@
+"""`lcnet train --minutes`: a plan from facts and measured speed, and a run that keeps its time."""

@@ -1,0 +1,208 @@
+"""A plan in at most ten lines, with its reasons in plain words."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from lcnet.progress import disk_size, memory_size
+from lcnet.runs.planning.facts import RARE
+from lcnet.runs.planning.rules import SEEN, Option, Plan
+
+UNKNOWN_SHOWN = 0.005
+"""Share of unknown entries below which they are not worth a word."""
+
+
+def plan_text(plan: Plan, folder: str, *, others: int = 0) -> str:
+    """The plan for a run in `folder`; `others` smaller backbones are at hand too."""
+    lines = {
+        "data": _data(plan),
+        "machine": _machine(plan),
+        "backbone": _backbone(plan, others),
+        "training": _training(plan),
+        "views": _views(plan),
+        "head": _head(plan),
+        "epochs": _epochs(plan),
+        "time": _time(plan),
+        "yours": _yours(plan),
+    }
+    title = f"plan for {in_minutes(plan.budget_s)} in {folder}:"
+    return "\n".join([title, *(f"  {name:10}{text}" for name, text in lines.items() if text)])
+
+
+def in_minutes(seconds: float) -> str:
+    """A time in words, such as `4.5 minutes`."""
+    minutes = seconds / 60
+    number = f"{minutes:.1f}".removesuffix(".0") if minutes < 10 else f"{minutes:,.0f}"
+    return f"{number} minute{'s' * (number != '1')}"
+
+
+def _data(plan: Plan) -> str:
+    data = plan.case.data
+    text = (
+        f"{data.training:,} pictures to train on, {data.validation:,} to validate, about "
+        f"{data.width:,} x {data.height:,} px; {data.labels:,} label{'s' * (data.labels != 1)}, "
+        f"{data.labels_a_picture:.1f} a picture, the rarest in {data.rarest:,}"
+    )
+    if data.rare:
+        text += f"; {data.rare:,} in fewer than {RARE}"
+    if data.unjudged:
+        text += f"; {data.unjudged:,} that validation cannot judge"
+    if data.unknown >= UNKNOWN_SHOWN:
+        text += f"; {100 * data.unknown:.0f} % of the entries unknown, which teach nothing"
+    return text
+
+
+def _machine(plan: Plan) -> str:
+    machine = plan.case.machine
+    cores = f"{machine.cores} core{'s' * (machine.cores != 1)}"
+    return (
+        f"{cores}, {memory_size(machine.memory)} of memory free, "
+        f"{machine.accelerator or 'no accelerator'}"
+    )
+
+
+def _backbone(plan: Plan, others: int) -> str:
+    speed = plan.option.speed
+    text = f"{speed.name}, {speed.source}, {speed.weights:.1f} M weights"
+    if not speed.is_pretrained and "model.pretrained" not in plan.case.given:
+        return (
+            f"{text}: no pretrained backbone is at hand, and with one the model would be far "
+            "better. Name a folder with some in LCNET_WEIGHTS"
+        )
+    if plan.larger:
+        text += f": {plan.larger.speed.name} would take {_whole(plan, plan.larger)}"
+    elif others:
+        text += f": the largest of {others + 1} at hand"
+    return text
+
+
+def _training(plan: Plan) -> str:
+    option = plan.option
+    if option.how == "random":
+        return "the whole network, since nothing is known yet"
+    if option.how == "tuned":
+        return "the backbone is fine-tuned with the head"
+    if plan.tuned:
+        why = f"as fine-tuning would take {_whole(plan, plan.tuned)}"
+    elif plan.case.given.get("train.backbone_lr_factor") == 0:
+        why = "as given"
+    else:
+        why = "as fine-tuning wants an accelerator" if not plan.case.machine.accelerator else ""
+    text = f"backbone frozen{', ' * bool(why)}{why}"
+    if option.is_kept:
+        kept = plan.settings["train.cache_features"]
+        return f"{text}; its features are kept in {kept}, {disk_size(option.kept_bytes)}"
+    return f"{text}; its features are computed again in each epoch"
+
+
+def _views(plan: Plan) -> str:
+    option = plan.option
+    size = f"{option.view} px"
+    if option.view != option.speed.view_size and "model.view_size" not in plan.case.given:
+        return f"the whole picture at {size} in place of {option.speed.view_size}, for the time"
+    if option.level:
+        level = option.level
+        text = f"{level} x {level} tiles and the whole, each at {size}"
+        return f"{text}: {_why_tiles(plan)}{_fewer(plan)}"
+    text = f"the whole picture at {size}"
+    if "model.crop_level" in plan.case.given:
+        return text
+    if plan.tiled:
+        return f"{text}; tiles would take {_whole(plan, plan.tiled)}"
+    return f"{text}; no tiles, which would show little more"
+
+
+def _why_tiles(plan: Plan) -> str:
+    data, view = plan.case.data, plan.option.view
+    if "model.crop_level" in plan.case.given:
+        return "as given"
+    if 0 < data.object_side * view < SEEN * data.side:
+        return f"a tenth of the objects are smaller than {data.object_side:.0f} px"
+    return "one view would lose details of such pictures"
+
+
+def _fewer(plan: Plan) -> str:
+    if not plan.tiled or "model.crop_level" in plan.case.given:
+        return ""
+    return f"; {plan.tiled.level} x {plan.tiled.level} would take {_whole(plan, plan.tiled)}"
+
+
+def _head(plan: Plan) -> str:
+    settings = plan.settings
+    head = settings.get("model.head", "lcnet")
+    if head != "lcnet":
+        return f"{head}, as given"
+    text = f"LCNet of depth {settings.get('model.depth')}, width {settings.get('model.width', 256)}"
+    if settings.get("model.read") == "scores":
+        text += ", reading scores"
+    if settings.get("model.earlier_stages"):
+        text += " and the backbone's earlier stages"
+    is_own = plan.option.how == "frozen" and not any("model." in name for name in plan.replaced)
+    return text + (": the best on photographs so far" if is_own else "")
+
+
+def _epochs(plan: Plan) -> str:
+    option, data, settings = plan.option, plan.case.data, plan.settings
+    size = settings["train.batch_size"]
+    batches = max(1, data.training // (32 if size == "auto" else int(size)))
+    text = f"{option.epochs} of {batches:,} batch{'es' * (batches != 1)}"
+    if option.epochs < plan.wanted_epochs:
+        text += f" ({plan.wanted_epochs} would be better)"
+    return f"{text}, rate {settings['train.lr']:g}; {'; '.join(_augmentation(plan))}"
+
+
+def _augmentation(plan: Plan) -> Iterator[str]:
+    option, settings = plan.option, plan.settings
+    if option.is_kept:
+        if option.mirrored:
+            yield "mirrored copies"
+        elif plan.twice:
+            yield f"no mirrored copies, with which it would take {_whole(plan, plan.twice)}"
+        else:
+            yield "no mirrored copies"
+        yield "other augmentation would change the features"
+        return
+    names = ["mirroring"] * bool(settings["train.flip"])
+    names += ["RandAugment"] * bool(settings.get("train.randaugment", 9))
+    names += ["cutout"] * bool(settings.get("train.cutout", 0.5))
+    yield ", ".join(names) or "no augmentation"
+
+
+def _time(plan: Plan) -> str:
+    option = plan.option
+    training_s = option.epochs * option.epoch_s
+    parts = [f"{_number(plan.spent_s)} for the trial"]
+    if option.is_kept and option.features_s:
+        data = plan.case.data
+        copies = data.training * (1 + option.mirrored) + data.validation
+        rate = copies / option.features_s
+        parts.append(f"{_number(option.features_s)} for features ({rate:,.0f} pictures/s)")
+    parts.append(f"{_number(training_s)} to train")
+    parts.append(f"{_number(option.seconds - option.features_s - training_s)} for the rest")
+    text = f"about {in_minutes(plan.seconds)}: {', '.join(parts)}"
+    if not plan.fits:
+        return f"{text}. That is more than {in_minutes(plan.budget_s)}"
+    if not (plan.larger or plan.tiled or plan.twice or plan.tuned) and (
+        option.epochs == plan.wanted_epochs
+    ):
+        text += ". More time would not change it"
+    return text
+
+
+def _yours(plan: Plan) -> str:
+    return ", ".join(
+        f"--{name} {_value(plan.case.given[name])} in place of {_value(value)}"
+        for name, value in plan.replaced.items()
+    )
+
+
+def _value(value: Any) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def _number(seconds: float) -> str:
+    return f"{seconds / 60:.1f}"
+
+
+def _whole(plan: Plan, option: Option) -> str:
+    """What the command would take with another option, with the fewest epochs."""
+    return in_minutes(plan.spent_s + option.seconds)

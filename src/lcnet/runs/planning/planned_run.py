@@ -1,0 +1,126 @@
+"""`lcnet train --minutes`: plans a run, says the plan, trains by it and keeps the time."""
+
+import time
+from collections.abc import Collection
+from dataclasses import asdict, replace
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+from lcnet.compute import usual_device
+from lcnet.config import Config, Data, by_name
+from lcnet.data.dataset import Split
+from lcnet.errors import ConfigError
+from lcnet.progress import tell
+from lcnet.run_folder import RunFolder
+from lcnet.runs.planning.backbones_at_hand import backbones_at_hand
+from lcnet.runs.planning.facts import data_facts, machine_facts
+from lcnet.runs.planning.keeping_time import TimeLimit
+from lcnet.runs.planning.plan_text import in_minutes, plan_text
+from lcnet.runs.planning.rules import AIM, Case, Plan, Speed, choose
+from lcnet.runs.planning.speed_trial import speed_of
+from lcnet.runs.run import begin
+from lcnet.runs.start import load_splits
+
+PRESETS = {"fast": 5.0, "balanced": 30.0, "best": 120.0}
+"""The minutes of each preset."""
+TRIAL_SHARE, TRIAL_S = 0.1, 60.0
+"""Share of the budget for trials, and the most seconds."""
+ONE_TRIAL_S = 10.0
+"""Most seconds for one of several backbones, beside the building of its model."""
+
+
+def train_as_planned(
+    config: Config,
+    out: Path | None,
+    *,
+    minutes: float,
+    dry_run: bool,
+    overwrite: bool,
+    given: Collection[str] | None,
+    started: float,
+) -> RunFolder:
+    """The run that fits into so many minutes; arguments and errors are those of `train.train`.
+
+    `started` is the `time.monotonic()` at which the time began.
+    """
+    if config.train.processes > 1:
+        raise ConfigError(
+            f"train.devices: expected 1 with --minutes, got {config.train.processes} in all. Leave "
+            "--train.devices out."
+        )
+    run = free_run(config.data) if out is None else RunFolder(out)
+    if not dry_run:
+        run.check_free(overwrite=overwrite)
+    splits = load_splits(config)
+    kept = given_settings(config, given)
+    case = Case(data_facts(config.data, *splits), machine_facts(run.path, config.data), kept)
+    plan, backbones = _plan(case, config, splits[0], 60 * minutes, started)
+    plan = _with_features(plan, run)
+    tell(plan_text(plan, str(run), others=backbones - 1))
+    if dry_run:
+        return run
+    if not plan.fits:
+        raise ConfigError(
+            f"--minutes {minutes:g}: expected at least {_enough(plan)} for these pictures on this "
+            "machine. Give more, fewer pictures, or a smaller --model.backbone."
+        )
+    limit = TimeLimit(started + plan.budget_s - plan.option.finish_s)
+    config = config.changed(plan.settings, "plan")
+    begin(
+        config, run, overwrite=overwrite, init=None, watch=limit, splits=splits, settle=limit.settle
+    )
+    taken = time.monotonic() - started
+    tell(f"took {in_minutes(taken)} of {in_minutes(plan.budget_s)}")
+    return run
+
+
+def free_run(data: Data) -> RunFolder:
+    """The first free folder runs/NAME, runs/NAME-2 and so on, NAME being that of the data set."""
+    name = Path(data.root).resolve().name or "run"
+    numbered = (name if number == 1 else f"{name}-{number}" for number in count(1))
+    return RunFolder(next(path for one in numbered if not (path := Path("runs", one)).exists()))
+
+
+def given_settings(config: Config, names: Collection[str] | None) -> dict[str, Any]:
+    """The user's settings of model and recipe by name: those named, or those not the defaults."""
+    usual, own = by_name(asdict(Config())), by_name(asdict(config))
+    if names is None:
+        names = [name for name in own if own[name] != usual[name]]
+    return {name: own[name] for name in names if name.startswith(("model.", "train."))}
+
+
+def _plan(
+    case: Case, config: Config, training: Split, budget_s: float, started: float
+) -> tuple[Plan, int]:
+    """The plan, and how many backbones there were to choose from.
+
+    The largest backbone is tried first. A smaller one is tried only if that one is too slow.
+    """
+    is_given = not {"model.backbone", "model.backbone_weights"}.isdisjoint(case.given)
+    at_hand = backbones_at_hand(config.model, usual_device().type, is_given=is_given)
+    trial_s = min(TRIAL_S, TRIAL_SHARE * budget_s)
+    speeds, began = list[Speed](), time.monotonic()
+    for number, one in enumerate(at_hand, 1):
+        is_last = number == len(at_hand)
+        if not is_last and time.monotonic() - began > trial_s:
+            continue  # the smallest one is left, and quick to try
+        seconds = min(ONE_TRIAL_S, trial_s / 2)
+        speeds.append(speed_of(one, case, config, training, seconds=seconds))
+        plan = choose(case, speeds, budget_s, spent_s=time.monotonic() - started)
+        chosen = plan.option
+        if plan.seconds <= AIM * budget_s and chosen.view == chosen.speed.view_size:
+            break
+    return plan, len(at_hand)
+
+
+def _with_features(plan: Plan, run: RunFolder) -> Plan:
+    """The plan with the folder of the kept features, which runs beside each other share."""
+    if not plan.option.is_kept:
+        return plan
+    folder = str(run.path.parent / "features")
+    return replace(plan, settings={"train.cache_features": folder} | dict(plan.settings))
+
+
+def _enough(plan: Plan) -> str:
+    return in_minutes(60 * -(-plan.seconds // 60))

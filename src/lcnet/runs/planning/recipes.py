@@ -1,0 +1,34 @@
+"""The settings that a plan starts from; docs/guide/plan.md says where each was measured."""
+
+from typing import Any
+
+FROZEN: dict[str, Any] = {
+    "model.read": "scores",
+    "model.depth": 1,
+    "model.width": 128,
+    "model.mlp_width": 256,
+    "model.dropout": 0.3,
+    "train.lr": 9e-3,
+    "train.weight_decay": 3.0,
+    "train.gamma_neg": 2.0,
+    "train.ema_decay": 0.99,
+    "train.backbone_lr_factor": 0.0,
+    "train.randaugment": 0,
+    "train.cutout": 0.0,
+}
+"""A frozen backbone whose features are kept."""
+TUNED: dict[str, Any] = {"model.depth": 1, "model.dropout": 0.1, "train.lr": 3e-4}
+"""A pretrained backbone that is trained with the head."""
+RANDOM: dict[str, Any] = {
+    "model.depth": 1,
+    "model.width": 128,
+    "model.mlp_width": 256,
+    "model.dropout": 0.0,
+    "train.lr": 3e-3,
+    "train.gamma_neg": 2.0,
+    "train.randaugment": 0,
+    "train.cutout": 0.0,
+}
+"""A small network from random weights, as in configs/digits.yaml."""
+GENTLE_LR = 3e-3
+"""The rate of a head on kept features in batches smaller than usual."""

@@ -1,0 +1,383 @@
+"""The rules of a plan: from facts, measured speeds and a budget to one way to train.
+
+Nothing here reads a file or a clock. docs/guide/plan.md says what each rule rests on.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from math import ceil
+from typing import Any, Literal
+
+from lcnet.runs.planning.facts import DataFacts, Machine
+from lcnet.runs.planning.recipes import FROZEN, GENTLE_LR, RANDOM, TUNED
+
+How = Literal["frozen", "tuned", "random"]
+"""How the backbone takes part: frozen, fine-tuned, or trained from random weights."""
+
+AIM = 0.85
+"""Share of the budget that a plan may fill, since machines get slower while they work."""
+START_S = 10.0
+"""Seconds to read the data and to build the model once more when the run begins."""
+FINISH_S = 25.0
+"""Seconds for thresholds, calibration and the report, beside the network's own time."""
+STEPS = 600
+"""Steps that a head on kept features needs; 8 epochs of some thousand pictures have more."""
+FEWEST = 0.6
+"""Share of the epochs wanted with which a plan still makes do."""
+FEW = 256
+"""With fewer training pictures the batches are small, so that an epoch has some steps."""
+ROUNDED = 500
+"""Pictures on which the end of a run compares bfloat16 with float32."""
+LARGER = 1.2
+"""How many times as large as a view the pictures must be for tiles to show more than it does."""
+MOST_TILES = 4
+"""Largest crop level of a plan."""
+SEEN = 16.0
+"""Pixels of a view that the side of a small object should have."""
+USABLE = 0.7
+"""Share of the free memory, and of the free disk, that kept features may fill."""
+SMALLER = (160, 128)
+"""Sides of views, in pixels, if the backbone's own are too slow."""
+CHUNK = 32
+"""Views that pass through the backbone together where a picture has several."""
+UNCHANGED: dict[str, Any] = {
+    "randaugment": 0,
+    "cutout": 0.0,
+    "min_scale": 1.0,
+    "vertical_flip": False,
+    "rotation": 0.0,
+    "mixup": 0.0,
+    "cutmix": 0.0,
+    "splicemix": 0.0,
+}
+"""The augmentation with which a picture's features are the same in every epoch."""
+
+
+@dataclass(frozen=True)
+class Speed:
+    """What a trial says of a backbone on this machine, with the data's pictures and labels."""
+
+    backbone: str
+    """The value of `model.backbone`."""
+    name: str
+    source: str
+    weights: float
+    """Millions of weights."""
+    view_size: int
+    """Side of a view in pixels for which the backbone was made, and at which it was measured."""
+    decode_s: float
+    """Seconds to read and shrink a picture, in one process."""
+    view_s: float
+    """Seconds of the network for a view."""
+    head_s: float
+    """Seconds to train the head on the kept features of a picture in one view."""
+    learn_view_s: float
+    """Seconds to train the whole network on a view; 0 if that was not measured."""
+    view_bytes: int
+    """Bytes of a view's kept features."""
+    has_stages: bool = True
+    """Whether the backbone gives its earlier stages."""
+    is_pretrained: bool = True
+    is_fixed: bool = False
+    """Whether it takes views of its own size alone."""
+
+
+@dataclass(frozen=True)
+class Case:
+    """What is to be planned for."""
+
+    data: DataFacts
+    machine: Machine
+    given: Mapping[str, Any] = field(default_factory=dict)
+    """The user's settings of model and recipe, by the names of their flags; they stay."""
+
+
+@dataclass(frozen=True)
+class Option:
+    """One way to train, and what it takes."""
+
+    speed: Speed
+    how: How
+    view: int
+    """Side of a view in pixels."""
+    level: int
+    """Crop level: 0 is the whole picture alone."""
+    mirrored: bool
+    is_kept: bool
+    """Whether features are computed once and kept."""
+    epochs: int
+    features_s: float = 0.0
+    epoch_s: float = 0.0
+    finish_s: float = 0.0
+    kept_bytes: int = 0
+
+    @property
+    def seconds(self) -> float:
+        """What it takes from now on."""
+        return START_S + self.features_s + self.epochs * self.epoch_s + self.finish_s
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What will be done, its settings, and the better ways that take too long."""
+
+    case: Case
+    option: Option
+    settings: Mapping[str, Any]
+    """All settings of model and recipe that are not the defaults, by the names of their flags."""
+    replaced: Mapping[str, Any]
+    """What the plan would have taken in place of the user's settings."""
+    budget_s: float
+    spent_s: float
+    """Seconds that were over when the plan was made."""
+    wanted_epochs: int
+    larger: Option | None = None
+    """With a larger backbone."""
+    tiled: Option | None = None
+    """With more views."""
+    twice: Option | None = None
+    """With mirrored copies."""
+    tuned: Option | None = None
+    """With the backbone fine-tuned."""
+
+    @property
+    def seconds(self) -> float:
+        """What the whole command takes."""
+        return self.spent_s + self.option.seconds
+
+    @property
+    def fits(self) -> bool:
+        """Whether it ends within the budget."""
+        return self.seconds <= self.budget_s
+
+
+def views_of(level: int) -> int:
+    """The views of a picture at a crop level: N x N tiles and the whole."""
+    return level * level + 1 if level else 1
+
+
+def head_work(views: float) -> float:
+    """The work of a head for so many views, as a multiple of that for one."""
+    return 0.3 + 0.7 * views
+
+
+def tiles_wanted(data: DataFacts, view: int) -> int:
+    """The crop level at which the views show what pictures hold; 0 if the whole picture does.
+
+    As many tiles a side as views go into the picture, and more if small objects need them.
+    """
+    level = round(data.side / view) if data.side >= LARGER * view else 0
+    needed = ceil(SEEN * data.side / (data.object_side * view)) if data.object_side else 0
+    most = max(level, needed if needed > 1 else 0)
+    return min(MOST_TILES, max(2, most)) if most else 0
+
+
+def batch_of(data: DataFacts) -> int:
+    """Pictures in a batch."""
+    return 32 if data.training >= FEW else 8
+
+
+def wanted_epochs(how: How, case: Case) -> int:
+    """The number of epochs after which more would hardly help."""
+    if "train.epochs" in case.given:
+        return int(case.given["train.epochs"])
+    if how == "frozen":
+        steps = max(1, case.data.training // batch_of(case.data))
+        return min(100, max(8, ceil(STEPS / steps)))
+    return 20 if how == "tuned" else 40
+
+
+def choose(case: Case, speeds: Sequence[Speed], budget_s: float, spent_s: float = 0.0) -> Plan:
+    """The plan: the first way that fits, of all ways with the best first.
+
+    A larger backbone goes before more views, these before mirrored copies, and those before the
+    last epochs. If nothing fits, it is the quickest way. `speeds` are of the backbones at hand, the
+    largest first.
+    """
+    left = AIM * budget_s - spent_s
+    options = [*_options(case, speeds)]
+    fitting = ((one, _within(one, case, left)) for one in options)
+    best = next(((one, fits) for one, fits in fitting if fits), None)
+    if best is None:
+        quickest = min(options, key=lambda one: _least(one, case).seconds)
+        best = quickest, _least(quickest, case)
+    origin, chosen = best
+    before = [_least(one, case) for one in options[: options.index(origin)]]
+    alike = [one for one in before if one.how == chosen.how]
+    same = [one for one in alike if (one.speed, one.view) == (chosen.speed, chosen.view)]
+    settings = _settings(chosen, case)
+    return Plan(
+        case=case,
+        option=chosen,
+        settings=settings | dict(case.given),
+        replaced={
+            name: value
+            for name, value in settings.items()
+            if name in case.given and case.given[name] != value
+        },
+        budget_s=budget_s,
+        spent_s=spent_s,
+        wanted_epochs=wanted_epochs(chosen.how, case),
+        larger=_last([one for one in alike if one.speed is not chosen.speed]),
+        tiled=_last([one for one in same if one.level > chosen.level]),
+        twice=None if chosen.mirrored else _last([one for one in same if one.mirrored]),
+        tuned=_last([one for one in before if one.how == "tuned" != chosen.how]),
+    )
+
+
+def _last(options: Sequence[Option]) -> Option | None:
+    """The quickest of options, which are in the order of their quality."""
+    return options[-1] if options else None
+
+
+# All ways, the best first
+
+
+def _options(case: Case, speeds: Sequence[Speed]) -> Iterator[Option]:
+    hows = _hows(case, speeds)
+    for how in hows:
+        for speed in speeds:
+            view = case.given.get("model.view_size", speed.view_size)
+            for level in _levels(case, view):
+                copies = _mirrored(how, case)
+                both = [_option(case, speed, how, view, level, mirrored=one) for one in copies]
+                # Mirrored copies that cannot be kept are not worth the time of others.
+                yield from [one for one in both if one.is_kept] or both
+    quickest = min(speeds, key=lambda speed: speed.view_s)
+    if "model.view_size" not in case.given and not quickest.is_fixed:
+        mirrored = _mirrored(hows[-1], case)[-1]
+        for view in SMALLER:
+            if view < quickest.view_size:
+                level = _levels(case, view)[-1]
+                yield _option(case, quickest, hows[-1], view, level, mirrored=mirrored)
+
+
+def _hows(case: Case, speeds: Sequence[Speed]) -> tuple[How, ...]:
+    """How the backbone may take part. Fine-tuning needs an accelerator, or the user's word."""
+    if not speeds[0].is_pretrained:
+        return ("random",)
+    factor = case.given.get("train.backbone_lr_factor")
+    if factor is not None:
+        return ("frozen",) if factor == 0 else ("tuned",)
+    if case.given.get("train.cache_features"):
+        return ("frozen",)
+    return ("tuned", "frozen") if case.machine.accelerator else ("frozen",)
+
+
+def _levels(case: Case, view: int) -> list[int]:
+    """The crop levels to try, the highest first."""
+    if "model.crop_level" in case.given:
+        return [int(case.given["model.crop_level"])]
+    return [*range(tiles_wanted(case.data, view), 1, -1), 0]
+
+
+def _mirrored(how: How, case: Case) -> tuple[bool, ...]:
+    """Whether to mirror. Only kept features take longer by it, so that it may be left out."""
+    if "train.flip" in case.given:
+        return (bool(case.given["train.flip"]),)
+    if case.data.has_sides:
+        return (False,)
+    return (True, False) if how == "frozen" else (True,)
+
+
+def _option(case: Case, speed: Speed, how: How, view: int, level: int, *, mirrored: bool) -> Option:
+    """A way to train with what it takes, with as many epochs as are wanted."""
+    data, machine = case.data, case.machine
+    views = views_of(level) * (view / speed.view_size) ** 2  # in views as they were measured
+    seen_s = _together(speed.decode_s, speed.view_s * views, machine)
+    head_s = speed.head_s * head_work(views)
+    copies = data.training * (1 + mirrored) + data.validation
+    kept_bytes = int(copies * speed.view_bytes * views)
+    is_kept = how == "frozen" and _keeps(case) and kept_bytes <= _room(machine)
+    features_s, again_s = 0.0, data.validation * seen_s
+    if is_kept:
+        features_s, again_s = copies * seen_s, again_s if machine.has_bf16 else 0.0
+        epoch_s = (data.training + data.validation / 3) * head_s
+    else:
+        learn_s = speed.view_s * views + head_s if how == "frozen" else speed.learn_view_s * views
+        epoch_s = data.training * _together(speed.decode_s, learn_s, machine) + again_s
+    # The end compares bfloat16 with float32, in which models are measured.
+    compared_s = 2 * min(ROUNDED, data.validation) * seen_s if machine.has_bf16 else 0.0
+    return Option(
+        speed=speed,
+        how=how,
+        view=view,
+        level=level,
+        mirrored=mirrored,
+        is_kept=is_kept,
+        epochs=wanted_epochs(how, case),
+        features_s=features_s,
+        epoch_s=epoch_s,
+        finish_s=FINISH_S + again_s + compared_s,
+        kept_bytes=kept_bytes if is_kept else 0,
+    )
+
+
+def _together(decode_s: float, network_s: float, machine: Machine) -> float:
+    """Seconds for a picture, which is decoded beside the network or before it."""
+    if not machine.workers:
+        return decode_s + network_s
+    if machine.accelerator:
+        return max(decode_s / machine.workers, network_s)
+    return decode_s / machine.cores + network_s
+
+
+def _keeps(case: Case) -> bool:
+    """Whether the user's settings let features be kept."""
+    return case.given.get("train.cache_features") != "" and all(
+        case.given.get(f"train.{name}", value) == value for name, value in UNCHANGED.items()
+    )
+
+
+def _room(machine: Machine) -> int:
+    """The bytes that kept features may fill."""
+    return int(USABLE * min(machine.memory, machine.disk))
+
+
+# What fits
+
+
+def _least(option: Option, case: Case) -> Option:
+    """The option with the fewest epochs that still make sense."""
+    if "train.epochs" in case.given:
+        return option
+    return replace(option, epochs=max(1, ceil(FEWEST * option.epochs)))
+
+
+def _within(option: Option, case: Case, left: float) -> Option | None:
+    """The option with as many epochs as there is time for; None if that is too few."""
+    least = _least(option, case)
+    if least.seconds > left:
+        return None
+    more = int((left - least.seconds) / option.epoch_s) if option.epoch_s else option.epochs
+    return replace(option, epochs=min(option.epochs, least.epochs + more))
+
+
+# Its settings
+
+
+def _settings(option: Option, case: Case) -> dict[str, Any]:
+    """The settings of model and recipe by the names of their flags, but for `cache_features`."""
+    recipe = {"frozen": FROZEN, "tuned": TUNED, "random": RANDOM}[option.how]
+    steps = option.epochs * max(1, case.data.training // batch_of(case.data))
+    settings = recipe | {
+        "model.backbone": option.speed.backbone,
+        "model.pretrained": option.speed.is_pretrained,
+        "model.crop_level": option.level,
+        "model.view_size": option.view,
+        "train.epochs": option.epochs,
+        "train.batch_size": batch_of(case.data),
+        "train.flip": option.mirrored,
+        "train.precision": "auto",
+    }
+    if option.how == "frozen":
+        if option.level:  # the whole batch's views at once would fill the memory
+            settings["model.view_chunk"] = CHUNK
+        settings["model.earlier_stages"] = option.speed.has_stages
+        if batch_of(case.data) < 32:
+            settings["train.lr"] = GENTLE_LR
+    else:  # the average forgets its start within the run
+        settings["train.ema_decay"] = round(min(0.9997, max(0.99, 1 - 10 / steps)), 5)
+        if case.machine.accelerator:
+            settings["train.batch_size"] = "auto"
+    return settings
