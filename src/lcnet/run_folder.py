@@ -242,6 +242,23 @@ class RunFolder:
 
     # Ownership
 
+    @property
+    def is_written_to(self) -> bool:
+        """Whether another process holds the lock; the folder stays as it is."""
+        if not self.lock_file.is_file():
+            return False
+        from filelock import FileLock, Timeout
+
+        lock = FileLock(self.lock_file)
+        try:
+            lock.acquire(timeout=0)
+        except Timeout:
+            return True
+        except OSError:  # a folder that may only be read
+            return False
+        lock.release()
+        return False
+
     @contextmanager
     def locked(self) -> Iterator[None]:
         """Keep other runs out of the folder, which is made if it does not exist.

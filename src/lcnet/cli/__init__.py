@@ -5,7 +5,9 @@ import sys
 
 from jsonargparse import ArgumentParser
 
+from lcnet.cli.completion import SHELLS, PrintCompletion
 from lcnet.cli.parser import Parser
+from lcnet.cli.standing import where_one_stands
 from lcnet.cli.verbs import VERBS
 from lcnet.errors import LCNetError, Stopped, one_line
 from lcnet.freed_memory import keep_freed_memory
@@ -21,6 +23,13 @@ def build_parser(verb: str | None = None) -> ArgumentParser:
         description="Multi-label image classification. A project goes: split, check, train, "
         "evaluate, calibrate, predict. Help on one verb: lcnet VERB --help.",
         version=_version(),
+    )
+    parser.add_argument(
+        "--print_completion",
+        action=PrintCompletion,
+        whole=build_parser,
+        metavar="SHELL",
+        help=f"Print a script with which a shell ({', '.join(SHELLS)}) completes verbs and flags.",
     )
     verbs = parser.add_subcommands(dest="verb", metavar="VERB")
     for name, entry in VERBS.items():
@@ -40,6 +49,9 @@ def main(argv: list[str] | None = None) -> None:
         sys.stdout.reconfigure(errors="backslashreplace")  # a file name may hold any bytes
     try:
         given = sys.argv[1:] if argv is None else argv
+        if not given:
+            print(where_one_stands())
+            sys.exit(0)
         keep_freed_memory()
         parser = build_parser(next((word for word in given if word in VERBS), ""))
         arguments = parser.instantiate(parser.parse_args(given))

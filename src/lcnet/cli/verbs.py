@@ -13,6 +13,16 @@ from typing import Any
 
 from jsonargparse import ArgumentParser, Namespace
 
+from lcnet.cli.following import (
+    Following,
+    after_calibrate,
+    after_check,
+    after_evaluate,
+    after_export,
+    after_nothing,
+    after_predict,
+    tell_following,
+)
 from lcnet.cli.given import flags_of, model_settings, settings_given
 from lcnet.cli.signature import arguments_of, defaults_of, parser_of, summary
 from lcnet.config import Config
@@ -37,6 +47,8 @@ class Verb:
     """Calls the function with the arguments that were parsed, from the words of the command."""
     place: Callable[[Namespace], None] = lambda parsed: None
     """Gives words that could stand for two arguments to the right one."""
+    following: Following = after_nothing
+    """The commands that people want next."""
 
     @property
     def function(self) -> Callable[..., Any]:
@@ -61,7 +73,9 @@ class Verb:
         """Call the function; returns the exit code."""
         self.place(arguments)
         given = arguments_of(self.function, arguments)
-        return self.exit_code(self.call(self.function, given, words))
+        result = self.call(self.function, dict(given), words)
+        tell_following(self.following(result, given, words))
+        return self.exit_code(result)
 
 
 # What the command line adds to a function
@@ -186,6 +200,7 @@ VERBS: Mapping[str, Verb] = {
         "checking.check:check",
         "lcnet check DATA --html check.html",
         exit_code=lambda report: 0 if report.is_safe else 1,
+        following=after_check,
     ),
     "pack": Verb("data.pack:pack", "lcnet pack COCO --out packed"),
     "train": Verb(
@@ -198,6 +213,7 @@ VERBS: Mapping[str, Verb] = {
         "evaluating.evaluate:evaluate",
         "lcnet evaluate runs/mine DATA/new.csv",
         place=_measured_and_data,
+        following=after_evaluate,
     ),
     "report": Verb("reporting.report:report", "lcnet report runs/mine --split test.csv"),
     "calibrate": Verb(
@@ -205,6 +221,7 @@ VERBS: Mapping[str, Verb] = {
         "lcnet calibrate runs/mine --goal precision --at_least 0.9",
         extend=_may_reset_or_set,
         call=_calibrate_reset_or_set,
+        following=after_calibrate,
     ),
     "ensemble": Verb(
         "evaluating.ensemble:ensemble", "lcnet ensemble runs/a runs/b runs/c --out runs/abc"
@@ -214,6 +231,7 @@ VERBS: Mapping[str, Verb] = {
         "lcnet predict runs/mine 'DATA/images/*.jpg' --out predictions.jsonl",
         exit_code=lambda predicted: 1 if predicted.failed else 0,
         call=_predict_to_standard_output,
+        following=after_predict,
     ),
     "complete": Verb(
         "predicting.complete:complete",
@@ -229,7 +247,9 @@ VERBS: Mapping[str, Verb] = {
         "lcnet serve runs/mine, then open http://127.0.0.1:7860 or send a picture with: "
         "curl -F picture=@it.jpg http://127.0.0.1:7860/predict",
     ),
-    "export": Verb("exporting.export:export", "lcnet export runs/mine --format onnx"),
+    "export": Verb(
+        "exporting.export:export", "lcnet export runs/mine --format onnx", following=after_export
+    ),
     "push": Verb("reporting.push:push", "lcnet push runs/mine user/name --license apache-2.0"),
     "graph": Verb("reporting.graph:graph", "lcnet graph runs/mine --edges 50"),
     "compare": Verb(

@@ -1,0 +1,115 @@
+"""What people do next: commands that the command line names after a verb, and where none is given.
+
+Only a terminal gets them, so that logs and pipes stay as they are. Each is a command that can be
+given as it stands, but for words in capitals.
+"""
+
+import shlex
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+from lcnet.cli.given import flags_of
+from lcnet.config import Data
+from lcnet.run_folder import RunFolder
+
+Given = Mapping[str, Any]
+"""The arguments of a verb by name."""
+Commands = Sequence[str]
+Following = Callable[[Any, Given, Sequence[str]], Commands]
+"""The commands from a verb's result, its arguments, and the words of its command."""
+
+NEW_PICTURES = "PICTURES --out predictions.jsonl"
+
+
+def tell_following(commands: Commands) -> None:
+    """Name the commands on standard error, if it is a terminal."""
+    if commands and sys.stderr.isatty():
+        print(in_lines(commands), file=sys.stderr)
+
+
+def in_lines(commands: Commands) -> str:
+    """The commands below each other, behind `next:`."""
+    return "next: " + "\n      ".join(commands)
+
+
+def training(data: str) -> str:
+    """The command that trains on a data set, whose words are given as a shell takes them."""
+    return f"lcnet train {data} --out {_free(Path('runs/mine'))}"
+
+
+def predicting(model: Path) -> str:
+    """The command that labels pictures with a model."""
+    return f"lcnet predict {quoted(model)} {NEW_PICTURES}"
+
+
+def quoted(path: Path) -> str:
+    """A path as a shell takes it."""
+    return shlex.quote(str(path))
+
+
+def _free(folder: Path) -> Path:
+    """The folder, or the first with a number behind its name that is not there yet."""
+    if not folder.exists():
+        return folder
+    named = (folder.with_name(f"{folder.name}{number}") for number in count(2))
+    return next(one for one in named if not one.exists())
+
+
+# After a verb
+
+
+def after_nothing(result: Any, given: Given, words: Sequence[str]) -> Commands:
+    """Verbs that end by themselves with what comes next, or with nothing."""
+    return ()
+
+
+def after_check(report: Any, given: Given, words: Sequence[str]) -> Commands:
+    """Training on the same data set; none if that would not be safe, or takes more settings."""
+    flags = dict(flags_of(words))
+    if not report.is_safe or given["model"] is not None or "--config" in flags:
+        return ()
+    data = given["data"]
+    path = [] if isinstance(data, Data) else [str(data.path)]
+    named = path + [f"{flag}={flags[flag]}" for flag in flags if flag.startswith("--data.")]
+    return (training(shlex.join(named)),) if named else ()
+
+
+def after_evaluate(measured: Any, given: Given, words: Sequence[str]) -> Commands:
+    """Predicting; and where a run was measured on its own data, the page with its errors."""
+    if len(given["model"]) != 1:
+        return ()
+    model = Path(given["model"][0])
+    if not model.is_dir() or given["protocol"]:
+        return ()
+    is_own = RunFolder(model).is_run and given["data"] is None
+    split = f" --split {shlex.quote(given['split'])}" if given["split"] else ""
+    root = f" --root {shlex.quote(given['root'])}" if given["root"] else ""
+    page = (f"lcnet report {quoted(model)}{split}{root}",) if is_own else ()
+    return (*page, predicting(model))
+
+
+def after_calibrate(fitted: Any, given: Given, words: Sequence[str]) -> Commands:
+    """Predicting, and before it measuring, where a run was not measured yet."""
+    run = RunFolder(Path(given["model"]))
+    if not run.path.is_dir():
+        return ()
+    is_unmeasured = run.is_run and not run.metrics_file.is_file()
+    return (*([f"lcnet evaluate {quoted(run.path)}"] * is_unmeasured), predicting(run.path))
+
+
+def after_predict(predicted: Any, given: Given, words: Sequence[str]) -> Commands:
+    """Measuring what was written, where that can be, for those who have labels."""
+    out, is_whole = given["out"], not given["top"] and not given["only"]
+    if not isinstance(out, Path) or not is_whole or given["label_studio"] is not None:
+        return ()
+    if given["shard"] or predicted.failed == predicted.pictures:
+        return ()
+    return (f"lcnet evaluate {quoted(out)} LABELS",)
+
+
+def after_export(file: Path, given: Given, words: Sequence[str]) -> Commands:
+    """Predicting with the file, where lcnet runs its format."""
+    return (predicting(file),) if file.suffix == ".onnx" else ()
