@@ -220,9 +220,10 @@ def test_the_plan_says_what_it_would_have_taken_instead():
     plan = planned(COCO18, 30, train_lr=1e-3)
     assert plan.replaced == {"train.lr": 9e-3}
     text = plan_text(plan_with_folder(plan), "runs/x")
-    assert "--train.lr 0.001 in place of 0.009" in text
-    same = planned(COCO18, 30, train_lr=9e-3)
-    assert "yours" not in plan_text(plan_with_folder(same), "runs/x")
+    assert "yours     train.lr 0.001 in place of 0.009" in text
+    same = planned(COCO18, 30, train_lr=9e-3, train_epochs=8)
+    assert "yours     train.lr 0.009, train.epochs 8" in plan_text(plan_with_folder(same), "x")
+    assert "yours" not in plan_text(plan_with_folder(planned(COCO18, 30)), "runs/x")
 
 
 def plan_with_folder(plan: Plan) -> Plan:

@@ -67,12 +67,12 @@ def train(
     _quiet_torch()
     if minutes is not None or preset is not None:
         _check_plannable(init=init, folds=folds)
-        from lcnet.runs.planning.planned_run import PRESETS, train_as_planned
+        from lcnet.runs.planning.planned_run import minutes_for, train_as_planned
 
         return train_as_planned(
             config,
             None if out is None else Path(out),
-            minutes=minutes or PRESETS[preset or "balanced"],
+            minutes=minutes_for(preset) if minutes is None else minutes,
             dry_run=dry_run,
             overwrite=overwrite,
             given=given,
@@ -96,7 +96,9 @@ def train(
         return begin_folds(
             config, RunFolder(Path(out)), folds, overwrite=overwrite, init=init, given=given
         )
-    return begin(config, RunFolder(Path(out)), overwrite=overwrite, init=init, given=given)
+    run = begin(config, RunFolder(Path(out)), overwrite=overwrite, init=init, given=given)
+    _tell_next(run)
+    return run
 
 
 def resume(run: AnyPath, *, epochs: int | None = None) -> RunFolder:
@@ -130,7 +132,9 @@ def resume(run: AnyPath, *, epochs: int | None = None) -> RunFolder:
         from lcnet.runs.folds import go_on_with_folds
 
         return go_on_with_folds(RunFolder(Path(run)))
-    return go_on(RunFolder(Path(run)), epochs)
+    continued = go_on(RunFolder(Path(run)), epochs)
+    _tell_next(continued)
+    return continued
 
 
 def _check_plannable(*, init: AnyPath | None, folds: int) -> None:
@@ -141,6 +145,14 @@ def _check_plannable(*, init: AnyPath | None, folds: int) -> None:
             f"{wrong}: expected none with --minutes or --preset, which plan a single new model. "
             "Leave one out."
         )
+
+
+def _tell_next(run: RunFolder) -> None:
+    from lcnet.progress import tell
+    from lcnet.runs.next_commands import next_commands
+
+    for line in next_commands(run):
+        tell(line)
 
 
 def _quiet_torch() -> None:

@@ -189,10 +189,14 @@ def _time(plan: Plan) -> str:
 
 
 def _yours(plan: Plan) -> str:
-    return ", ".join(
-        f"--{name} {_value(plan.case.given[name])} in place of {_value(value)}"
-        for name, value in plan.replaced.items()
-    )
+    return ", ".join(_own(name, value, plan) for name, value in plan.case.given.items())
+
+
+def _own(name: str, value: Any, plan: Plan) -> str:
+    """A setting of the user, with that of the rules if these have another one."""
+    text = f"{name} {_value(value)}"
+    other = plan.replaced.get(name)
+    return text if other is None else f"{text} in place of {_value(other)}"
 
 
 def _value(value: Any) -> str:

@@ -7,12 +7,14 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
+from lcnet.bounds import require
 from lcnet.compute import usual_device
 from lcnet.config import Config, Data, by_name
 from lcnet.data.dataset import Split
 from lcnet.errors import ConfigError
 from lcnet.progress import tell
 from lcnet.run_folder import RunFolder
+from lcnet.runs.next_commands import next_commands
 from lcnet.runs.planning.backbones_at_hand import backbones_at_hand
 from lcnet.runs.planning.facts import data_facts, machine_facts
 from lcnet.runs.planning.keeping_time import TimeLimit
@@ -26,7 +28,7 @@ PRESETS = {"fast": 5.0, "balanced": 30.0, "best": 120.0}
 """The minutes of each preset."""
 TRIAL_SHARE, TRIAL_S = 0.1, 60.0
 """Share of the budget for trials, and the most seconds."""
-ONE_TRIAL_S = 10.0
+ONE_TRIAL_S = 6.0
 """Most seconds for one of several backbones, beside the building of its model."""
 
 
@@ -72,7 +74,19 @@ def train_as_planned(
     )
     taken = time.monotonic() - started
     tell(f"took {in_minutes(taken)} of {in_minutes(plan.budget_s)}")
+    for line in next_commands(run):
+        tell(line)
+    tell(
+        f"the plan: edit {run.config_file} and run it again with: "
+        f"lcnet train --config {run.config_file} --out {free_run(config.data)}"
+    )
     return run
+
+
+def minutes_for(preset: str | None) -> float:
+    """The minutes of a preset. Raises ConfigError if there is no such preset."""
+    require(preset in PRESETS, "preset", expected=f"one of {', '.join(PRESETS)}", got=preset)
+    return PRESETS[str(preset)]
 
 
 def free_run(data: Data) -> RunFolder:

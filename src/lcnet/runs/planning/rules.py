@@ -14,7 +14,7 @@ from lcnet.runs.planning.recipes import FROZEN, GENTLE_LR, RANDOM, TUNED
 How = Literal["frozen", "tuned", "random"]
 """How the backbone takes part: frozen, fine-tuned, or trained from random weights."""
 
-AIM = 0.85
+AIM = 0.9
 """Share of the budget that a plan may fill, since machines get slower while they work."""
 START_S = 10.0
 """Seconds to read the data and to build the model once more when the run begins."""

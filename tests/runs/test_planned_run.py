@@ -1,0 +1,244 @@
+"""`lcnet train --minutes`: the plan is made, said and kept, on tiny sets with tiny backbones."""
+
+import shlex
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import timm
+import torch
+from PIL import Image
+from tests.alike import history
+from tests.conftest import colours_config, draw_colours, with_train
+
+from lcnet.cli import main
+from lcnet.config import Config, Data, Model
+from lcnet.data.recognising import data_at
+from lcnet.errors import ConfigError
+from lcnet.run_folder import RunFolder
+from lcnet.runs.planning import planned_run
+from lcnet.runs.planning.backbones_at_hand import backbones_at_hand, made_for
+from lcnet.runs.planning.facts import data_facts
+from lcnet.runs.planning.keeping_time import TimeLimit
+from lcnet.runs.run import begin, go_on
+from lcnet.runs.start import load_splits
+from lcnet.runs.train import train
+
+pytestmark = pytest.mark.usefixtures("no_report")
+
+
+@pytest.fixture(scope="module")
+def weights_once(tmp_path_factory) -> Path:
+    """A folder with two backbones of random weights in timm's format: 0.5 M and 0.03 M weights."""
+    folder = tmp_path_factory.mktemp("weights")
+    for name in ("test_resnet", "test_efficientnet"):
+        torch.manual_seed(0)
+        timm.models.save_for_hf(timm.create_model(name), folder / name, safe_serialization=True)
+    return folder
+
+
+@pytest.fixture
+def weights(weights_once, monkeypatch, tmp_path) -> Path:
+    """The same, named in LCNET_WEIGHTS; the run's folder is made in `tmp_path`."""
+    monkeypatch.setenv("LCNET_WEIGHTS", str(weights_once))
+    monkeypatch.chdir(tmp_path)
+    return weights_once
+
+
+@pytest.fixture
+def bare(colour_table) -> Config:
+    """The colours, with nothing else said."""
+    return Config(data=colours_config(colour_table).data)
+
+
+def files_below(folder: Path) -> set[Path]:
+    return {path for path in folder.rglob("*") if not path.is_relative_to(folder / "colours")}
+
+
+def test_one_line_trains_a_finished_run_and_says_what_is_next(
+    weights, colour_table, capsys, tmp_path
+):
+    with pytest.raises(SystemExit) as ended:
+        main(shlex.split("train colours --minutes 4 --train.epochs 2"))
+    assert not ended.value.code
+    run = RunFolder(Path("runs/colours"))
+    assert run.is_finished
+    config = run.config()
+    assert config.model.backbone == f"local-dir:{weights / 'test_resnet'}"
+    assert (config.train.backbone_lr_factor, config.train.epochs) == (0.0, 2)
+    assert (config.model.read, config.model.earlier_stages) == ("scores", True)
+    assert config.train.cache_features == "runs/features"
+    lines = capsys.readouterr().out.splitlines()
+    first = lines.index("plan for 4 minutes in runs/colours:")
+    plan = [line for line in lines[first + 1 :] if line.startswith("  ")]
+    assert len(plan) <= 9
+    assert any("test_resnet, in LCNET_WEIGHTS" in line for line in plan)
+    assert plan[-1].split(maxsplit=1) == ["yours", "train.epochs 2"]
+    assert any(line.startswith("took 0.") and line.endswith("of 4 minutes") for line in lines)
+    assert "next: lcnet predict runs/colours PICTURES labels pictures" in lines
+    assert lines[-1].endswith("lcnet train --config runs/colours/config.yaml --out runs/colours-2")
+    again = train(Config.load(run.config_file), tmp_path / "again")
+    assert history(again.path)[-1]["val_mAP"] == history(run.path)[-1]["val_mAP"]
+
+
+def test_a_dry_run_makes_nothing(weights, bare, tmp_path, capsys):
+    before = files_below(tmp_path)
+    run = train(bare, minutes=30, dry_run=True)
+    assert files_below(tmp_path) == before
+    assert str(run) == "runs/colours"
+    assert "plan for 30 minutes" in capsys.readouterr().out
+
+
+def test_presets_are_minutes(weights, bare, capsys):
+    train(bare, preset="best", dry_run=True)
+    assert "plan for 120 minutes" in capsys.readouterr().out
+    train(bare, preset="best", minutes=7, dry_run=True)
+    assert "plan for 7 minutes" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"dry_run": True}, "--dry_run: expected minutes"),
+        ({}, "--out: expected a folder"),
+        ({"minutes": 5, "folds": 3}, "--folds: expected none with --minutes"),
+        ({"minutes": 5, "init": "run"}, "--init: expected none with --minutes"),
+        ({"minutes": 0}, "minutes"),
+        ({"preset": "slow"}, "preset"),
+    ],
+)
+def test_what_cannot_be_planned_is_refused(given, message):
+    with pytest.raises(ConfigError, match=message):
+        train(Config(), **given)
+
+
+def test_too_few_minutes_are_refused_with_a_number_that_is_enough(weights, bare, monkeypatch):
+    speed_of = planned_run.speed_of
+
+    def slow(*given, **named):
+        return replace(speed_of(*given, **named), view_s=5.0)
+
+    monkeypatch.setattr(planned_run, "speed_of", slow)
+    with pytest.raises(ConfigError, match=r"expected at least (\d+) minutes") as refused:
+        train(bare, minutes=1)
+    assert not Path("runs").exists()
+    enough = int(str(refused.value).split("at least ")[1].split()[0])
+    train(bare, minutes=enough / 0.9, dry_run=True)
+
+
+def test_without_a_backbone_the_plan_says_that_it_starts_from_random_weights(
+    bare, tmp_path, monkeypatch, capsys
+):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("LCNET_WEIGHTS", raising=False)
+    monkeypatch.setattr("lcnet.runs.planning.backbones_at_hand._is_at_hand", lambda place: False)
+    monkeypatch.setattr("lcnet.runs.planning.backbones_at_hand.FROM_RANDOM", ("test_resnet",))
+    run = train(with_train(bare, epochs=1), minutes=4)
+    assert "no pretrained backbone is at hand" in capsys.readouterr().out
+    config = run.config()
+    assert (config.model.pretrained, config.train.backbone_lr_factor) == (False, 1.0)
+    assert run.is_finished
+
+
+def test_a_run_whose_time_is_up_is_finished_with_its_best_model(tiny_config, tmp_path, capsys):
+    config, run = with_train(tiny_config, epochs=4), RunFolder(tmp_path / "run")
+    begin(config, run, overwrite=False, init=None, watch=TimeLimit(time.monotonic() - 1))
+    assert "time is up after epoch 1: the best epoch so far is taken" in capsys.readouterr().out
+    assert len(history(run.path)) == 1  # the first epoch is trained even so
+    assert run.is_finished
+    go_on(run)
+    assert len(history(run.path)) == 4
+
+
+def test_epochs_that_no_longer_fit_after_the_features_are_left_out(
+    weights, bare, monkeypatch, capsys
+):
+    monkeypatch.setattr(TimeLimit, "_epoch_seconds", lambda limit, start: 40.0)
+    run = train(bare, minutes=4)
+    left = run.config().train.epochs
+    assert 1 <= left <= 5
+    assert f"time for {left} epoch" in capsys.readouterr().out
+    assert len(history(run.path)) == left
+
+
+def test_backbones_are_those_named_then_those_in_the_variable(weights, monkeypatch, tmp_path):
+    named = backbones_at_hand(Model(backbone="resnet18"), "cpu", is_given=True)
+    assert [one.backbone for one in named] == ["resnet18"]
+    found = backbones_at_hand(Model(), "cpu", is_given=False)
+    assert [one.name for one in found] == ["test_resnet", "test_efficientnet"]
+    single = tmp_path / "of_its_own"
+    single.symlink_to(weights / "test_efficientnet")
+    monkeypatch.setenv("LCNET_WEIGHTS", str(single))
+    assert len(backbones_at_hand(Model(), "cpu", is_given=False)) == 1
+    assert made_for("vit_base_patch14_dinov2") == (518, True)
+    assert made_for("resnet50") == (224, False)
+
+
+@pytest.mark.parametrize("place", ["nowhere", "empty"])
+def test_a_variable_without_backbones_is_refused(place, tmp_path, monkeypatch):
+    (tmp_path / "empty").mkdir()
+    monkeypatch.setenv("LCNET_WEIGHTS", str(tmp_path / place))
+    with pytest.raises(ConfigError, match="LCNET_WEIGHTS: expected"):
+        backbones_at_hand(Model(), "cpu", is_given=False)
+
+
+def test_a_damaged_backbone_is_left_out_with_a_word(weights, tmp_path, monkeypatch, capsys):
+    (tmp_path / "both" / "bad").mkdir(parents=True)
+    (tmp_path / "both" / "bad" / "config.json").write_text("{")
+    (tmp_path / "both" / "good").symlink_to(weights / "test_resnet")
+    monkeypatch.setenv("LCNET_WEIGHTS", str(tmp_path / "both"))
+    assert [one.name for one in backbones_at_hand(Model(), "cpu", is_given=False)] == ["good"]
+    assert "bad is left out" in capsys.readouterr().out
+
+
+def table(folder: Path, names: list[str], size: tuple[int, int], count: int) -> Path:
+    """A table of flat pictures in which each label is present in some."""
+    rng = np.random.default_rng(0)
+    folder.mkdir()
+    rows = [",".join(["image", *names])]
+    for number in range(count):
+        shade = tuple(int(value) for value in rng.integers(256, size=3))
+        Image.new("RGB", size, shade).save(folder / f"{number}.jpg")
+        shown = (rng.random(len(names)) < max(0.05, 3 / count)).astype(int)
+        shown[number % len(names)] = 1
+        rows.append(",".join([f"{number}.jpg", *map(str, shown)]))
+    (folder / "labels.csv").write_text("\n".join(rows) + "\n")
+    return folder
+
+
+def test_two_labels_and_sixty_pictures(weights, tmp_path, capsys):
+    few = table(tmp_path / "few", ["crack", "rust"], (64, 48), 60)
+    run = train(with_train(Config(data=data_at(few)), epochs=2), minutes=4)
+    said = capsys.readouterr().out
+    assert "2 labels" in said
+    assert run.config().train.batch_size == 8
+    assert run.is_finished
+
+
+def test_hundreds_of_labels(weights, tmp_path, capsys):
+    names = [f"label{number}" for number in range(300)]
+    many = table(tmp_path / "many", names, (16, 16), 320)
+    train(Config(data=data_at(many)), minutes=10, dry_run=True)
+    said = capsys.readouterr().out
+    assert "300 labels" in said
+    assert "in fewer than 10" in said
+    assert "that validation cannot judge" in said
+
+
+def test_huge_pictures_with_tiny_marks_get_tiles(weights, tmp_path, capsys):
+    huge = table(tmp_path / "huge", ["mark", "stain"], (4_000, 3_000), 8)
+    train(Config(data=data_at(huge)), minutes=30, dry_run=True)
+    assert "4 x 4 tiles and the whole" in capsys.readouterr().out
+
+
+def test_boxes_tell_how_small_objects_are(tmp_path):
+    draw_colours(tmp_path / "colours")
+    file = tmp_path / "colours" / "boxes.json"
+    file.write_text('{"annotations": [{"bbox": [0, 0, 4, 9]}, {"bbox": [1, 1, 6, 6]}]}')
+    splits = load_splits(Config(data=colours_config(tmp_path / "colours").data))
+    boxed = Data(format="coco", root=str(tmp_path / "colours"), train="boxes.json")
+    assert data_facts(boxed, *splits).object_side == 6.0
+    facts = data_facts(colours_config(tmp_path / "colours").data, *splits)
+    assert (facts.object_side, facts.width, facts.training, facts.labels) == (0.0, 24, 24, 3)
