@@ -1,9 +1,11 @@
 """The page's calls: what answers move, what is asked next, who gets which picture."""
 
 import io
+import shutil
 
 import pytest
 from PIL import Image
+from tests.predicting.test_known import known_table
 from tests.serving.labelling.conftest import Page
 from tests.serving.labelling.test_answers import cells
 
@@ -59,6 +61,40 @@ def test_enter_takes_the_rest_as_predicted_and_can_be_undone(opened, out):
     assert undone["states"] == plain["states"]
     assert undone["differing"] == []
     assert cells(out)["val0"] == "1--"
+
+
+def test_a_picture_is_opened_by_its_path_or_by_what_it_ends_in(opened, table):
+    page = opened()
+    for name in ("images/val4.png", "val4.png", str(page.desk.paths[2])):
+        found = page.call("find", path=name)
+        assert (found["picture"], found["name"]) == (2, "val4.png")
+    assert page.other("two").call("find", path="val4.png")["elsewhere"] is True
+    for name in ("val9.png", "al4.png", "images"):
+        assert page.call("find", path=name)["picture"] is None
+
+
+def test_a_name_of_several_pictures_opens_none(run, colour_table, tmp_path):
+    (tmp_path / "colours" / "more").mkdir()
+    shutil.copy(tmp_path / "colours/images/val0.png", tmp_path / "colours/more/val0.png")
+    rows = ["images/val0.png,1,,", "more/val0.png,1,,"]
+    page = Page(
+        open_desk(
+            run, known_table(tmp_path, rows), tmp_path / "out.csv", annotator="", batch_size=2
+        )
+    )
+    assert page.call("find", path="val0.png")["picture"] is None
+    assert page.call("find", path="more/val0.png")["picture"] == 1
+
+
+def test_a_filled_table_is_opened_to_be_corrected(run, table, out):
+    table.write_text("image,red,green,blue\nimages/val0.png,1,0,0\nimages/val1.png,0,0,1\n")
+    page = Page(open_desk(run, table, out, annotator="", batch_size=2, correct=True))
+    found = page.call("find", path="images/val1.png")
+    assert found["states"] == [False, False, True]
+    assert len(found["chances"]) == 3
+    page.answer(1, "red", True, was=False)
+    assert cells(out) == {"val0": "100", "val1": "101"}
+    assert page.call("next")["picture"] is None
 
 
 def test_it_goes_on_with_the_answers_that_are_there(opened, out):
@@ -155,6 +191,8 @@ def test_a_picture_that_cannot_be_read_says_why_and_comes_last(opened, table, ou
         ("open", {"picture": True}, 400, "picture: expected"),
         ("open", {"picture": -1}, 400, "picture: expected"),
         ("open", {"picture": "../x"}, 400, "picture: expected"),
+        ("find", {"path": ""}, 400, "path: expected"),
+        ("find", {"path": 7}, 400, "path: expected"),
         ("next", {"window": ""}, 400, "window: expected"),
         ("next", {"window": 3}, 400, "window: expected"),
         ("next", {"table": "other"}, 409, "another table"),

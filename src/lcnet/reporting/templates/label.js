@@ -218,6 +218,16 @@ async function goTo(found) {
   }
 }
 
+// A link such as ?picture=images/7.jpg opens that picture first.
+async function begin() {
+  const path = new URLSearchParams(location.search).get("picture");
+  const found = path ? await call("find", { path }) : null;
+  if (found && found.picture !== null) return goTo(found);
+  await next();
+  const words = `This table has no picture that is called ${path}, or more than one.`;
+  if (path) at(view.picture === null ? "done-text" : "said").textContent = words;
+}
+
 async function next() {
   if (place < trail.length - 1) {
     place += 1;
@@ -353,4 +363,4 @@ setInterval(async () => {
     at("left").textContent = left(found.left);
   }
 }, 3000);
-once(next);
+once(begin);

@@ -15,6 +15,7 @@ from lcnet.serving.labelling.calls import (
     BadCall,
     changes_of,
     check_host,
+    path_of,
     picture_of,
     read_call,
     window_of,
@@ -97,6 +98,10 @@ def _open(desk: Desk, given: Call) -> Call:
     return desk.open(window_of(given), picture_of(given, len(desk.paths)))
 
 
+def _find(desk: Desk, given: Call) -> Call:
+    return desk.find(window_of(given), path_of(given))
+
+
 def _answer(desk: Desk, given: Call) -> Call:
     number = picture_of(given, len(desk.paths))
     return desk.answer(window_of(given), number, changes_of(given, desk.labels))
@@ -117,6 +122,7 @@ def _leave(desk: Desk, given: Call) -> Call:
 _CALLS: dict[str, Callable[[Desk, Call], Call]] = {
     "next": _open_next,
     "open": _open,
+    "find": _find,
     "answer": _answer,
     "fill": _fill,
     "left": _left,

@@ -94,6 +94,14 @@ def picture_of(given: Mapping[str, Any], count: int) -> int:
     return number
 
 
+def path_of(given: Mapping[str, Any]) -> str:
+    """The path of a picture, or its end, as a link gives it."""
+    path = given.get("path")
+    if not isinstance(path, str) or not path:
+        raise BadCall(f"path: expected that of a picture, got {_shown(path)}.")
+    return path
+
+
 def changes_of(given: Mapping[str, Any], labels: Sequence[str]) -> dict[str, tuple[State, State]]:
     """For each label what the annotator saw and what it shall be."""
     changes = given.get("changes")

@@ -29,7 +29,15 @@ PASSED = 1e6
 """By how much a picture that the window has had already comes later."""
 
 
-def open_desk(model: AnyPath, table: Path, out: Path, *, annotator: str, batch_size: int) -> "Desk":
+def open_desk(
+    model: AnyPath,
+    table: Path,
+    out: Path,
+    *,
+    annotator: str,
+    batch_size: int,
+    correct: bool = False,
+) -> "Desk":
     """The desk for a table; arguments and errors are those of `label`."""
     if out.exists() and table.exists() and out.samefile(table):
         raise ConfigError(
@@ -38,10 +46,11 @@ def open_desk(model: AnyPath, table: Path, out: Path, *, annotator: str, batch_s
     predictor = Predictor(model, batch_size=batch_size, precision="auto")
     predictor.evidence  # noqa: B018 -- an exported file is refused before anything is written
     known = KnownTable(table, predictor.info.labels)
-    if all(len(states) == len(known.labels) for _, states in known.pictures()):
+    is_filled = all(len(states) == len(known.labels) for _, states in known.pictures())
+    if is_filled and not correct:
         raise ConfigError(
             f"{table}: expected a table with blank cells, got one in which all are filled. "
-            "There is nothing to label."
+            "There is nothing to label. To correct what is in it, add --correct."
         )
     return Desk(predictor, known, AnswerFile(out, known, annotator=annotator))
 
@@ -100,6 +109,16 @@ class Desk:
             elsewhere = number in self._leases.held(but=window)
             self._leases.hold(window, number)
         return self.view(number) | {"elsewhere": elsewhere}
+
+    def find(self, window: str, path: str) -> View:
+        """A picture by its path, or by what its path ends in, as the report gives it.
+
+        `picture` is None if there is no such picture, or more than one.
+        """
+        ends = [number for number, whole in enumerate(self.paths) if _ends_in(whole, path)]
+        if len(ends) != 1:
+            return {"picture": None, "left": self._left()}
+        return self.open(window, ends[0])
 
     def answer(
         self, window: str, number: int, changes: Mapping[str, tuple[bool | None, bool | None]]
@@ -230,3 +249,9 @@ class Desk:
                 "total": len(self.paths),
                 "failure": self.scores.failure,
             }
+
+
+def _ends_in(whole: Path, path: str) -> bool:
+    """Whether a picture's path is another one, or ends in it after a slash."""
+    text = writable(str(whole))
+    return text == path or text.endswith(f"/{path}")

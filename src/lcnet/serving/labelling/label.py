@@ -20,6 +20,7 @@ def label(
     host: str = "127.0.0.1",
     port: Annotated[int, Within(0, 65_535)] = 7870,
     batch_size: Annotated[int, AtLeast(1)] = 8,
+    correct: bool = False,
 ) -> None:
     """Fill the blank cells of a label table by hand, on a page that asks the most telling first.
 
@@ -37,6 +38,8 @@ def label(
         host: Address to listen on; the default answers only this machine.
         port: Port; 0 takes a free one.
         batch_size: Pictures that go through the model together, at most.
+        correct: Also take a table without blank cells, to correct what is in it. A picture is
+            opened by its path, ADDRESS/?picture=PATH, as the report links its worst errors.
 
     Raises:
         DataError: if a table cannot be read.
@@ -52,7 +55,14 @@ def label(
     from lcnet.serving.labelling.server import run
 
     with listening_at(host, port) as listening:
-        desk = open_desk(model, Path(table), Path(out), annotator=annotator, batch_size=batch_size)
+        desk = open_desk(
+            model,
+            Path(table),
+            Path(out),
+            annotator=annotator,
+            batch_size=batch_size,
+            correct=correct,
+        )
         if not is_this_machine(host):
             tell(
                 f"warning: everybody who can reach {host} can see the pictures and answer. "
