@@ -3,7 +3,7 @@
 import json
 import os
 import platform
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -69,9 +69,10 @@ def report_model(
 
 def report_on(run: Path, measured: Measured, file: Path) -> None:
     """Write the page of a model's measurements; `run` is its run or model folder."""
-    config = _config(run, measured)
+    config, folder = _config(run, measured), RunFolder(run)
     statistics, notes = _statistics(measured)
-    resamples = _resamples(measured.probabilities.size)
+    history = folder.history() if folder.history_file.is_file() else []
+    resamples = resamples_of(measured.probabilities.size)
     write_report(
         file,
         RunReport(
@@ -80,14 +81,16 @@ def report_on(run: Path, measured: Measured, file: Path) -> None:
             intervals=measured.intervals(resamples),
             resamples=resamples,
             statistics=statistics,
-            history=folder.history() if (folder := RunFolder(run)).history_file.is_file() else (),
+            history=history,
             config=config,
             graph=_graph(run) if measured.info.model.head == "lcnet" else None,
             cautions=tuple(_cautions(measured)),
             notes=tuple(notes),
             environment=_environment(run, measured, config),
             fitting=_fitting(run, measured),
-            trackers=RunFolder(run).tracker_pages(),
+            trackers=folder.tracker_pages(),
+            has_own_data=folder.data() == measured.data,
+            resumable_epochs=_resumable_epochs(folder, history),
         ),
     )
 
@@ -99,8 +102,16 @@ def _config(run: Path, measured: Measured) -> Config:
     return Config(model=measured.info.model, data=measured.data)
 
 
-def _resamples(entries: int) -> int:
-    """How many resamples the intervals take: the more entries, the fewer."""
+def _resumable_epochs(folder: RunFolder, history: Sequence[Mapping[str, float]]) -> int:
+    """The epochs of a run, if all are done and its checkpoint is there to go on from."""
+    if not (history and folder.is_run and folder.has_checkpoint):
+        return 0
+    epochs = folder.config().train.epochs
+    return epochs if history[-1]["epoch"] == epochs else 0
+
+
+def resamples_of(entries: int) -> int:
+    """How many resamples intervals take: the more entries, the fewer."""
     return max(FEWEST_RESAMPLES, min(RESAMPLES, RESAMPLES * LARGE // entries))
 
 
@@ -168,22 +179,25 @@ def _cautions(measured: Measured) -> Iterator[str]:
 def _environment(run: Path, measured: Measured, config: Config) -> dict[str, str]:
     """Versions, machine, seed, commands and date, without the path to the folder."""
     name, folder = run.resolve().name, RunFolder(run)
-    device = torch.cuda.get_device_name() if torch.cuda.is_available() else "none"
     command = f"lcnet report {name} --split {measured.samples.name}"
     if measured.protocol:
         command += f" --protocol {measured.protocol}"
     if not folder.is_run:
         command += f" --data.format {measured.data.format} --data.root {measured.data.root}"
-    origin = {
-        "written": f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC",
-        "this page again": command,
-    }
+    origin = {"this page again": command}
     if folder.is_run:
         origin["this training again"] = (
             f"lcnet train --config {name}/{folder.config_file.name} --out FOLDER"
         )
         origin["seed"] = str(config.train.seed)
+    return with_environment(origin)
+
+
+def with_environment(origin: Mapping[str, str]) -> dict[str, str]:
+    """How a page came to be, between its date and the machine and versions that wrote it."""
+    device = torch.cuda.get_device_name() if torch.cuda.is_available() else "none"
     return {
+        "written": f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC",
         **origin,
         "machine": f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores",
         "accelerator": device,

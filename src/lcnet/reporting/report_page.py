@@ -15,6 +15,7 @@ from lcnet.metrics import count_decisions
 from lcnet.metrics.array_checks import with_absent
 from lcnet.metrics.bootstrap import LEVEL
 from lcnet.reporting.html_page import thumbnail, write_page
+from lcnet.reporting.label_links import label_link
 from lcnet.reporting.mistakes import Mistake, worst_mistakes
 from lcnet.reporting.report_charts import (
     company_charts,
@@ -23,6 +24,8 @@ from lcnet.reporting.report_charts import (
     learning_charts,
 )
 from lcnet.reporting.run_report import RunReport
+from lcnet.reporting.summary import summary
+from lcnet.reporting.summary_facts import facts_of
 
 ERRORS = 12
 """How many errors are shown, of each kind."""
@@ -36,6 +39,7 @@ def write_report(file: Path, report: RunReport) -> None:
         file,
         "report.html",
         report=report,
+        summary=summary(facts_of(report)),
         level=LEVEL,
         verification=measured.verification,
         labels=measured.samples.labels,
@@ -109,13 +113,15 @@ def _error(report: RunReport, entry: Mistake) -> dict[str, Any]:
     samples = report.measured.samples
     sample, root = samples.samples[entry.picture], Path(report.measured.data.root)
     inside = sample.path.is_relative_to(root)
+    path = str(sample.path.relative_to(root) if inside else sample.path.name)
     targets = report.measured.targets[entry.picture]
     return {
         "thumbnail": thumbnail(sample, report.measured.info.preprocessing.form),
         "label": samples.labels[entry.label],
         "probability": entry.probability,
         "threshold": report.thresholds[entry.label],
-        "path": str(sample.path.relative_to(root) if inside else sample.path.name),
+        "path": path,
+        "link": label_link(sample, path, report.measured.data.format),
         "source": sample.source.removeprefix(f"{root}/"),
         "present": [samples.labels[label] for label in np.flatnonzero(targets == 1)],
     }

@@ -39,6 +39,10 @@ class RunReport:
     """What calibration.json expects of the fitted thresholds; None if it is of another model."""
     trackers: Mapping[str, str] = field(default_factory=dict)
     """Addresses of the run's pages at services such as wandb, by their names."""
+    has_own_data: bool = False
+    """Whether commands on this folder find the measured data set without being told."""
+    resumable_epochs: int = 0
+    """The epochs of a run that is done and can be made longer; else 0."""
 
     @cached_property
     def thresholds(self) -> list[float]:

@@ -41,7 +41,7 @@ function pick(id) {
   picker.value = id;
 }
 
-picker.addEventListener("change", () => pick(picker.value));
+picker?.addEventListener("change", () => pick(picker.value));
 for (const link of document.querySelectorAll('a[href^="#label-"]')) {
   link.addEventListener("click", () => pick(link.hash.slice(1)));
 }
