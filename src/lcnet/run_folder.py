@@ -107,6 +107,10 @@ class RunFolder:
         """The HTML report."""
         return self.path / "report.html"
 
+    def comparison_file(self, other: str) -> Path:
+        """The page that compares the run with another one of this name."""
+        return self.path / f"against_{other.replace('/', '_')}.html"
+
     @property
     def model(self) -> Path:
         """The folder of the best model."""

@@ -102,23 +102,23 @@ def fitted_to(tests: Sequence[Predictions], fits: Sequence[Predictions], mean: M
     return Joined(one, found.said)
 
 
-def aligned(files: Sequence[Predictions]) -> list[Predictions]:
+def aligned(files: Sequence[Predictions], what: str = "files") -> list[Predictions]:
     """The files with the pictures and labels of the first, in its order.
 
-    Raises DataError if a file has others, or other targets.
+    Raises DataError if a file has others, or other targets; `what` they are is said in it.
     """
     first, *others = files
-    others = [_aligned(first, other) for other in others]
+    others = [_aligned(first, other, what) for other in others]
     known = next((file.targets for file in (first, *others) if file.targets is not None), None)
     return [replace(first, targets=known), *others]
 
 
-def _aligned(first: Predictions, other: Predictions) -> Predictions:
+def _aligned(first: Predictions, other: Predictions, what: str) -> Predictions:
     if odd := sorted(set(first.labels) ^ set(other.labels)):
         raise DataError(
             f"{other.source}: expected the {len(first.labels):,} labels of {first.source}, got "
             f"{len(other.labels):,}, of which {len(odd):,} are in one of the two alone: "
-            f"{named(odd)}. Name files of the same labels."
+            f"{named(odd)}. Name {what} of the same labels."
         )
     other = other.in_order_of(first.labels)
     if other.pictures != first.pictures:
@@ -128,7 +128,7 @@ def _aligned(first: Predictions, other: Predictions) -> Predictions:
         if alone:
             raise DataError(
                 f"{where}: expected the same pictures, got {len(first):,} and {len(other):,}, of "
-                f"which {alone:,} are in one of the two alone. Name files of the same pictures."
+                f"which {alone:,} are in one of the two alone. Name {what} of the same pictures."
             )
         other = other.chosen(found.theirs)
     if first.targets is not None and other.targets is not None:
@@ -136,7 +136,7 @@ def _aligned(first: Predictions, other: Predictions) -> Predictions:
         if differing:
             raise DataError(
                 f"{other.source} and {first.source}: expected the same truth, got other targets "
-                f"for {differing:,} pictures. Name files of the same data set."
+                f"for {differing:,} pictures. Name {what} of the same data set."
             )
     return other
 

@@ -28,6 +28,15 @@ class Interval:
     high: float
 
 
+@dataclass(frozen=True)
+class ApDifferences:
+    """How two models' APs on the same images differ, 0 to 100; `ap_differences` makes it."""
+
+    mean_ap: Interval
+    by_label: tuple[Interval | None, ...]
+    """None for a label without a present or without an absent entry."""
+
+
 def mean_ap(probabilities: Floats, targets: Targets, *, formula: ApFormula = "step") -> float:
     """The mAP, 0 to 100, over labels with both classes; NaN if there is none."""
     ap = average_precision(probabilities, targets, formula=formula)
@@ -112,6 +121,55 @@ def paired_difference(
     half = (100 - LEVEL) / 2
     low, high = np.nanpercentile(drawn, [half, 100 - half])
     return Interval(difference(np.arange(count)), float(low), float(high))
+
+
+def ap_differences(
+    ours: Floats,
+    theirs: Floats,
+    targets: Targets,
+    *,
+    formula: ApFormula = "step",
+    resamples: int = RESAMPLES,
+    seed: int = 0,
+) -> ApDifferences:
+    """The differences in mAP and in the AP of each label (ours minus theirs), on the same images.
+
+    Predictions and targets are N x L. The resamples and the interval of the mAP are those of
+    `paired_difference`; a label's interval is from the resamples that have both a present and an
+    absent image of it. Raises DataError if no label has both in all images.
+    """
+    rng = np.random.default_rng(seed)
+
+    def differences(rows: NDArray[np.intp]) -> NDArray[np.float64]:
+        by_label = [
+            100 * average_precision(model[rows], targets[rows], formula=formula)
+            for model in (ours, theirs)
+        ]
+        # Summed before they are subtracted, as the difference of two means is.
+        known = ~np.isnan(by_label[0])
+        means = [float(ap[known].mean()) if known.any() else float("nan") for ap in by_label]
+        return np.array([means[0] - means[1], *(by_label[0] - by_label[1])])
+
+    count = len(targets)
+    whole = differences(np.arange(count))
+    if np.isnan(whole[0]):
+        raise DataError(
+            "no label has both present and absent pictures, so nothing can be compared. Mark "
+            "absent labels with 0."
+        )
+    measurable = ~np.isnan(whole)
+    drawn = np.array(
+        [differences(rng.integers(count, size=count))[measurable] for _ in range(resamples)]
+    )
+    half = (100 - LEVEL) / 2
+    low, high = np.full_like(whole, np.nan), np.full_like(whole, np.nan)
+    low[measurable], high[measurable] = np.nanpercentile(drawn, [half, 100 - half], axis=0)
+    found = [
+        Interval(float(value), float(least), float(most)) if is_known else None
+        for value, least, most, is_known in zip(whole, low, high, measurable, strict=True)
+    ]
+    assert found[0] is not None
+    return ApDifferences(found[0], tuple(found[1:]))
 
 
 def _at(

@@ -15,7 +15,7 @@ from lcnet.compute import package_versions
 from lcnet.config import Config, Data
 from lcnet.data.readers import load_split_for
 from lcnet.data.statistics import Statistics, count_labels
-from lcnet.errors import ConfigError, LCNetError
+from lcnet.errors import LCNetError
 from lcnet.evaluating.measuring import Measured, mean_ap_text, measure
 from lcnet.files import AnyPath
 from lcnet.metrics.bootstrap import RESAMPLES
@@ -46,10 +46,6 @@ def report_model(
     quiet: bool,
 ) -> Path:
     """Measure a model on a split, write the page, and return its file; `report` has the details."""
-    if out is not None and out.is_dir():
-        raise ConfigError(
-            f"--out {out}: expected a file to write, got a folder. Name a file in it."
-        )
     run = local_model(model)
     measured = measure(
         run,
