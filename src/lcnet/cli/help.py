@@ -16,7 +16,7 @@ FIRST = (
     *("data.format", "data.root", "data.train", "data.val", "data.test"),
     *("model.backbone", "model.pretrained", "model.crop_level", "model.view_size", "model.head"),
     *("train.epochs", "train.batch_size", "train.lr", "train.backbone_lr_factor"),
-    *("train.cache_features", "train.precision", "train.devices", "train.seed"),
+    *("train.cache_features", "train.seed"),
 )
 """The settings that a user meets first, after the flags of the verb itself."""
 SUBJECTS = {
@@ -29,6 +29,7 @@ SUBJECTS = {
     "train.loss_factor": "Loss",
     "train.flip": "Augmentation",
     "train.nodes": "Several machines, and speed",
+    "train.precision": "Several machines, and speed",
     "model.released.layer": "Parts of LCNet as released, only to reproduce it",
 }
 """The other settings by subject: each subject starts with this field and goes on in field order."""

@@ -26,6 +26,8 @@ from lcnet.runs.start import load_splits
 
 PRESETS = {"fast": 5.0, "balanced": 30.0, "best": 120.0}
 """The minutes of each preset."""
+FEATURES = "features"
+"""The folder beside the runs in which features are kept."""
 TRIAL_SHARE, TRIAL_S = 0.1, 60.0
 """Share of the budget for trials, and the most seconds."""
 ONE_TRIAL_S = 6.0
@@ -92,6 +94,7 @@ def minutes_for(preset: str | None) -> float:
 def free_run(data: Data) -> RunFolder:
     """The first free folder runs/NAME, runs/NAME-2 and so on, NAME being that of the data set."""
     name = Path(data.root).resolve().name or "run"
+    name = f"{name}_run" if name == FEATURES else name
     numbered = (name if number == 1 else f"{name}-{number}" for number in count(1))
     return RunFolder(next(path for one in numbered if not (path := Path("runs", one)).exists()))
 
@@ -132,7 +135,7 @@ def _with_features(plan: Plan, run: RunFolder) -> Plan:
     """The plan with the folder of the kept features, which runs beside each other share."""
     if not plan.option.is_kept:
         return plan
-    folder = str(run.path.parent / "features")
+    folder = str(run.path.parent / FEATURES)
     return replace(plan, settings={"train.cache_features": folder} | dict(plan.settings))
 
 
