@@ -1,9 +1,9 @@
-# setup, demo, check, fix, test, stress, fuzz, audit, bench: each makes what it needs.
+# setup, demo, check, fix, test, wheel, wheel-fresh, dist, stress, fuzz, audit, bench: each makes what it needs.
 PYTHON ?= python3
 RUN ?= runs/demo
 BIN := .venv/bin
 
-.PHONY: setup demo check fix test test-all stress fuzz audit bench bench-digits bench-real clean
+.PHONY: setup demo check fix test test-all wheel wheel-fresh dist stress fuzz audit bench bench-digits bench-real clean
 
 setup: .venv/.ready
 
@@ -39,6 +39,25 @@ test: setup
 
 test-all: setup
 	$(PYTEST)
+
+# The wheel alone, without the clone: its size and content, lcnet --help, train, predict and serve. It borrows the packages of .venv;
+# wheel-fresh installs what the wheel says that it needs, from any Python: make wheel-fresh PYTHON=python3.14.
+wheel: setup
+	$(BIN)/python -m pytest tests/test_wheel.py
+
+wheel-fresh:
+	rm -rf .venv-wheel
+	$(PYTHON) -m venv .venv-wheel
+	.venv-wheel/bin/python -m pip install --quiet --upgrade "pip>=25.1" pytest httpx "setuptools>=77"
+	LCNET_FRESH=1 .venv-wheel/bin/python -m pytest --noconftest tests/test_wheel.py
+
+# What a release uploads: sdist and wheel in dist/, their descriptions checked. With TAG=v0.2.0 that must be the version.
+dist: setup
+	test -z "$(TAG)" || test "$(TAG)" = "v$$($(BIN)/python -c 'import tomllib; print(tomllib.load(open("pyproject.toml", "rb"))["project"]["version"])')"
+	$(BIN)/python -m pip install --quiet --group release
+	rm -rf dist
+	$(BIN)/python -m build --outdir dist
+	$(BIN)/twine check --strict dist/*
 
 # What takes long and is bounded in time, about 75 minutes: 500 generated bad inputs over all commands and every planted file,
 # kill -9 at 20 random moments of a digits run, without and with loader processes, and a process of two that dies or hangs.
@@ -88,4 +107,4 @@ bench-digits: setup
 	$(BIN)/python -m benchmarks.seeds --out runs/bench --seeds 0 1 2 -- --config configs/digits.yaml
 
 clean:
-	rm -rf .venv runs data
+	rm -rf .venv .venv-wheel runs data dist

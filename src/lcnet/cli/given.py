@@ -2,9 +2,8 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
-from pathlib import Path
 
-from lcnet.config import Config, Model, by_name, with_new_names
+from lcnet.config import Config, Model, by_name, config_file, with_new_names
 from lcnet.config.plain_yaml import read_yaml
 
 FLAG = "--model"
@@ -25,7 +24,8 @@ def model_settings(words: Sequence[str]) -> set[str]:
             name = flag.removeprefix(f"{FLAG}.")
             given |= {one for one in usual if one == name or one.startswith(f"{name}.")}
         elif flag == "--config":
-            settings = by_name(with_new_names(read_yaml(Path(value)) or {}).get("model") or {})
+            content = with_new_names(read_yaml(config_file(value)) or {})
+            settings = by_name(content.get("model") or {})
             if any(setting != usual.get(name) for name, setting in settings.items()):
                 given |= settings.keys()
     return given
@@ -43,7 +43,7 @@ def settings_given(words: Sequence[str]) -> set[str]:
         name = flag.removeprefix("--")
         given |= {one for one in usual if one == name or one.startswith(f"{name}.")}
         if flag == "--config":
-            settings = by_name(with_new_names(read_yaml(Path(value)) or {}))
+            settings = by_name(with_new_names(read_yaml(config_file(value)) or {}))
             given |= {one for one in settings if one in usual and settings[one] != usual[one]}
     return given
 

@@ -1,14 +1,13 @@
 """A parser with one-line errors, and the --config flag."""
 
 from difflib import get_close_matches
-from pathlib import Path
 from typing import Any, NoReturn
 
 import yaml
 from jsonargparse import ActionConfigFile, ArgumentParser  # type: ignore[attr-defined]
 
 from lcnet.cli.help import Help, by_subject
-from lcnet.config import MOVED, Config, in_words, with_new_names
+from lcnet.config import MOVED, Config, config_file, in_words, with_new_names
 from lcnet.config.plain_yaml import read_yaml
 from lcnet.errors import ConfigError
 
@@ -60,5 +59,5 @@ class ConfigFile(ActionConfigFile):
     def __call__(self, parser: Any, namespace: Any, file: Any, flag: str | None = None) -> None:
         """Take the settings; raises ConfigError if the file is missing or has a wrong setting."""
         Config.load(file)
-        settings = yaml.safe_dump(with_new_names(read_yaml(Path(file)) or {}))
+        settings = yaml.safe_dump(with_new_names(read_yaml(config_file(file)) or {}))
         super().__call__(parser, namespace, settings, flag)  # type: ignore[no-untyped-call]

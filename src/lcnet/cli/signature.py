@@ -17,6 +17,7 @@ from jsonargparse import ArgumentParser, Namespace, set_parsing_settings
 from lcnet.bounds import members
 from lcnet.cli.parser import ConfigFile, Parser, SettingsParser
 from lcnet.config import SECTIONS, Config, Data, Table, by_name, config_parser
+from lcnet.config.named import names
 from lcnet.errors import ConfigError
 
 Function = Callable[..., Any]
@@ -159,7 +160,8 @@ def _add_config_file(parser: ArgumentParser) -> None:
         "--config",
         action=ConfigFile,
         metavar="FILE",
-        help="YAML file with settings; flags after it override it.",
+        help="YAML file with settings, or the name of one that comes with lcnet: "
+        f"{', '.join(names())}. Flags after it override it.",
     )
 
 

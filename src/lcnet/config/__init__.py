@@ -16,6 +16,7 @@ from lcnet.config.config import (
 from lcnet.config.data import MOST_WORKERS, Data, Fit, Format
 from lcnet.config.model import MOST_CHANNELS, Model, PixelStatistics, Released
 from lcnet.config.moved import MOVED, with_new_names
+from lcnet.config.named import config_file
 from lcnet.config.recipe import BestBy, Train, Unknown
 from lcnet.config.table import Table
 
@@ -36,6 +37,7 @@ __all__ = [
     "Train",
     "Unknown",
     "by_name",
+    "config_file",
     "config_parser",
     "in_words",
     "parse_config",

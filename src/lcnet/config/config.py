@@ -17,6 +17,7 @@ from lcnet.bounds import described, require
 from lcnet.config.data import Data
 from lcnet.config.model import Model
 from lcnet.config.moved import MOVED, with_new_names
+from lcnet.config.named import config_file
 from lcnet.config.plain_yaml import read_yaml
 from lcnet.config.recipe import Train
 from lcnet.errors import ConfigError
@@ -43,9 +44,11 @@ class Config:
     def load(cls, file: Path | str) -> "Config":
         """The config in a YAML file, with defaults for missing settings.
 
-        `data.splits` is relative to the file's folder. Raises ConfigError if the file is missing,
-        is not YAML, or has an unknown key or a bad value.
+        `file` may also be the name of one that comes with lcnet, such as `digits`. `data.splits` is
+        relative to the file's folder. Raises ConfigError if the file is missing, is not YAML, or
+        has an unknown key or a bad value.
         """
+        file = config_file(file)
         config = parse_config(read_yaml(Path(file)) or {}, str(file))
         splits = config.data.splits
         return config._with_splits(str(Path(file).parent / splits)) if splits else config
