@@ -4,7 +4,17 @@ import numpy as np
 import pytest
 
 from lcnet.errors import DataError
-from lcnet.metrics import ap, average_precision, blocks, verify
+from lcnet.metrics import (
+    ap,
+    average_precision,
+    blocks,
+    bootstrap,
+    intervals,
+    predict_at,
+    rates,
+    verify,
+)
+from lcnet.metrics.bootstrap import mean_ap
 from lcnet.metrics.label_rules import LabelRules
 
 LABELS = tuple("abcdefg")
@@ -71,3 +81,26 @@ def test_a_sum_of_pieces_is_the_sum_of_numpy(count, monkeypatch):
     monkeypatch.setattr(blocks, "VALUES_AT_ONCE", 1)
     values = np.random.default_rng(count).random(count) ** 3
     assert blocks.total(iter(np.array_split(values, 7)), count) == values.sum()
+
+
+@pytest.mark.parametrize("formula", ["step", "envelope", "11-point"])
+@pytest.mark.parametrize("step", [0, 8])
+def test_intervals_are_those_of_the_drawn_images_themselves(tiny, monkeypatch, formula, step):
+    probabilities, targets = drawn(step=step)
+    probabilities, targets = probabilities[:60], targets[:60]
+    targets[:, 4] = 0
+    targets[7, 4] = 1  # a third of the resamples have no positive of it
+    rng, found = np.random.default_rng(3), []
+    for _ in range(30):
+        rows = rng.integers(60, size=60)
+        at = rates(predict_at(probabilities[rows], 0.4, RULES), targets[rows])
+        ap_of = mean_ap(probabilities[rows], targets[rows], formula=formula)
+        found.append((ap_of, at.CF1, at.OF1))
+    lows, highs = np.nanpercentile(found, [2.5, 97.5], axis=0)
+    tiny()
+    monkeypatch.setattr(bootstrap, "DRAWN_AT_ONCE", 500)
+    given = intervals(
+        probabilities, targets, threshold=0.4, formula=formula, resamples=30, seed=3, rules=RULES
+    )
+    assert [one.low for one in given.values()] == lows.tolist()
+    assert [one.high for one in given.values()] == highs.tolist()

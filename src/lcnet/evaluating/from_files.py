@@ -3,6 +3,7 @@
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,12 +12,13 @@ import numpy as np
 from lcnet.config import Data
 from lcnet.errors import ConfigError, DataError
 from lcnet.evaluating.joining import Mean, aligned, fitted_to, joined
+from lcnet.evaluating.kept_rows import place_beside
 from lcnet.evaluating.measuring import threshold_text
 from lcnet.evaluating.metrics_file import numbers
 from lcnet.evaluating.metrics_table import print_verification
 from lcnet.evaluating.prediction_columns import Scores
 from lcnet.evaluating.predictions import Predictions
-from lcnet.evaluating.reading_predictions import read_predictions
+from lcnet.evaluating.reading_predictions import gathered_from
 from lcnet.evaluating.truth import with_truth
 from lcnet.evaluating.writing_predictions import USUAL_THRESHOLD, write_predictions
 from lcnet.files import AnyPath, write_text
@@ -74,9 +76,15 @@ def measure_files(
     fit: Sequence[AnyPath] = (),
     mean: Mean = "",
     scores: Scores = "",
+    place: Path | None = None,
+    has_logits: bool = True,
     quiet: bool = False,
 ) -> FromFiles:
-    """The metrics of the predictions in files; arguments and errors are those of `evaluate`."""
+    """The metrics of the predictions in files; arguments and errors are those of `evaluate`.
+
+    Arrays that do not fit into memory are files in the folder `place`, if one is given; logits are
+    kept if they are needed, or if `has_logits`.
+    """
     if mean and len(files) < 2:
         raise ConfigError(f"--mean {mean}: expected several files, got one. Leave it out.")
     if split and data is None:
@@ -84,16 +92,20 @@ def measure_files(
             f"--split {split}: expected a data set that has it, got none, and a file has the "
             "pictures that it has. Name the data set, or leave --split out."
         )
-    read = aligned([read_predictions(file, scores=scores) for file in files])
+    gather = partial(
+        gathered_from,
+        scores=scores,
+        has_logits=has_logits or bool(fit) or mean == "logits",
+    )
+    read = aligned([gather(file, place=place) for file in files])
     notes = [f"{one.source}: {note}" for one in read for note in one.notes]
     if data is not None:
         judged = with_truth(read[0], data, split, quiet=quiet)
         notes.append(judged.said)
-        read = _judged(judged.predictions, read)
-    if fit:
-        together = fitted_to(read, [read_predictions(file, scores=scores) for file in fit], mean)
-    else:
-        together = joined(read, mean)
+        others = (replace(file.chosen(judged.rows), targets=None) for file in read[1:])
+        read = [judged.predictions, *others]
+    fits = [gather(file) for file in fit]  # what is fitted looks at all of it many times
+    together = fitted_to(read, fits, mean) if fits else joined(read, mean)
     one = together.predictions
     if one.targets is None:
         raise DataError(
@@ -137,6 +149,9 @@ def evaluate_files(
             raise ConfigError(
                 f"{flag} {written}: is one of the files to read. Choose another name."
             )
+    if out is None and len(files) == 1:
+        is_folder = paths[0].is_dir()
+        out = paths[0] / "metrics.json" if is_folder else paths[0].with_suffix(".metrics.json")
     measured = measure_files(
         files,
         data=data,
@@ -145,14 +160,13 @@ def evaluate_files(
         fit=fit,
         mean=mean,
         scores=scores,
+        place=place_beside(out),
+        has_logits=predictions is not None,
         quiet=quiet,
     )
     ranges = measured.intervals() if with_intervals else {}
     if predictions is not None:
         write_predictions(predictions, measured.predictions)
-    if out is None and len(files) == 1:
-        is_folder = paths[0].is_dir()
-        out = paths[0] / "metrics.json" if is_folder else paths[0].with_suffix(".metrics.json")
     if out is not None:
         measured.write(out, ranges)
     if not quiet:
@@ -160,13 +174,6 @@ def evaluate_files(
         if out is None:
             tell("the metrics of several files are kept only with --out FILE.json")
     return measured.verification
-
-
-def _judged(first: Predictions, files: Sequence[Predictions]) -> list[Predictions]:
-    """The files with the pictures of the first that has a truth, and with that truth alone."""
-    place = {name: row for row, name in enumerate(files[0].pictures)}
-    rows = np.array([place[name] for name in first.pictures], dtype=np.intp)
-    return [first, *(replace(file.chosen(rows), targets=None) for file in files[1:])]
 
 
 def _threshold(one: Predictions, given: float | None) -> float | np.ndarray:

@@ -8,10 +8,13 @@ import numpy as np
 from scipy.special import expit
 
 from lcnet.errors import ConfigError, DataError
+from lcnet.evaluating.kept_rows import mapped
 from lcnet.evaluating.matching import match
+from lcnet.evaluating.picture_names import in_both
 from lcnet.evaluating.predictions import Predictions, named
 from lcnet.metrics import Floats, Targets
 from lcnet.metrics.array_checks import with_both
+from lcnet.metrics.blocks import row_blocks
 from lcnet.metrics.bootstrap import mean_ap
 from lcnet.metrics.calibration import to_probabilities
 from lcnet.metrics.crossfit import Fitted, fit
@@ -87,10 +90,13 @@ def fitted_to(tests: Sequence[Predictions], fits: Sequence[Predictions], mean: M
     has_raw = all(file.logits is not None for file in [*tests, *fits])
     found = _fit(fits, targets, mean, has_raw=has_raw)
     if found.stacking:
-        values = expit(found.stacking.logits(_scores(tests, has_raw=has_raw)))
+        values = _stacked(found.stacking, tests, has_raw=has_raw)
     else:
         scores = _mean_logits(tests, mean, has_raw=has_raw)
-        values = to_probabilities(scores, found.fitted.calibration)
+        calibration = found.fitted.calibration
+        values = mapped(
+            lambda block: to_probabilities(block, calibration), scores, place=tests[0].place
+        )
     one = replace(
         tests[0],
         probabilities=values,
@@ -132,7 +138,10 @@ def _aligned(first: Predictions, other: Predictions, what: str) -> Predictions:
             )
         other = other.chosen(found.theirs)
     if first.targets is not None and other.targets is not None:
-        differing = int((first.targets != other.targets).any(axis=1).sum())
+        differing = sum(
+            int((ours != theirs).any(axis=1).sum())
+            for ours, theirs in row_blocks(first.targets, other.targets)
+        )
         if differing:
             raise DataError(
                 f"{other.source} and {first.source}: expected the same truth, got other targets "
@@ -219,7 +228,7 @@ def _check_pairs(tests: Sequence[Predictions], fits: Sequence[Predictions]) -> N
 
 def _check_apart(test: Predictions, fitting: Predictions) -> None:
     """Raise DataError if pictures are in both: what is fitted to them cannot be tested on them."""
-    if both := sorted(set(test.pictures) & set(fitting.pictures)):
+    if both := sorted(in_both(test.pictures, fitting.pictures)):
         raise DataError(
             f"{fitting.source}: expected other pictures than in {test.source}, got {len(both):,} "
             f"that are in both: {named(both)}. Fit on the validation split."
@@ -231,27 +240,50 @@ def _check_apart(test: Predictions, fitting: Predictions) -> None:
 
 def _scores(files: Sequence[Predictions], *, has_raw: bool) -> Floats:
     """The logits of each file, M x N x L: those of the models, if all files have them."""
-    raw = [file.logits if has_raw else None for file in files]
-    return np.stack(
-        [
-            logits_of(file.probabilities) if own is None else own.astype(np.float64)
-            for file, own in zip(files, raw, strict=True)
-        ]
-    )
+    return _as_doubles([_own_scores(file, has_raw=has_raw) for file in files])
+
+
+def _stacked(stacking: Stacking, files: Sequence[Predictions], *, has_raw: bool) -> Floats:
+    """The probabilities that weights make of the files' scores, N x L."""
+
+    def stacked(*blocks: Floats) -> Floats:
+        each = [block.astype(np.float64, copy=False) for block in blocks]
+        return np.asarray(expit(stacking.logits(np.stack(each))))
+
+    scores = [_own_scores(file, has_raw=has_raw) for file in files]
+    return mapped(stacked, *scores, place=files[0].place)
+
+
+def _own_scores(file: Predictions, *, has_raw: bool) -> Floats:
+    """The logits of a file, N x L: those of the model, if all files have them."""
+    if has_raw and file.logits is not None:
+        return file.logits
+    return mapped(logits_of, file.probabilities, place=file.place)
 
 
 def _mean_logits(files: Sequence[Predictions], mean: Mean, *, has_raw: bool) -> Floats:
     """The logits of the mean, N x L; of one file its own."""
     if len(files) == 1:
-        own = files[0].logits if has_raw else None
-        return logits_of(files[0].probabilities) if own is None else own
+        return _own_scores(files[0], has_raw=has_raw)
     if mean == "logits":
-        return np.asarray(_scores(files, has_raw=has_raw).mean(axis=0))
-    return logits_of(_mean(files, "probabilities"))
+        return mapped(
+            lambda *blocks: np.asarray(_as_doubles(blocks).mean(axis=0)),
+            *(_own_scores(file, has_raw=has_raw) for file in files),
+            place=files[0].place,
+        )
+    return mapped(logits_of, _mean(files, "probabilities"), place=files[0].place)
 
 
 def _mean(files: Sequence[Predictions], how: str) -> Floats:
     """The mean of the probabilities, or the probabilities of the mean of the logits, N x L."""
-    values = [file.probabilities if how == "probabilities" else file.scores() for file in files]
-    mean = np.mean([value.astype(np.float64) for value in values], axis=0)
-    return np.asarray(mean if how == "probabilities" else expit(mean))
+
+    def mean(*blocks: Floats) -> Floats:
+        values = _as_doubles(blocks).mean(axis=0)
+        return np.asarray(values if how == "probabilities" else expit(values))
+
+    arrays = [file.probabilities if how == "probabilities" else file.scores() for file in files]
+    return mapped(mean, *arrays, place=files[0].place)
+
+
+def _as_doubles(blocks: Sequence[Floats]) -> Floats:
+    return np.stack([block.astype(np.float64) for block in blocks])

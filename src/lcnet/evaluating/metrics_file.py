@@ -7,6 +7,7 @@ from pathlib import Path
 from lcnet.evaluating.measuring import Measured, how_measured
 from lcnet.files import write_text
 from lcnet.metrics import Targets, Verification
+from lcnet.metrics.array_checks import count_present
 from lcnet.metrics.bootstrap import Interval
 
 
@@ -38,7 +39,7 @@ def numbers(
     verification: Verification, targets: Targets, ranges: Mapping[str, Interval] | None
 ) -> dict[str, object]:
     """The metrics, each label's number of positives, and the intervals if given, for JSON."""
-    counts = (targets == 1).sum(axis=0).tolist()
+    counts = count_present(targets).tolist()
     content = {
         **verification.to_dict(),
         "positives": dict(zip(verification.labels, counts, strict=True)),

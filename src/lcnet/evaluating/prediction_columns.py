@@ -1,15 +1,13 @@
-"""What the columns of a file of predictions mean, and the predictions that their numbers make."""
+"""What the columns of a file of predictions mean."""
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Literal
 
-import numpy as np
-from numpy.typing import NDArray
-
 from lcnet.errors import DataError
-from lcnet.evaluating.predictions import Predictions, named
+from lcnet.evaluating.predictions import named
 from lcnet.evaluating.writing_predictions import LOGIT, PROBABILITY, TARGET, THRESHOLD
 
 Scores = Literal["", "probabilities", "logits"]
@@ -52,76 +50,6 @@ class Columns:
     places: dict[str, tuple[int, ...]]
     """The numbers of the columns of each kind (`PLAIN`, `LOGIT`, ...), in the labels' order."""
     left_alone: tuple[str, ...] = ()
-
-
-@dataclass
-class Stored:
-    """What a file says, before it is checked."""
-
-    labels: Sequence[str]
-    pictures: Sequence[str]
-    numbers: dict[str, NDArray[Any]]
-    """N x L of each kind; thresholds L."""
-    split: str = ""
-    fingerprint: str = ""
-    calibrated: bool | None = None
-    where: str = ""
-    unread: int = 0
-    """How many rows are of pictures that could not be read, and so have no numbers."""
-    notes: list[str] = field(default_factory=list)
-
-    def to_predictions(self, scores: Scores) -> Predictions:
-        """The predictions. Raises DataError if there are no scores, or it is not clear which."""
-        if not len(self.pictures):
-            raise DataError(
-                f"{self.where}: expected a picture or more, got none. Write a row for each."
-            )
-        labels, numbers, notes = tuple(self.labels), dict(self.numbers), list(self.notes)
-        if self.unread:
-            notes.append(f"{self.unread:,} pictures could not be read and are not counted")
-        if PLAIN in numbers:
-            kind = scores or recognised(numbers[PLAIN], self.where)
-            if not scores:
-                notes.append("values are from 0 to 1: taken as probabilities")
-            numbers[PROBABILITY if kind == "probabilities" else LOGIT] = numbers.pop(PLAIN)
-        elif scores and {"probabilities": PROBABILITY, "logits": LOGIT}[scores] not in numbers:
-            raise DataError(
-                f"{self.where}: --scores {scores}: expected none, since the file itself says what "
-                "its numbers are. Leave it out."
-            )
-        logits, values = numbers.get(LOGIT), numbers.get(PROBABILITY)
-        calibrated = self.calibrated
-        if values is None and logits is not None:
-            values, calibrated = _sigmoid(logits), False
-        if values is None:
-            raise DataError(
-                f"{self.where}: expected probabilities or logits, got none. Add a column "
-                "probability:LABEL for each label."
-            )
-        thresholds, targets = numbers.get(THRESHOLD), numbers.get(TARGET)
-        return Predictions(
-            labels=labels,
-            pictures=tuple(self.pictures),
-            probabilities=_narrow(values),
-            targets=None if targets is None else _as_targets(targets, self.where),
-            logits=None if logits is None else _narrow(logits),
-            thresholds=None if thresholds is None else tuple(thresholds.tolist()),
-            split=self.split,
-            fingerprint=self.fingerprint,
-            calibrated=calibrated,
-            notes=tuple(notes),
-        )
-
-
-def recognised(values: NDArray[Any], where: str) -> Scores:
-    """`probabilities` if all values are from 0 to 1. Raises DataError otherwise."""
-    if values.size and not (values.min() >= 0 and values.max() <= 1) and np.isfinite(values).all():
-        raise DataError(
-            f"{where}: expected probabilities from 0 to 1, got {values.min():g} to "
-            f"{values.max():g}, and the columns do not say what they are. If they are logits, set "
-            "--scores logits."
-        )
-    return "probabilities"
 
 
 def understood(header: Sequence[str], where: str, *, texts: Sequence[int]) -> Columns:
@@ -180,77 +108,20 @@ def _picture_column(header: Sequence[str], where: str, texts: Sequence[int]) -> 
     )
 
 
-def _sigmoid(logits: NDArray[Any]) -> NDArray[Any]:
-    from scipy.special import expit
-
-    return np.asarray(expit(_narrow(logits)))
-
-
-def _narrow(values: NDArray[Any]) -> NDArray[Any]:
-    """As float32, if the values are float32 that were written with 9 digits or more."""
-    if values.dtype == np.float32:
-        return values
-    values = values.astype(np.float64, copy=False)
-    with np.errstate(over="ignore", invalid="ignore"):
-        narrow = values.astype(np.float32)
-        is_same = bool((np.abs(narrow - values) <= 5.1e-9 * np.abs(values)).all())
-    return narrow if is_same else values
-
-
-def _as_targets(values: NDArray[Any], where: str) -> NDArray[np.int8]:
-    """The targets as int8; an empty cell is unknown."""
-    if values.dtype.kind == "f":
-        values = np.where(np.isnan(values), -1, values)
-    is_right = (values == 1) | (values == 0) | (values == -1)
-    if not is_right.all():
-        raise DataError(
-            f"{where}: expected targets of 1, 0 and -1 (unknown), got {values[~is_right][0]:g}. "
-            "Correct them."
-        )
-    return np.asarray(values.astype(np.int8))
-
-
 # What all tables share
-
-
-def in_one(parts: Sequence[Stored], where: str) -> Stored:
-    """The rows of several files, one after the other. Raises DataError for other labels."""
-    filled = [part for part in parts if len(part.pictures)]
-    first = filled[0] if filled else Stored((), (), {}, where=where)
-    for part in filled:
-        if part.labels != first.labels or set(part.numbers) != set(first.numbers):
-            raise DataError(
-                f"{part.where}: expected the labels of {first.where}, got others. Predict all "
-                "pictures with one model."
-            )
-    return replace(
-        first,
-        pictures=[name for part in filled for name in part.pictures],
-        numbers={
-            kind: np.concatenate([part.numbers[kind] for part in filled]) for kind in first.numbers
-        },
-        where=where,
-        unread=sum(part.unread for part in parts),
-    )
-
-
-def with_thresholds(stored: Stored) -> Stored:
-    """The thresholds of the first row, if they are those of all rows."""
-    rows = stored.numbers.get(THRESHOLD)
-    if rows is not None and len(rows):
-        if (rows != rows[0]).any() or not ((rows[0] >= 0) & (rows[0] <= 1)).all():
-            raise DataError(
-                f"{stored.where}: expected one threshold from 0 to 1 per label, the same in all "
-                "rows, got others. Correct or drop the columns."
-            )
-        stored.numbers[THRESHOLD] = rows[0]
-    return stored
 
 
 def left_alone(columns: Columns) -> list[str]:
     """A note of the columns that are left alone, if there are some."""
     others = [name or "(no name)" for name in columns.left_alone]
     return [f"columns left alone: {named(others)}"] if others else []
+
+
+def rows_of_text(path: Path) -> int:
+    """About how many lines a file has, as its first million bytes say."""
+    with path.open("rb") as opened:
+        start = opened.read(1_000_000)
+    return path.stat().st_size * start.count(b"\n") // max(1, len(start))
 
 
 def kind_of_cells(cells: Iterable[Any]) -> Kind:

@@ -4,7 +4,7 @@ import warnings
 from collections.abc import Iterator, Sequence
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +13,7 @@ from lcnet.config import Table
 from lcnet.data.readers.checks import is_number
 from lcnet.data.readers.table_file import SPACE, Form, TableFile, forms
 from lcnet.errors import DataError
+from lcnet.evaluating.gathered import Gathered
 from lcnet.evaluating.prediction_columns import (
     PEEKED,
     PLAIN,
@@ -20,12 +21,10 @@ from lcnet.evaluating.prediction_columns import (
     VALUES_AT_ONCE,
     Columns,
     Peek,
-    Scores,
-    Stored,
     kind_of_cells,
     left_alone,
+    rows_of_text,
     understood,
-    with_thresholds,
 )
 from lcnet.evaluating.writing_predictions import PROBABILITY, TARGET
 
@@ -36,31 +35,30 @@ PREDICTED = ("image", "error", "labels")
 """The columns before the probabilities in a table of `lcnet predict`."""
 
 
-def read_csv(path: Path, scores: Scores) -> Stored:
-    """A table of text with a header; also that of `lcnet predict`."""
+def read_csv(path: Path, gathered: Gathered) -> None:
+    """Add the rows of a table of text with a header; also of that of `lcnet predict`."""
     table, columns, is_own = _opened(path)
     if is_own:
         _check_end(path)
     is_predicted = table.columns[:3] == PREDICTED
-    stored = Stored(columns.labels, [], {}, where=str(path), notes=left_alone(columns))
-    names: list[str] = []
-    parts: dict[str, list[NDArray[Any]]] = {kind: [] for kind in columns.places}
-    unread = blank = 0
+    gathered.expected = gathered.expected or rows_of_text(path)
+    for text in left_alone(columns):
+        gathered.note(text)
+    blank = 0
     for first, frame in _frames(table, columns):
         if is_predicted:
             is_read = frame[1].isna()
-            unread += int((~is_read).sum())
+            gathered.unread += int((~is_read).sum())
             frame = frame[is_read]
-        for kind, places in columns.places.items():
-            parts[kind].append(_numbers(frame, places, f"{path}", first, table.columns))
-        blank += int(np.isnan(parts[TARGET][-1]).sum()) if TARGET in parts else 0
-        names += frame[columns.picture].fillna("").tolist()
-    stored.pictures = names
-    stored.numbers = {kind: np.concatenate(arrays) for kind, arrays in parts.items() if arrays}
+        numbers = {
+            kind: _numbers(frame, places, f"{path}", first, table.columns)
+            for kind, places in columns.places.items()
+        }
+        blank += int(np.isnan(numbers[TARGET]).sum()) if TARGET in numbers else 0
+        pictures = frame[columns.picture].fillna("").tolist()
+        gathered.add(columns.labels, pictures, numbers, where=str(path))
     if blank:
-        stored.notes.append(f"{blank:,} blank targets: taken as unknown")
-    stored.unread = unread
-    return with_thresholds(stored)
+        gathered.note(f"{blank:,} blank targets: taken as unknown")
 
 
 def _frames(table: TableFile, columns: Columns) -> "Iterator[tuple[int, pandas.DataFrame]]":

@@ -8,15 +8,26 @@ from typing import Any
 import numpy as np
 
 from lcnet.errors import DataError
-from lcnet.evaluating.prediction_columns import Peek, Scores, Stored
+from lcnet.evaluating.gathered import Gathered
+from lcnet.evaluating.prediction_columns import VALUES_AT_ONCE, Peek, rows_of_text
 from lcnet.evaluating.predictions import named
 from lcnet.evaluating.writing_predictions import PROBABILITY
 
 
-def read_lines(path: Path, scores: Scores) -> Stored:
-    """The rows of `lcnet predict`: an image with probabilities by label, or with an error."""
+def read_lines(path: Path, gathered: Gathered) -> None:
+    """Add the rows of `lcnet predict`: an image with probabilities by label, or with an error."""
     labels: tuple[str, ...] = ()
-    names, rows, unread = [], [], 0
+    names: list[str] = []
+    rows: list[list[Any]] = []
+
+    def add() -> None:
+        if names:
+            values = np.array(rows, dtype=np.float64)
+            gathered.add(labels, names, {PROBABILITY: values}, where=str(path))
+            names.clear()
+            rows.clear()
+
+    gathered.expected = gathered.expected or rows_of_text(path)
     for number, row in _rows(path):
         where = f"{path}:{number}"
         if not isinstance(row, dict) or not isinstance(row.get("image"), str):
@@ -25,7 +36,7 @@ def read_lines(path: Path, scores: Scores) -> Stored:
                 f"{str(row)[:60]}. Use rows of lcnet predict."
             )
         if "error" in row:
-            unread += 1
+            gathered.unread += 1
             continue
         values = row.get("probabilities")
         if not isinstance(values, dict) or not values:
@@ -34,9 +45,10 @@ def read_lines(path: Path, scores: Scores) -> Stored:
             )
         labels = labels or tuple(values)
         names.append(row["image"])
-        rows.append(np.array(_in_order(values, labels, where), dtype=np.float64))
-    numbers = {PROBABILITY: np.stack(rows)} if rows else {}
-    return Stored(labels, names, numbers, where=str(path), unread=unread)
+        rows.append(_in_order(values, labels, where))
+        if len(rows) * len(labels) >= VALUES_AT_ONCE:
+            add()
+    add()
 
 
 def peek_lines(path: Path) -> Peek:
@@ -57,12 +69,12 @@ def _rows(path: Path) -> Iterator[tuple[int, Any]]:
 
 
 def _in_order(values: dict[str, Any], labels: tuple[str, ...], where: str) -> list[Any]:
-    if odd := sorted(set(values) ^ set(labels)):
+    if tuple(values) != labels and (odd := sorted(set(values) ^ set(labels))):
         raise DataError(
             f"{where}: expected the probabilities of the same {len(labels):,} labels in each row, "
             f"got others: {named(odd)}. Predict with all labels."
         )
     numbers = [values[label] for label in labels]
-    if not all(isinstance(one, int | float) and not isinstance(one, bool) for one in numbers):
+    if not set(map(type, numbers)) <= {int, float}:
         raise DataError(f"{where}: expected numbers as probabilities, got others. Correct the row.")
     return numbers

@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 
 from lcnet.data.containers import pyarrow_parquet
 from lcnet.errors import DataError
-from lcnet.evaluating.prediction_arrays import with_about
+from lcnet.evaluating.gathered import Gathered
+from lcnet.evaluating.prediction_arrays import take_about
 from lcnet.evaluating.prediction_columns import (
     PEEKED,
     PLAIN,
@@ -17,34 +18,33 @@ from lcnet.evaluating.prediction_columns import (
     VALUES_AT_ONCE,
     Columns,
     Peek,
-    Scores,
-    Stored,
     kind_of_cells,
     left_alone,
     understood,
-    with_thresholds,
 )
 from lcnet.evaluating.writing_predictions import KEY, PROBABILITY, TARGET
 
 
-def read_parquet(path: Path, scores: Scores) -> Stored:
-    """A table with a column per label, or the rows of `lcnet predict`."""
+def read_parquet(path: Path, gathered: Gathered) -> None:
+    """Add the rows of a table with a column per label, or those of `lcnet predict`."""
     with pyarrow_parquet().ParquetFile(path) as table:
         schema = table.schema_arrow
         said = (schema.metadata or {}).get(KEY.encode(), b"").decode("utf-8")
+        gathered.expected = gathered.expected or table.metadata.num_rows
         if "probabilities" in schema.names and "image" in schema.names:
-            return _read_predicted(path, table)
+            _read_predicted(path, table, gathered)
+            return
         columns = _parquet_columns(path, schema)
-        stored = Stored(columns.labels, [], {}, where=str(path), notes=left_alone(columns))
-        names: list[str] = []
-        parts: dict[str, list[NDArray[Any]]] = {kind: [] for kind in columns.places}
+        for text in left_alone(columns):
+            gathered.note(text)
         for batch in table.iter_batches(max(1, VALUES_AT_ONCE // len(schema.names))):
-            names += map(str, batch.column(columns.picture).to_pylist())
-            for kind, places in columns.places.items():
-                parts[kind].append(_matrix_of(batch, places, kind, path))
-    stored.pictures = names
-    stored.numbers = {kind: np.concatenate(arrays) for kind, arrays in parts.items() if arrays}
-    return with_about(with_thresholds(stored), said)
+            numbers = {
+                kind: _matrix_of(batch, places, kind, path)
+                for kind, places in columns.places.items()
+            }
+            pictures = [str(name) for name in batch.column(columns.picture).to_pylist()]
+            gathered.add(columns.labels, pictures, numbers, where=str(path))
+    take_about(gathered, said, columns.labels)
 
 
 def peek_parquet(path: Path) -> Peek:
@@ -97,19 +97,15 @@ def _together(values: Sequence[NDArray[Any]]) -> NDArray[Any]:
     return np.stack(values, axis=1)
 
 
-def _read_predicted(path: Path, table: Any) -> Stored:
+def _read_predicted(path: Path, table: Any, gathered: Gathered) -> None:
     """The rows of `lcnet predict`; a picture that could not be read has no probabilities."""
     place = table.schema_arrow.get_field_index("probabilities")
     labels = tuple(entry.name for entry in table.schema_arrow.field(place).type)
-    names: list[str] = []
-    parts, unread = [], 0
     rows = max(1, VALUES_AT_ONCE // max(1, len(labels)))
     for batch in table.iter_batches(rows, columns=["image", "probabilities"]):
         is_read = ~batch.column(1).is_null().to_numpy(zero_copy_only=False)
-        unread += int((~is_read).sum())
+        gathered.unread += int((~is_read).sum())
         pictures = batch.column(0).to_pylist()
-        names += [name for name, there in zip(pictures, is_read, strict=True) if there]
+        names = [name for name, there in zip(pictures, is_read, strict=True) if there]
         fields = [one.to_numpy(zero_copy_only=False) for one in batch.column(1).flatten()]
-        parts.append(_together(fields)[is_read])
-    numbers = {PROBABILITY: np.concatenate(parts)} if parts else {}
-    return Stored(labels, names, numbers, where=str(path), unread=unread)
+        gathered.add(labels, names, {PROBABILITY: _together(fields)[is_read]}, where=str(path))

@@ -1,14 +1,16 @@
 """The predictions of a model for the pictures of a split, as a file of them holds them."""
 
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from lcnet.errors import DataError
+from lcnet.evaluating.kept_rows import mapped, picked
+from lcnet.evaluating.picture_names import named_twice, picked_names
 from lcnet.metrics import Floats, Targets
 from lcnet.metrics.thresholds import logits_of
 from lcnet.schema import check_names
@@ -25,7 +27,7 @@ class Predictions:
     """
 
     labels: tuple[str, ...]
-    pictures: tuple[str, ...]
+    pictures: Sequence[str]
     """The name or path of each picture; none is there twice."""
     probabilities: Floats
     """N x L, 0 to 1; calibrated if `calibrated` is true."""
@@ -45,6 +47,8 @@ class Predictions:
     """The file's name."""
     notes: tuple[str, ...] = ()
     """What a user should know of how the file was read, a sentence each."""
+    place: Path | None = None
+    """The folder for arrays that do not fit into memory; None: all are in memory."""
 
     def __len__(self) -> int:
         return len(self.pictures)
@@ -53,18 +57,20 @@ class Predictions:
         """The logits of the probabilities, N x L: calibrated ones if a calibration was applied."""
         if self.logits is not None and not self.calibrated:
             return self.logits
-        return logits_of(self.probabilities)
+        return mapped(logits_of, self.probabilities, place=self.place)
 
     def chosen(self, rows: NDArray[np.intp]) -> "Predictions":
         """The pictures at these indices, in their order."""
+        if len(rows) == len(self) and (rows == np.arange(len(self))).all():
+            return self
 
         def some(values: NDArray[Any] | None) -> NDArray[Any] | None:
-            return None if values is None else values[rows]
+            return None if values is None else picked(values, rows, place=self.place)
 
         return replace(
             self,
-            pictures=tuple(self.pictures[row] for row in rows.tolist()),
-            probabilities=self.probabilities[rows],
+            pictures=picked_names(self.pictures, rows, place=self.place),
+            probabilities=picked(self.probabilities, rows, place=self.place),
             targets=some(self.targets),
             logits=some(self.logits),
         )
@@ -75,14 +81,17 @@ class Predictions:
             return self
         columns = [self.labels.index(label) for label in labels]
 
+        def reordered(values: NDArray[Any]) -> NDArray[Any]:
+            return mapped(lambda block: block[:, columns], values, place=self.place)
+
         def some(values: NDArray[Any] | None) -> NDArray[Any] | None:
-            return None if values is None else values[:, columns]
+            return None if values is None else reordered(values)
 
         thresholds = self.thresholds
         return replace(
             self,
             labels=tuple(labels),
-            probabilities=self.probabilities[:, columns],
+            probabilities=reordered(self.probabilities),
             targets=some(self.targets),
             logits=some(self.logits),
             thresholds=thresholds and tuple(thresholds[column] for column in columns),
@@ -90,7 +99,7 @@ class Predictions:
 
 
 def checked(predictions: Predictions, where: str) -> Predictions:
-    """The same predictions, once names, shapes and values are found to be right.
+    """The same predictions, once the names of labels and pictures are found to be right.
 
     `where` is the file. Raises DataError if they are not.
     """
@@ -99,52 +108,12 @@ def checked(predictions: Predictions, where: str) -> Predictions:
         check_names(list(labels), "labels")
     except ValueError as error:
         raise DataError(f"{where}: {error}. Correct the names of the labels.") from None
-    if not pictures:
-        raise DataError(f"{where}: expected a picture or more, got none. Write a row per picture.")
-    if len(set(pictures)) < len(pictures):
-        name, count = Counter(pictures).most_common(1)[0]
+    if twice := named_twice(pictures):
+        name, count = twice
         raise DataError(
             f"{where}: expected each picture once, got {name!r} {count:,} times. Keep one."
         )
-    shape = len(pictures), len(labels)
-    for what, values in (
-        ("probabilities", predictions.probabilities),
-        ("logits", predictions.logits),
-        ("targets", predictions.targets),
-    ):
-        if values is not None and values.shape != shape:
-            raise DataError(
-                f"{where}: expected {what} of shape {shape}, pictures by labels, got "
-                f"{values.shape}. Write the file again."
-            )
-    _check_finite(predictions, where)
-    _check_range(predictions, where)
     return predictions
-
-
-def _check_finite(predictions: Predictions, where: str) -> None:
-    for values in (predictions.probabilities, predictions.logits):
-        if values is not None and not np.isfinite(values).all():
-            row, column = np.argwhere(~np.isfinite(values))[0]
-            raise DataError(
-                f"{where}: picture {predictions.pictures[row]!r}, label "
-                f"{predictions.labels[column]!r}: expected a finite number, got "
-                f"{values[row, column]}. Correct it, or leave the picture out."
-            )
-
-
-def _check_range(predictions: Predictions, where: str) -> None:
-    values, targets = predictions.probabilities, predictions.targets
-    if values.min() < 0 or values.max() > 1:
-        raise DataError(
-            f"{where}: expected probabilities from 0 to 1, got {values.min():g} to "
-            f"{values.max():g}. If they are logits, name the columns logit:LABEL."
-        )
-    if targets is not None and not np.isin(targets, (1, 0, -1)).all():
-        wrong = targets[~np.isin(targets, (1, 0, -1))].ravel()[0]
-        raise DataError(
-            f"{where}: expected targets of 1, 0 and -1 (unknown), got {wrong}. Correct them."
-        )
 
 
 def named(names: Sequence[str]) -> str:

@@ -5,15 +5,16 @@ from dataclasses import replace
 from pathlib import Path
 
 from lcnet.errors import ConfigError, DataError, LCNetError, reason_of
+from lcnet.evaluating.gathered import Gathered, TooWide
 from lcnet.evaluating.prediction_arrays import peek_npz, read_npz
-from lcnet.evaluating.prediction_columns import Peek, Scores, Stored, in_one
+from lcnet.evaluating.prediction_columns import Peek, Scores
 from lcnet.evaluating.prediction_csv import peek_csv, read_csv
 from lcnet.evaluating.prediction_lines import peek_lines, read_lines
 from lcnet.evaluating.prediction_parquet import peek_parquet, read_parquet
 from lcnet.evaluating.predictions import Predictions, checked
 from lcnet.files import AnyPath
 
-READERS: dict[str, Callable[[Path, Scores], Stored]] = {
+READERS: dict[str, Callable[[Path, Gathered], None]] = {
     ".csv": read_csv,
     ".tsv": read_csv,
     ".parquet": read_parquet,
@@ -36,6 +37,17 @@ def read_predictions(file: AnyPath, *, scores: Scores = "") -> Predictions:
     Raises DataError if the file cannot be read, has a picture twice or a value that is not finite,
     and ConfigError for another suffix.
     """
+    read = gathered_from(file, scores=scores)
+    return replace(read, pictures=tuple(read.pictures))
+
+
+def gathered_from(
+    file: AnyPath, *, scores: Scores = "", place: Path | None = None, has_logits: bool = True
+) -> Predictions:
+    """The predictions in a file, see `read_predictions`; large arrays are files in `place`.
+
+    Without `has_logits` the logits are not kept if there are probabilities or they give them.
+    """
     path = Path(file)
     if path.suffix.lower() not in READERS and not is_rows_folder(path):
         raise ConfigError(
@@ -44,22 +56,27 @@ def read_predictions(file: AnyPath, *, scores: Scores = "") -> Predictions:
         )
     if not path.exists():
         raise DataError(f"{path}: no such file of predictions. Correct the path.")
-    try:
-        stored = _stored(path, scores)
-        return checked(replace(stored.to_predictions(scores), source=str(path)), str(path))
-    except LCNetError:
-        raise
-    except Exception as error:  # csv, json, numpy and pyarrow raise a dozen unrelated types
-        raise DataError(
-            f"{path}: not a readable file of predictions ({reason_of(error)}). Write it again."
-        ) from None
+    wide: frozenset[str] = frozenset()
+    while True:
+        gathered = Gathered(str(path), scores, place, has_logits, wide)
+        try:
+            return checked(_read(path, gathered), str(path))
+        except LCNetError:
+            raise
+        except TooWide as one:
+            wide |= {one.kind}
+        except Exception as error:  # csv, json, numpy and pyarrow raise a dozen unrelated types
+            raise DataError(
+                f"{path}: not a readable file of predictions ({reason_of(error)}). Write it again."
+            ) from None
+        finally:
+            gathered.close()
 
 
-def _stored(path: Path, scores: Scores) -> Stored:
-    if not path.is_dir():
-        return READERS[path.suffix.lower()](path, scores)
-    parts = [READERS[part.suffix](part, scores) for part in _parts(path)]
-    return in_one(parts, str(path))
+def _read(path: Path, gathered: Gathered) -> Predictions:
+    for part in _parts(path) if path.is_dir() else [path]:
+        READERS[part.suffix.lower()](part, gathered)
+    return gathered.predictions()
 
 
 def is_rows_folder(path: Path) -> bool:

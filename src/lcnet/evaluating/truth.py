@@ -4,6 +4,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from lcnet.config import Data
 from lcnet.data.readers import read_split
@@ -12,9 +13,11 @@ from lcnet.data.readers.table_file import is_table
 from lcnet.data.readers.table_understanding import understand
 from lcnet.data.recognising import data_at
 from lcnet.errors import DataError
+from lcnet.evaluating.kept_rows import KeptRows
 from lcnet.evaluating.matching import match
 from lcnet.evaluating.predictions import Predictions, named
 from lcnet.files import AnyPath
+from lcnet.metrics.blocks import spans
 from lcnet.progress import tell
 
 
@@ -23,6 +26,8 @@ class Judged:
     """Predictions with the truth of a data set."""
 
     predictions: Predictions
+    rows: NDArray[np.intp]
+    """The places of these in the predictions that were given."""
     said: str
     """What was matched with what, in a line."""
 
@@ -61,8 +66,10 @@ def with_truth(
         said += f"; without truth, not counted: {without:,} predictions, such as "
         said += repr(predictions.pictures[rest[0]])
     chosen = predictions.chosen(found.ours)
-    targets = samples.targets[found.theirs][:, columns]
-    return Judged(replace(chosen, targets=targets, split=name), said)
+    targets = KeptRows(predictions.place)
+    for rows in spans(len(found.theirs), len(columns)):
+        targets.add(samples.targets[found.theirs[rows]][:, columns])
+    return Judged(replace(chosen, targets=targets.array(), split=name), found.ours, said)
 
 
 def _settings(data: Data | Given | AnyPath, *, quiet: bool) -> Data:

@@ -13,6 +13,7 @@ from lcnet.data.containers import pyarrow_parquet
 from lcnet.errors import ConfigError
 from lcnet.evaluating.predictions import Predictions
 from lcnet.files import written_whole
+from lcnet.metrics.blocks import release
 
 PICTURE = "picture"
 TARGET, LOGIT, PROBABILITY, THRESHOLD = "target:", "logit:", "probability:", "threshold:"
@@ -151,6 +152,8 @@ def _blocks(predictions: Predictions) -> Iterator[tuple[int, int]]:
     rows = max(1, VALUES_AT_ONCE // len(predictions.labels))
     for first in range(0, len(predictions), rows):
         yield first, min(first + rows, len(predictions))
+        for _, values in _numbers(predictions):
+            release(values)
 
 
 def _digits(values: NDArray[Any]) -> str:

@@ -53,10 +53,65 @@ def average_precision(
     images, labels = probabilities.shape
     found = []
     for group in spans(labels, max(1, images), values=RANKED_AT_ONCE):
-        ranked, known, absent = _ranked(probabilities, targets, group)
+        ranked, known, absent = _keys(probabilities, targets, group)
+        ranked.sort(axis=1)
         for part in spans(len(ranked), max(1, images)):
             found.append(_of_ranked(ranked[part], known[part], absent[part], formula))
     return np.concatenate(found)
+
+
+def resampled_precision(
+    probabilities: Floats,
+    targets: Targets,
+    draws: NDArray[np.unsignedinteger],
+    *,
+    formula: ApFormula = "step",
+) -> NDArray[np.float64]:
+    """The average precision of each label in resampled images, R x L.
+
+    `draws` says how often each image was drawn, R x N. A row is what `average_precision` gives of
+    the drawn images, bit for bit; but the images are ranked once for all rows.
+    """
+    images, labels = probabilities.shape
+    found = np.empty((len(draws), labels))
+    for group in spans(labels, max(1, images), values=RANKED_AT_ONCE):
+        keys, known, _ = _keys(probabilities, targets, group)
+        for place, label in enumerate(range(group.start, group.stop)):
+            order = np.argsort(keys[place])[: known[place]]
+            found[:, label] = _of_draws(keys[place][order], order, draws, formula)
+    return found
+
+
+def _of_draws(
+    ranked: NDArray[np.unsignedinteger],
+    order: NDArray[np.intp],
+    draws: NDArray[np.unsignedinteger],
+    formula: ApFormula,
+) -> NDArray[np.float64]:
+    """The average precision of a label in each resample; `order` are its known images, ranked."""
+    positions = np.flatnonzero(ranked & 1 == 0)
+    values, numbers = ranked[positions], np.arange(len(positions))
+    first = np.maximum.accumulate(
+        np.where(np.append(True, values[1:] != values[:-1])[: len(values)], numbers, 0)
+    )
+    found = [np.empty(0)]
+    for part in spans(len(draws), len(order)):
+        drawn = draws[part][:, order]
+        times = drawn[:, positions]
+        present, known = _from_here_on(times), _from_here_on(drawn)
+        with np.errstate(invalid="ignore"):  # 0 / 0 where a positive was never drawn
+            precision = present[:, first] / known[:, positions[first]]
+        counts, images = present[:, 0], known[:, 0]
+        repeated = np.repeat(precision.ravel(), times.ravel())
+        found.append(_of_precision(repeated, counts, images - counts, formula))
+    return np.concatenate(found)
+
+
+def _from_here_on(drawn: NDArray[np.unsignedinteger]) -> NDArray[np.intp]:
+    """How often images from each place on were drawn, R x N + 1."""
+    sums = np.zeros((drawn.shape[0], drawn.shape[1] + 1), dtype=np.intp)
+    np.cumsum(drawn, axis=1, out=sums[:, 1:])
+    return sums[:, -1:] - sums
 
 
 def _of_ranked(
@@ -65,8 +120,18 @@ def _of_ranked(
     absent: NDArray[np.intp],
     formula: ApFormula,
 ) -> NDArray[np.float64]:
-    """The average precision of labels whose probabilities are ranked; see `_ranked`."""
+    """The average precision of labels whose probabilities are ranked; see `_keys`."""
     precision, positives = _precision_at_positives(ranked, known)
+    return _of_precision(precision, positives, absent, formula)
+
+
+def _of_precision(
+    precision: NDArray[np.float64],
+    positives: NDArray[np.intp],
+    absent: NDArray[np.intp],
+    formula: ApFormula,
+) -> NDArray[np.float64]:
+    """The average precision of labels, of which `_precision_at_positives` was taken."""
     if formula != "step":
         by_label = np.split(precision, positives.cumsum()[:-1])
         precision = np.concatenate([np.maximum.accumulate(label) for label in by_label])
@@ -113,7 +178,7 @@ def _precision_at_positives(
     return (last_positive[label] - numbers) / (last_known[label] - positions), positives
 
 
-def _ranked(
+def _keys(
     probabilities: Floats, targets: Targets, labels: slice
 ) -> tuple[NDArray[np.unsignedinteger], NDArray[np.intp], NDArray[np.intp]]:
     """The probabilities of some labels in rising order (L N) as integers, and counts by label.
@@ -125,20 +190,19 @@ def _ranked(
     """
     count, images = labels.stop - labels.start, len(probabilities)
     unsigned = f"u{probabilities.itemsize}"
-    ranked = np.empty((count, images), dtype=unsigned)
+    keys = np.empty((count, images), dtype=unsigned)
     known, absent = np.zeros(count, dtype=np.intp), np.zeros(count, dtype=np.intp)
     for block in spans(images, count):
         # Labels as rows, since a column of a large array is slow to walk; + 0 makes +0 of -0.
         rows = np.add(probabilities[block, labels].T, 0, order="C")
         marks = resident(targets[block, labels]).T
         rows[marks < 0] = 2
-        keys = rows.view(unsigned)
-        keys <<= 1
-        keys |= marks != 1
-        ranked[:, block] = keys
+        own = rows.view(unsigned)
+        own <<= 1
+        own |= marks != 1
+        keys[:, block] = own
         known += (marks >= 0).sum(axis=1)
         absent += (marks == 0).sum(axis=1)
         release(probabilities)
         release(targets)
-    ranked.sort(axis=1)
-    return ranked, known, absent
+    return keys, known, absent

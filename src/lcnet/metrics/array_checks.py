@@ -29,6 +29,14 @@ def with_both(targets: Targets) -> Flags:
     return with_present(targets) & with_absent(targets)
 
 
+def count_present(targets: Targets) -> NDArray[np.intp]:
+    """How many present entries each label has (L)."""
+    found = np.zeros(targets.shape[1], dtype=np.intp)
+    for (block,) in row_blocks(targets):
+        found += (block == 1).sum(axis=0)
+    return found
+
+
 def _with(targets: Targets, mark: int) -> Flags:
     found = np.zeros(targets.shape[1], dtype=np.bool_)
     for (block,) in row_blocks(targets):

@@ -13,6 +13,9 @@ from numpy.typing import NDArray
 
 VALUES_AT_ONCE = 4_000_000
 """Numbers of an array that are worked on at a time."""
+TOGETHER = 64
+"""Blocks have a multiple of so many rows. Processors work on some numbers at a time, and on what is
+left over by another way, of which the last bit can differ."""
 PAIRWISE = 128
 """Numbers up to which NumPy adds in a plain loop."""
 
@@ -25,6 +28,7 @@ def spans(rows: int, width: int, *, values: int = 0) -> Iterator[slice]:
     A block has `values` numbers, or else `VALUES_AT_ONCE`; but a row or more.
     """
     step = max(1, (values or VALUES_AT_ONCE) // max(1, width))
+    step -= step % TOGETHER if step > TOGETHER else 0
     for first in range(0, max(1, rows), step):
         yield slice(first, min(first + step, rows))
 

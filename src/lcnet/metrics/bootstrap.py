@@ -7,16 +7,18 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
-from lcnet.errors import DataError
-from lcnet.metrics.ap import ApFormula, average_precision
-from lcnet.metrics.array_checks import Floats, Targets
-from lcnet.metrics.decisions import predict_at, rates
+from lcnet.metrics.ap import ApFormula, average_precision, resampled_precision
+from lcnet.metrics.array_checks import Floats, Targets, check_probabilities, check_shapes
+from lcnet.metrics.blocks import row_blocks, spans
+from lcnet.metrics.decisions import Decisions, no_positives, predict_at, rates_of
 from lcnet.metrics.label_rules import IndexedRules
 
 LEVEL = 95
 """The confidence level of every interval, in percent."""
 RESAMPLES = 1000
 """How many test sets are drawn."""
+DRAWN_AT_ONCE = 250_000_000
+"""Images of resamples that are counted at a time, a byte each."""
 
 
 @dataclass(frozen=True)
@@ -39,7 +41,10 @@ class ApDifferences:
 
 def mean_ap(probabilities: Floats, targets: Targets, *, formula: ApFormula = "step") -> float:
     """The mAP, 0 to 100, over labels with both classes; NaN if there is none."""
-    ap = average_precision(probabilities, targets, formula=formula)
+    return _mean(average_precision(probabilities, targets, formula=formula))
+
+
+def _mean(ap: NDArray[np.float64]) -> float:
     known = ap[~np.isnan(ap)]
     return float(100 * known.mean()) if known.size else float("nan")
 
@@ -62,29 +67,68 @@ def intervals(
     label has both a present and an absent entry are left out; if none has in all images, there are
     no intervals. Raises DataError if no label has a positive in all images.
     """
-    rng = np.random.default_rng(seed)
-    predicted = predict_at(probabilities, threshold, rules)
-
-    def measure(rows: NDArray[np.intp]) -> tuple[float, float, float]:
-        at_threshold = rates(predicted[rows], targets[rows])
-        value = mean_ap(probabilities[rows], targets[rows], formula=formula)
-        return value, at_threshold.CF1, at_threshold.OF1
-
     count = len(targets)
-    whole, drawn = measure(np.arange(count)), []
+    every = np.ones((1, count), dtype=np.uint8)
+    measure = partial(
+        _measured, probabilities, targets, threshold=threshold, formula=formula, rules=rules
+    )
+    check_shapes(probabilities, targets)
+    check_probabilities(probabilities)
+    wholes = measure(every)
+    if not wholes:
+        raise no_positives(*targets.shape)
+    (whole,) = wholes
     if np.isnan(whole[0]):
         return {}
-    for _ in range(resamples):
-        try:
-            drawn.append(measure(rng.integers(count, size=count)))
-        except DataError:
-            continue
+    rng, drawn = np.random.default_rng(seed), list[tuple[float, float, float]]()
+    for group in spans(resamples, count, values=DRAWN_AT_ONCE):
+        drawn += measure(_draws(rng, group.stop - group.start, count))
     half = (100 - LEVEL) / 2
     lows, highs = np.nanpercentile(drawn, [half, 100 - half], axis=0)
     return {
         name: Interval(float(value), float(low), float(high))
         for name, value, low, high in zip(("mAP", "CF1", "OF1"), whole, lows, highs, strict=True)
     }
+
+
+def _draws(rng: np.random.Generator, resamples: int, images: int) -> NDArray[np.unsignedinteger]:
+    """How often each image is in each resample, R x N."""
+    draws = np.empty((resamples, images), dtype=np.uint8)
+    for number in range(resamples):
+        times = np.bincount(rng.integers(images, size=images), minlength=images)
+        if times.max() > np.iinfo(draws.dtype).max:
+            draws = draws.astype(np.uint32)
+        draws[number] = times
+    return draws
+
+
+def _measured(
+    probabilities: Floats,
+    targets: Targets,
+    draws: NDArray[np.unsignedinteger],
+    *,
+    threshold: float | Floats,
+    formula: ApFormula,
+    rules: IndexedRules | None,
+) -> list[tuple[float, float, float]]:
+    """The mAP, CF1 and OF1 of each resample that has a positive, by how often images are drawn."""
+    ap = resampled_precision(probabilities, targets, draws, formula=formula)
+    labels = targets.shape[1]
+    counts = np.zeros((len(draws), 4 * labels))
+    for rows, (values, marks) in zip(
+        spans(*targets.shape), row_blocks(probabilities, targets), strict=True
+    ):
+        predicted = predict_at(values, threshold, rules)
+        flags = predicted & (marks == 1), predicted & (marks >= 0), marks == 1, marks == 0
+        # Sums of a block stay below 2^24, up to which float32 is exact.
+        counts += draws[:, rows].astype(np.float32) @ np.hstack(flags).astype(np.float32)
+    found = []
+    for of_labels, each in zip(ap, counts, strict=True):
+        hits, calls, positives, absent = np.split(each, 4)
+        if positives.any():
+            at = rates_of(Decisions(hits, calls, positives), absent > 0, images=len(targets))
+            found.append((_mean(of_labels), at.CF1, at.OF1))
+    return found
 
 
 def paired_difference(

@@ -125,10 +125,7 @@ def rates(predicted: Flags, targets: Targets) -> Rates:
 def rates_of(counts: Decisions, has_absent: Flags, *, images: int) -> Rates:
     """What `rates` says of counts, if it is known which labels have an absent entry (L)."""
     if not counts.positives.any():
-        raise DataError(
-            f"targets: expected at least one positive, got none in {images} images x "
-            f"{len(has_absent)} labels. Take a split in which some label is marked present."
-        )
+        raise no_positives(images, len(has_absent))
     hits, calls, positives = (each[has_absent] for each in counts)
     counted = positives > 0
     if not counted.any():
@@ -146,6 +143,14 @@ def rates_of(counts: Decisions, has_absent: Flags, *, images: int) -> Rates:
         OR=100 * or_,
         OF1=100 * _harmonic_mean(op, or_),
         mean_label_F1=100 * float(label_f1.mean()),
+    )
+
+
+def no_positives(images: int, labels: int) -> DataError:
+    """The error for targets without any present entry."""
+    return DataError(
+        f"targets: expected at least one positive, got none in {images} images x "
+        f"{labels} labels. Take a split in which some label is marked present."
     )
 
 
