@@ -85,13 +85,10 @@ def draw(run: Path, scene: Path, folder: Path) -> None:
         keep(shoot(browser, 1000, folder / "report.png"), "report.webp")
         with served(run) as address:
             browser.get(address)
-            wait = WebDriverWait(browser, 60)
-            dropped = wait.until(
-                lambda page: page.find_element(By.CSS_SELECTOR, "#dropped input[type=file]")
+            browser.find_element(By.ID, "choose").send_keys(str(scene.resolve()))
+            WebDriverWait(browser, 60).until(
+                lambda page: page.find_elements(By.CSS_SELECTOR, "#shown .heats figure")
             )
-            dropped.send_keys(str(scene.resolve()))
-            wait.until(lambda page: page.find_elements(By.CSS_SELECTOR, "#shown img"))
-            browser.execute_script("document.querySelectorAll('#shown details')[0]?.click()")
             keep(shoot(browser, 1000, folder / "serve.png"), "serve.webp")
     predictions = folder / "predictions.jsonl"
     lcnet(

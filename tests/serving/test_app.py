@@ -1,6 +1,4 @@
-"""The API and the gate, without a network and without gradio (test_server.py has the rest)."""
-
-import os
+"""The API, without a network (test_page.py has the page, test_server.py a real server)."""
 
 import pytest
 from starlette.testclient import TestClient
@@ -8,14 +6,8 @@ from tests.serving.conftest import picture_bytes
 
 from lcnet.predicting.predictor import Predictor
 from lcnet.serving.app import build_app
-from lcnet.serving.gate import Gate, sweep
 from lcnet.serving.service import Service
 from lcnet.serving.uploads import Limits
-
-
-@pytest.fixture(scope="module")
-def uploads(tmp_path_factory):
-    return tmp_path_factory.mktemp("uploads")
 
 
 @pytest.fixture(scope="module")
@@ -29,9 +21,8 @@ def service(model_folder):
 
 
 @pytest.fixture(scope="module")
-def client(service, uploads):
-    app = build_app(service)
-    return TestClient(Gate(app, uploads=uploads, stored_bytes=service.limits.stored_bytes))
+def client(service):
+    return TestClient(build_app(service))
 
 
 def post(client, stored, name="it.png", **more):
@@ -100,14 +91,14 @@ def test_limits_hold_for_all_pictures_of_a_request(client):
 
 
 def test_a_picture_on_which_the_model_fails_spoils_no_other(client, service, monkeypatch):
-    whole = service.predictor.predict_pixels
+    whole = service.predictor.score_pixels
 
     def fail(names, pixels, known):
         if "1.png" in names:
             raise RuntimeError("/secret/path")
         return whole(names, pixels, known)
 
-    monkeypatch.setattr(service.predictor, "predict_pixels", fail)
+    monkeypatch.setattr(service.predictor, "score_pixels", fail)
     first, second, third = post_all(client, *map(picture_bytes, range(3))).json()
     assert first["labels"] and third["labels"]
     assert "the model failed (RuntimeError)" in second["error"] and "secret" not in str(second)
@@ -192,7 +183,7 @@ def test_a_model_that_fails_is_said_and_the_server_goes_on(client, service, monk
     def fail(*_):
         raise RuntimeError("/secret/path")
 
-    monkeypatch.setattr(service.predictor, "predict_pixels", fail)
+    monkeypatch.setattr(service.predictor, "score_pixels", fail)
     answer = post(client, picture_bytes())
     assert answer.status_code == 500
     assert "RuntimeError" in answer.json()["error"] and "secret" not in answer.text
@@ -210,26 +201,10 @@ def test_ready_and_metrics_and_their_description(client):
     assert "multipart/form-data" in described["requestBody"]["content"]
 
 
-@pytest.mark.parametrize("path", ["/etc/hostname", "http://127.0.0.1:1/a.png", 7, None, "a.png"])
-def test_no_path_or_address_is_accepted(client, path):
-    data = {"data": [[{"path": path, "meta": {"_type": "gradio.FileData"}}]]}
-    for address in ("/gradio_api/call/look", "/gradio_api/queue/join"):
-        answer = client.post(address, json=data | {"fn_index": 0, "session_hash": "x"})
-        assert answer.status_code == 400
-        assert answer.json() == {"error": "expected uploaded pictures, got a path or an address."}
-    assert client.post("/gradio_api/run/look", json=data).status_code == 404
-
-
-def test_a_call_is_bounded(client):
-    answer = client.post("/gradio_api/queue/join", content=b"x" * 1_100_000)
-    assert answer.status_code == 413
-    assert answer.json()["error"].startswith("a call: expected at most 1,000,000 bytes")
-
-
-def test_old_uploads_are_swept(tmp_path):
-    for name in ("old", "new"):
-        (tmp_path / name).mkdir()
-        (tmp_path / name / "a.png").touch()
-    os.utime(tmp_path / "old" / "a.png", (1e9, 1e9))
-    sweep(tmp_path, 300)
-    assert [path.parent.name for path in tmp_path.rglob("*.png")] == ["new"]
+def test_what_is_not_there_is_said(client):
+    answer = client.get("/etc/hostname")
+    assert answer.status_code == 404
+    assert answer.json() == {"error": "no such address. See /openapi.json."}
+    answer = client.get("/predict")
+    assert (answer.status_code, answer.headers["allow"]) == (405, "POST")
+    assert "not asked in this way" in answer.json()["error"]

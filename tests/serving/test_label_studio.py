@@ -16,7 +16,6 @@ from lcnet.errors import ConfigError
 from lcnet.predicting.label_studio import control_of, labelling_config
 from lcnet.predicting.predictor import Predictor
 from lcnet.serving.app import build_app
-from lcnet.serving.gate import Gate
 from lcnet.serving.label_studio import TOKEN, LabelStudio
 from lcnet.serving.service import Service
 from lcnet.serving.uploads import Limits
@@ -27,19 +26,31 @@ CONFIG = labelling_config(LABELS)
 class Pictures(BaseHTTPRequestHandler):
     """Gives pictures to those who have the token, as Label Studio does."""
 
+    exchanged = 0
+    """How often a personal token was exchanged; the last one is good."""
+    asked = 0
+    over_at = 0
+    """The number of the request for a picture at which the last token is over; 0 for never."""
+    over = ""
+
     def do_GET(self) -> None:
-        allowed = self.headers.get("Authorization") in ("Token secret", "Bearer fresh")
+        kind, token = type(self), self.headers.get("Authorization")
+        kind.asked += 1
+        if kind.asked == kind.over_at:
+            kind.over = token
+        allowed = token in ("Token secret", f"Bearer {kind.exchanged}") and token != kind.over
         content = picture_bytes(3) if allowed and self.path == "/data/upload/1/it.png" else b""
-        self.send_response(200 if content else 401)
-        self.send_header("Content-Length", str(len(content)))
-        self.end_headers()
-        self.wfile.write(content)
+        self._answer(200 if content else 404 if allowed else 401, content)
 
     def do_POST(self) -> None:
         asked = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
         granted = self.path == "/api/token/refresh" and asked == {"refresh": "a.b.c"}
-        content = json.dumps({"access": "fresh"}).encode() if granted else b"{}"
-        self.send_response(200 if granted else 401)
+        type(self).exchanged += granted
+        content = json.dumps({"access": str(type(self).exchanged)}).encode() if granted else b"{}"
+        self._answer(200 if granted else 401, content)
+
+    def _answer(self, status: int, content: bytes) -> None:
+        self.send_response(status)
         self.send_header("Content-Length", str(len(content)))
         self.end_headers()
         self.wfile.write(content)
@@ -72,8 +83,7 @@ def client(service, address, tmp_path, monkeypatch):
     (tmp_path / "files").mkdir()
     (tmp_path / "files" / "local.png").write_bytes(picture_bytes(3))
     (tmp_path / "outside.png").write_bytes(picture_bytes(3))
-    app = build_app(service, LabelStudio(address, tmp_path / "files"))
-    return TestClient(Gate(app, uploads=tmp_path, stored_bytes=100))
+    return TestClient(build_app(service, LabelStudio(address, tmp_path / "files")))
 
 
 def ask(client, *pictures: object, config: str = CONFIG):
@@ -109,6 +119,29 @@ def test_a_task_is_answered_as_predictor_answers(client, service, address, monke
         ]
         lowest = min(expected.probabilities[label] for label in expected.labels)
         assert result["score"] == pytest.approx(lowest, abs=1e-5)
+
+
+@pytest.mark.parametrize(("over_at", "exchanges"), [(0, 1), (6, 2)])
+def test_a_personal_token_is_exchanged_once_for_all_tasks_until_it_is_over(
+    client, monkeypatch, over_at, exchanges
+):
+    monkeypatch.setenv(TOKEN, "a.b.c")
+    monkeypatch.setattr("lcnet.serving.label_studio.FRESH", 0 if over_at else 60)
+    for name, value in {"exchanged": 0, "asked": 0, "over_at": over_at, "over": ""}.items():
+        monkeypatch.setattr(Pictures, name, value)
+    tasks = ["/data/upload/1/it.png"] * 9
+    tasks[4] = "/data/upload/1/other.png"
+    found = ask(client, *tasks).json()["results"]
+    assert [bool(each["result"]) for each in found] == [n != 4 for n in range(9)]
+    assert Pictures.exchanged == exchanges
+
+
+def test_a_token_that_is_refused_spoils_no_local_file(client, monkeypatch):
+    monkeypatch.setenv(TOKEN, "not.my.token")
+    first, second = ask(client, "/data/upload/1/it.png", "/data/local-files/?d=local.png").json()[
+        "results"
+    ]
+    assert not first["result"] and second["result"]
 
 
 @pytest.mark.parametrize(

@@ -195,14 +195,8 @@ class Predictor:
         picture that cannot be read has None. Raises ConfigError for an ONNX file, in which known
         labels and pictures go through the same graph.
         """
-        model, made = self._in_parts(), deque[NDArray[np.float32]]()
-
-        def run(batch: Tensor) -> Tensor:
-            logits = model(batch)
-            made.extend(logits.float().cpu().numpy())
-            return logits
-
-        for _, prediction in self._predicted(images, run=run):
+        made = deque[NDArray[np.float32]]()
+        for _, prediction in self._predicted(images, run=_keeping(self._in_parts(), made)):
             yield prediction, None if prediction.error else made.popleft()
 
     def given(
@@ -215,10 +209,13 @@ class Predictor:
         """
         check_known(known, self.info.labels)
         states, moved = self._states([known]), torch.from_numpy(logits)[None].to(self.device)
+        told: dict[str, dict[str, float]] = {}
         if states is not None:
-            moved = self._in_parts().given(moved, states)
+            model = self._in_parts()
+            told = next(self._told(moved, states), {})
+            moved = model.given(moved, states)
         [row] = probabilities(moved, self.info.calibration).tolist()
-        return self._describe(name, row, known)
+        return replace(self._describe(name, row, known), told=told)
 
     @property
     def evidence(self) -> Evidence | None:
@@ -227,6 +224,13 @@ class Predictor:
         None if it was not fitted. Raises ConfigError as `stream_logits` does.
         """
         return self._in_parts().classifier.evidence
+
+    @property
+    def takes_known(self) -> bool:
+        """Whether known labels move the others; else they come back as given, and that is all."""
+        if isinstance(self.model, OnnxModel):
+            return self.model.takes_known
+        return self.evidence is not None
 
     def _in_parts(self) -> FastClassifier:
         """The model, whose network and evidence can be run one without the other."""
@@ -296,16 +300,17 @@ class Predictor:
             )
         return load_model(self.path).to(self.device)
 
-    def predict_pixels(
+    def score_pixels(
         self,
         names: Sequence[str],
         pixels: Sequence[Tensor],
         known: Sequence[Mapping[str, bool]] = (),
-    ) -> list[Prediction]:
-        """One prediction per picture that `eval_transform` returned (C H W, uint8), in order.
+    ) -> list[tuple[Prediction, NDArray[np.float32] | None]]:
+        """A prediction per picture that `eval_transform` returned (C H W, uint8), and its logits.
 
         They go through the model together, whatever the batch size. `known` are labels that are
-        known to be present or absent, of each picture.
+        known to be present or absent, of each picture. The logits (L) are those of the picture
+        alone, from which `given` makes other predictions; None for an ONNX file.
         """
         pictures = [
             _Sample(name, tensor, known=of_picture)
@@ -313,7 +318,11 @@ class Predictor:
                 names, pixels, known or [{}] * len(names), strict=True
             )
         ]
-        return list(self._predict(pictures))
+        if isinstance(self.model, OnnxModel):
+            return [(prediction, None) for prediction in self._predict(pictures)]
+        made = deque[NDArray[np.float32]]()
+        predicted = list(self._predict(pictures, _keeping(self.model, made)))
+        return list(zip(predicted, made, strict=True))
 
     def explain_predicted(
         self, image: Pixels, prediction: Prediction, labels: int
@@ -419,6 +428,17 @@ class Predictor:
         probabilities = dict(zip(labels, row, strict=True))
         names = tuple(labels[place] for place in ranked)
         return Prediction(name, names, probabilities, known=dict(known))
+
+
+def _keeping(model: FastClassifier, made: "deque[NDArray[np.float32]]") -> Run:
+    """The model, which also adds each picture's logits (L, float32) to `made`."""
+
+    def run(batch: Tensor) -> Tensor:
+        logits = model(batch)
+        made.extend(logits.float().cpu().numpy())
+        return logits
+
+    return run
 
 
 def _strongest(changes: dict[str, float], most: int) -> dict[str, float]:

@@ -8,28 +8,15 @@ from typing import Any
 
 from fastapi import FastAPI
 from starlette.concurrency import run_in_threadpool
-from starlette.datastructures import UploadFile
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from lcnet.errors import ConfigError
-from lcnet.predicting.given import check_known
 from lcnet.predicting.label_studio import version_of
 from lcnet.predicting.prediction import Prediction
-from lcnet.predicting.selection import Selection, selection
-from lcnet.serving.gate import bounded
-from lcnet.serving.label_studio import MOST_JSON, LabelStudio, results
-from lcnet.serving.service import BadRequest, Known, Service, refusal_of
-from lcnet.serving.uploads import UploadTooLarge, shown_name
-
-ENVELOPE = 16_384
-"""Bytes that a request may have besides its pictures."""
-MOST_FILES = 64
-"""Pictures in one request."""
-MOST_DIGITS = 10
-SLOWEST = 60.0
-"""Seconds in which a picture must arrive, since its sender occupies a place meanwhile."""
+from lcnet.serving.label_studio import LabelStudio, results
+from lcnet.serving.reading import MOST_FILES, files_of, is_json, json_body, known_of, selected
+from lcnet.serving.service import Known, Service, refusal_of
 
 
 def build_app(service: Service, studio: LabelStudio | None = None) -> FastAPI:
@@ -45,23 +32,23 @@ def build_app(service: Service, studio: LabelStudio | None = None) -> FastAPI:
         name = "picture"
         try:
             with service.counted():
-                if studio is not None and _is_json(request):
-                    content = await _json_body(request)
+                if studio is not None and is_json(request):
+                    content = await json_body(request)
                     answer = await run_in_threadpool(
                         results, content, studio, service, version_of_model
                     )
                     return JSONResponse(answer)
-                shown, known = _shown(request, service), _known(request, service)
-                files = await _files(request, service)
+                shown, known = selected(request, service), known_of(request, service)
+                files = await files_of(request, service)
                 if len(files) > 1:
                     answers = await _each(files, service, known)
                     return JSONResponse([shown(answer).to_dict() for answer in answers])
                 [(name, stored)] = files
                 future = await run_in_threadpool(service.submit, stored, name, known)
-                prediction = await asyncio.wrap_future(future)
-            return JSONResponse(shown(prediction).to_dict())
+                scored = await asyncio.wrap_future(future)
+            return JSONResponse(shown(scored.prediction).to_dict())
         except Exception as error:  # the server keeps running; the client gets the reason
-            return _refusal(error, name)
+            return refusal(error, name)
 
     if studio is not None:
 
@@ -86,79 +73,16 @@ def build_app(service: Service, studio: LabelStudio | None = None) -> FastAPI:
         """Requests, pictures, seconds and queue, in Prometheus' text format."""
         return Response(service.measures.text(), media_type="text/plain; version=0.0.4")
 
+    @app.exception_handler(HTTPException)
+    async def missing(request: Request, error: HTTPException) -> JSONResponse:
+        """An address or a method that there is not."""
+        words = {404: "no such address", 405: "this address is not asked in this way"}
+        said = words.get(error.status_code, error.detail)
+        return JSONResponse(
+            {"error": f"{said}. See /openapi.json."}, error.status_code, error.headers
+        )
+
     return app
-
-
-def _is_json(request: Request) -> bool:
-    return request.headers.get("content-type", "").startswith("application/json")
-
-
-async def _json_body(request: Request) -> bytes:
-    message = f"expected at most {MOST_JSON:,} bytes of JSON, got more. Send fewer tasks at a time."
-    limited = Request(request.scope, bounded(request.receive, MOST_JSON, UploadTooLarge(message)))
-    try:
-        async with asyncio.timeout(SLOWEST):
-            return await limited.body()
-    except TimeoutError:
-        raise BadRequest(f"expected the request within {SLOWEST:g} s. Send it again.") from None
-
-
-def _shown(request: Request, service: Service) -> Selection:
-    """The labels that the query asks for; raises BadRequest if it cannot be met."""
-    top, only = request.query_params.get("top", "0"), request.query_params.getlist("only")
-    if not (top.isascii() and top.isdecimal() and len(top) < MOST_DIGITS):
-        raise BadRequest(f"top: expected a whole number such as 5, got {top[:20]!r}. Correct it.")
-    try:
-        return selection(service.predictor.info.labels, top=int(top), only=only)
-    except ConfigError as error:
-        raise BadRequest(str(error).removeprefix("--")) from None
-
-
-def _known(request: Request, service: Service) -> dict[str, bool]:
-    """The labels that the query says are present or absent; raises BadRequest if it cannot be."""
-    present, absent = (request.query_params.getlist(name) for name in ("present", "absent"))
-    known = {**dict.fromkeys(present, True), **dict.fromkeys(absent, False)}
-    if len(known) < len({*present}) + len({*absent}):
-        both = next(label for label in present if label in absent)
-        raise BadRequest(
-            f"absent: expected labels that are not present too, got {both!r}. Drop it."
-        )
-    try:
-        check_known(known, service.predictor.info.labels)
-    except ConfigError as error:
-        raise BadRequest(str(error)) from None
-    return known
-
-
-async def _files(request: Request, service: Service) -> list[tuple[str, bytes]]:
-    """The names and the bytes of the files in a form, in order; fields may have any names."""
-    most = service.limits.file_bytes + ENVELOPE
-    message = (
-        f"picture: expected at most {service.limits.megabytes:g} MB in a request, got more. Send a "
-        "smaller file, or fewer."
-    )
-    limited = Request(request.scope, bounded(request.receive, most, UploadTooLarge(message)))
-    try:
-        async with (
-            asyncio.timeout(SLOWEST),
-            limited.form(max_files=MOST_FILES, max_fields=8) as form,
-        ):
-            files = [
-                (shown_name(value.filename), await value.read())
-                for _, value in form.multi_items()
-                if isinstance(value, UploadFile)
-            ]
-    except TimeoutError:
-        raise BadRequest(f"expected the picture within {SLOWEST:g} s. Send it again.") from None
-    except HTTPException as error:  # a form that cannot be read
-        raise BadRequest(
-            f"{error.detail} Send one picture as multipart/form-data, or up to {MOST_FILES}."
-        ) from None
-    if not files:
-        raise BadRequest(
-            "no picture in the request. Send one: curl -F picture=@FILE ADDRESS/predict"
-        )
-    return files
 
 
 async def _each(
@@ -171,24 +95,25 @@ async def _each(
         names, await run_in_threadpool(service.submit_all, files, known), strict=True
     ):
         try:
-            answers.append(
-                await asyncio.wrap_future(submitted) if isinstance(submitted, Future) else submitted
-            )
+            if isinstance(submitted, Future):
+                submitted = await asyncio.wrap_future(submitted)
+            answers.append(submitted.prediction)
         except Exception as error:  # the others go on
-            answers.append(Prediction(name, error=_failed(error)))
+            answers.append(Prediction(name, error=failed(error)))
     return answers
 
 
-def _refusal(error: Exception, name: str) -> JSONResponse:
+def refusal(error: Exception, name: str) -> JSONResponse:
     """The answer to a request that gets no labels."""
     refused = refusal_of(error)
     if refused is None:
-        return JSONResponse(Prediction(name, error=_failed(error)).to_dict(), 500)
+        return JSONResponse(Prediction(name, error=failed(error)).to_dict(), 500)
     headers = {"Retry-After": "1"} if refused.status == 503 else None
     return JSONResponse(Prediction(name, error=str(error)).to_dict(), refused.status, headers)
 
 
-def _failed(error: Exception) -> str:
+def failed(error: Exception) -> str:
+    """What a client is told where it is the server's own fault."""
     return f"the model failed ({type(error).__name__}). Ask whoever runs the server."
 
 

@@ -1,12 +1,7 @@
 """`lcnet serve`: a model as a web page and an HTTP API."""
 
-import os
-import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
-from tempfile import mkdtemp
 from typing import Annotated
 
 from lcnet.bounds import Above, AtLeast, Within, bounded
@@ -50,11 +45,13 @@ def serve(
         ConfigError: if a package is missing or the address cannot be used.
         CheckpointError: if the model cannot be read.
     """
-    for package in ("gradio", "prometheus_client"):
+    for package in ("fastapi", "httpx", "prometheus_client", "python_multipart", "uvicorn"):
         if find_spec(package) is None:
             raise ConfigError.missing(package, "serve")
     from lcnet.predicting.predictor import Predictor
     from lcnet.progress import tell
+    from lcnet.serving.known_advice import advice_on_known
+    from lcnet.serving.server import run
     from lcnet.serving.service import Service
     from lcnet.serving.uploads import Limits
 
@@ -64,18 +61,17 @@ def serve(
 
         studio = LabelStudio(label_studio, label_studio_files)
     limits = Limits(max_megabytes, max_pixels, max_waiting)
-    with listening_at(host, port) as listening, _uploads() as uploads:
+    with listening_at(host, port) as listening:
         predictor = Predictor(model, batch_size=batch_size, precision="auto")
-        from lcnet.serving.server import run  # gradio reads the environment on import
-
         address = address_of(host, listening)
         tell(f"{model} on {predictor.device}: {predictor.how}")
         run(
             Service(predictor, limits, seconds=batch_ms / 1000),
             listening,
-            uploads,
+            host,
             lambda: tell(_started(address, label_studio)),
             studio,
+            advice=advice_on_known(model, predictor, "serve"),
         )
     tell("stopped")
 
@@ -83,21 +79,3 @@ def serve(
 def _started(address: str, label_studio: str) -> str:
     backend = f", ML backend of {label_studio} {address}" if label_studio else ""
     return f"page {address}, API {address}/predict{backend}; Ctrl+C stops"
-
-
-@contextmanager
-def _uploads() -> Iterator[Path]:
-    """A folder for uploads, deleted afterwards; sets the environment so that gradio uses it.
-
-    The environment also stops gradio from calling home. It must be set before gradio is imported.
-    """
-    folder = Path(mkdtemp(prefix="lcnet-serve-"))
-    os.environ |= {
-        "GRADIO_TEMP_DIR": str(folder),
-        "GRADIO_ANALYTICS_ENABLED": "False",
-        "HF_HUB_OFFLINE": "1",
-    }
-    try:
-        yield folder
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)

@@ -1,100 +1,65 @@
-"""The server process: page and API behind the gate, until a signal comes."""
+"""The server process of `lcnet serve`: page and API, until a signal comes."""
 
-import asyncio
-import signal
 import socket
-import time
 from collections.abc import Callable
-from pathlib import Path
-from typing import Any
 
-import uvicorn
+from fastapi import FastAPI
 from PIL import Image
-from starlette.types import ASGIApp
 
 from lcnet.serving.app import build_app
-from lcnet.serving.gate import Gate, sweep
-from lcnet.serving.gradio_page import mount_page
+from lcnet.serving.guard import Guard
 from lcnet.serving.label_studio import LabelStudio
+from lcnet.serving.listening import is_this_machine
+from lcnet.serving.page import add_page
 from lcnet.serving.service import Service
+from lcnet.serving.until_signal import serve_until_signal
 
 FINISHING = 60.0
 """Seconds that requests in work may still take after the signal."""
-KEPT = 300.0
-"""Seconds that an upload to the page stays on disk, at least."""
-SWEPT = 60.0
-"""Seconds between two clean-ups of the uploads."""
 CLOSING = 1
-"""Seconds until open connections are cut; open pages would keep theirs for ever."""
+"""Seconds until connections that are open without a request in work are cut."""
 
 
-def whole_app(service: Service, uploads: Path, studio: LabelStudio | None = None) -> ASGIApp:
-    """Page and API behind the gate; `uploads` is gradio's folder of uploaded files."""
-    app = mount_page(build_app(service, studio), service)
-    return Gate(app, uploads=uploads, stored_bytes=service.limits.stored_bytes)
+def whole_app(
+    service: Service, host: str, studio: LabelStudio | None = None, *, advice: str = ""
+) -> FastAPI:
+    """Page and API; `host` is the address on which they are served.
+
+    Where only this machine can reach it, it answers to this machine's names alone: a web site that
+    gives itself this machine's number could otherwise use the browser of whoever visits it. Others
+    come by names that it cannot know.
+    """
+    app = build_app(service, studio)
+    add_page(app, service, advice=advice)
+    app.add_middleware(Guard, host=host if is_this_machine(host) else None)
+    return app
 
 
 def run(
     service: Service,
     listening: socket.socket,
-    uploads: Path,
+    host: str,
     started: Callable[[], None],
     studio: LabelStudio | None = None,
+    *,
+    advice: str = "",
 ) -> None:
     """Serve at the socket until SIGINT or SIGTERM; return when all requests in work are answered.
 
-    `started` is called once requests are accepted.
+    `started` is called once requests are accepted. `advice` is shown where known labels move
+    nothing.
     """
     Image.MAX_IMAGE_PIXELS = None  # read_upload checks the size before anything is decoded
-    config = uvicorn.Config(
-        whole_app(service, uploads, studio),
-        log_level="critical",
-        access_log=False,
-        server_header=False,
-        limit_concurrency=8 * service.limits.waiting + 256,
-        timeout_graceful_shutdown=CLOSING,
-    )
-    # uvicorn raises the signal again at its end, which would kill the process before it cleans up.
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: None)
     try:
-        _Server(config, service, uploads, started).run(sockets=[listening])
+        serve_until_signal(
+            whole_app(service, host, studio, advice=advice),
+            listening,
+            started,
+            connections=8 * service.limits.waiting + 256,
+            closing=CLOSING,
+            refuse=service.batcher.refuse,
+            in_work=lambda: service.batcher.taken > 0,
+            finishing=FINISHING,
+        )
     finally:
         service.batcher.close()
-
-
-class _Server(uvicorn.Server):
-    """uvicorn's server, which finishes the requests in work before it stops."""
-
-    def __init__(
-        self,
-        config: uvicorn.Config,
-        service: Service,
-        uploads: Path,
-        started: Callable[[], None],
-    ) -> None:
-        super().__init__(config)
-        self._uploads = uploads
-        self._swept = time.monotonic()
-        self._service = service
-        self._started = started
-
-    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        await super().startup(sockets)
-        self._started()
-
-    async def on_tick(self, counter: int) -> bool:
-        if time.monotonic() - self._swept > SWEPT:
-            self._swept = time.monotonic()
-            await asyncio.to_thread(sweep, self._uploads, KEPT)
-        return await super().on_tick(counter)
-
-    def handle_exit(self, sig: int, frame: Any) -> None:
-        self._service.batcher.refuse()
-        super().handle_exit(sig, frame)
-
-    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        until = time.monotonic() + FINISHING
-        while self._service.batcher.taken and time.monotonic() < until and not self.force_exit:
-            await asyncio.sleep(0.02)
-        await super().shutdown(sockets)

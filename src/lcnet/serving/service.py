@@ -6,9 +6,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from threading import BoundedSemaphore
 
+import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
@@ -19,6 +20,7 @@ from lcnet.predicting.picture_explanation import PictureExplanation
 from lcnet.predicting.prediction import Prediction
 from lcnet.predicting.predictor import Predictor
 from lcnet.serving.batching import Batcher, Busy
+from lcnet.serving.guard import BadCall
 from lcnet.serving.measures import Measures, Outcome
 from lcnet.serving.uploads import Limits, UploadTooLarge, pixels_of, read_upload
 
@@ -27,6 +29,16 @@ Known = Mapping[str, bool]
 Read = tuple[str, Tensor, Known]
 """A picture's name, its pixels at the model's size (C H W in uint8), and what is known of it."""
 NOTHING: Known = {}
+
+
+@dataclass(frozen=True)
+class Scored:
+    """What the model gave a picture."""
+
+    prediction: Prediction
+    logits: NDArray[np.float32] | None = None
+    """Of the picture alone (L), from which `Predictor.given` makes other predictions; None for an
+    ONNX file and a picture that cannot be read."""
 
 
 class BadRequest(Exception):
@@ -46,6 +58,7 @@ REFUSALS: dict[type[Exception], Refusal] = {
     UploadTooLarge: Refusal("too_large", 413),
     DataError: Refusal("not_a_picture", 422),
     BadRequest: Refusal("bad_request", 400),
+    BadCall: Refusal("bad_request", 400),
 }
 """How each error is answered. The first that matches counts, so a subclass comes first."""
 
@@ -63,7 +76,7 @@ class Service:
         self.predictor = predictor
         self.limits = limits
         self.transform = eval_transform(predictor.info.preprocessing)
-        self.batcher: Batcher[Read, Prediction] = Batcher(
+        self.batcher: Batcher[Read, Scored] = Batcher(
             self._score,
             batch_size=predictor.batch_size,
             seconds=seconds,
@@ -73,10 +86,8 @@ class Service:
         # A decoded picture is many times as large as its file, so only a few are held at a time.
         self._decoding = BoundedSemaphore(min(4, os.cpu_count() or 1))
 
-    def submit(
-        self, stored: bytes | Path, name: str, known: Known = NOTHING
-    ) -> "Future[Prediction]":
-        """Decode the picture in this thread, and return the prediction to come.
+    def submit(self, stored: bytes, name: str, known: Known = NOTHING) -> "Future[Scored]":
+        """Decode the picture in this thread, and return what the model will give it.
 
         Raises UploadTooLarge or DataError if the picture cannot be decoded.
         """
@@ -86,13 +97,13 @@ class Service:
 
     def submit_all(
         self, files: Sequence[tuple[str, bytes]], known: Known = NOTHING
-    ) -> "list[Future[Prediction] | Prediction]":
+    ) -> "list[Future[Scored] | Scored]":
         """The predictions to come of a request's files (name and bytes), decoded in this thread.
 
         A file that cannot be decoded has a prediction with its error, and so has one with which the
         pictures of the request have more pixels together than the limit.
         """
-        answers: list[Future[Prediction] | Prediction] = []
+        answers: list[Future[Scored] | Scored] = []
         total = 0
         for name, stored in files:
             pixels = pixels_of(stored)
@@ -105,36 +116,28 @@ class Service:
                 answers.append(self.submit(stored, name, known))
                 total += pixels
             except DataError as error:
-                answers.append(Prediction(name, error=str(error)))
+                answers.append(Scored(Prediction(name, error=str(error))))
         return answers
 
-    def label_all(self, files: Sequence[tuple[Path, str]]) -> Iterator[Prediction]:
-        """A prediction per file and name, in order, a batch at a time; it has the error, if any."""
-        for start in range(0, len(files), self.predictor.batch_size):
-            chunk: list[Future[Prediction] | Prediction] = []
-            for path, name in files[start : start + self.predictor.batch_size]:
-                try:
-                    chunk.append(self.submit(path, name))
-                except DataError as error:
-                    chunk.append(Prediction(name, error=str(error)))
-            for answer in chunk:
-                yield answer.result() if isinstance(answer, Future) else answer
+    def look(self, stored: bytes, name: str, *, side: int) -> "tuple[Future[Scored], Image.Image]":
+        """What `submit` returns, and the picture in RGB, upright, to be shown with `side` px."""
+        coming = self.submit(stored, name)
+        with self._decoding:
+            form = self.transform.form
+            shown = read_upload(stored, name, self.limits, size=side, form=form)
+        return coming, as_shown(shown)
 
-    def explain(
-        self, path: Path, name: str, *, labels: int
-    ) -> tuple[Prediction, PictureExplanation | None, Image.Image]:
-        """A picture's prediction and explanation (None for an ONNX file), and the picture in RGB.
+    def explain(self, stored: bytes, name: str, *, labels: int) -> PictureExplanation:
+        """A picture's explanation, of its `labels` most probable labels.
 
         Only one thread may call this at a time. Raises UploadTooLarge or DataError if the picture
-        cannot be decoded.
+        cannot be decoded, and ConfigError if the model cannot explain.
         """
         with self._decoding:
-            picture = self._read(path, name)
-        prediction = self.batcher.submit((name, self.transform(picture), NOTHING)).result()
-        shown = as_shown(picture)
-        if not self.predictor.explains:
-            return prediction, None, shown
-        return prediction, self.predictor.explain_predicted(picture, prediction, labels), shown
+            picture = self._read(stored, name)
+            pixels = self.transform(picture)
+        prediction = self.batcher.submit((name, pixels, NOTHING)).result().prediction
+        return self.predictor.explain_predicted(picture, prediction, labels)
 
     @contextmanager
     def counted(self) -> Iterator[None]:
@@ -151,12 +154,12 @@ class Service:
         finally:
             self.measures.request(outcome, time.perf_counter() - started)
 
-    def _read(self, stored: bytes | Path, name: str) -> Pixels:
+    def _read(self, stored: bytes, name: str) -> Pixels:
         size, form = self.transform.decode_size, self.transform.form
         return read_upload(stored, name, self.limits, size=size, form=form)
 
-    def _score(self, batch: list[Read]) -> list[Prediction]:
+    def _score(self, batch: list[Read]) -> list[Scored]:
         names, pixels, known = zip(*batch, strict=True)
-        predictions = self.predictor.predict_pixels(names, pixels, known)
+        scored = self.predictor.score_pixels(names, pixels, known)
         self.measures.batch(len(batch))
-        return predictions
+        return [Scored(prediction, logits) for prediction, logits in scored]

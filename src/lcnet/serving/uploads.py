@@ -36,11 +36,6 @@ class Limits:
         """`megabytes` in bytes."""
         return int(self.megabytes * 1e6)
 
-    @property
-    def stored_bytes(self) -> int:
-        """Bytes of the page's uploads on disk, at most: a file of full size per place."""
-        return self.file_bytes * self.waiting
-
 
 def shown_name(name: str | None) -> str:
     """A sender's file name without folders and control characters: its last letters."""

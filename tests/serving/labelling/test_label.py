@@ -160,6 +160,11 @@ def test_pictures_are_labelled_with_the_keys_alone(start, run, table, out):
                 press(Keys.ENTER)
         assert "All cells are filled" in seen("done-title")
         assert not any("-" in row for row in cells(out).values())
+        browser.refresh()  # what was answered before can be undone after it
+        still()
+        press("u")
+        assert "Undone" in seen("said")
+        assert any("-" in row for row in cells(out).values())
         browser.get(f"{server.address}/?picture=images/val3.png")
         still()
         assert picture() == "val3"

@@ -1,32 +1,39 @@
-const at = (id) => document.getElementById(id);
 const WINDOW = Array.from(crypto.getRandomValues(new Uint8Array(12)), (n) => n.toString(16).padStart(2, "0")).join("");
-const WORDS = new Map([[true, "present"], [false, "absent"], [null, "unknown"]]);
 const trail = [];      // the pictures that this window has had, in order
 let place = -1;        // where in the trail it is
 let view = null;       // what the server said of the picture
 let skipped = new Map();  // by picture: the questions that were skipped
-const undos = [];      // answers, the last one last: picture, and what each label was and became
+const UNDOS = `lcnet undo ${PAGE.table}`, MOST_UNDOS = 200;
+const undos = keptUndos();  // answers, the last one last: picture, and what each label was and became
 let busy = false;
 let failed = false;    // the last call failed, so what is shown may not be what is kept
 let hot = false;
 let ready = false;     // the picture is on the screen, or cannot be
 
-const percent = (value) => (value > 0 && value < 0.01 ? "< 1 %" : value < 1 && value > 0.99 ? "> 99 %" : `${Math.round(100 * value)} %`);
-const many = (count, one, more) => `${count.toLocaleString("en")} ${count === 1 ? one : more}`;
-
+const SILENT = "The server does not answer, so the last answer may not be kept. Start lcnet label again, then go on here.";
 async function call(name, values = {}) {
-  let answer;
   try {
-    answer = await fetch(name, {
-      method: "POST", headers: { "Content-Type": "application/json" },
-      body: JSON.stringify({ table: PAGE.table, window: WINDOW, ...values }),
-    });
-  } catch {
-    throw new Error("The server does not answer, so the last answer may not be kept. Start lcnet label again, then go on here.");
+    return await post(name, JSON.stringify({ table: PAGE.table, window: WINDOW, ...values }), SILENT, JSON_TYPE);
+  } catch (error) {
+    if (error.status >= 500) error.message += " The last answer may not be kept.";
+    throw error;
   }
-  const said = await answer.json().catch(() => ({}));
-  if (!answer.ok) throw new Error(said.error || `The server failed (${answer.status}). The last answer may not be kept.`);
-  return said;
+}
+
+// The window keeps them, so that a page that is loaded again can undo too.
+function keptUndos() {
+  try {
+    return JSON.parse(sessionStorage.getItem(UNDOS)) || [];
+  } catch {
+    return [];
+  }
+}
+function keepUndo(answer) {
+  if (answer) undos.push(answer);
+  else undos.pop();
+  try {
+    sessionStorage.setItem(UNDOS, JSON.stringify(undos.slice(-MOST_UNDOS)));
+  } catch { /* a browser that keeps nothing forgets them when it loads again */ }
 }
 
 // One thing after the other: a key that comes while an answer is under way is dropped, since its
@@ -151,31 +158,9 @@ function showBars() {
 }
 
 function bar(label) {
-  const state = view.states[label];
-  const chance = view.chances ? view.chances[label] : null;
-  const row = document.createElement("li");
-  row.className = `${WORDS.get(state)}${label === asked() ? " asked" : ""}`;
-  const part = (tag, name, text = "") => Object.assign(document.createElement(tag), { className: name, textContent: text });
-  const press = part("button", "");
-  press.type = "button";
-  press.dataset.label = label;
-  press.title = PAGE.labels[label];
-  const track = part("span", "track");
-  const fill = document.createElement("i");
-  fill.style.width = `${100 * (chance ?? 0)}%`;
-  track.append(fill);
-  if (state === null && chance !== null) {
-    const mark = document.createElement("b");
-    mark.style.left = `${100 * PAGE.thresholds[label]}%`;
-    mark.title = "threshold";
-    track.append(mark);
-    track.classList.toggle("above", chance > PAGE.thresholds[label]);
-  }
-  const number = state !== null || chance === null ? "" : percent(chance);
-  const word = WORDS.get(state);
-  press.append(part("span", "what", PAGE.labels[label]), track, part("span", "number", number), part("span", "state", word));
-  press.setAttribute("aria-label", `${PAGE.labels[label]}: ${word}${number ? `, probability ${number}` : ""}. Change it.`);
-  row.append(press);
+  const chance = view.chances ? view.chances[label] : null, threshold = PAGE.thresholds[label];
+  const row = makeLine(label, true);
+  setLine(row, { name: PAGE.labels[label], chance, threshold, above: chance > threshold, state: view.states[label], asked: label === asked() });
   return row;
 }
 
@@ -247,7 +232,7 @@ async function previous() {
 
 async function change(picture, changes, isUndo = false) {
   const found = await call("answer", { picture, changes });
-  if (!isUndo) undos.push({ picture, changes });
+  if (!isUndo) keepUndo({ picture, changes });
   told(found, changes);
   if (trail[place] !== picture) {
     const there = trail.indexOf(picture);
@@ -285,7 +270,7 @@ async function fill() {
   const found = await call("fill", { picture });
   const changes = {};
   for (const [label, was] of Object.entries(found.before)) changes[label] = [was, found.states[PAGE.labels.indexOf(label)]];
-  if (Object.keys(changes).length) undos.push({ picture, changes });
+  if (Object.keys(changes).length) keepUndo({ picture, changes });
   const present = Object.keys(changes).filter((label) => changes[label][1]);
   const list = present.length ? present.join(", ") : "none of them";
   at("said").textContent = `${view.name}: ${many(Object.keys(changes).length, "label", "labels")} as predicted, present: ${list}. Saved.`;
@@ -299,7 +284,7 @@ async function undo() {
   const back = {};
   for (const [label, [was, became]] of Object.entries(last.changes)) back[label] = [became, was];
   const found = await change(last.picture, back, true);
-  undos.pop();
+  keepUndo(null);
   showQuestion();
   const names = Object.keys(back);
   const words = at("said").textContent;
@@ -346,8 +331,7 @@ document.addEventListener("click", (event) => {
   if (pressed.dataset.do) return void act(pressed.dataset.do);
   if (pressed.dataset.label === undefined || !view || view.picture === null) return;
   const label = Number(pressed.dataset.label);
-  const states = [null, true, false];
-  const state = states[(states.indexOf(view.states[label]) + 1) % 3];
+  const state = AFTER.get(view.states[label]);
   once(() => change(view.picture, { [PAGE.labels[label]]: [view.states[label], state] }));
 });
 window.addEventListener("pagehide", () => {

@@ -1,6 +1,5 @@
 """The addresses of the page: the page, a picture by its number, a heat map, and answers."""
 
-import secrets
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -9,19 +8,12 @@ from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, Response
 
-from lcnet.errors import ConfigError, DataError, LCNetError, one_line
-from lcnet.reporting.html_page import render
-from lcnet.serving.labelling.calls import (
-    BadCall,
-    changes_of,
-    check_host,
-    path_of,
-    picture_of,
-    read_call,
-    window_of,
-)
+from lcnet.errors import ConfigError, DataError, LCNetError
+from lcnet.serving.guard import BadCall, Guard, refused
+from lcnet.serving.labelling.calls import changes_of, path_of, picture_of, read_call, window_of
 from lcnet.serving.labelling.desk import Desk
 from lcnet.serving.labelling.shown import heat_of, jpeg_of
+from lcnet.serving.page_answer import add_icon, page_answer
 
 Call = dict[str, Any]
 KEPT = {"Cache-Control": "private, max-age=3600"}
@@ -31,33 +23,12 @@ KEPT = {"Cache-Control": "private, max-age=3600"}
 def build_app(desk: Desk, host: str = "127.0.0.1") -> FastAPI:
     """The routes; `host` is the address on which they are served."""
     app = FastAPI(title="lcnet label", docs_url=None, redoc_url=None, openapi_url=None)
-
-    @app.middleware("http")
-    async def checked(
-        request: Request, follow: Callable[[Request], Awaitable[Response]]
-    ) -> Response:
-        try:
-            check_host(request, host)
-        except BadCall as error:
-            return _refused(error)
-        answer = await follow(request)
-        answer.headers.setdefault("Cache-Control", "no-store")
-        answer.headers["X-Content-Type-Options"] = "nosniff"
-        return answer
+    app.add_middleware(Guard, host=host)
+    add_icon(app)
 
     @app.get("/")
     async def page() -> HTMLResponse:
-        nonce = secrets.token_urlsafe(16)
-        policy = (
-            f"default-src 'none'; script-src 'nonce-{nonce}'; style-src 'unsafe-inline'; "
-            "img-src 'self' data:; connect-src 'self'; frame-ancestors 'none'; base-uri 'none'"
-        )
-        shown = render("label.html", nonce=nonce, page=_page(desk))
-        return HTMLResponse(shown, headers={"Content-Security-Policy": policy})
-
-    @app.get("/favicon.ico")
-    async def icon() -> Response:
-        return Response(status_code=204)  # browsers ask for one by themselves
+        return page_answer("label.html", page=_page(desk))
 
     @app.get("/{table}/pictures/{number}.jpg")
     def picture(table: str, number: str) -> Response:
@@ -82,8 +53,8 @@ def build_app(desk: Desk, host: str = "127.0.0.1") -> FastAPI:
             raise BadCall(str(error), 422) from None
 
     @app.exception_handler(BadCall)
-    async def refused(request: Request, error: BadCall) -> JSONResponse:
-        return _refused(error)
+    async def bad(request: Request, error: BadCall) -> JSONResponse:
+        return refused(error)
 
     for name, work in _CALLS.items():
         app.add_api_route(f"/{name}", _route(desk, work), methods=["POST"])
@@ -151,10 +122,6 @@ def _numbered(desk: Desk, table: str, number: str) -> int:
     return int(number)
 
 
-def _refused(error: BadCall) -> JSONResponse:
-    return JSONResponse({"error": one_line(str(error))}, error.status)
-
-
 def _page(desk: Desk) -> dict[str, Any]:
     """What the page needs once."""
     thresholds = dict(zip(desk.predictor.info.labels, desk.predictor.info.thresholds, strict=True))
@@ -163,7 +130,7 @@ def _page(desk: Desk) -> dict[str, Any]:
         "labels": desk.labels,
         "thresholds": [round(thresholds[label], 4) for label in desk.labels],
         "explains": desk.predictor.explains,
-        "moves": desk.has_evidence,
+        "advice": desk.advice,
         "model": str(desk.predictor.path),
         "out": desk.answers.file.name,
         "annotator": desk.answers.annotator,

@@ -16,6 +16,7 @@ from lcnet.predicting.known_table import KnownTable
 from lcnet.predicting.prediction import Prediction
 from lcnet.predicting.predictor import Predictor
 from lcnet.predicting.sources import writable
+from lcnet.serving.known_advice import advice_on_known
 from lcnet.serving.labelling.answers import AnswerFile, Changed, Changes, States
 from lcnet.serving.labelling.asking import Flags, questions, uncertainty, worth_asking
 from lcnet.serving.labelling.leases import Leases
@@ -52,13 +53,17 @@ def open_desk(
             f"{table}: expected a table with blank cells, got one in which all are filled. "
             "There is nothing to label. To correct what is in it, add --correct."
         )
-    return Desk(predictor, known, AnswerFile(out, known, annotator=annotator))
+    advice = advice_on_known(model, predictor, "label")
+    return Desk(predictor, known, AnswerFile(out, known, annotator=annotator), advice=advice)
 
 
 class Desk:
     """A table, its answers and a model that asks; for many threads."""
 
-    def __init__(self, predictor: Predictor, table: KnownTable, answers: AnswerFile) -> None:
+    def __init__(
+        self, predictor: Predictor, table: KnownTable, answers: AnswerFile, *, advice: str = ""
+    ) -> None:
+        """`advice` is what to run so that an answer moves the other labels; empty if it does."""
         self.predictor = predictor
         self.answers = answers
         self.labels = table.labels
@@ -66,7 +71,7 @@ class Desk:
         listed = repr((*map(str, self.paths), self.labels, str(answers.file.resolve())))
         self.table = hashlib.sha256(listed.encode("utf-8", "surrogateescape")).hexdigest()[:16]
         """Another one where picture 7, or its answer, is another one."""
-        self.has_evidence = predictor.evidence is not None
+        self.advice = advice
         names = predictor.info.labels
         self._places = [names.index(label) for label in self.labels]
         self._numbers = {path: number for number, path in enumerate(self.paths)}

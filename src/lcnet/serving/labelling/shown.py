@@ -5,14 +5,13 @@ from dataclasses import replace
 from pathlib import Path
 from threading import Lock
 
-import numpy as np
 from PIL import Image
 
 from lcnet.data.decoding import as_shown, read_pixels
 from lcnet.data.transforms import eval_transform
-from lcnet.predicting.heat_pictures import heat_colours
 from lcnet.predicting.prediction import Prediction
 from lcnet.predicting.predictor import Predictor
+from lcnet.serving.heat_png import heat_png
 
 LARGEST = 1600
 """Longest side of a picture that is shown, in pixels."""
@@ -40,11 +39,4 @@ def heat_of(path: Path, label: str, prediction: Prediction, predictor: Predictor
     alone = replace(prediction, labels=(label,))
     with _explaining:  # it is the most work, and loads the model once more at first
         [explained] = predictor.explain_predicted(pixels, alone, 1).labels
-    relative = explained.heat / explained.heat.max()
-    coloured = (255 * heat_colours()(relative)).astype(np.uint8)
-    width, height = as_shown(pixels).size
-    scale = min(1.0, LARGEST_HEAT / max(width, height))
-    size = max(1, round(width * scale)), max(1, round(height * scale))
-    stored = io.BytesIO()
-    Image.fromarray(coloured).resize(size, Image.Resampling.BILINEAR).save(stored, "PNG")
-    return stored.getvalue()
+    return heat_png(explained, as_shown(pixels).size, largest=LARGEST_HEAT)

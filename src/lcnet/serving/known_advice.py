@@ -1,0 +1,45 @@
+"""How a model learns what known labels say of the others: the line for a page where it has not."""
+
+import shlex
+from pathlib import Path
+
+from lcnet.errors import ConfigError
+from lcnet.files import AnyPath
+from lcnet.hub import is_shared
+from lcnet.predicting.predictor import Predictor
+from lcnet.run_folder import RunFolder
+
+KEPT = "Nothing is kept of it where known labels do not help."
+DATA = "--data.format FORMAT and the other --data flags of labelled pictures"
+"""What a folder needs that names no data set."""
+
+
+def advice_on_known(model: AnyPath, predictor: Predictor, verb: str) -> str:
+    """What to run so that known labels move the others; empty if they do, or if there are none.
+
+    `model` is what the user named, and `verb` the command that runs, which is to be started again.
+    """
+    if predictor.takes_known or len(predictor.info.labels) == 1:
+        return ""
+    return (
+        "This model knows nothing of what one label says of another, so a known label moves none. "
+        f"Fit it once with: {_command(model)}, then start lcnet {verb} again. {KEPT}"
+    )
+
+
+def _command(model: AnyPath) -> str:
+    if is_shared(model):
+        fetch = f"lcnet import {model} --out FOLDER"
+        return f"{fetch}, and lcnet calibrate FOLDER --evidence {DATA}"
+    path = Path(model)
+    if path.is_file():
+        return "lcnet calibrate RUN --evidence, and lcnet export RUN, with the run it came from"
+    command = f"lcnet calibrate {shlex.quote(str(path))} --evidence"
+    return command if _names_data(RunFolder(path)) else f"{command} {DATA}"
+
+
+def _names_data(folder: RunFolder) -> bool:
+    try:
+        return folder.has_folds or folder.data() is not None
+    except ConfigError:  # its settings cannot be read, which serving does not need
+        return False
