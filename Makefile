@@ -1,9 +1,9 @@
-# setup, demo, check, fix, test, wheel, wheel-fresh, dist, stress, fuzz, audit, bench: each makes what it needs.
+# setup, demo, check, fix, test, docs, wheel, wheel-fresh, dist, stress, fuzz, audit, bench: each makes what it needs.
 PYTHON ?= python3
 RUN ?= runs/demo
 BIN := .venv/bin
 
-.PHONY: setup demo check fix test test-all wheel wheel-fresh dist stress fuzz audit bench bench-digits bench-real clean
+.PHONY: setup demo check fix test test-all docs wheel wheel-fresh dist stress fuzz audit bench bench-digits bench-real clean
 
 setup: .venv/.ready
 
@@ -39,6 +39,13 @@ test: setup
 
 test-all: setup
 	$(PYTEST)
+
+# The pages of docs/ as a site that needs no network. A warning, such as a link that leads nowhere, is an error. The variable leaves
+# out what the theme says about its successor.
+docs: setup
+	$(BIN)/python -m pip install --quiet --group docs
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet
+	@echo "The site: site/index.html"
 
 # The wheel alone, without the clone: its size and content, lcnet --help, train, predict and serve. It borrows the packages of .venv;
 # wheel-fresh installs what the wheel says that it needs, from any Python: make wheel-fresh PYTHON=python3.14.
@@ -107,4 +114,4 @@ bench-digits: setup
 	$(BIN)/python -m benchmarks.seeds --out runs/bench --seeds 0 1 2 -- --config configs/digits.yaml
 
 clean:
-	rm -rf .venv .venv-wheel runs data dist
+	rm -rf .venv .venv-wheel runs data dist site
