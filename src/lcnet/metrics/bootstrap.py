@@ -7,6 +7,7 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
+from lcnet.errors import DataError
 from lcnet.metrics.ap import ApFormula, average_precision, resampled_precision
 from lcnet.metrics.array_checks import Floats, Targets, check_probabilities, check_shapes
 from lcnet.metrics.blocks import row_blocks, spans
