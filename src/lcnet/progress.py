@@ -34,6 +34,11 @@ def track(items: Iterable[Item], what: str, total: int, *, quiet: bool = False) 
     yield from rich.progress.track(items, escape(what), total, console=console, transient=True)
 
 
+def next_lines(commands: Iterable[str]) -> str:
+    """What one does next: commands that can be given as they stand, below each other."""
+    return "next: " + "\n      ".join(commands)
+
+
 def disk_size(size: float) -> str:
     """Bytes on a disk in words, in powers of 1,000: 1.5 GB or 20.0 MB."""
     return f"{size / 1e9:,.1f} GB" if size >= 1e8 else f"{size / 1e6:,.1f} MB"

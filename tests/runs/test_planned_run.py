@@ -77,7 +77,7 @@ def test_one_line_trains_a_finished_run_and_says_what_is_next(
     assert any("test_resnet, in LCNET_WEIGHTS" in line for line in plan)
     assert plan[-1].split(maxsplit=1) == ["yours", "train.epochs 2"]
     assert any(line.startswith("took 0.") and line.endswith("of 4 minutes") for line in lines)
-    assert "next: lcnet predict runs/colours PICTURES labels pictures" in lines
+    assert "next: lcnet predict runs/colours PICTURES --out predictions.jsonl" in lines
     assert lines[-1].endswith("lcnet train --config runs/colours/config.yaml --out runs/colours-2")
     again = train(Config.load(run.config_file), tmp_path / "again")
     assert history(again.path)[-1]["val_mAP"] == history(run.path)[-1]["val_mAP"]

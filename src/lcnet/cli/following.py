@@ -13,6 +13,7 @@ from typing import Any
 
 from lcnet.cli.given import flags_of
 from lcnet.config import Data
+from lcnet.progress import next_lines
 from lcnet.run_folder import RunFolder
 
 Given = Mapping[str, Any]
@@ -27,12 +28,7 @@ NEW_PICTURES = "PICTURES --out predictions.jsonl"
 def tell_following(commands: Commands) -> None:
     """Name the commands on standard error, if it is a terminal."""
     if commands and sys.stderr.isatty():
-        print(in_lines(commands), file=sys.stderr)
-
-
-def in_lines(commands: Commands) -> str:
-    """The commands below each other, behind `next:`."""
-    return "next: " + "\n      ".join(commands)
+        print(next_lines(commands), file=sys.stderr)
 
 
 def training(data: str) -> str:

@@ -7,9 +7,10 @@ from math import isnan
 from pathlib import Path
 from typing import Any, Literal
 
-from lcnet.cli.following import in_lines, predicting, quoted, training
+from lcnet.cli.following import predicting, quoted, training
 from lcnet.config import Config
 from lcnet.errors import LCNetError
+from lcnet.progress import next_lines
 from lcnet.run_folder import RunFolder
 
 RUNS = Path("runs")
@@ -42,7 +43,7 @@ def where_one_stands() -> str:
     lines = _table(shown) if shown else [f"no runs in {RUNS.absolute()} yet"]
     if more := len(folders) - len(shown):
         lines.append(f"and {more:,} older ones")
-    following = ["", in_lines(commands)] if (commands := _next(shown)) else []
+    following = ["", next_lines(commands)] if (commands := _next(shown)) else []
     return "\n".join([*lines, *following, "", HELP])
 
 

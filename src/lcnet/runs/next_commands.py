@@ -1,20 +1,21 @@
 """What one does next with a run that was trained, in commands."""
 
 from collections.abc import Iterator
+from shlex import quote
 
 from lcnet.errors import CheckpointError
 from lcnet.run_folder import RunFolder
 
 
 def next_commands(run: RunFolder) -> Iterator[str]:
-    """The next steps, a line each."""
-    config = run.config()
+    """Measuring test pictures where there are some, predicting, and the epochs that are left."""
+    config, name = run.config(), quote(str(run))
     if config.data.test:
-        yield f"next: lcnet evaluate {run} measures the test split"
-    yield f"{'then' if config.data.test else 'next'}: lcnet predict {run} PICTURES labels pictures"
+        yield f"lcnet evaluate {name}"
+    yield f"lcnet predict {name} PICTURES --out predictions.jsonl"
     if (epochs := _epochs(run)) and epochs < config.train.epochs and not config.train.early_stop:
         left = config.train.epochs - epochs
-        yield f"the other {left} epoch{'s' * (left != 1)}: lcnet train --resume {run}"
+        yield f"lcnet train --resume {name}  # the other {left} epoch{'s' * (left != 1)}"
 
 
 def _epochs(run: RunFolder) -> int:

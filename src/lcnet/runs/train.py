@@ -148,11 +148,10 @@ def _check_plannable(*, init: AnyPath | None, folds: int) -> None:
 
 
 def _tell_next(run: RunFolder) -> None:
-    from lcnet.progress import tell
+    from lcnet.progress import next_lines, tell
     from lcnet.runs.next_commands import next_commands
 
-    for line in next_commands(run):
-        tell(line)
+    tell(next_lines(next_commands(run)))
 
 
 def _quiet_torch() -> None:

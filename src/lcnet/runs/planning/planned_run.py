@@ -12,7 +12,7 @@ from lcnet.compute import usual_device
 from lcnet.config import Config, Data, by_name
 from lcnet.data.dataset import Split
 from lcnet.errors import ConfigError
-from lcnet.progress import tell
+from lcnet.progress import next_lines, tell
 from lcnet.run_folder import RunFolder
 from lcnet.runs.next_commands import next_commands
 from lcnet.runs.planning.backbones_at_hand import backbones_at_hand
@@ -76,8 +76,7 @@ def train_as_planned(
     )
     taken = time.monotonic() - started
     tell(f"took {in_minutes(taken)} of {in_minutes(plan.budget_s)}")
-    for line in next_commands(run):
-        tell(line)
+    tell(next_lines(next_commands(run)))
     tell(
         f"the plan: edit {run.config_file} and run it again with: "
         f"lcnet train --config {run.config_file} --out {free_run(config.data)}"
