@@ -405,8 +405,7 @@ class Predictor:
 
     def _told(self, alone: Tensor, states: Tensor) -> Iterator[dict[str, dict[str, float]]]:
         """What known labels add to others, for each picture of which something is known."""
-        assert isinstance(self.model, FastClassifier)
-        found = self.model.told(alone, states)
+        found = self._in_parts().told(alone, states)
         if found is None:
             return
         labels, (moves, sources) = self.info.labels, found
