@@ -1,5 +1,6 @@
 """What is printed while work goes on: lines, a progress bar, and sizes in bytes."""
 
+import time
 from collections.abc import Iterable, Iterator
 from typing import TypeVar
 
@@ -7,8 +8,11 @@ import rich
 import rich.progress
 from rich.console import Console
 from rich.markup import escape
+from rich.text import Text
 
 Item = TypeVar("Item")
+SECONDS_A_LINE = 60.0
+"""Between two lines on what is done, where no bar can be shown."""
 
 
 def tell(text: str) -> None:
@@ -20,7 +24,8 @@ def tell(text: str) -> None:
 def track(items: Iterable[Item], what: str, total: int, *, quiet: bool = False) -> Iterator[Item]:
     """The items, with a progress bar on standard error while they are taken.
 
-    If standard error is not a terminal, one line is printed instead. Nothing is shown if `quiet`,
+    If standard error is not a terminal, a line is printed instead, and one a minute after that.
+    Both say how many are done in a second. Nothing is shown if `quiet`,
     or if rich's global console is quiet (as in all processes of a training but the first).
     """
     if quiet or rich.get_console().quiet:
@@ -28,10 +33,31 @@ def track(items: Iterable[Item], what: str, total: int, *, quiet: bool = False) 
         return
     console = Console(stderr=True, highlight=False, markup=False)
     if not console.is_terminal:
-        console.print(f"{what}: {total:,}", soft_wrap=True)
-        yield from items
+        yield from _with_lines(items, what, total, console)
         return
-    yield from rich.progress.track(items, escape(what), total, console=console, transient=True)
+    columns = (*rich.progress.Progress.get_default_columns(), _Rate())
+    with rich.progress.Progress(*columns, console=console, transient=True) as progress:
+        yield from progress.track(items, total, description=escape(what))
+
+
+def _with_lines(items: Iterable[Item], what: str, total: int, console: Console) -> Iterator[Item]:
+    """The items; a line at the beginning, and one whenever `SECONDS_A_LINE` have passed."""
+    console.print(f"{what}: {total:,}", soft_wrap=True)
+    started = said = time.monotonic()
+    for number, item in enumerate(items):
+        if (now := time.monotonic()) - said >= SECONDS_A_LINE:
+            said = now
+            rate = number / (now - started)
+            console.print(f"{what}: {number:,} of {total:,}, {rate:,.1f}/s", soft_wrap=True)
+        yield item
+
+
+class _Rate(rich.progress.ProgressColumn):
+    """How many items a second are done."""
+
+    def render(self, task: rich.progress.Task) -> Text:
+        rate = task.finished_speed or task.speed
+        return Text("" if rate is None else f"{rate:,.1f}/s")
 
 
 def next_lines(commands: Iterable[str]) -> str:

@@ -18,6 +18,7 @@ def check(
     json: Path | None = None,
     html: Path | None = None,
     summary: Path | None = None,
+    facts: Path | None = None,
     quiet: bool = False,
 ) -> "CheckReport":
     """Find what is wrong with a data set before training.
@@ -32,18 +33,29 @@ def check(
         html: HTML file for the same, with pictures and label counts.
         summary: JSON file for what was understood: layout, labels, and for each split the number of
             pictures and, by label, of present, absent and unknown entries.
+        facts: File that keeps what was read of each picture. A check that was killed goes on from
+            it, and the next one reads only pictures that are new or changed. If not given, the
+            first of --json, --html and --summary with the suffix .facts; none without them, or
+            for up to 256 pictures.
         quiet: Print nothing.
 
     Returns:
         The label counts of the splits, the findings, and whether training is safe.
 
     Raises:
-        DataError: if no split can be read.
+        DataError: if no split can be read, or `facts` is another file.
         ConfigError: if the data set has no such `split` or is in shards, or cleanlab is missing.
         CheckpointError: if the model cannot be read or lacks a label of the data set.
     """
     from lcnet.checking.data_check import check_data
 
     return check_data(
-        data, model=model, split=split, json_file=json, html=html, summary=summary, quiet=quiet
+        data,
+        model=model,
+        split=split,
+        json_file=json,
+        html=html,
+        summary=summary,
+        facts=facts,
+        quiet=quiet,
     )

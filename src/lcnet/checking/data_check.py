@@ -3,6 +3,7 @@
 import json
 import math
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import replace
 from itertools import groupby
 from pathlib import Path
@@ -25,9 +26,10 @@ from lcnet.checking.findings import (
     odd_pictures,
     unlabelled_rows,
 )
+from lcnet.checking.kept_facts import kept_facts, read_kept
 from lcnet.checking.label_errors import check_model, suspicious_labels
 from lcnet.checking.passed_over import passed_over
-from lcnet.checking.picture_facts import read_facts
+from lcnet.checking.picture_facts import FEW
 from lcnet.checking.pixel_faults import flat_pictures, other_depths, unused_range
 from lcnet.config import Data
 from lcnet.data.dataset import NEGATIVE, POSITIVE, UNKNOWN, Split
@@ -46,7 +48,7 @@ from lcnet.errors import ConfigError, DataError
 from lcnet.files import AnyPath, write_text
 from lcnet.metrics.label_rules import LabelRules
 from lcnet.model_folder import local_model
-from lcnet.progress import track
+from lcnet.progress import tell, track
 
 FIRST = 5
 """Most findings of a kind that are printed."""
@@ -62,6 +64,7 @@ def check_data(
     json_file: Path | None,
     html: Path | None,
     summary: Path | None,
+    facts: Path | None = None,
     quiet: bool,
 ) -> CheckReport:
     """The report on all splits, see `check`; printed unless `quiet`."""
@@ -79,8 +82,10 @@ def check_data(
     if data.rules:
         rules = read_rules(Path(data.rules), next(iter(listed.values())).labels)
     pixel_range = _pixel_range(data, listed, findings, notes, quiet=quiet)
+    kept = facts or _facts_file((json_file, html, summary), sum(map(len, listed.values())))
     splits = [
-        _with_facts(data, name, read, pixel_range, quiet=quiet) for name, read in listed.items()
+        _with_facts(data, name, read, pixel_range, kept=kept, quiet=quiet)
+        for name, read in listed.items()
     ]
     notes += [*_notes_on_bands(splits), *_notes_on_missing(splits)]
     if not data.pixel_range:
@@ -125,6 +130,12 @@ def check_data(
         for file in filter(None, (json_file, html, summary)):
             print(f"written: {file}")
     return report
+
+
+def _facts_file(outputs: Sequence[Path | None], pictures: int) -> Path | None:
+    """The file beside the first output that keeps the facts; None for few pictures."""
+    first = next(filter(None, outputs), None)
+    return None if first is None or pictures <= FEW else first.with_suffix(".facts")
 
 
 def _broken_rules(splits: Sequence[CheckedSplit], rules: LabelRules) -> Iterator[Finding]:
@@ -303,23 +314,20 @@ def _with_facts(
     split: Split,
     pixel_range: tuple[float, float] | None,
     *,
+    kept: Path | None,
     quiet: bool,
 ) -> CheckedSplit:
-    """The split with the facts of its pictures."""
+    """The split with the facts of its pictures, which a file keeps if one is named."""
     roles = {"train": data.train, "val": data.val, "test": data.test}
-    facts = track(
-        read_facts(
-            [sample.path for sample in split.samples],
-            data.workers,
-            pixel_range,
-            [sample.channel_files for sample in split.samples],
-        ),
-        f"Reading {name}, pictures",
-        len(split),
-        quiet=quiet,
-    )
+    pictures = [(sample.path, *sample.channel_files) for sample in split.samples]
+    with ExitStack() as stack:
+        opened = stack.enter_context(kept_facts(kept, pixel_range)) if kept else None
+        read = read_kept(pictures, data.workers, pixel_range, opened)
+        facts = tuple(track(read, f"Reading {name}, pictures", len(split), quiet=quiet))
+    if opened is not None and opened.served and not quiet:
+        tell(f"{name}: {opened.served:,} of {len(split):,} pictures were read before, see {kept}")
     used_for = tuple(role for role, named in roles.items() if named == name)
-    return CheckedSplit(used_for, replace(split, name=name), tuple(facts), Path(data.root))
+    return CheckedSplit(used_for, replace(split, name=name), facts, Path(data.root))
 
 
 def _only_renamed(labels: Sequence[str], known: Sequence[str]) -> bool:

@@ -31,6 +31,8 @@ DETAIL_PX = 1.5
 """Standard deviation of the Gaussian blur; details are the difference from the blurred picture."""
 VISIBLE = 4.0
 """Grey levels (of 255) below which contrast is noise: flatter pictures have no near duplicates."""
+WIDTH = 4096
+"""Thumbnails whose contrast is taken at a time."""
 BLOCK = 4096, 256
 """Hashes compared at a time; comparing all pairs of 100,000 takes 13 s on one core."""
 TOGETHER = 512
@@ -51,8 +53,9 @@ class NearPair(NamedTuple):
 
 def perceptual_hashes(looks: NDArray[np.uint8]) -> NDArray[np.uint64]:
     """The 64-bit pHash of each grey thumbnail; `looks` has the shape (pictures, 32, 32)."""
-    bits = [imagehash.phash(Image.fromarray(look)).hash.ravel() for look in looks]
-    packed = np.packbits(np.array(bits, dtype=bool).reshape(len(looks), 64), axis=1)
+    packed = np.empty((len(looks), 8), np.uint8)
+    for row, look in zip(packed, looks, strict=True):
+        row[:] = np.packbits(imagehash.phash(Image.fromarray(look)).hash.ravel())
     return packed.view(np.uint64).ravel()
 
 
@@ -61,7 +64,9 @@ def near_pairs(looks: NDArray[np.uint8]) -> Iterator[list[NearPair]]:
 
     They come in `parts(len(looks))` lists, so that progress can be shown.
     """
-    textured = np.flatnonzero(looks.std(axis=(1, 2), dtype=np.float32) >= VISIBLE)
+    blocks = (looks[first : first + WIDTH] for first in range(0, len(looks), WIDTH))
+    contrast = [block.std(axis=(1, 2), dtype=np.float32) for block in blocks]
+    textured = np.flatnonzero(np.concatenate([np.empty(0, np.float32), *contrast]) >= VISIBLE)
     hashes = perceptual_hashes(looks[textured])
     for start in range(0, len(looks), BLOCK[1]):
         copies: list[NearPair] = []

@@ -24,8 +24,11 @@ LOOK_PX = 32
 FEW = 256
 """Up to this many pictures, no processes are started: reading them takes less time."""
 
+BATCH = 32
+"""Pictures that a process reads before it hands over what it has found."""
 
-@dataclass(frozen=True)
+
+@dataclass(frozen=True, slots=True)
 class PictureFacts:
     """The facts of one picture; without pixels and look if it could not be decoded."""
 
@@ -134,7 +137,7 @@ def read_facts(
     if workers < 0:
         workers = 0 if len(paths) <= FEW else min(16, os.cpu_count() or 1)
     files = _Files(paths, pixel_range, channel_files)
-    loader = DataLoader(files, 32, num_workers=workers, collate_fn=list[PictureFacts])
+    loader = DataLoader(files, BATCH, num_workers=workers, collate_fn=list[PictureFacts])
     for batch in loader:
         yield from batch
 

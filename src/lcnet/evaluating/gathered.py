@@ -200,7 +200,8 @@ class Gathered:
 
     def close(self) -> None:
         """Close the files of rows that were not taken; they are gone then."""
-        for rows in (*self._kept.values(), self._names):
+        self._names.close()
+        for rows in self._kept.values():
             rows.close()
 
     def _all_kinds(self) -> frozenset[str]:

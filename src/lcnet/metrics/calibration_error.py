@@ -105,6 +105,8 @@ def _squares(
         sums.entries += np.bincount(bin_of, minlength=bins)
         # The sums so far come first, so that the order of adding is that of one block.
         places = np.concatenate([every, bin_of])
-        sums.probability = np.bincount(places, np.concatenate([sums.probability, values]), bins)
-        sums.present = np.bincount(places, np.concatenate([sums.present, present]), bins)
+        sums.probability, sums.present = (
+            np.asarray(np.bincount(places, np.concatenate([so_far, more]), bins), np.float64)
+            for so_far, more in ((sums.probability, values), (sums.present, present))
+        )
         yield np.square(values - present)
