@@ -96,10 +96,12 @@ def test_no_command_is_named_that_would_fail(tmp_path):
     assert after_evaluate(None, {**evaluated, "model": ["hf://user/name"]}, []) == ()
     (only,) = after_evaluate(None, {**evaluated, "model": [tmp_path]}, [])  # no run: no report
     assert only.startswith("lcnet predict ")
-    usual = {"out": Path("p.jsonl"), "top": 0, "only": "", "label_studio": None, "shard": ""}
+    usual = {"out": Path("p.jsonl"), "top": 0, "only": "", "shard": ""}
+    usual |= {"label_studio": None, "known": None}
     assert after_predict(PREDICTED, usual, [])
-    for change in ({"top": 3}, {"only": "cat"}, {"label_studio": ""}, {"shard": "1/2"}):
-        assert after_predict(PREDICTED, {**usual, **change}, []) == ()
+    unfit = {"top": 3, "only": "cat", "shard": "1/2", "label_studio": "", "known": Path("k.csv")}
+    for name, value in unfit.items():
+        assert after_predict(PREDICTED, {**usual, name: value}, []) == ()
     assert after_predict(PREDICTED, {**usual, "out": None}, []) == ()
     assert after_predict(SimpleNamespace(pictures=3, failed=3), usual, []) == ()
     assert after_export(Path("model.xml"), {}, []) == ()

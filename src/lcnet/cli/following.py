@@ -97,12 +97,12 @@ def after_calibrate(fitted: Any, given: Given, words: Sequence[str]) -> Commands
 
 
 def after_predict(predicted: Any, given: Given, words: Sequence[str]) -> Commands:
-    """Measuring what was written, where that can be, for those who have labels."""
+    """Measuring what was written, where that can be and is fair, for those who have labels."""
     out, is_whole = given["out"], not given["top"] and not given["only"]
     if not isinstance(out, Path) or not is_whole or given["label_studio"] is not None:
         return ()
-    if given["shard"] or predicted.failed == predicted.pictures:
-        return ()
+    if given["shard"] or given["known"] is not None or predicted.failed == predicted.pictures:
+        return ()  # a part, what was given away, or nothing
     return (f"lcnet evaluate {quoted(out)} LABELS",)
 
 
