@@ -1,13 +1,15 @@
-"""A model of many labels goes through its layers in groups of them, and gives the same."""
+"""A model of many labels takes the pictures of a batch one by one, and gives the same."""
 
 from dataclasses import replace
 
 import pytest
 import torch
 from tests.tiny import TINY
+from torch import nn
 
 from lcnet.config import Model, Released
 from lcnet.model import label_tokens
+from lcnet.model.attention import Attention
 from lcnet.model.build import build_model
 from lcnet.model.fast import FastClassifier
 
@@ -40,22 +42,23 @@ KINDS = [
 
 
 @pytest.mark.parametrize("settings", KINDS)
-def test_logits_and_gradients_in_groups_are_those_of_all_labels_together(monkeypatch, settings):
+def test_logits_and_gradients_picture_by_picture_are_those_of_all_together(monkeypatch, settings):
     results = []
-    for group in (LABELS, 4):
-        monkeypatch.setattr(label_tokens, "GROUP", group)
+    monkeypatch.setattr(label_tokens, "TOKENS", 2 * LABELS)
+    for together in (LABELS, 4):
+        monkeypatch.setattr(label_tokens, "TOGETHER", together)
         made = model(**settings).train()
         logits = made(images())
         (logits**2).sum().backward()
         results.append((logits, {name: one.grad for name, one in made.named_parameters()}))
-    (together, gradients), (grouped, others) = results
-    torch.testing.assert_close(grouped, together, atol=1e-4, rtol=1e-4)
+    (together, gradients), (alone, others) = results
+    torch.testing.assert_close(alone, together, atol=1e-4, rtol=1e-4)
     for name, gradient in gradients.items():
         torch.testing.assert_close(others[name], gradient, atol=2e-3, rtol=2e-3, msg=name)
 
 
-def test_dropout_is_the_same_where_a_group_is_computed_again(monkeypatch):
-    monkeypatch.setattr(label_tokens, "GROUP", 4)
+def test_dropout_is_the_same_where_a_picture_is_computed_again(monkeypatch):
+    monkeypatch.setattr(label_tokens, "TOGETHER", 4)
     made = build_model(replace(TINY, crop_level=0, dropout=0.5), LABELS).train()
     made.backbone.eval()
     torch.manual_seed(3)
@@ -68,14 +71,6 @@ def test_dropout_is_the_same_where_a_group_is_computed_again(monkeypatch):
         torch.manual_seed(3)
         moved = made(images()).sum()
     assert moved - loss.detach() == pytest.approx(step * bias.grad[9].sum().item(), abs=2e-4)
-
-
-def test_explanations_of_many_labels_are_those_of_all_together(monkeypatch):
-    made = model().eval()
-    before = made.explain(images())
-    monkeypatch.setattr(label_tokens, "GROUP", 4)
-    after = made.explain(images())
-    torch.testing.assert_close(after.attention, before.attention, atol=1e-5, rtol=1e-4)
 
 
 @pytest.mark.parametrize("read", ["tokens", "scores"])
@@ -111,3 +106,44 @@ def test_nothing_of_labels_by_labels_is_in_a_model_without_pairs():
             replace(settings, backbone="test_resnet", pretrained=False, view_size=32), labels
         )
         assert max(one.numel() for one in made.state_dict().values()) < labels * 600
+
+
+@pytest.mark.parametrize(("many", "few"), [(40, 3), (3, 40), (5, 5), (40, 30)])
+def test_folded_attention_is_the_same_with_the_same_gradients(many, few):
+    torch.manual_seed(0)
+    part = Attention(24, 4)
+    for bias in (part.query.bias, part.value.bias, part.out.bias):
+        nn.init.normal_(bias)
+    results = []
+    for folds in (False, True):
+        part.folds = folds
+        part.zero_grad()
+        queries, memory = (
+            torch.randn(
+                2, count, 24, generator=torch.Generator().manual_seed(count)
+            ).requires_grad_()
+            for count in (many, few)
+        )
+        found = part(queries, memory)
+        (found**2).sum().backward()
+        grads = {name: one.grad for name, one in part.named_parameters() if name != "key.bias"}
+        results.append((found, queries.grad, memory.grad, grads))
+    torch.testing.assert_close(results[1], results[0], atol=2e-5, rtol=1e-4)
+
+
+def test_folded_attention_drops_as_many_shares():
+    part = Attention(24, 4, dropout=0.5).train()
+    part.folds = True
+    queries, memory = torch.randn(1, 2, 24), torch.randn(1, 600, 24)
+    with torch.no_grad():
+        several = torch.stack([part(queries, memory) for _ in range(60)])
+        part.eval()
+        torch.testing.assert_close(several.mean(dim=0), part(queries, memory), atol=0.05, rtol=0)
+        assert several.std(dim=0).min() > 0
+
+
+def test_attention_folds_for_more_than_512_labels_alone():
+    assert [
+        any(part.folds for part in build_model(TINY, labels).decoder.readers())
+        for labels in (512, 513)
+    ] == [False, True]

@@ -19,6 +19,9 @@ class Attention(nn.Module):
         self.key = nn.Linear(width, width)
         self.value = nn.Linear(width, width)
         self.out = nn.Linear(width, width)
+        self.folds = False
+        """Whether projections of many tokens are folded into those of the few on the other side:
+        the same up to rounding, with less to compute and to keep where labels are thousands."""
 
     def forward(
         self,
@@ -29,6 +32,12 @@ class Attention(nn.Module):
         key_place: Tensor | None = None,
     ) -> Tensor:
         """What each query (B Q D) gathers from the memory (B M D): B Q D."""
+        if self.folds and query_place is None and key_place is None:
+            few = (len(self.query.bias) - 1) // self.heads
+            if memory.shape[1] <= min(few, queries.shape[1]):
+                return self._of_few(queries, memory)
+            if queries.shape[1] <= min(few, memory.shape[1]):
+                return self._by_few(queries, memory)
         query, key = self._compared(queries, memory, query_place, key_place)
         gathered = F.scaled_dot_product_attention(
             query,
@@ -37,6 +46,32 @@ class Attention(nn.Module):
             dropout_p=self.dropout if self.training else 0.0,
         )  # B heads Q D/heads
         return self.out(gathered.transpose(1, 2).flatten(2))
+
+    def _of_few(self, queries: Tensor, memory: Tensor) -> Tensor:
+        """What many queries gather from a few: the few are brought to the queries' own width."""
+        key, value = self._split(self.key(memory)), self._split(self.value(memory))
+        turned = (key @ _by_head_rows(self.query.weight, self.heads)).flatten(1, 2)  # B heads*M D
+        offsets = (key @ self.query.bias.unflatten(0, (self.heads, -1, 1))).mT  # B heads 1 M
+        scores = (queries @ turned.mT).unflatten(-1, (self.heads, -1)).transpose(1, 2) + offsets
+        shares = self._dropped(scores).transpose(1, 2).flatten(2)  # B Q heads*M
+        out = self.out.weight.T.unflatten(0, (self.heads, -1))  # heads D/heads D
+        return shares @ (value @ out).flatten(1, 2) + self.out.bias
+
+    def _by_few(self, queries: Tensor, memory: Tensor) -> Tensor:
+        """What a few queries gather from many; a key's bias shifts all alike, and cancels."""
+        query = self._split(self.query(queries))
+        turned = query @ _by_head_rows(self.key.weight, self.heads)  # B heads Q D
+        shares = self._dropped((turned.flatten(1, 2) @ memory.mT).unflatten(1, (self.heads, -1)))
+        gathered = (shares.flatten(1, 2) @ memory).unflatten(1, (self.heads, -1))  # B heads Q D
+        values = gathered @ _by_head_rows(self.value.weight, self.heads).mT
+        bias = self.value.bias.unflatten(0, (self.heads, 1, -1))
+        values = values + shares.sum(dim=-1, keepdim=True) * bias
+        return self.out(values.transpose(1, 2).flatten(2))
+
+    def _dropped(self, scores: Tensor) -> Tensor:
+        """Scores as shares (B heads Q M), some of them dropped in training."""
+        width = len(self.query.bias) // self.heads
+        return F.dropout((scores / width**0.5).softmax(dim=-1), self.dropout, self.training)
 
     def weights(
         self,
@@ -63,6 +98,11 @@ class Attention(nn.Module):
 
     def _split(self, tokens: Tensor) -> Tensor:
         return by_head(tokens, self.heads)
+
+
+def _by_head_rows(weight: Tensor, heads: int) -> Tensor:
+    """A linear layer's weight (D D) by head: heads D/heads D."""
+    return weight.unflatten(0, (heads, -1))
 
 
 def by_head(tokens: Tensor, heads: int) -> Tensor:

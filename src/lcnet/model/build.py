@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from lcnet import config
+from lcnet.model.attention import Attention
 from lcnet.model.backbone import Backbone, BackboneSpec, build_backbone, describe_backbone
 from lcnet.model.classifier import Classifier
 from lcnet.model.crops import Crops
@@ -22,7 +23,7 @@ from lcnet.model.image_tokens import ImageTokens
 from lcnet.model.initialization import initialize
 from lcnet.model.label_edges import Edges, alike
 from lcnet.model.label_graph import LabelGraph
-from lcnet.model.label_tokens import LabelTokens
+from lcnet.model.label_tokens import TOGETHER, LabelTokens
 from lcnet.model.lcnet import LCNet
 from lcnet.model.looking import Looking
 from lcnet.model.mapping import Mapping
@@ -115,7 +116,7 @@ def build_lcnet(
         image_tokens=ImageTokens(crops.boxes(), backbone.channels, width, encode=settings.position),
         label_tokens=LabelTokens(labels, width, learn=settings.released.label_tokens == "learned"),
         graph=_graph(settings, labels, prior, vectors),
-        decoder=_decoder(settings),
+        decoder=_decoder(settings, labels),
         mapping=_mapping(settings, labels, backbone.channels),
         pooling=_pooling(settings, labels, backbone.channels),
         decoder_gradient=settings.decoder_gradient,
@@ -158,7 +159,7 @@ def _mapping(settings: config.Model, labels: int, channels: int) -> Mapping | Lo
     return Mapping(labels, settings.width, shared_bias=settings.released.shared_bias)
 
 
-def _decoder(settings: config.Model) -> Decoder:
+def _decoder(settings: config.Model, labels: int) -> Decoder:
     """The stack of layers. A layer that never exchanges has no weights for it."""
     # What reads scores is the last layer.
     depth = settings.depth - (settings.read == "scores")
@@ -176,7 +177,11 @@ def _decoder(settings: config.Model) -> Decoder:
         )
         for number in range(min(depth, 1) if settings.share_layers else depth)
     ]
-    return Decoder(layers, depth=depth, read_first=released)
+    decoder = Decoder(layers, depth=depth, read_first=released)
+    for part in decoder.modules():
+        if isinstance(part, Attention):
+            part.folds = labels > TOGETHER
+    return decoder
 
 
 def _pooling(settings: config.Model, labels: int, channels: int) -> Pooling | None:

@@ -5,7 +5,6 @@ from collections.abc import Sequence
 from torch import Tensor, nn
 
 from lcnet.model.attention import Attention
-from lcnet.model.label_tokens import are_many, in_groups, recomputed
 
 
 class Residual(nn.Module):
@@ -33,16 +32,9 @@ class Exchange(nn.Module):
 
     def forward(self, image: Tensor, graph: Tensor) -> tuple[Tensor, Tensor]:
         """Both streams after the exchange: image B T D, graph B G D."""
-        graph = in_groups(self._graph_reads, graph, image)
-        if are_many(graph.shape[1]):
-            return recomputed(self._image_reads, image, graph), graph
-        return self._image_reads(image, graph), graph
-
-    def _graph_reads(self, graph: Tensor, image: Tensor) -> Tensor:
-        return self.graph_residual(graph, self.graph_reads_image(graph, image))
-
-    def _image_reads(self, image: Tensor, graph: Tensor) -> Tensor:
-        return self.image_residual(image, self.image_reads_graph(image, graph))
+        graph = self.graph_residual(graph, self.graph_reads_image(graph, image))
+        image = self.image_residual(image, self.image_reads_graph(image, graph))
+        return image, graph
 
 
 class Read(nn.Module):
@@ -124,7 +116,7 @@ class Decoder(nn.Module):
     def memories(self, image: Tensor, graph: Tensor | None) -> list[Tensor]:
         """The image tokens (B T D) that each layer's labels read; of no layer those that come in.
 
-        The label tokens change neither image nor graph, so `read` can take them group by group.
+        The label tokens change neither image nor graph, so `read` can take some of them alone.
         """
         seen = []
         for number in range(self.depth):

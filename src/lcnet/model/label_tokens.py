@@ -1,13 +1,16 @@
 """Label tokens: the decoder's queries, one per label."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+from typing import TypeVar
 
 import torch
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-GROUP = 512
-"""Up to this many tokens of labels go through a layer together, more in groups of this size."""
+TOGETHER = 512
+"""Up to this many labels, all pictures of a batch go through the decoder together."""
+TOKENS = 4_096
+"""Label tokens that go through it at a time where there are more labels, but one picture's."""
 
 
 class LabelTokens(nn.Module):
@@ -27,33 +30,22 @@ class LabelTokens(nn.Module):
         return self.tokens
 
 
-def groups(labels: int) -> Iterator[slice]:
-    """The labels in groups of at most `GROUP`."""
-    return (slice(first, first + GROUP) for first in range(0, labels, GROUP))
+def pictures_at_once(labels: int) -> int | None:
+    """How many pictures go through the decoder together; None for all of a batch.
 
-
-def are_many(labels: int) -> bool:
-    """Whether so many tokens go through a layer in groups.
-
-    An exported file takes them together: its runtime plans its memory by itself.
+    An exported file takes all: its runtime plans its memory by itself.
     """
-    return labels > GROUP and not torch.compiler.is_exporting()
+    if labels <= TOGETHER or torch.compiler.is_exporting():
+        return None
+    return max(1, TOKENS // labels)
 
 
-def in_groups(function: Callable[..., Tensor], tokens: Tensor, *others: Tensor) -> Tensor:
-    """What a function gives for each token (B N D) by itself, in groups if they are many.
-
-    The function takes the tokens and the others.
-    """
-    if not are_many(tokens.shape[1]):
-        return function(tokens, *others)
-    parts = [recomputed(function, tokens[:, some], *others) for some in groups(tokens.shape[1])]
-    return torch.cat(parts, dim=1)
+Found = TypeVar("Found")
 
 
-def recomputed(function: Callable[..., Tensor], *inputs: Tensor) -> Tensor:
+def recomputed(function: Callable[..., Found], *inputs: Tensor | None) -> Found:
     """What a function gives, of which nothing is kept for the gradients but its inputs."""
     if not torch.is_grad_enabled():
         return function(*inputs)
-    result: Tensor = checkpoint(function, *inputs, use_reentrant=False)
-    return result
+    found: Found = checkpoint(function, *inputs, use_reentrant=False)
+    return found

@@ -18,7 +18,7 @@ from lcnet.model.explanation import mean_attention, recorded
 from lcnet.model.graph_matrices import GraphMatrices
 from lcnet.model.image_tokens import ImageTokens
 from lcnet.model.label_graph import FixedGraph, LabelGraph
-from lcnet.model.label_tokens import LabelTokens, are_many, groups, recomputed
+from lcnet.model.label_tokens import LabelTokens, pictures_at_once, recomputed
 from lcnet.model.looking import Looking
 from lcnet.model.mapping import Mapping
 from lcnet.model.pooling import Pooling
@@ -72,12 +72,23 @@ class LCNet(Classifier):
 
         A model with pooling gives the logits of pooling (B L) as well.
         """
+        graph, at_once = self.graph_tokens(), self.at_once
+        if at_once is None:
+            return self.ways_together(maps, graph)
+        # A token for each of thousands of labels and pictures would not fit into the memory.
+        parts = [recomputed(self.ways_together, some, graph) for some in maps.split(at_once)]
+        return tuple(torch.cat(logits) for logits in zip(*parts, strict=True))
+
+    @property
+    def at_once(self) -> int | None:
+        """How many pictures go through the decoder together; None for all of a batch."""
+        return pictures_at_once(len(self.label_tokens.tokens))
+
+    def ways_together(self, maps: Tensor, graph: Tensor | None) -> tuple[Tensor, ...]:
+        """The same, given the graph's tokens, with all pictures in one pass of the decoder."""
         seen = self._read_by_decoder(maps)
-        image, graph = self.image_tokens(seen), self._graph_tokens()
-        if are_many(len(self.label_tokens.tokens)):
-            decoded = self._scored_in_groups(image, graph, seen)
-        else:
-            decoded = self.mapping(*self._decoded(image, graph), seen)  # B L
+        labels, image = self._decoded(self.image_tokens(seen), graph)
+        decoded = self.mapping(labels, image, seen)  # B L
         return (decoded,) if self.pooling is None else (decoded, self.pooling(maps))
 
     def score(self, maps: Tensor) -> Tensor:
@@ -85,7 +96,8 @@ class LCNet(Classifier):
         # A small ensemble: decoder and pooling make different errors, and their mean makes fewer.
         return torch.stack(self.ways(maps)).mean(dim=0)
 
-    def _graph_tokens(self) -> Tensor | None:
+    def graph_tokens(self) -> Tensor | None:
+        """The tokens of the label graph (G D); None without a graph."""
         return None if self.graph is None else self.graph()  # G D
 
     def _decoded(self, image: Tensor, graph: Tensor | None) -> tuple[Tensor, Tensor]:
@@ -96,22 +108,6 @@ class LCNet(Classifier):
             labels = labels + graph
         every = None if graph is None else graph.expand(count, -1, -1)  # B G D
         return self.decoder(labels.expand(count, -1, -1), image, every)
-
-    def _scored_in_groups(self, image: Tensor, graph: Tensor | None, maps: Tensor) -> Tensor:
-        """The decoder's logits (B L) of image tokens (B T D), with no B L D numbers in memory."""
-        memories = self._memories(image, graph)
-        alone = graph if isinstance(self.mapping, Looking) else None
-
-        def scored(group: slice) -> Tensor:
-            def of(tokens: Tensor, maps: Tensor, *seen: Tensor) -> Tensor:
-                read = self.decoder.read(tokens.expand(len(maps), -1, -1), seen)
-                return self.mapping(read, seen[-1], maps, some=group)
-
-            tokens = self.label_tokens()[group]
-            tokens = tokens if alone is None else tokens + alone[group]
-            return recomputed(of, tokens, maps, *memories)
-
-        return torch.cat([scored(group) for group in groups(len(self.label_tokens.tokens))], dim=1)
 
     def _scored(self, some: list[int], image: Tensor, graph: Tensor | None, maps: Tensor) -> Tensor:
         """The decoder's logits of some labels alone (B K) of image tokens (B T D)."""
@@ -139,10 +135,10 @@ class LCNet(Classifier):
         `Looking` that of its heads alone, since the others do not choose what is scored.
         """
         if isinstance(self.mapping, Looking):
-            labels, image = self._decoded(self.image_tokens(maps), self._graph_tokens())
+            labels, image = self._decoded(self.image_tokens(maps), self.graph_tokens())
             return self.mapping.weights(labels, image).mean(dim=1)
         with recorded(self.decoder.readers()) as weights:
-            self._decoded(self.image_tokens(maps), self._graph_tokens())
+            self._decoded(self.image_tokens(maps), self.graph_tokens())
         return mean_attention(weights)
 
     def label_graph(self) -> Tensor | None:

@@ -3,8 +3,8 @@
 import torch
 from torch import Tensor, nn
 
-Some = slice | list[int]
-"""Some of the labels: a group in their order, or places."""
+Some = list[int]
+"""Places of some of the labels."""
 
 
 class Mapping(nn.Module):

@@ -4,7 +4,6 @@ import torch
 from torch import Tensor, nn
 
 from lcnet.model.image_tokens import tokens_of
-from lcnet.model.label_tokens import are_many, groups, recomputed
 
 LAMBDA = 0.1
 """Weight of the attended mean. When it was learned it rose to 0.2 to 0.4 and mAP on digits fell."""
@@ -45,15 +44,5 @@ class Attended(nn.Module):
 
     def forward(self, tokens: Tensor) -> Tensor:
         """The scores (B L) of tokens (B T C)."""
-        if not are_many(len(self.weight)):
-            return attended(tokens, self.weight)
-        parts = [
-            recomputed(attended, tokens, self.weight[some]) for some in groups(len(self.weight))
-        ]
-        return torch.cat(parts, dim=1)
-
-
-def attended(tokens: Tensor, weight: Tensor) -> Tensor:
-    """The scores (B L) of tokens (B T C), with a classifier for each label (L C)."""
-    scores = tokens @ weight.T  # B T L
-    return scores.mean(dim=1) + LAMBDA * (scores.softmax(dim=1) * scores).sum(dim=1)
+        scores = tokens @ self.weight.T  # B T L
+        return scores.mean(dim=1) + LAMBDA * (scores.softmax(dim=1) * scores).sum(dim=1)
