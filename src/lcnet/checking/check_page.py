@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from scipy.sparse import triu
 
 from lcnet.checking.findings import KINDS, CheckedSplit, Finding
 from lcnet.config import Data
@@ -17,6 +18,8 @@ from lcnet.reporting.matrices import Matrix
 
 SHOWN = 40
 """Most findings of a kind on the page; the first half of them have pictures."""
+LISTED = 500
+"""The most labels in the page's table; the commonest of the first split."""
 MATRIX_LABELS = 100
 """Most labels in the matrix; the commonest are shown."""
 
@@ -83,9 +86,15 @@ class CheckReport:
         """The count of a label in each split; 0 in a split that lacks the label."""
         return [split.get(label, Count(0, 0.0)) for split in self._counts]
 
-    def conditional(self) -> np.ndarray:
-        """P(column label | row label) in the first split, by counts; shape (labels, labels)."""
-        return self.splits[0].statistics.conditional_probability(smoothing=0)
+    @property
+    def listed(self) -> Sequence[str]:
+        """The labels in the page's table: the commonest of the first split, at most `LISTED`."""
+        if len(self.labels) <= LISTED:
+            return self.labels
+        counts = np.array([self.counts(label)[0].positives for label in self.labels])
+        return [
+            self.labels[place] for place in np.sort(np.argsort(-counts, kind="stable")[:LISTED])
+        ]
 
     def with_absent(self) -> list[bool]:
         """Per label, whether a picture of the first split is known not to show it."""
@@ -95,17 +104,17 @@ class CheckReport:
 
     def together(self, most: int) -> Iterator[str]:
         """A line with the label pairs that occur together most often, or no line."""
-        probability = self.conditional()
-        counts = np.triu(self.splits[0].statistics.pairs.cooccurrence, 1)  # each pair once
-        order = np.argsort(-counts, axis=None, kind="stable")
-        pairs = [divmod(int(cell), len(counts)) for cell in order[:most]]
-        absent = self.with_absent()
-        phrases = [
-            f"{self.labels[one]} and {self.labels[other]} in {counts[one, other]:,}"
-            + (f" ({100 * probability[one, other]:.0f} % of {self.labels[one]})" * absent[other])
-            for one, other in pairs
-            if counts[one, other]
-        ]
+        statistics = self.splits[0].statistics
+        counts = triu(statistics.pairs.together, 1).tocoo()  # each pair once
+        order = np.lexsort((counts.col, counts.row, -counts.data))[:most]
+        absent, phrases = self.with_absent(), []
+        for place in order:
+            one, other, count = (int(part[place]) for part in (counts.row, counts.col, counts.data))
+            share = statistics.conditional_among([one, other])[0, 1]
+            phrases.append(
+                f"{self.labels[one]} and {self.labels[other]} in {count:,}"
+                + (f" ({100 * share:.0f} % of {self.labels[one]})" * absent[other])
+            )
         if phrases:
             yield f"most often together: {'; '.join(phrases)}"
 
@@ -136,6 +145,7 @@ def write_check(file: Path, report: CheckReport) -> None:
         )
         or 1,
         together=_together(report),
+        listed=report.listed,
     )
 
 
@@ -164,8 +174,8 @@ def _together(report: CheckReport) -> Matrix:
     commonest = np.argsort([-count for count in statistics.positives], kind="stable")
     chosen = np.sort(commonest[:MATRIX_LABELS])
     names = tuple(report.labels[label] for label in chosen)
-    inside = np.ix_(chosen, chosen)
-    counts, share = statistics.pairs.cooccurrence[inside], report.conditional()[inside]
+    counts, _ = statistics.pairs.among(chosen.tolist())
+    share = statistics.conditional_among(chosen.tolist())
     absent = np.array(report.with_absent())[chosen]
     share = np.where(absent | np.eye(len(chosen), dtype=bool), share, 0)
 

@@ -46,6 +46,16 @@ class PairCounts:
             known, turned = positives[rows, None] - known, positives[None] - turned
         return np.asarray(self.together[rows].toarray(), np.int64), known, turned
 
+    def among(self, labels: list[int]) -> tuple[Counts, Counts]:
+        """M_ij and K_ij between some labels: K K each."""
+        together, known = (
+            np.asarray(part[labels][:, labels].toarray(), np.int64)
+            for part in (self.together, self.unlike)
+        )
+        if self.is_rest:
+            known = self.together.diagonal()[labels][:, None] - known
+        return together, known
+
     def to_arrays(self) -> dict[str, NDArray[np.generic]]:
         """The counts as plain arrays by name, for a file."""
         arrays: dict[str, NDArray[np.generic]] = {"is_rest": np.array([self.is_rest], np.uint8)}

@@ -81,6 +81,14 @@ class Statistics:
         np.fill_diagonal(probability, 1.0)
         return probability
 
+    def conditional_among(self, labels: list[int]) -> np.ndarray:
+        """`conditional_probability` between some labels (K K), without smoothing."""
+        together, pictures = self.pairs.among(labels)
+        probability: np.ndarray = np.broadcast_to(self.shares()[labels], pictures.shape).copy()
+        np.divide(together, pictures, out=probability, where=pictures > 0)
+        np.fill_diagonal(probability, 1.0)
+        return probability
+
     def most_probable(
         self, edges: int, smoothing: float = 1.0
     ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from math import isnan
+from operator import itemgetter
 
 from rich.columns import Columns
 from rich.console import Console
@@ -16,6 +17,9 @@ from lcnet.metrics.bootstrap import LEVEL, Interval
 
 NAMED = 5
 """Most labels that a line names."""
+
+LISTED = 500
+"""Most labels with their AP; of more the lowest are printed."""
 
 
 def print_metrics(measured: Measured, ranges: Mapping[str, Interval]) -> None:
@@ -77,8 +81,17 @@ def print_verification(
         console.print(f"* called CF1 in {protocol}")
     for line in _other_metrics(verification):
         console.print(line)
-    console.print("\nAP of each label")
-    values = zip(verification.labels, verification.ap, strict=True)
+    values: list[tuple[str, float | None]]
+    values = list(zip(verification.labels, verification.ap, strict=True))
+    title = "AP of each label"
+    if len(values) > LISTED:
+        measured = [(label, ap) for label, ap in values if ap is not None and not isnan(ap)]
+        values = [*sorted(measured, key=itemgetter(1))[:LISTED]]
+        title = (
+            f"The {len(values):,} lowest AP, of {len(measured):,} labels that have one "
+            "(all are in the JSON file that lcnet evaluate writes)"
+        )
+    console.print(f"\n{title}")
     console.print(
         Columns(
             [Text(f"{or_dash(ap, 1):>5} {label}") for label, ap in values],

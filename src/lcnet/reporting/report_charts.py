@@ -20,6 +20,8 @@ MATRIX_LABELS = 100
 """The most labels in a matrix; the commonest of the split are shown."""
 CURVE_LABELS = 200
 """The most labels with curves; the commonest of the split have them."""
+COMPARED = 512
+"""The most labels of which each pair is compared; the commonest of the split."""
 OVERLAID = 30
 """Draw every label's curve behind the pooled one up to this many labels."""
 PAIRS = 12
@@ -130,10 +132,13 @@ def _panel(
 
 def company_charts(report: RunReport) -> dict[str, Any]:
     """Labels predicted together against labels present together: matrix and strongest pairs."""
-    labels, targets = report.measured.samples.labels, report.measured.targets
+    targets = report.measured.targets
+    compared = report.commonest(COMPARED)
+    labels = [report.measured.samples.labels[label] for label in compared]
+    targets, predicted = targets[:, compared], report.predicted[:, compared]
     targets = np.where(with_absent(targets), targets, UNKNOWN)  # the others seem always present
-    together = company(report.predicted, targets)
-    chosen = report.commonest(MATRIX_LABELS)
+    together = company(predicted, targets)
+    chosen = np.searchsorted(compared, report.commonest(MATRIX_LABELS))
     inside = np.ix_(chosen, chosen)
     pictures = np.maximum(together.pictures, 1)
     said = (
@@ -149,7 +154,7 @@ def company_charts(report: RunReport) -> dict[str, Any]:
         tuple(numbers[inside] for numbers in said),
     )
     often, seldom = strongest_pairs(together, PAIRS)
-    return {"matrix": matrix, "often": often, "seldom": seldom}
+    return {"matrix": matrix, "often": often, "seldom": seldom, "labels": labels}
 
 
 # Learning

@@ -27,6 +27,8 @@ from lcnet.reporting.run_report import RunReport
 from lcnet.reporting.summary import summary
 from lcnet.reporting.summary_facts import facts_of
 
+LISTED = 500
+"""The most labels in a table; the commonest of the split."""
 ERRORS = 12
 """How many errors are shown, of each kind."""
 
@@ -70,8 +72,10 @@ def _rows(report: RunReport, panels: Container[str]) -> list[dict[str, Any]]:
         with_absent(measured.targets).tolist(),
         strict=True,
     )
-    rows = []
+    rows, shown = [], set(report.commonest(LISTED))
     for column, (label, hit, called, present, is_absent) in enumerate(by_label):
+        if column not in shown:
+            continue
         rows.append(
             {
                 "label": label,
@@ -132,7 +136,7 @@ def _error(report: RunReport, entry: Mistake) -> dict[str, Any]:
 
 def _shares(report: RunReport) -> dict[str, Any]:
     """Per label and split, positives and their share of the known pictures."""
-    splits = report.statistics
+    splits, shown = report.statistics, set(report.commonest(LISTED))
     shares = {name: split.shares() for name, split in splits.items()}
     largest = max((float(values.max(initial=0)) for values in shares.values()), default=0) or 1
     rows = [
@@ -144,6 +148,7 @@ def _shares(report: RunReport) -> dict[str, Any]:
             ],
         }
         for column, label in enumerate(report.measured.samples.labels)
+        if column in shown
     ]
     return {"splits": list(splits), "rows": rows, "largest": largest}
 
