@@ -36,12 +36,12 @@ from benchmarks.timing import (
 from lcnet.compute import best_precision
 from lcnet.config import Model
 from lcnet.exporting.formats import trace, write_onnx
+from lcnet.exporting.onnx_model import OnnxModel
 from lcnet.model.backbone import describe_backbone
 from lcnet.model.classifier import Classifier
 from lcnet.model.fast import FastClassifier
 from lcnet.model_folder import ModelInfo
 from lcnet.model_folder.exported import describe
-from lcnet.predicting.onnx_model import OnnxModel
 
 
 def published(batch: int, rounds: int, *, compiled: bool) -> None:

@@ -16,6 +16,7 @@ from lcnet.cli import build_parser, main
 from lcnet.errors import CheckpointError, ConfigError
 from lcnet.exporting.export import export
 from lcnet.exporting.formats import FORMATS, trace, write_onnx
+from lcnet.exporting.onnx_model import OnnxModel
 from lcnet.metrics.calibration import Calibration
 from lcnet.model.backbone import describe_backbone
 from lcnet.model.build import build_model
@@ -23,7 +24,6 @@ from lcnet.model.crops import Crops
 from lcnet.model.exportable import ConstantCrops
 from lcnet.model_folder import ModelFolder, ModelInfo, load_model, weights_fingerprint
 from lcnet.model_folder.exported import IMAGES, KEY, LOGITS, describe, understand
-from lcnet.predicting.onnx_model import OnnxModel
 from lcnet.predicting.predictor import Predictor
 
 LABELS = ("red", "green", "blue")

@@ -11,7 +11,7 @@ from PIL import Image
 from tests.kinds import png16
 
 from lcnet.evaluating.calibrate import calibrate
-from lcnet.predicting.onnx_model import OnnxModel
+from lcnet.exporting.onnx_model import OnnxModel
 from lcnet.predicting.predictor import Predictor
 
 GUIDE = Path(__file__).parent.parent.parent / "docs" / "guide" / "export.md"

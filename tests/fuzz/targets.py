@@ -24,6 +24,7 @@ from lcnet.data.readers.layout import Given
 from lcnet.data.readers.layouts import LAYOUTS
 from lcnet.data.readers.table import read_table
 from lcnet.data.readers.voc import read_voc
+from lcnet.data.sources import PictureSources
 from lcnet.data.vectors import read_vectors
 from lcnet.errors import LCNetError
 from lcnet.evaluating.predictions import Predictions
@@ -31,7 +32,6 @@ from lcnet.evaluating.reading_predictions import peeked, read_predictions
 from lcnet.evaluating.writing_predictions import write_predictions
 from lcnet.model.backbone import BackboneSpec
 from lcnet.model_folder import UNUSABLE, ModelInfo, why_unusable
-from lcnet.predicting.sources import PictureSources
 from lcnet.published.reading import read_published
 
 Target = Callable[[bytes], None]

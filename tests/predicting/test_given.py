@@ -10,10 +10,10 @@ from PIL import Image
 from tests.kinds import png16
 from tests.tiny import save_tiny_model
 
+from lcnet.data.sources import writable
 from lcnet.errors import ConfigError
 from lcnet.model_folder import ModelFolder
 from lcnet.predicting.predictor import Predictor
-from lcnet.predicting.sources import writable
 
 RNG = np.random.default_rng(0)
 COLOUR = RNG.integers(0, 256, (90, 60, 3), np.uint8)

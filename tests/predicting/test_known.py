@@ -10,9 +10,9 @@ from starlette.testclient import TestClient
 
 from lcnet.errors import ConfigError, DataError
 from lcnet.exporting.export import export
+from lcnet.exporting.onnx_model import OnnxModel
 from lcnet.model.evidence import Evidence
 from lcnet.model_folder import ModelFolder, load_model, read_info
-from lcnet.predicting.onnx_model import OnnxModel
 from lcnet.predicting.predict import predict
 from lcnet.predicting.predictor import Predictor
 from lcnet.serving.app import build_app

@@ -10,6 +10,7 @@ import pytest
 from filelock import FileLock
 from pyarrow import parquet
 
+from lcnet.data.sources import Shard
 from lcnet.errors import ConfigError, DataError
 from lcnet.model_folder import ModelFolder, model_fingerprint, read_info
 from lcnet.predicting.output_files import Job, open_shard
@@ -17,7 +18,6 @@ from lcnet.predicting.predict import predict
 from lcnet.predicting.prediction import Prediction
 from lcnet.predicting.predictor import Predictor
 from lcnet.predicting.row_formats import FORMATS, read_rows
-from lcnet.predicting.sources import Shard
 
 LABELS = ("red", "green, dark", "blue")
 READ = Prediction('a,\n"1".png', ("blue", "red"), {"red": 0.75, "green, dark": 0.25, "blue": 1.0})

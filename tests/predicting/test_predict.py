@@ -6,11 +6,11 @@ import torch
 from PIL import Image
 
 from lcnet.data.decoding import read_image
+from lcnet.data.sources import find_images
 from lcnet.data.transforms import Normalize, eval_transform
 from lcnet.errors import DataError
 from lcnet.predicting.predict import predict
 from lcnet.predicting.predictor import Predictor
-from lcnet.predicting.sources import find_images
 
 
 @pytest.fixture

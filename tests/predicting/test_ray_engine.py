@@ -13,6 +13,7 @@ from benchmarks.killing import draw_pictures, make_model
 from pyarrow import parquet
 
 from lcnet.data.containers import ParquetRow
+from lcnet.data.sources import Picture, PictureSources
 from lcnet.errors import CheckpointError, ConfigError, DataError
 from lcnet.model_folder import model_fingerprint
 from lcnet.predicting.predict import predict
@@ -27,7 +28,6 @@ from lcnet.predicting.ray_engine import (
     _share,
     _Worker,
 )
-from lcnet.predicting.sources import Picture, PictureSources
 
 needs_ray = pytest.mark.skipif(
     importlib.util.find_spec("ray") is None, reason="needs pip install 'lcnet[ray]'"

@@ -10,8 +10,8 @@ from pyarrow import parquet
 
 from lcnet.data.containers import Slice
 from lcnet.data.passed_over import in_words
+from lcnet.data.sources import PictureSources, Shard, find_images
 from lcnet.errors import ConfigError, DataError
-from lcnet.predicting.sources import PictureSources, Shard, find_images
 
 
 def encoded(colour: str = "red") -> bytes:

@@ -15,11 +15,12 @@ from torch import Tensor
 from torch.export import ExportedProgram
 
 from lcnet.errors import CheckpointError, ConfigError
+from lcnet.exporting.onnx_model import SUFFIX, OnnxModel
+from lcnet.exporting.openvino_model import OpenVinoModel
 from lcnet.model.classifier import Classifier
 from lcnet.model.exportable import Exportable
 from lcnet.model_folder import ModelInfo
 from lcnet.model_folder.exported import IMAGES, KEY, KNOWN, LOGITS, understand
-from lcnet.predicting.onnx_model import SUFFIX, OnnxModel
 
 Scorer = Callable[[Tensor], Tensor]
 """Images (B C size size, normalised, float32) to logits (B L)."""
@@ -159,14 +160,21 @@ def _nothing_known(images: Tensor, info: ModelInfo) -> Tensor:
 
 def write_openvino(program: ExportedProgram, description: str, file: Path, weights: Path) -> None:
     """Write OpenVINO's two files, the graph and its weights in float32, made from ONNX."""
+    with tempfile.TemporaryDirectory(dir=file.parent) as folder:
+        source = Path(folder) / "model.onnx"
+        write_onnx(program, description, source, optional_known=False)  # openvino would drop it
+        openvino_from_onnx(source, description, file, weights)
+
+
+def openvino_from_onnx(source: Path, description: str, file: Path, weights: Path) -> None:
+    """Write OpenVINO's two files, made from an ONNX file all of whose inputs must be given."""
     import openvino
 
+    model = openvino.Core().read_model(source)
+    _keep_sums_unfused(model)
+    model.set_rt_info(description, KEY)
     with tempfile.TemporaryDirectory(dir=file.parent) as folder:
-        source, graph = Path(folder) / "model.onnx", Path(folder) / "model.xml"
-        write_onnx(program, description, source, optional_known=False)  # openvino would drop it
-        model = openvino.Core().read_model(source)
-        _keep_sums_unfused(model)
-        model.set_rt_info(description, KEY)
+        graph = Path(folder) / "model.xml"
         openvino.save_model(model, graph, compress_to_fp16=False)
         graph.replace(file)
         graph.with_suffix(".bin").replace(weights)
@@ -190,28 +198,9 @@ def _keep_sums_unfused(model: Any) -> None:
 
 
 def load_openvino(file: Path, weights: Path) -> tuple[Scorer, ModelInfo]:
-    """The model in OpenVINO's two files."""
-    import openvino
-
-    core = openvino.Core()
-    model = core.read_model(file, weights)
-    # On some processors OpenVINO chooses bfloat16 by itself.
-    options = {
-        "INFERENCE_PRECISION_HINT": "f32",
-        "INFERENCE_NUM_THREADS": torch.get_num_threads(),
-    }
-    compiled = core.compile_model(model, "CPU", options)
-    described = model.get_rt_info([KEY]).value if model.has_rt_info([KEY]) else None
-
-    info = understand(described, file)
-
-    def score(images: Tensor) -> Tensor:
-        inputs = [images.numpy()]
-        if len(compiled.inputs) == 2:
-            inputs.append(_nothing_known(images, info).numpy())
-        return torch.from_numpy(compiled(inputs)[LOGITS].copy())
-
-    return score, info
+    """The model in OpenVINO's two files; raises as `OpenVinoModel` does."""
+    model = OpenVinoModel(file, weights)
+    return model, model.info
 
 
 FORMATS = {

@@ -8,6 +8,7 @@ from tempfile import TemporaryDirectory
 import torch
 
 from lcnet.config import Data
+from lcnet.data.sources import find_images
 from lcnet.errors import CheckpointError, ConfigError, DataError
 from lcnet.evaluating.measuring import data_set
 from lcnet.exporting.formats import FORMATS, Format, Scorer, load_onnx, trace, write_onnx
@@ -25,7 +26,6 @@ from lcnet.files import AnyPath, written_whole
 from lcnet.metrics.array_checks import with_both
 from lcnet.model_folder import ModelInfo, load_model, local_model, read_info, weights_fingerprint
 from lcnet.model_folder.exported import describe
-from lcnet.predicting.sources import find_images
 from lcnet.progress import tell
 
 

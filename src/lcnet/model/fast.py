@@ -2,6 +2,7 @@
 
 import copy
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
@@ -15,6 +16,17 @@ from lcnet.model.image_tokens import tokens_of
 from lcnet.model.lcnet import LCNet
 
 
+@dataclass(frozen=True)
+class Engine:
+    """A network that another runtime computes, on the CPU."""
+
+    runtime: str
+    """The package that runs it."""
+    version: str
+    run: Callable[[Tensor], Tensor]
+    """Images (B C H W, normalised, contiguous) to the logits (B L) of what they alone show."""
+
+
 class FastClassifier:
     """A copy of a model that gives the same logits faster.
 
@@ -25,9 +37,18 @@ class FastClassifier:
     """
 
     def __init__(
-        self, model: Classifier, *, precision: Precision = "fp32", compiled: bool = False
+        self,
+        model: Classifier,
+        *,
+        precision: Precision = "fp32",
+        compiled: bool = False,
+        engine: Engine | None = None,
     ) -> None:
-        """Copy the model, which stays as it is; compilation happens at the first call."""
+        """Copy the model, which stays as it is; compilation happens at the first call.
+
+        An `engine` runs the network in place of torch, in `precision`; what known labels say and
+        embeddings are torch's work all the same.
+        """
         fast = copy.deepcopy(model).eval().requires_grad_(False)
         self.classifier = fast
         self.explains = not isinstance(model, Ensemble)
@@ -45,6 +66,7 @@ class FastClassifier:
         self.precision = precision
         self.device = next(fast.parameters()).device
         self._run = _compiled_for_inference(self.model) if compiled else self.model
+        self.engine = engine
         self._batch = 0
         self.failure = ""
         """Why compilation failed; empty if it did not. The plain form runs then."""
@@ -74,6 +96,8 @@ class FastClassifier:
             return evidence.moves(logits, known), evidence.sources
 
     def _logits(self, images: Tensor) -> Tensor:
+        if self.engine is not None:
+            return self.engine.run(images.contiguous())
         with torch.inference_mode(), autocast(self.device, self.precision):
             if self._run is self.model:
                 return self.model(images)
@@ -110,6 +134,8 @@ class FastClassifier:
     def __str__(self) -> str:
         arithmetic = {"fp32": "float32", "bf16": "bfloat16"}[self.precision]
         parts = [arithmetic, f"{self.folded} norms folded"]
+        if self.engine is not None:
+            parts = [f"{self.engine.runtime} {self.engine.version}", arithmetic]
         if self.models > 1:
             parts.insert(0, f"mean of {self.models} models")
         if self.ways:

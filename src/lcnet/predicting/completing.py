@@ -5,12 +5,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from lcnet.data.sources import Picture, writable
 from lcnet.errors import ConfigError
 from lcnet.files import AnyPath, written_whole
 from lcnet.predicting.known_table import KnownTable, name_beside
 from lcnet.predicting.prediction import Prediction
 from lcnet.predicting.predictor import Predictor
-from lcnet.predicting.sources import Picture, writable
 from lcnet.progress import tell, track
 
 

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
+from lcnet.data.sources import Picture, writable
 from lcnet.errors import ConfigError, DataError, reason_of
-from lcnet.predicting.sources import Picture, writable
 from lcnet.schema import unknown_label
 
 Given = Path | str | bytes | BinaryIO | NDArray[Any] | Tensor | Image.Image | Picture

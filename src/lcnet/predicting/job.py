@@ -12,7 +12,9 @@ from rich.console import Console
 from lcnet.compute import Precision
 from lcnet.data.decoding import read_image
 from lcnet.data.passed_over import in_words
+from lcnet.data.sources import Picture, PictureSources, Shard
 from lcnet.errors import ConfigError, DataError
+from lcnet.exporting.engine_table import Wanted
 from lcnet.files import AnyPath, write_text, written_whole
 from lcnet.model_folder import local_model, model_fingerprint
 from lcnet.predicting.embedding_files import check_embeddings_file, embeddings_file
@@ -23,8 +25,8 @@ from lcnet.predicting.prediction import Prediction
 from lcnet.predicting.predictor import Predictor
 from lcnet.predicting.ray_engine import RayCluster, RayPredictor
 from lcnet.predicting.row_formats import to_json_line
+from lcnet.predicting.runtime_choice import Runtime, measured_runtime
 from lcnet.predicting.selection import Selection, selection
-from lcnet.predicting.sources import Picture, PictureSources, Shard
 from lcnet.progress import track
 
 COMPILE_FROM = 5_000
@@ -59,6 +61,7 @@ def predict_all(
     workers: int,
     precision: Precision | Literal["auto"],
     compiled: bool | None,
+    runtime: Runtime,
     ray: RayCluster | None,
     label_studio: str | None,
     explain: Path | None,
@@ -81,11 +84,23 @@ def predict_all(
         _refuse_embeddings(
             embeddings,
             out,
-            {"format": format, "explain": explain, "compile": compiled, "engine ray": ray},
+            {
+                "format": format,
+                "explain": explain,
+                "compile": compiled,
+                "engine ray": ray,
+                f"runtime {runtime}": runtime not in ("auto", "torch"),
+            },
         )
+    if runtime not in ("auto", "torch") and (ray is not None or compiled):
+        other = "--compile" if ray is None else "--engine ray"
+        raise ConfigError(f"--runtime {runtime}: does not work with {other}. Leave one out.")
     total = sum(1 for _ in shard.of(sources.names()))
     if sources.passed_over:
         _console().print(f"passed over: {in_words(sources.passed_over)}")
+    if ray is not None or compiled or embeddings is not None:
+        runtime = "torch"
+    wanted = measured_runtime(model, runtime, lambda: shard.of(sources), total, batch_size)
     if compiled is None:
         compiled = total >= COMPILE_FROM and embeddings is None
     predictor = _predictor(
@@ -96,6 +111,7 @@ def predict_all(
         precision=precision,
         compiled=compiled,
         known_errors=known_errors,
+        runtime=wanted,
     )
     shown = selection(predictor.info.labels, top=top, only=only)
     table = None if known is None else KnownTable(known, predictor.info.labels)
@@ -145,6 +161,7 @@ def _predictor(
     precision: Precision | Literal["auto"],
     compiled: bool,
     known_errors: float,
+    runtime: Wanted,
 ) -> Predictor | RayPredictor:
     if ray is None:
         return Predictor(
@@ -154,6 +171,7 @@ def _predictor(
             precision=precision,
             compiled=compiled,
             known_errors=known_errors,
+            runtime=runtime,
         )
     return RayPredictor(
         model,

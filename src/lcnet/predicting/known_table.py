@@ -10,8 +10,8 @@ from lcnet.config import Data, Table
 from lcnet.data.readers import load_split
 from lcnet.data.readers.layout import Given
 from lcnet.data.recognising import data_at
+from lcnet.data.sources import Picture
 from lcnet.errors import ConfigError, DataError
-from lcnet.predicting.sources import Picture
 from lcnet.progress import tell
 from lcnet.schema import unknown_label
 

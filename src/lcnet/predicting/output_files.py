@@ -17,11 +17,11 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
+from lcnet.data.sources import Shard
 from lcnet.errors import ConfigError, DataError, LCNetError
 from lcnet.files import write_text, written_whole
 from lcnet.predicting.prediction import Prediction
 from lcnet.predicting.row_formats import FORMATS, read_rows
-from lcnet.predicting.sources import Shard
 
 MANIFEST = "manifest.json"
 

@@ -31,6 +31,7 @@ def predict(
     workers: Annotated[int, Within(-1, MOST_WORKERS, "-1 (automatic) or 0 to 1,024")] = -1,
     precision: Literal["auto", "fp32", "bf16"] = "auto",
     compile: bool | None = None,
+    runtime: Literal["auto", "measure", "torch", "onnxruntime", "openvino"] = "auto",
     engine: Literal["local", "ray"] = "local",
     ray_address: str = "",
     ray_workers: Annotated[int, AtLeast(0)] = 0,
@@ -45,7 +46,8 @@ def predict(
     read gets a row with the error; the others are labelled.
 
     Args:
-        model: Run or model folder, hf://user/name, or an ONNX file of lcnet export.
+        model: Run or model folder, hf://user/name, or an ONNX or OpenVINO (.xml) file of lcnet
+            export.
         paths: Pictures, folders of pictures, globs, lists (.txt, a path per line), or tar and
             Parquet files with pictures inside.
         out: File to write, or with --format a folder for many files; standard output if not given.
@@ -69,7 +71,12 @@ def predict(
             device is fast in it and the model folder says that it changes no label and no
             probability by more than 0.01, else fp32.
         compile: Compile the model first, which takes minutes. If not given: yes for 5,000 pictures
-            or more.
+            or more, in torch.
+        runtime: What runs the network of a folder on the CPU. auto: the fastest that was measured
+            for this model on this machine and gives torch's logits within 0.0001, or in bfloat16
+            changes no label and no probability by more than 0.01; torch if nothing was measured. It
+            measures by itself where torch would need minutes. measure: compare torch, onnxruntime
+            and openvino on the first pictures, and keep what was found.
         engine: What does the work: this process, or workers of Ray (lcnet[ray]); a worker that dies
             is replaced.
         ray_address: Cluster of --engine ray, such as auto or HOST:6379; Ray on this machine alone
@@ -99,9 +106,9 @@ def predict(
         raise ConfigError("--ray_address, --ray_workers: need --engine ray. Add it.")
     if known_errors and known is None:
         raise ConfigError("--known_errors: needs --known TABLE. Add it.")
+    from lcnet.data.sources import Shard
     from lcnet.predicting.job import predict_all
     from lcnet.predicting.ray_engine import RayCluster
-    from lcnet.predicting.sources import Shard
 
     return predict_all(
         model,
@@ -118,6 +125,7 @@ def predict(
         workers=workers,
         precision=precision,
         compiled=compile,
+        runtime=runtime,
         ray=RayCluster(ray_address, ray_workers) if engine == "ray" else None,
         label_studio=label_studio,
         explain=explain,

@@ -6,6 +6,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from itertools import islice
 from pathlib import Path
 from typing import Literal
 
@@ -22,23 +23,28 @@ from lcnet.data.array_pictures import pixels_of_array
 from lcnet.data.containers import ParquetRow, Slice
 from lcnet.data.decoding import Pixels, Unfit, as_shown, read_pixels, upright_pixels, upright_size
 from lcnet.data.loading import chosen_workers, stack_images
+from lcnet.data.sources import Picture, writable
 from lcnet.data.transforms import Normalize, Transform, eval_transform
 from lcnet.errors import ConfigError, DataError, reason_of
+from lcnet.exporting.engine_files import engine, kept_table, require_table
+from lcnet.exporting.engine_table import EngineTable, Wanted
+from lcnet.exporting.onnx_model import SUFFIX as ONNX
+from lcnet.exporting.onnx_model import OnnxModel
+from lcnet.exporting.openvino_model import SUFFIX as OPENVINO
+from lcnet.exporting.openvino_model import OpenVinoModel
 from lcnet.files import AnyPath
 from lcnet.metrics.calibration import probabilities
 from lcnet.model.classifier import Classifier
 from lcnet.model.evidence import Evidence
 from lcnet.model.fast import FastClassifier
-from lcnet.model_folder import load_model, local_model, read_info, require_single
+from lcnet.model_folder import ModelInfo, load_model, local_model, read_info, require_single
 from lcnet.model_folder.joined import join
 from lcnet.model_folder.known_errors import set_known_errors
 from lcnet.predicting.embedding_files import Embedding
 from lcnet.predicting.given import Given, Known, check_known, named
-from lcnet.predicting.onnx_model import SUFFIX, OnnxModel
 from lcnet.predicting.picture_explanation import PictureExplanation, explain_picture
 from lcnet.predicting.prediction import Prediction
 from lcnet.predicting.selection import selection
-from lcnet.predicting.sources import Picture, writable
 
 Run = Callable[[Tensor], Tensor]
 """Normalised images (B C size size) to the logits (B L) of what they alone show."""
@@ -61,8 +67,11 @@ class Predictor:
         precision: Precision | Literal["auto"] = "fp32",
         compiled: bool = False,
         known_errors: float = 0.0,
+        runtime: Wanted = "torch",
     ) -> None:
-        """Load a run or model folder, hf://user/name, or an ONNX file that `lcnet export` wrote.
+        """Load a run or model folder, hf://user/name, or a file that `lcnet export` wrote.
+
+        The file is ONNX or OpenVINO's .xml.
 
         Several folders in a list are one model, the mean of their logits; it is not calibrated, and
         they must have the same labels and preprocessing (ConfigError).
@@ -72,7 +81,11 @@ class Predictor:
         fastest form: in fp32 with equal results, in bf16, or with `auto` in bf16 if the device is
         fast in it and the folder says that it changes little. `compiled` takes minutes at first.
         `known_errors` is the share of known labels that are wrong, such as 0.02; it needs a folder
-        with evidence. Raises CheckpointError if the folder or file cannot be read.
+        with evidence.
+        `runtime` runs a folder's network: torch, or on the CPU another one that `lcnet predict
+        --runtime measure` compared with torch here, or the fastest of them (auto; torch if nothing
+        was measured); only torch's form is compiled. Raises CheckpointError if the folder or file
+        cannot be read.
         """
         if batch_size < 1 or not -1 <= workers <= MOST_WORKERS:
             raise ConfigError(
@@ -86,25 +99,35 @@ class Predictor:
             joined = join([local_model(one) for one in model])
             self.path = Path(" + ".join(map(str, model)))
             self.info, loaded = joined.info, joined.load()
-        self.model: FastClassifier | OnnxModel
+        self.model: FastClassifier | OnnxModel | OpenVinoModel
         """Normalised images (B C size size) to logits (B L)."""
-        if loaded is None and (self.path.suffix == SUFFIX or self.path.is_file()):
+        self.measured: EngineTable | None = None
+        """What was measured of the runtimes on this machine; None if nothing was, or needed."""
+        if loaded is None and is_exported(self.path):
             if known_errors:
                 raise ConfigError(
                     f"--known_errors {known_errors:g}: expected a run or model folder, got "
                     f"{self.path}, an exported file, which takes each known label as right. Give "
                     "the folder that it was exported from."
                 )
-            self.model = OnnxModel(self.path, device=device or "cpu")
+            self.model = _exported(self.path, device or "cpu", runtime)
             self.info, self.device = self.model.info, torch.device("cpu")
         else:
+            is_folder = loaded is None
             if loaded is None:
                 self.info, loaded = read_info(self.path), load_model(self.path)
             self.device = torch.device(device) if device else usual_device()
+            arithmetic, other = chosen_precision(precision, self.device, self.info.rounding), None
+            if self._may_leave_torch(runtime, is_folder=is_folder):
+                self.measured = self._table(runtime)
+            if self.measured is not None:
+                chosen, arithmetic = self.measured.choice(runtime, precision, self.info.rounding)
+                other = engine(self.path, self.info, chosen, arithmetic)
             self.model = FastClassifier(
                 set_known_errors(loaded, known_errors, self.path).to(self.device),
-                precision=chosen_precision(precision, self.device, self.info.rounding),
-                compiled=compiled,
+                precision=arithmetic,
+                compiled=compiled and other is None,
+                engine=other,
             )
         rules = self.info.rules
         self.rules = rules.on(self.info.labels) if rules else None
@@ -113,6 +136,24 @@ class Predictor:
         self.normalize = Normalize(self.info.preprocessing).to(self.device)
         self.batch_size = batch_size
         self.workers = chosen_workers(workers)
+
+    def _may_leave_torch(self, runtime: Wanted, *, is_folder: bool) -> bool:
+        """Whether another runtime may run the network. Raises ConfigError if a named one cannot."""
+        if runtime == "torch":
+            return False
+        reasons = {
+            "one model's folder, got several": not is_folder,
+            f"the CPU, got {self.device}": self.device.type != "cpu",
+        }
+        for reason, applies in reasons.items():
+            if applies and runtime != "auto":
+                raise ConfigError(f"--runtime {runtime}: expected {reason}. Use --runtime torch.")
+        return not any(reasons.values())
+
+    def _table(self, runtime: Wanted) -> EngineTable | None:
+        if runtime == "auto":
+            return kept_table(self.path, self.info)
+        return require_table(self.path, self.info, runtime)
 
     def __call__(
         self,
@@ -278,8 +319,13 @@ class Predictor:
 
     @property
     def how(self) -> str:
-        """How it computes, in words; of bfloat16 also what it changes."""
-        return f"{self.model}{rounding_text(self.precision, self.device, self.info.rounding)}"
+        """How it computes, in words: what bfloat16 changes, and why it takes this runtime."""
+        rounding = rounding_text(self.precision, self.device, self.info.rounding)
+        if self.measured is None or not isinstance(self.model, FastClassifier):
+            return f"{self.model}{rounding}"
+        if self.model.engine is None:
+            return f"{self.model}{rounding}; {self.measured.why('torch', self.precision)}"
+        return f"{self.model}: {self.measured.why(self.model.engine.runtime, self.precision)}"
 
     @property
     def failure(self) -> str:
@@ -377,13 +423,13 @@ class Predictor:
             states = self._states([each.known for each in batch if each.tensor is not None])
             with torch.inference_mode():
                 images = self.normalize(stack_images(tensors))
-                if isinstance(self.model, OnnxModel):
-                    logits = self.model(images, states)
-                else:
+                if isinstance(self.model, FastClassifier):
                     logits = (run or self.model)(images)
                     if states is not None:
                         told = self._told(logits, states)
                         logits = self.model.given(logits, states)
+                else:
+                    logits = self.model(images, states)
             rows = iter(probabilities(logits, self.info.calibration).tolist())
         for picture in batch:
             if picture.tensor is None:
@@ -438,6 +484,32 @@ def _keeping(model: FastClassifier, made: "deque[NDArray[np.float32]]") -> Run:
         return logits
 
     return run
+
+
+def is_exported(model: Path) -> bool:
+    """Whether a model is a file that `lcnet export` wrote, not a folder."""
+    return model.suffix in (ONNX, OPENVINO) or model.is_file()
+
+
+def _exported(file: Path, device: str, runtime: Wanted) -> OnnxModel | OpenVinoModel:
+    own: Wanted = "openvino" if file.suffix == OPENVINO else "onnxruntime"
+    if runtime not in ("auto", "torch", own):
+        raise ConfigError(
+            f"--runtime {runtime}: expected {own} for {file}. Leave --runtime out, or give the "
+            "folder that the file was exported from."
+        )
+    if own == "onnxruntime":
+        return OnnxModel(file, device=device)
+    if torch.device(device).type != "cpu":
+        raise ConfigError(f"device: expected cpu for {file}, got {device}. Leave it out.")
+    return OpenVinoModel(file)
+
+
+def readable(pictures: Iterable[Picture], info: ModelInfo, most: int) -> list[Tensor]:
+    """The pixels (C size size, uint8) of the first `most` pictures that can be read."""
+    decode = _Decoded(eval_transform(info.preprocessing))
+    samples = (decode[picture].tensor for picture in pictures)
+    return list(islice((one for one in samples if one is not None), most))
 
 
 def _strongest(changes: dict[str, float], most: int) -> dict[str, float]:

@@ -21,12 +21,12 @@ import torch
 
 from lcnet.compute import Precision, chosen_precision, rounding_text, usual_device
 from lcnet.data.containers import ParquetRow
+from lcnet.data.sources import Picture
 from lcnet.errors import CheckpointError, ConfigError, DataError, LCNetError, reason_of
 from lcnet.files import AnyPath
 from lcnet.model_folder import ModelInfo, local_model, model_fingerprint, read_info
 from lcnet.predicting.prediction import Prediction
 from lcnet.predicting.predictor import Predictor
-from lcnet.predicting.sources import Picture
 
 OBJECT_STORE = 200 * 2**20
 """Bytes of shared memory for Ray on this machine. Only lists of names and rows go through it."""

@@ -2,7 +2,7 @@
 
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 from lcnet.bounds import Above, AtLeast, Within, bounded
 from lcnet.errors import ConfigError
@@ -21,6 +21,7 @@ def serve(
     max_megabytes: Annotated[float, Above(0)] = 20.0,
     max_pixels: Annotated[int, Above(0)] = 40_000_000,
     max_waiting: Annotated[int, Above(0)] = 64,
+    runtime: Literal["auto", "torch", "onnxruntime", "openvino"] = "auto",
     label_studio: str = "",
     label_studio_files: Path | None = None,
 ) -> None:
@@ -29,7 +30,8 @@ def serve(
     Runs until SIGINT or SIGTERM, then finishes the requests in work.
 
     Args:
-        model: Run or model folder, hf://user/name, or an ONNX file of lcnet export.
+        model: Run or model folder, hf://user/name, or an ONNX or OpenVINO (.xml) file of lcnet
+            export.
         host: Address to listen on; the default answers only this machine.
         port: Port; 0 takes a free one.
         batch_size: Pictures that go through the model together, at most.
@@ -37,6 +39,8 @@ def serve(
         max_megabytes: Size of a picture's file, at most; of all files of a request together.
         max_pixels: Width times height of a picture, at most; of all pictures of a request together.
         max_waiting: Requests in work at a time; further ones are refused.
+        runtime: What runs the network of a folder on the CPU. auto: the fastest that lcnet predict
+            --runtime measure found for this model on this machine; torch if nothing was measured.
         label_studio: Address of a Label Studio, such as http://localhost:8080: be its ML backend
             too. Its pictures are fetched with the access token in LABEL_STUDIO_API_KEY.
         label_studio_files: Folder of its local files, if tasks name pictures in there.
@@ -62,7 +66,7 @@ def serve(
         studio = LabelStudio(label_studio, label_studio_files)
     limits = Limits(max_megabytes, max_pixels, max_waiting)
     with listening_at(host, port) as listening:
-        predictor = Predictor(model, batch_size=batch_size, precision="auto")
+        predictor = Predictor(model, batch_size=batch_size, precision="auto", runtime=runtime)
         address = address_of(host, listening)
         tell(f"{model} on {predictor.device}: {predictor.how}")
         run(

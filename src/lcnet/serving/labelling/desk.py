@@ -10,12 +10,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from lcnet.data.sources import writable
 from lcnet.errors import ConfigError
 from lcnet.files import AnyPath
 from lcnet.predicting.known_table import KnownTable
 from lcnet.predicting.prediction import Prediction
 from lcnet.predicting.predictor import Predictor
-from lcnet.predicting.sources import writable
 from lcnet.serving.known_advice import advice_on_known
 from lcnet.serving.labelling.answers import AnswerFile, Changed, Changes, States
 from lcnet.serving.labelling.asking import Flags, questions, uncertainty, worth_asking

@@ -10,8 +10,8 @@ from threading import Event, Thread
 import numpy as np
 from numpy.typing import NDArray
 
+from lcnet.data.sources import Picture
 from lcnet.predicting.predictor import Predictor
-from lcnet.predicting.sources import Picture
 
 YIELDING = 0.01
 """Seconds between two looks whether somebody waits for a picture."""
