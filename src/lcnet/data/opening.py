@@ -4,6 +4,7 @@ import io
 import math
 import warnings
 from pathlib import Path
+from threading import Lock
 
 from PIL import Image, UnidentifiedImageError
 
@@ -46,6 +47,7 @@ STARTS = (
     (b"<html", "HTML"),
 )
 """How files of other formats start."""
+_filters = Lock()
 
 
 def open_picture(source: Source) -> Image.Image | Values:
@@ -55,12 +57,9 @@ def open_picture(source: Source) -> Image.Image | Values:
     refused. Raises NotTaken for another format, Unfit for a kind that is not taken, and what the
     decoder raises for a broken file.
     """
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-        try:
-            image = Image.open(source, formats=PICTURE_FORMATS)
-        except UnidentifiedImageError:
-            return _by_content(source)
+    image = _by_pillow(source)
+    if image is None:
+        return _by_content(source)
     if image.format == "JPEG":
         return image
     try:
@@ -76,6 +75,17 @@ def open_picture(source: Source) -> Image.Image | Values:
         image.close()
         raise
     return image if values is None else _bounded(values)
+
+
+def _by_pillow(source: Source) -> Image.Image | None:
+    """A picture that Pillow knows; None for another format."""
+    # All threads share the filters of warnings: two that put them back in turn would spoil them.
+    with _filters, warnings.catch_warnings():
+        warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+        try:
+            return Image.open(source, formats=PICTURE_FORMATS)
+        except UnidentifiedImageError:
+            return None
 
 
 def _bounded(values: Values) -> Values:

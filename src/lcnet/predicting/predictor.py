@@ -4,6 +4,7 @@ import io
 import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import islice
@@ -22,7 +23,7 @@ from lcnet.config import MOST_WORKERS
 from lcnet.data.array_pictures import pixels_of_array
 from lcnet.data.containers import ParquetRow, Slice
 from lcnet.data.decoding import Pixels, Unfit, as_shown, read_pixels, upright_pixels, upright_size
-from lcnet.data.loading import chosen_workers, stack_images
+from lcnet.data.loading import available_cores, chosen_workers, stack_images
 from lcnet.data.sources import Picture, writable
 from lcnet.data.transforms import Normalize, Transform, eval_transform
 from lcnet.errors import ConfigError, DataError, reason_of
@@ -404,16 +405,30 @@ class Predictor:
         measured: bool = False,
         run: Run | None = None,
     ) -> "Iterator[tuple[_Sample, Prediction]]":
-        # The pictures are the loader's sampler, so only those being worked on are in memory.
-        loader = DataLoader(
-            _Decoded(eval_transform(self.info.preprocessing), measured=measured),
-            self.batch_size,
-            sampler=named(images, known, self.info.labels),
-            num_workers=self.workers,
-            collate_fn=list[_Sample],
-        )
-        for batch in loader:
+        decoded = _Decoded(eval_transform(self.info.preprocessing), measured=measured)
+        pictures = named(images, known, self.info.labels)
+        for batch in self._batches(decoded, pictures):
             yield from zip(batch, self._predict(batch, run), strict=True)
+
+    def _batches(
+        self, decoded: "_Decoded", pictures: "Iterable[Picture]"
+    ) -> "Iterator[list[_Sample]]":
+        """The pictures in batches; only those being worked on are in memory."""
+        if self.workers:
+            yield from DataLoader(
+                decoded,
+                self.batch_size,
+                sampler=pictures,
+                num_workers=self.workers,
+                collate_fn=list[_Sample],
+            )
+            return
+        # A batch is decoded on all cores, and then goes through the model on all cores. Decoding
+        # the next one meanwhile would take cores from the model, whose threads wait for each other.
+        waiting = iter(pictures)
+        with ThreadPoolExecutor(min(torch.get_num_threads(), available_cores())) as threads:
+            while batch := list(islice(waiting, self.batch_size)):
+                yield list(threads.map(decoded.__getitem__, batch))
 
     def _predict(self, batch: "list[_Sample]", run: Run | None = None) -> Iterator[Prediction]:
         tensors = [picture.tensor for picture in batch if picture.tensor is not None]
