@@ -270,9 +270,9 @@ class Predictor:
     @property
     def takes_known(self) -> bool:
         """Whether known labels move the others; else they come back as given, and that is all."""
-        if isinstance(self.model, OnnxModel):
-            return self.model.takes_known
-        return self.evidence is not None
+        if isinstance(self.model, FastClassifier):
+            return self.evidence is not None
+        return self.model.takes_known
 
     def _in_parts(self) -> FastClassifier:
         """The model, whose network and evidence can be run one without the other."""
@@ -357,7 +357,7 @@ class Predictor:
 
         They go through the model together, whatever the batch size. `known` are labels that are
         known to be present or absent, of each picture. The logits (L) are those of the picture
-        alone, from which `given` makes other predictions; None for an ONNX file.
+        alone, from which `given` makes other predictions; None for an exported file.
         """
         pictures = [
             _Sample(name, tensor, known=of_picture)
@@ -365,7 +365,7 @@ class Predictor:
                 names, pixels, known or [{}] * len(names), strict=True
             )
         ]
-        if isinstance(self.model, OnnxModel):
+        if not isinstance(self.model, FastClassifier):
             return [(prediction, None) for prediction in self._predict(pictures)]
         made = deque[NDArray[np.float32]]()
         predicted = list(self._predict(pictures, _keeping(self.model, made)))

@@ -16,7 +16,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, Response
 
 from lcnet.errors import ConfigError
-from lcnet.predicting.onnx_model import OnnxModel
+from lcnet.model.fast import FastClassifier
 from lcnet.predicting.row_formats import SEPARATOR, csv_header
 from lcnet.reporting.graph_files import MOST_LABELS
 from lcnet.serving.app import refusal
@@ -136,7 +136,7 @@ def _values(service: Service, figures: list[str], advice: str) -> dict[str, Any]
     """What the page needs once."""
     predictor, limits = service.predictor, service.limits
     info = predictor.info
-    is_exported = isinstance(predictor.model, OnnxModel)
+    is_exported = not isinstance(predictor.model, FastClassifier)
     return {
         "labels": info.labels,
         "thresholds": [round(threshold, 6) for threshold in info.thresholds],
