@@ -22,6 +22,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import expit
 
+from lcnet.freed_memory import VARIABLES
+
 BLOCK = 20_000
 """Rows that are made at a time."""
 SHARE = 0.04
@@ -116,9 +118,13 @@ WRITERS: dict[str, Callable[[Path, int, int], list[Path]]] = {
 
 
 def measured(command: list[str]) -> tuple[float, float]:
-    """Seconds and peak MiB of a process of its own. Raises CalledProcessError if it fails."""
+    """Seconds and peak MiB of a process of its own, as a user has it.
+
+    Raises CalledProcessError if it fails.
+    """
     started = time.perf_counter()
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+    own = {name: value for name, value in os.environ.items() if name not in VARIABLES}
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, env=own)
     _, status, usage = os.wait4(process.pid, 0)
     seconds = time.perf_counter() - started
     if status:

@@ -11,9 +11,15 @@ from lcnet.freed_memory import VARIABLES
 FAULTS = """
 import resource, sys
 import numpy as np
-from lcnet.freed_memory import keep_freed_memory
-if sys.argv[1] == "keep":
+from contextlib import ExitStack
+from lcnet.freed_memory import freed_memory_given_back, keep_freed_memory
+stack = ExitStack()
+if sys.argv[1] != "leave":
     keep_freed_memory()
+if sys.argv[1] != "keep":
+    stack.enter_context(freed_memory_given_back())
+if sys.argv[1] == "again":
+    stack.close()
 def faults():
     return resource.getrusage(resource.RUSAGE_SELF).ru_minflt
 np.ones(40_000_000, dtype=np.uint8)  # 40 MB, about 9,800 pages
@@ -44,6 +50,8 @@ def faults(how: str, **environment: str) -> int:
 def test_memory_is_not_fetched_again_and_again():
     assert faults("leave") > 50_000
     assert faults("keep") < 5_000
+    assert faults("given back") > 50_000
+    assert faults("again") < 5_000
 
 
 def test_what_a_user_has_set_stays():

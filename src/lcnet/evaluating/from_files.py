@@ -22,6 +22,7 @@ from lcnet.evaluating.reading_predictions import gathered_from
 from lcnet.evaluating.truth import with_truth
 from lcnet.evaluating.writing_predictions import USUAL_THRESHOLD, write_predictions
 from lcnet.files import AnyPath, write_text
+from lcnet.freed_memory import freed_memory_given_back
 from lcnet.metrics import Targets, Verification, intervals, verify
 from lcnet.metrics.bootstrap import Interval
 from lcnet.progress import tell
@@ -128,6 +129,7 @@ def measure_files(
     )
 
 
+@freed_memory_given_back()
 def evaluate_files(
     files: Sequence[AnyPath],
     *,

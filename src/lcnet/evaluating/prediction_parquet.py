@@ -1,6 +1,6 @@
 """Reads predictions from Parquet files."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -37,7 +37,7 @@ def read_parquet(path: Path, gathered: Gathered) -> None:
         columns = _parquet_columns(path, schema)
         for text in left_alone(columns):
             gathered.note(text)
-        for batch in table.iter_batches(max(1, VALUES_AT_ONCE // len(schema.names))):
+        for batch in _batches(table, len(schema.names)):
             numbers = {
                 kind: _matrix_of(batch, places, kind, path)
                 for kind, places in columns.places.items()
@@ -97,12 +97,19 @@ def _together(values: Sequence[NDArray[Any]]) -> NDArray[Any]:
     return np.stack(values, axis=1)
 
 
+def _batches(table: Any, width: int, *, columns: Sequence[str] | None = None) -> Iterator[Any]:
+    """The rows in blocks. Group by group, since a reader of several keeps what it has read."""
+    for group in range(table.num_row_groups):
+        yield from table.iter_batches(
+            max(1, VALUES_AT_ONCE // max(1, width)), row_groups=[group], columns=columns
+        )
+
+
 def _read_predicted(path: Path, table: Any, gathered: Gathered) -> None:
     """The rows of `lcnet predict`; a picture that could not be read has no probabilities."""
     place = table.schema_arrow.get_field_index("probabilities")
     labels = tuple(entry.name for entry in table.schema_arrow.field(place).type)
-    rows = max(1, VALUES_AT_ONCE // max(1, len(labels)))
-    for batch in table.iter_batches(rows, columns=["image", "probabilities"]):
+    for batch in _batches(table, len(labels), columns=["image", "probabilities"]):
         is_read = ~batch.column(1).is_null().to_numpy(zero_copy_only=False)
         gathered.unread += int((~is_read).sum())
         pictures = batch.column(0).to_pylist()

@@ -51,12 +51,20 @@ def average_precision(
     check_shapes(probabilities, targets)
     check_probabilities(probabilities)
     images, labels = probabilities.shape
-    found = []
-    for group in spans(labels, max(1, images), values=RANKED_AT_ONCE):
-        ranked, known, absent = _keys(probabilities, targets, group)
-        ranked.sort(axis=1)
-        for part in spans(len(ranked), max(1, images)):
-            found.append(_of_ranked(ranked[part], known[part], absent[part], formula))
+    groups = spans(labels, max(1, images), values=RANKED_AT_ONCE)
+    return np.concatenate([_of_group(probabilities, targets, one, formula) for one in groups])
+
+
+def _of_group(
+    probabilities: Floats, targets: Targets, labels: slice, formula: ApFormula
+) -> NDArray[np.float64]:
+    """The average precision of some labels, of which a copy is ranked and then freed."""
+    ranked, known, absent = _keys(probabilities, targets, labels)
+    ranked.sort(axis=1)
+    found = [
+        _of_ranked(ranked[part], known[part], absent[part], formula)
+        for part in spans(len(ranked), max(1, ranked.shape[1]))
+    ]
     return np.concatenate(found)
 
 
