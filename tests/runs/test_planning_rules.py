@@ -182,6 +182,15 @@ def test_few_pictures_get_small_batches_and_more_epochs():
     assert plan.settings["train.lr"] < planned(COCO18, 30).settings["train.lr"]
 
 
+def test_a_busy_machine_needs_longer_and_is_said_to():
+    busy = replace(LAPTOP, slowness=6.0)
+    alone, beside = planned(COCO18, 60).option, planned(COCO18, 60, machine=busy).option
+    assert beside.finish_s == 6 * alone.finish_s
+    assert "all takes 6 times as long" in plan_text(
+        plan_with_folder(planned(COCO18, 60, machine=busy)), "runs/x"
+    )
+
+
 def test_handwriting_is_not_mirrored():
     assert not planned(replace(COCO18, has_sides=True), 30).option.mirrored
 

@@ -72,6 +72,8 @@ class Machine:
     """Loader processes, which decode pictures while the network computes."""
     has_bf16: bool = False
     """Whether it multiplies in bfloat16, so that runs end with a comparison with float32."""
+    slowness: float = 1.0
+    """How many times as long work takes as on an idle machine; 1 or more."""
 
 
 def data_facts(data: Data, training: Split, validation: Split) -> DataFacts:

@@ -10,6 +10,9 @@ from lcnet.runs.planning.rules import SEEN, Option, Plan
 UNKNOWN_SHOWN = 0.005
 """Share of unknown entries below which they are not worth a word."""
 
+BUSY = 2.0
+"""Slowness from which a word is said of it."""
+
 
 def plan_text(plan: Plan, folder: str, *, others: int = 0) -> str:
     """The plan for a run in `folder`; `others` smaller backbones are at hand too."""
@@ -54,10 +57,13 @@ def _data(plan: Plan) -> str:
 def _machine(plan: Plan) -> str:
     machine = plan.case.machine
     cores = f"{machine.cores} core{'s' * (machine.cores != 1)}"
-    return (
+    text = (
         f"{cores}, {memory_size(machine.memory)} of memory free, "
         f"{machine.accelerator or 'no accelerator'}"
     )
+    if machine.slowness >= BUSY:
+        text += f"; it has other work, so that all takes {machine.slowness:.0f} times as long"
+    return text
 
 
 def _backbone(plan: Plan, others: int) -> str:

@@ -116,14 +116,17 @@ def _plan(
     is_given = not {"model.backbone", "model.backbone_weights"}.isdisjoint(case.given)
     at_hand = backbones_at_hand(config.model, usual_device().type, is_given=is_given)
     trial_s = min(TRIAL_S, TRIAL_SHARE * budget_s)
-    speeds, began = list[Speed](), time.monotonic()
+    speeds, began, computing = list[Speed](), time.monotonic(), time.process_time()
     for number, one in enumerate(at_hand, 1):
         is_last = number == len(at_hand)
         if not is_last and time.monotonic() - began > trial_s:
             continue  # the smallest one is left, and quick to try
         seconds = min(ONE_TRIAL_S, trial_s / 2)
         speeds.append(speed_of(one, case, config, training, seconds=seconds))
-        plan = choose(case, speeds, budget_s, spent_s=time.monotonic() - started)
+        now, computed = time.monotonic(), time.process_time() - computing
+        slowness = max(1.0, (now - began) / computed)
+        case = replace(case, machine=replace(case.machine, slowness=slowness))
+        plan = choose(case, speeds, budget_s, spent_s=now - started)
         chosen = plan.option
         if plan.seconds <= AIM * budget_s and chosen.view == chosen.speed.view_size:
             break

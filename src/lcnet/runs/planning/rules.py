@@ -20,6 +20,8 @@ START_S = 10.0
 """Seconds to read the data and to build the model once more when the run begins."""
 FINISH_S = 25.0
 """Seconds for thresholds, calibration and the report, beside the network's own time."""
+EPOCH_S = 0.5
+"""Seconds to save an epoch and its model."""
 STEPS = 600
 """Steps that a head on kept features needs; 8 epochs of some thousand pictures have more."""
 FEWEST = 0.6
@@ -106,6 +108,7 @@ class Option:
     is_kept: bool
     """Whether features are computed once and kept."""
     epochs: int
+    start_s: float = START_S
     features_s: float = 0.0
     epoch_s: float = 0.0
     finish_s: float = 0.0
@@ -114,7 +117,7 @@ class Option:
     @property
     def seconds(self) -> float:
         """What it takes from now on."""
-        return START_S + self.features_s + self.epochs * self.epoch_s + self.finish_s
+        return self.start_s + self.features_s + self.epochs * self.epoch_s + self.finish_s
 
 
 @dataclass(frozen=True)
@@ -306,9 +309,10 @@ def _option(case: Case, speed: Speed, how: How, view: int, level: int, *, mirror
         mirrored=mirrored,
         is_kept=is_kept,
         epochs=wanted_epochs(how, case),
+        start_s=machine.slowness * START_S,
         features_s=features_s,
-        epoch_s=epoch_s,
-        finish_s=FINISH_S + again_s + compared_s,
+        epoch_s=epoch_s + machine.slowness * EPOCH_S,
+        finish_s=machine.slowness * FINISH_S + again_s + compared_s,
         kept_bytes=kept_bytes if is_kept else 0,
     )
 
@@ -349,7 +353,7 @@ def _within(option: Option, case: Case, left: float) -> Option | None:
     least = _least(option, case)
     if least.seconds > left:
         return None
-    more = int((left - least.seconds) / option.epoch_s) if option.epoch_s else option.epochs
+    more = int((left - least.seconds) / option.epoch_s)
     return replace(option, epochs=min(option.epochs, least.epochs + more))
 
 

@@ -27,6 +27,7 @@ from lcnet.runs.planning.facts import DataFacts
 from lcnet.runs.planning.recipes import FROZEN, RANDOM
 from lcnet.runs.planning.rules import UNCHANGED, Case, Speed, head_work, tiles_wanted, views_of
 from lcnet.runs.start import with_precision
+from lcnet.training.averaging import Average
 from lcnet.training.objective import Objective
 from lcnet.training.optimizers import optimizer_for
 
@@ -135,6 +136,7 @@ def learner(model: Classifier, recipe: Train, preprocessing: Preprocessing) -> S
     device = usual_device()
     objective = Objective(copy.deepcopy(model).to(device), recipe, preprocessing).to(device).train()
     optimizer = optimizer_for(objective.model, recipe)
+    average = Average(objective, recipe.ema_decay, warmup=True) if recipe.ema_decay else None
 
     def step(batch: Tensor, targets: Tensor) -> None:
         with autocast(device, recipe.precision):
@@ -142,6 +144,8 @@ def learner(model: Classifier, recipe: Train, preprocessing: Preprocessing) -> S
         loss.backward()
         optimizer.step()
         optimizer.zero_grad()
+        if average:  # with many small weights it takes a third of the step
+            average.update(objective)
 
     return step
 
