@@ -1,4 +1,7 @@
 import copy
+import json
+import subprocess
+import sys
 
 import pytest
 import torch
@@ -75,3 +78,45 @@ def test_what_cannot_fit_is_said():
 
 def test_free_memory_is_of_this_machine():
     assert 2**20 < memory.free_memory(torch.device("cpu")) < 2**50
+
+
+TRAINED = """
+import copy, json, resource, sys
+import torch
+from lcnet.config import Model, Train
+from lcnet.freed_memory import keep_freed_memory
+from lcnet.model.build import build_model
+from lcnet.runs.memory import training_memory
+keep_freed_memory()
+settings = Model(backbone="resnet18", pretrained=False, view_size=64, crop_level=0)
+model = build_model(settings, int(sys.argv[1])).train()
+estimate = training_memory(model, Train(), 64).needs(4)
+average, optimizer = copy.deepcopy(model), torch.optim.AdamW(model.parameters())
+for _ in range(2):
+    sum(way.sum() for way in model.ways(model.maps(torch.randn(4, 3, 64, 64)))).backward()
+    optimizer.step()
+    optimizer.zero_grad()
+print(json.dumps([estimate, 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss]))
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("labels", [10, 80, 1_000, 3_000, 10_000])
+def test_the_estimate_is_within_a_fifth_of_the_memory_that_a_process_takes(labels):
+    ran = subprocess.run(
+        [sys.executable, "-c", TRAINED, str(labels)], capture_output=True, text=True, check=True
+    )
+    estimate, peak = json.loads(ran.stdout)
+    assert 0.8 < estimate / peak < 1.2
+
+
+def test_the_labels_of_one_picture_are_counted_once_whatever_the_batch(monkeypatch):
+    monkeypatch.setattr("lcnet.model.label_tokens.TOGETHER", 3)
+    monkeypatch.setattr("lcnet.model.label_tokens.TOKENS", 4)
+    many = training_memory(model(graph_edges=2), Train(), 64)
+    monkeypatch.setattr("lcnet.model.label_tokens.TOGETHER", 4)
+    together = training_memory(model(graph_edges=2), Train(), 64)
+    assert many.labels > 0 == together.labels
+    assert many.picture < together.picture
+    assert many.needs(8) - many.needs(4) == 4 * many.picture
+    assert many.held == pytest.approx(together.held, rel=0.2) and many.held > 2**20

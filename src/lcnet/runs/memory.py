@@ -11,10 +11,15 @@ from lcnet import config
 from lcnet.compute import autocast
 from lcnet.errors import ConfigError
 from lcnet.model.classifier import Classifier
+from lcnet.model.explanation import evaluating
+from lcnet.model.lcnet import LCNet
 from lcnet.progress import memory_size
 
 USABLE = 0.8
 """Share of the free memory that training may fill; the rest is for what the estimate leaves out."""
+IN_FLIGHT = 3.2
+"""Memory that the decoder of many labels takes while it is computed again, as a multiple of what
+autograd keeps of it: gradients on their way, and gaps between blocks. Measured on a CPU."""
 USUAL_BATCH = config.Train().batch
 """Pictures per step of the optimizer that `batch_size: auto` aims at."""
 
@@ -31,14 +36,23 @@ class Memory:
     """Kept while a chunk of views is computed again (`model.view_chunk`), whatever the batch."""
     free: int
     """Free memory of the device."""
+    labels: int = 0
+    """Kept of the graph of many labels, and while the decoder of a few pictures is computed again,
+    whatever the batch."""
+    held: int = 0
+    """What the process holds already besides the weights, such as Python and its packages."""
 
     def needs(self, batch: int) -> int:
-        """The estimate for a batch of this many pictures."""
-        return self.weights + batch * self.picture + self.chunk
+        """The estimate for a batch of this many pictures, of the whole process."""
+        return self.held + self.adds(batch)
+
+    def adds(self, batch: int) -> int:
+        """The same without what the process holds already."""
+        return self.weights + batch * self.picture + self.chunk + self.labels
 
     def largest_batch(self) -> int:
         """The largest number of pictures that fits; 0 if not even one does."""
-        left = USABLE * self.free - self.weights - self.chunk
+        left = USABLE * self.free - self.adds(0)
         return max(0, int(left // self.picture))
 
     def describe(self, batch: int) -> str:
@@ -48,7 +62,7 @@ class Memory:
             f"({memory_size(self.weights)} of it for weights and optimizer), "
             f"{memory_size(self.free)} free"
         )
-        if self.needs(batch) <= self.free:
+        if self.adds(batch) <= self.free:
             return line
         return (
             f"warning: {line}. Set --train.batch_size auto, or --model.view_chunk 1 "
@@ -63,12 +77,14 @@ def training_memory(
 
     `model` must be on the device where it will be trained. Measured is what autograd keeps of a
     forward pass; temporary buffers inside the layers are not counted. The model does not change.
+    On a CPU it is the memory of the process, as the system shows it.
     """
     trainable = [weight for weight in model.parameters() if weight.requires_grad]
     learned = sum(weight.nbytes for weight in trainable)
     all_weights = sum(weight.nbytes for weight in model.parameters())
     backbone = model.backbone
     device = next(model.parameters()).device
+    held = psutil.Process().memory_info().rss
     images = torch.zeros(2, channels, image_size, image_size, device=device)
     with autocast(device, recipe.precision):
         kept = _kept(lambda: model(images), model)
@@ -78,12 +94,29 @@ def training_memory(
             views_per_chunk, backbone.chunk = backbone.chunk, 0  # 0: measured without recomputing
             chunk = _kept(lambda: backbone(views), model) * views_per_chunk // len(views)
             backbone.chunk = views_per_chunk
+        graph, again = _kept_of_labels(model, images[:1])
     return Memory(
         weights=all_weights * (2 if recipe.ema_decay else 1) + 3 * learned,
-        picture=max(1, int(kept * (1 + recipe.splicemix) // 2)),
+        picture=max(1, int((kept - graph) * (1 + recipe.splicemix) // 2)),
         chunk=chunk,
         free=free_memory(device),
+        labels=graph + again,
+        held=max(0, held - all_weights) if device.type == "cpu" else 0,
     )
+
+
+def _kept_of_labels(model: Classifier, image: Tensor) -> tuple[int, int]:
+    """Bytes kept of the graph of many labels, and of the pictures whose decoder runs at a time.
+
+    Both are 0 for a model whose batches go through the decoder together.
+    """
+    if not isinstance(model, LCNet) or not model.at_once:
+        return 0, 0
+    with torch.no_grad(), evaluating(model):
+        maps, graph = model.maps(image), model.graph_tokens()
+    some = maps.expand(model.at_once, *maps.shape[1:])
+    again = _kept(lambda: torch.cat(model.ways_together(some, graph)), model)
+    return _kept(lambda: model.graph_tokens(), model), int(again * IN_FLIGHT)
 
 
 def fitting_batch(recipe: config.Train, memory: Memory) -> config.Train:
@@ -113,7 +146,7 @@ def free_memory(device: torch.device) -> int:
     return int(psutil.virtual_memory().available)
 
 
-def _kept(forward: Callable[[], Tensor], model: Classifier) -> int:
+def _kept(forward: Callable[[], Tensor | None], model: Classifier) -> int:
     """Bytes that autograd keeps of a forward pass, not counting the weights."""
     weights = {weight.untyped_storage().data_ptr() for weight in model.parameters()}
     kept: dict[int, int] = {}
