@@ -2,13 +2,10 @@
 
 import time
 from collections.abc import Iterable, Iterator
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
-import rich
-import rich.progress
-from rich.console import Console
-from rich.markup import escape
-from rich.text import Text
+if TYPE_CHECKING:  # rich is imported where something is printed: help must not wait for it
+    from rich.console import Console
 
 Item = TypeVar("Item")
 SECONDS_A_LINE = 60.0
@@ -17,6 +14,8 @@ SECONDS_A_LINE = 60.0
 
 def tell(text: str) -> None:
     """Print a line, above the progress bar if one is shown."""
+    import rich
+
     # The bar and the line must share rich's global console, or the bar is torn.
     rich.get_console().print(text, markup=False, highlight=False, soft_wrap=True)
 
@@ -28,6 +27,9 @@ def track(items: Iterable[Item], what: str, total: int, *, quiet: bool = False) 
     Both say how many are done in a second. Nothing is shown if `quiet`,
     or if rich's global console is quiet (as in all processes of a training but the first).
     """
+    import rich
+    from rich.console import Console
+
     if quiet or rich.get_console().quiet:
         yield from items
         return
@@ -35,12 +37,27 @@ def track(items: Iterable[Item], what: str, total: int, *, quiet: bool = False) 
     if not console.is_terminal:
         yield from _with_lines(items, what, total, console)
         return
-    columns = (*rich.progress.Progress.get_default_columns(), _Rate())
-    with rich.progress.Progress(*columns, console=console, transient=True) as progress:
+    yield from _with_bar(items, what, total, console)
+
+
+def _with_bar(items: Iterable[Item], what: str, total: int, console: "Console") -> Iterator[Item]:
+    from rich.markup import escape
+    from rich.progress import Progress, ProgressColumn, Task
+    from rich.text import Text
+
+    class Rate(ProgressColumn):
+        """How many items a second are done."""
+
+        def render(self, task: Task) -> Text:
+            rate = task.finished_speed or task.speed
+            return Text("" if rate is None else f"{rate:,.1f}/s")
+
+    columns = (*Progress.get_default_columns(), Rate())
+    with Progress(*columns, console=console, transient=True) as progress:
         yield from progress.track(items, total, description=escape(what))
 
 
-def _with_lines(items: Iterable[Item], what: str, total: int, console: Console) -> Iterator[Item]:
+def _with_lines(items: Iterable[Item], what: str, total: int, console: "Console") -> Iterator[Item]:
     """The items; a line at the beginning, and one whenever `SECONDS_A_LINE` have passed."""
     console.print(f"{what}: {total:,}", soft_wrap=True)
     started = said = time.monotonic()
@@ -50,14 +67,6 @@ def _with_lines(items: Iterable[Item], what: str, total: int, console: Console) 
             rate = number / (now - started)
             console.print(f"{what}: {number:,} of {total:,}, {rate:,.1f}/s", soft_wrap=True)
         yield item
-
-
-class _Rate(rich.progress.ProgressColumn):
-    """How many items a second are done."""
-
-    def render(self, task: rich.progress.Task) -> Text:
-        rate = task.finished_speed or task.speed
-        return Text("" if rate is None else f"{rate:,.1f}/s")
 
 
 def next_lines(commands: Iterable[str]) -> str:

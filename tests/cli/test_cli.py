@@ -124,7 +124,6 @@ def test_only_the_flags_of_the_verb_that_is_asked_for_are_made():
     ("command", "code", "message"),
     [
         ("trian", 2, "invalid choice: 'trian'"),
-        ("", 2, "verb"),
         ("train", 2, "--out: expected a folder, got none"),
         ("compare --heads [lcnet,gap]", 2, "--out: expected a folder, got none"),
         ("tune", 2, "--out: expected a folder, got none"),
