@@ -150,6 +150,8 @@ def test_errors_are_refused_where_they_would_change_nothing(trained, tmp_path):
         Predictor(trained, known_errors=0.1)
     with pytest.raises(ConfigError, match=r"--known_errors: needs --known TABLE"):
         predict(trained, [str(tmp_path)], known_errors=0.1)
+    with pytest.raises(ConfigError, match="Make them one with lcnet ensemble"):
+        Predictor([trained, trained], known_errors=0.1)
     with_evidence(trained)
     file = export(trained, out=tmp_path / "model.onnx", limit=4)
     with pytest.raises(ConfigError, match="an exported file, which takes each known label as rig"):

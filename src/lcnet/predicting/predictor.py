@@ -97,6 +97,12 @@ class Predictor:
         if isinstance(model, str | os.PathLike):
             self.path = local_model(model)
         else:
+            if known_errors:
+                raise ConfigError(
+                    "--known_errors: expected one model that says what known labels tell of the "
+                    "others, got several. Make them one with lcnet ensemble, and fit that with "
+                    "lcnet calibrate --evidence."
+                )
             joined = join([local_model(one) for one in model])
             self.path = Path(" + ".join(map(str, model)))
             self.info, loaded = joined.info, joined.load()
