@@ -48,7 +48,7 @@ def test_an_empty_folder_says_how_to_begin(capsys, here):
     assert not stopped.value.code
     printed = capsys.readouterr().out
     assert printed.startswith(f"no runs in {here / 'runs'} yet\n")
-    assert "lcnet check DATA\n      lcnet train DATA --out runs/mine\n" in printed
+    assert "lcnet check DATA\n      lcnet train DATA --minutes 30 --out runs/mine\n" in printed
     assert list(here.iterdir()) == []  # looking makes nothing
 
 

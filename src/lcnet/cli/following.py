@@ -33,7 +33,7 @@ def tell_following(commands: Commands) -> None:
 
 def training(data: str) -> str:
     """The command that trains on a data set, whose words are given as a shell takes them."""
-    return f"lcnet train {data} --out {_free(Path('runs/mine'))}"
+    return f"lcnet train {data} --minutes 30 --out {_free(Path('runs/mine'))}"
 
 
 def predicting(model: Path) -> str:
