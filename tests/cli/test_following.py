@@ -80,7 +80,8 @@ def test_a_safe_data_set_is_trained_on_with_the_flags_that_read_it(tmp_path, mon
     words = shlex.split("check --html c.html 'my data' --data.format table --data.splits=random")
     trained = after_check(SAFE, given, words)
     assert trained == (
-        "lcnet train 'my data' --data.format=table --data.splits=random --minutes 30 --out runs/mine",
+        "lcnet train 'my data' --data.format=table --data.splits=random --minutes 30 "
+        "--out runs/mine",
     )
     (tmp_path / "runs" / "mine").mkdir(parents=True)
     assert after_check(SAFE, given, words[:4])[0].endswith("--out runs/mine2")
