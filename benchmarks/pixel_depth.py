@@ -94,7 +94,7 @@ def asked(run: Path, files: Sequence[Path]) -> list[list[Prediction]]:
     predictor = Predictor(run)
     onnx = Predictor(export(run, pictures=str(files[0])))
     service = Service(predictor, Limits(megabytes=20.0, pixels=10**6, waiting=8))
-    served = list(service.label_all([(file, str(file)) for file in files]))
+    served = [service.submit(file.read_bytes(), str(file)).result().prediction for file in files]
     return [predictor(files), onnx(files), served]
 
 

@@ -305,8 +305,10 @@ CASES = (
          write("p.csv", "image,red,green,blue\nx.png,0.5,0.2,0.1\n"),
          "expected pictures in common, got none"),
     Case("predictions", "a pickle", "evaluate p.npz --out out/metrics.json",
-         lambda place: np.savez(place / "p.npz", pictures=np.array([{}], dtype=object)),
-         "p.npz: not a readable file of predictions (Object arrays cannot be loaded"),
+         lambda place: np.savez(
+             place / "p.npz", pictures=np.array([{}], dtype=object), labels=np.array(["red"]),
+             probabilities=np.array([[0.5]]), targets=np.array([[1]])),
+         "p.npz: array pictures: expected a list of names, got type object"),
     Case("predictions", "no npz", "evaluate p.npz --out out/metrics.json",
          write("p.npz", b"PK"), "p.npz: not a readable file of predictions ("),
     Case("predictions", "no Parquet", "evaluate p.parquet --out out/metrics.json",

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from tests.conftest import colours_config, draw_colours, with_train
+from tests.served import served
 
 import lcnet
 from lcnet.exporting.export import export
@@ -55,7 +56,7 @@ def of_service(run, pictures, folder):
     service = Service(
         Predictor(run, precision="auto"), Limits(megabytes=20.0, pixels=10**6, waiting=8)
     )
-    return list(service.label_all([(picture, str(picture)) for picture in pictures]))
+    return served(service, pictures)
 
 
 WAYS = {

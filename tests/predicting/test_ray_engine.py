@@ -48,7 +48,7 @@ def pictures(tmp_path):
 
 
 def job(model: Path) -> _Job:
-    return _Job(model, model_fingerprint(model), Path.cwd(), 2, 0, 1, "fp32", False)
+    return _Job(model, model_fingerprint(model), Path.cwd(), 2, 0, 1, "fp32", False, 0.0)
 
 
 def done_by(worker: _Worker, pictures: list[Picture]) -> list[Prediction]:

@@ -12,6 +12,7 @@ from tests.alike import history_without_clock
 from tests.conftest import with_train
 from tests.kinds import png16
 from tests.marks import marks
+from tests.served import served
 from tests.tiny import TINY, save_tiny_model
 
 from lcnet.config import Config, Data
@@ -78,8 +79,9 @@ def all_ways(run, files, *, exports=True):
     predictor = Predictor(run, batch_size=4)
     rows = {"predict": predictor(files)}
     service = Service(predictor, LIMITS)
-    rows["serve"] = list(service.label_all([(file, str(file)) for file in files]))
-    rows["explained"] = [service.explain(file, str(file), labels=1)[0] for file in files]
+    rows["serve"] = served(service, files)
+    shown = [service.look(file.read_bytes(), str(file), side=64)[0] for file in files]
+    rows["page"] = [answer.result().prediction for answer in shown]
     if exports:
         exported = export(run, out=run / "it.onnx", pictures=str(files[0]))
         rows["onnx"] = Predictor(exported)(files)

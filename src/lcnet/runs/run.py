@@ -50,7 +50,7 @@ def begin(
     given: Collection[str] = (),
     watch: Watch = NOBODY,
     splits: tuple[Split, Split] | None = None,
-    settle: Callable[[Start], Start] = lambda start: start,
+    settle: Callable[[Start], Start] | None = None,
 ) -> RunFolder:
     """The folder of a run that was trained; arguments and errors are those of `train.train`.
 
@@ -94,7 +94,7 @@ def _begin(
     given: Collection[str],
     watch: Watch,
     splits: tuple[Split, Split] | None,
-    settle: Callable[[Start], Start],
+    settle: Callable[[Start], Start] | None,
 ) -> RunFolder:
     """Begin a run in this process, which may be one of several."""
     is_auto, config = config.train.precision == "auto", with_precision(config)
@@ -105,7 +105,9 @@ def _begin(
             if engine.is_first:
                 run.check_free(overwrite=overwrite)  # here too: reading the data can take minutes
             start = prepare(config, init, given=given, splits=splits)
-        start = settle(with_pixel_range(with_batch_size(start, engine), engine))
+        start = with_pixel_range(with_batch_size(start, engine), engine)
+        if settle is not None:
+            start = settle(start)
         config = start.config
         with _locked(run, engine):
             if engine.is_first:
