@@ -51,6 +51,7 @@ def made_report(root: Path, labels: tuple[str, ...] = LABELS, images: int = 40) 
     prior /= prior.sum(axis=1, keepdims=True)
     return RunReport(
         name="run",
+        folder="run",
         measured=measured,
         intervals=intervals(probabilities, targets, threshold=thresholds, resamples=20),
         resamples=20,

@@ -3,6 +3,7 @@
 import json
 import re
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -172,6 +173,14 @@ def test_the_prior_is_where_learning_starts(tiny_config, tmp_path, monkeypatch):
 )
 def test_large_splits_take_fewer_resamples(entries, resamples):
     assert module.resamples_of(entries) == resamples
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [("runs/mine", "runs/mine"), ("mine", "mine"), ("/home/me/mine", "mine"), ("../mine", "mine")],
+)
+def test_commands_name_a_run_as_it_was_given_without_a_machine_s_path(given, said):
+    assert module.in_commands(Path(given)) == said
 
 
 # What the page says

@@ -19,7 +19,7 @@ from lcnet.progress import tell
 from lcnet.reporting.comparison import Comparison, Side
 from lcnet.reporting.comparison_page import write_comparison
 from lcnet.reporting.cost import measure_cost
-from lcnet.reporting.gather_report import resamples_of, with_environment
+from lcnet.reporting.gather_report import in_commands, resamples_of, with_environment
 from lcnet.reporting.summary_facts import role_of
 from lcnet.run_folder import RunFolder, seconds_of
 
@@ -130,7 +130,7 @@ def compare_measured(
         differences=differences,
         resamples=resamples,
         cautions=cautions,
-        environment=with_environment({"this page again": _command(names, measured[0])}),
+        environment=with_environment({"this page again": _command(runs, names, measured[0])}),
     )
 
 
@@ -184,7 +184,10 @@ def _cautions(measured: Sequence[Measured], names: tuple[str, str]) -> Iterator[
         )
 
 
-def _command(names: tuple[str, str], measured: Measured) -> str:
-    ours, theirs = map(quote, names)
+def _command(runs: tuple[Path, Path], names: tuple[str, str], measured: Measured) -> str:
+    ours, theirs = (
+        quote(name if run.is_absolute() else in_commands(run))
+        for run, name in zip(runs, names, strict=True)
+    )
     command = f"lcnet report {ours} --against {theirs} --split {quote(measured.samples.name)}"
     return f"{command} --protocol {measured.protocol}" if measured.protocol else command

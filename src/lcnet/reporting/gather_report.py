@@ -73,6 +73,7 @@ def report_on(run: Path, measured: Measured, file: Path) -> None:
         file,
         RunReport(
             name=run.resolve().name,
+            folder=in_commands(run),
             measured=measured,
             intervals=measured.intervals(resamples),
             resamples=resamples,
@@ -89,6 +90,12 @@ def report_on(run: Path, measured: Measured, file: Path) -> None:
             resumable_epochs=_resumable_epochs(folder, history),
         ),
     )
+
+
+def in_commands(run: Path) -> str:
+    """A run as commands on a page name it: as it was given, but never with a machine's own path."""
+    is_below = not run.is_absolute() and ".." not in run.parts
+    return str(run) if is_below and run.name else run.resolve().name
 
 
 def _config(run: Path, measured: Measured) -> Config:
@@ -174,7 +181,7 @@ def _cautions(measured: Measured) -> Iterator[str]:
 
 def _environment(run: Path, measured: Measured, config: Config) -> dict[str, str]:
     """Versions, machine, seed, commands and date, without the path to the folder."""
-    name, folder = run.resolve().name, RunFolder(run)
+    name, folder = in_commands(run), RunFolder(run)
     command = f"lcnet report {name} --split {measured.samples.name}"
     if measured.protocol:
         command += f" --protocol {measured.protocol}"

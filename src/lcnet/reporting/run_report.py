@@ -21,6 +21,8 @@ class RunReport:
 
     name: str
     """The run's or model's folder, without the path to it."""
+    folder: str
+    """The folder as commands on the page name it."""
     measured: Measured
     intervals: Mapping[str, Interval]
     resamples: int

@@ -36,7 +36,7 @@ def facts_of(report: RunReport) -> Facts:
     here = (targets == 1).sum(axis=0)
     enough = [column for column in measurable if here[column] >= FEWEST_HERE]
     return Facts(
-        name=report.name,
+        name=report.folder,
         split=measured.samples.name,
         role=role_of(measured),
         pictures=verification.images,
