@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import torch
 
 from lcnet import config
@@ -39,7 +40,8 @@ def new_model(
     built.
     """
     labels = tuple(labels)
-    known = count_labels(assume_absent(targets, everywhere=unknown in ABSENT))
+    counted, filled = count_labels(targets), assume_absent(targets, everywhere=unknown in ABSENT)
+    known = counted if np.array_equal(filled, targets) else count_labels(filled)
     vectors = None
     if settings.backbone_weights and settings.pretrained:
         settings = replace(settings, pretrained=False)
@@ -63,7 +65,7 @@ def new_model(
         load_backbone_weights(model.backbone.features, Path(settings.backbone_weights))
     check_forward(settings, model)
     thresholds = (0.5,) * len(labels)
-    return model, ModelInfo(labels, settings, spec, thresholds, count_labels(targets))
+    return model, ModelInfo(labels, settings, spec, thresholds, counted)
 
 
 def graph_prior(settings: config.Model, known: Statistics) -> torch.Tensor | Edges | None:
