@@ -15,14 +15,13 @@ from lcnet.cli.given import flags_of
 from lcnet.config import Data
 from lcnet.progress import next_lines
 from lcnet.run_folder import RunFolder
+from lcnet.runs.next_commands import predicting, quoted
 
 Given = Mapping[str, Any]
 """The arguments of a verb by name."""
 Commands = Sequence[str]
 Following = Callable[[Any, Given, Sequence[str]], Commands]
 """The commands from a verb's result, its arguments, and the words of its command."""
-
-NEW_PICTURES = "PICTURES --out predictions.jsonl"
 
 
 def tell_following(commands: Commands) -> None:
@@ -34,16 +33,6 @@ def tell_following(commands: Commands) -> None:
 def training(data: str) -> str:
     """The command that trains on a data set, whose words are given as a shell takes them."""
     return f"lcnet train {data} --minutes 30 --out {_free(Path('runs/mine'))}"
-
-
-def predicting(model: Path) -> str:
-    """The command that labels pictures with a model."""
-    return f"lcnet predict {quoted(model)} {NEW_PICTURES}"
-
-
-def quoted(path: Path) -> str:
-    """A path as a shell takes it."""
-    return shlex.quote(str(path))
 
 
 def _free(folder: Path) -> Path:

@@ -7,11 +7,12 @@ from math import isnan
 from pathlib import Path
 from typing import Any, Literal
 
-from lcnet.cli.following import predicting, quoted, training
+from lcnet.cli.following import training
 from lcnet.config import Config
 from lcnet.errors import LCNetError
 from lcnet.progress import next_lines
 from lcnet.run_folder import RunFolder
+from lcnet.runs.next_commands import predicting, quoted
 
 RUNS = Path("runs")
 MOST = 8

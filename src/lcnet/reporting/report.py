@@ -1,5 +1,7 @@
 """`lcnet report`: all that is known of a run as one HTML page."""
 
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -58,24 +60,15 @@ def report(
         raise ConfigError(
             f"--out {out}: expected a file to write, got a folder. Name a file in it."
         )
-    if against is not None:
+    if against is None:
+        from lcnet.reporting.gather_report import report_model
+
+        write: Callable[..., Path] = partial(report_model, model)
+    else:
         from lcnet.reporting.gather_comparison import report_against
 
-        return report_against(
-            model,
-            against,
-            split=split,
-            root=root,
-            data=data,
-            protocol=protocol,
-            batch_size=batch_size,
-            out=out,
-            quiet=quiet,
-        )
-    from lcnet.reporting.gather_report import report_model
-
-    return report_model(
-        model,
+        write = partial(report_against, model, against)
+    return write(
         split=split,
         root=root,
         data=data,
