@@ -41,12 +41,14 @@ KINDS = [
 ]
 
 
+# Two pictures at a time, and one picture's labels in three parts.
+@pytest.mark.parametrize("tokens", [2 * LABELS, LABELS // 3 + 1])
 @pytest.mark.parametrize("settings", KINDS)
-def test_logits_and_gradients_picture_by_picture_are_those_of_all_together(monkeypatch, settings):
+def test_logits_and_gradients_part_by_part_are_those_of_all_together(monkeypatch, settings, tokens):
     results = []
-    monkeypatch.setattr(label_tokens, "TOKENS", 2 * LABELS)
     for together in (LABELS, 4):
         monkeypatch.setattr(label_tokens, "TOGETHER", together)
+        monkeypatch.setattr(label_tokens, "TOKENS", tokens if together == 4 else LABELS)
         made = model(**settings).train()
         logits = made(images())
         (logits**2).sum().backward()

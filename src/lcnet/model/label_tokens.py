@@ -10,7 +10,7 @@ from torch.utils.checkpoint import checkpoint
 TOGETHER = 512
 """Up to this many labels, all pictures of a batch go through the decoder together."""
 TOKENS = 4_096
-"""Label tokens that go through it at a time where there are more labels, but one picture's."""
+"""Label tokens that go through it at a time where there are more labels."""
 
 
 class LabelTokens(nn.Module):
@@ -40,10 +40,17 @@ def pictures_at_once(labels: int) -> int | None:
     return max(1, TOKENS // labels)
 
 
+def labels_at_once(labels: int) -> list[slice] | None:
+    """The labels in parts, as a single picture's go through the decoder; None for all at once."""
+    if labels <= TOKENS or torch.compiler.is_exporting():
+        return None
+    return [slice(first, first + TOKENS) for first in range(0, labels, TOKENS)]
+
+
 Found = TypeVar("Found")
 
 
-def recomputed(function: Callable[..., Found], *inputs: Tensor | None) -> Found:
+def recomputed(function: Callable[..., Found], *inputs: object) -> Found:
     """What a function gives, of which nothing is kept for the gradients but its inputs."""
     if not torch.is_grad_enabled():
         return function(*inputs)

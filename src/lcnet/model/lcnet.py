@@ -4,7 +4,8 @@ Letters for shapes: B images, V views, T image tokens, L labels, G graph tokens 
 one per feature as released), C channels of a feature map, D width of a token.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from itertools import chain
 
 import torch
@@ -18,9 +19,9 @@ from lcnet.model.explanation import mean_attention, recorded
 from lcnet.model.graph_matrices import GraphMatrices
 from lcnet.model.image_tokens import ImageTokens
 from lcnet.model.label_graph import FixedGraph, LabelGraph
-from lcnet.model.label_tokens import LabelTokens, pictures_at_once, recomputed
+from lcnet.model.label_tokens import LabelTokens, labels_at_once, pictures_at_once, recomputed
 from lcnet.model.looking import Looking
-from lcnet.model.mapping import Mapping
+from lcnet.model.mapping import Mapping, Some
 from lcnet.model.pooling import Pooling
 from lcnet.model.released_parts import ReleasedGraph
 
@@ -76,19 +77,40 @@ class LCNet(Classifier):
         if at_once is None:
             return self.ways_together(maps, graph)
         # A token for each of thousands of labels and pictures would not fit into the memory.
-        parts = [recomputed(self.ways_together, some, graph) for some in maps.split(at_once)]
-        return tuple(torch.cat(logits) for logits in zip(*parts, strict=True))
+        pictures = maps.split(at_once)
+        if self.parts is None:
+            found = [recomputed(self.ways_together, some, graph) for some in pictures]
+        else:  # which computes again what is large by itself
+            found = [self.ways_together(some, graph) for some in pictures]
+        return tuple(torch.cat(logits) for logits in zip(*found, strict=True))
 
     @property
     def at_once(self) -> int | None:
         """How many pictures go through the decoder together; None for all of a batch."""
         return pictures_at_once(len(self.label_tokens.tokens))
 
+    @property
+    def parts(self) -> list[slice] | None:
+        """The labels in parts that go through the decoder one by one; None for all together."""
+        return labels_at_once(len(self.label_tokens.tokens))
+
+    def again(self, maps: Tensor, graph: Tensor | None) -> list[Callable[[], Sequence[Tensor]]]:
+        """What is computed again for the gradients of some pictures (B V C h w), one at a time."""
+        parts = self.parts
+        if parts is None:
+            return [partial(self.ways_together, maps, graph)]
+        image = self.image_tokens(maps)
+        with torch.no_grad():
+            read = self._memories(image, graph)
+        return [
+            partial(self._memories, image, graph),
+            lambda: [self._scored(some, read, graph, maps) for some in parts[:1]],
+        ]
+
     def ways_together(self, maps: Tensor, graph: Tensor | None) -> tuple[Tensor, ...]:
         """The same, given the graph's tokens, with all pictures in one pass of the decoder."""
         seen = self._read_by_decoder(maps)
-        labels, image = self._decoded(self.image_tokens(seen), graph)
-        decoded = self.mapping(labels, image, seen)  # B L
+        decoded = self._decoder_logits(self.image_tokens(seen), graph, seen)  # B L
         return (decoded,) if self.pooling is None else (decoded, self.pooling(maps))
 
     def score(self, maps: Tensor) -> Tensor:
@@ -109,9 +131,21 @@ class LCNet(Classifier):
         every = None if graph is None else graph.expand(count, -1, -1)  # B G D
         return self.decoder(labels.expand(count, -1, -1), image, every)
 
-    def _scored(self, some: list[int], image: Tensor, graph: Tensor | None, maps: Tensor) -> Tensor:
-        """The decoder's logits of some labels alone (B K) of image tokens (B T D)."""
-        memories, tokens = self._memories(image, graph), self.label_tokens()[some]
+    def _decoder_logits(self, image: Tensor, graph: Tensor | None, maps: Tensor) -> Tensor:
+        """The decoder's logits (B L) of image tokens (B T D)."""
+        parts = self.parts
+        if parts is None:
+            return self.mapping(*self._decoded(image, graph), maps)
+        # Of a single picture, too, the tokens of many thousands of labels would be too large.
+        memories = recomputed(self._memories, image, graph)
+        scored = [recomputed(self._scored, some, memories, graph, maps) for some in parts]
+        return torch.cat(scored, dim=1)
+
+    def _scored(
+        self, some: Some, memories: list[Tensor], graph: Tensor | None, maps: Tensor
+    ) -> Tensor:
+        """The decoder's logits of some labels alone (B K), of what each layer's labels read."""
+        tokens = self.label_tokens()[some]
         if graph is not None and isinstance(self.mapping, Looking):
             tokens = tokens + graph[some]
         read = self.decoder.read(tokens.expand(len(maps), -1, -1), memories)
@@ -203,14 +237,13 @@ class LCNet(Classifier):
             graph.shares(),
         )
         nodes = sorted(set(chain.from_iterable(graph.strongest(chosen, NEAR))))
-        whole = self._scored(chosen, image, tokens, maps)
+
+        def scored(kept: Tensor) -> Tensor:
+            return self._scored(chosen, self._memories(image, kept), kept, maps)
+
+        whole = scored(tokens)
         cut = [
-            self._scored(
-                chosen,
-                image,
-                self._with_own(tokens, graph.by_edges(shares, without=node), node),
-                maps,
-            )
+            scored(self._with_own(tokens, graph.by_edges(shares, without=node), node))
             for node in nodes
         ]
         change = whole[:, :, None] - torch.stack(cut, dim=-1)  # B K N

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor, nn
 
-Some = list[int]
+Some = list[int] | slice
 """Places of some of the labels."""
 
 

@@ -115,7 +115,7 @@ def _kept_of_labels(model: Classifier, image: Tensor) -> tuple[int, int]:
     with torch.no_grad(), evaluating(model):
         maps, graph = model.maps(image), model.graph_tokens()
     some = maps.expand(model.at_once, *maps.shape[1:])
-    again = _kept(lambda: torch.cat(model.ways_together(some, graph)), model)
+    again = max(_kept(part, model) for part in model.again(some, graph))
     return _kept(lambda: model.graph_tokens(), model), int(again * IN_FLIGHT)
 
 
@@ -146,7 +146,7 @@ def free_memory(device: torch.device) -> int:
     return int(psutil.virtual_memory().available)
 
 
-def _kept(forward: Callable[[], Tensor | None], model: Classifier) -> int:
+def _kept(forward: Callable[[], object], model: Classifier) -> int:
     """Bytes that autograd keeps of a forward pass, not counting the weights."""
     weights = {weight.untyped_storage().data_ptr() for weight in model.parameters()}
     kept: dict[int, int] = {}
