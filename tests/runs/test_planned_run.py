@@ -211,6 +211,7 @@ def test_two_labels_and_sixty_pictures(weights, tmp_path, capsys):
     run = train(with_train(Config(data=data_at(few)), epochs=2), minutes=60)
     said = capsys.readouterr().out
     assert "2 labels" in said
+    assert "6 to validate" in said and "so few to validate that" in said
     assert run.config().train.batch_size == 8
     assert run.is_finished
 

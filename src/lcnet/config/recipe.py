@@ -82,6 +82,10 @@ class Train:
     calibration, or the loss of the known labels."""
     early_stop: Annotated[int, AtLeast(0)] = 0
     """Stop after this many epochs that were no better by `best_by`; 0 trains all epochs."""
+    class_means: bool = False
+    """After the last epoch, add to the logits how near a picture's pooled features are to the mean
+    of each label's training pictures (linear discriminant analysis). Costs one more pass over the
+    training split, or none with kept features. How much it counts is chosen in validation."""
     calibrate: bool = True
     """Fit probabilities and thresholds to the validation split after the last epoch, as `lcnet
     calibrate` does. Otherwise every threshold is 0.5."""

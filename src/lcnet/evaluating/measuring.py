@@ -382,7 +382,7 @@ def score_batches(
     with torch.inference_mode():
         for images, targets in batches:
             if normalize is None:
-                logits = model.score(images.to(device).float())
+                logits = model.scored(images.to(device).float())
             else:
                 logits = model(normalize(images))
             all_logits.append(logits.float().cpu())

@@ -240,6 +240,12 @@ class Backbone(nn.Module):
         self.channels: int = self.features.num_features + 2 * sum(self.stages.values())
         """C: the last stage's channels, and two statistics for each earlier one's."""
 
+    @property
+    def last_channels(self) -> int:
+        """How many of the channels are the last stage's own; they come first."""
+        count: int = self.features.num_features
+        return count
+
     def forward(self, views: Tensor) -> Tensor:
         """One feature map per view (N 3 h w): N C h' w'.
 

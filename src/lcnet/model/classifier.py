@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from lcnet.model.backbone import Backbone
+from lcnet.model.class_means import ClassMeans
 from lcnet.model.crops import Crops
 from lcnet.model.evidence import Evidence, as_given
 from lcnet.model.explanation import Explanation, evaluating, over_image
@@ -28,6 +29,8 @@ class Classifier(Head):
         """Further ways in which `forward` sees the images; `see` sets them."""
         self.evidence: Evidence | None = None
         """What known labels say of the others; None if that was not fitted."""
+        self.class_means: ClassMeans | None = None
+        """Scores beside the head's, fitted after training; None if that was not done."""
 
     def forward(self, images: Tensor, known: Tensor | None = None) -> Tensor:
         """The logits (B L, float32) of images (B 3 H W, RGB, normalised for the backbone).
@@ -55,11 +58,11 @@ class Classifier(Head):
         """The logits as `forward` gives them, and the feature maps of the plain images."""
         if self.test_time is None:
             maps = self.maps(images)
-            return self.score(maps).float(), maps
+            return self.scored(maps), maps
         plain, *others = self.test_time(images, self.crops)
         maps = self._maps_of(plain)
-        logits = [self.score(maps), *(self.score(self._maps_of(views)) for views in others)]
-        return torch.stack([each.float() for each in logits]).mean(dim=0), maps
+        logits = [self.scored(maps), *(self.scored(self._maps_of(views)) for views in others)]
+        return torch.stack(logits).mean(dim=0), maps
 
     def see(self, ways: Sequence[str]) -> None:
         """See images in these ways of `test_time.WAYS` too, or with none as they are.
@@ -77,6 +80,14 @@ class Classifier(Head):
         """The feature maps of views (B V 3 S S): B V C h w."""
         maps: Tensor = self.backbone(views.flatten(0, 1))  # B*V C h w
         return maps.unflatten(0, views.shape[:2])  # B V C h w
+
+    def scored(self, maps: Tensor) -> Tensor:
+        """The logits (B L, float32) of feature maps (B V C h w): the head's and the class means'.
+
+        Training takes `score` or `ways`, since class means are fitted after it.
+        """
+        logits = self.score(maps).float()
+        return logits if self.class_means is None else logits + self.class_means(maps)
 
     def ways(self, maps: Tensor) -> tuple[Tensor, ...]:
         """The logits (B L each) that each have a loss in training; `score` is their mean."""
@@ -96,7 +107,7 @@ class Classifier(Head):
         with evaluating(self):
             maps = self.maps(images)  # B V C h w
             looked = over_image(self.looked(maps), maps, level=self.crops.level, images=images)
-            return Explanation(self.score(maps).float(), looked, self.label_graph())
+            return Explanation(self.scored(maps), looked, self.label_graph())
 
     @torch.inference_mode()
     def graph_matrices(self) -> GraphMatrices | None:

@@ -21,6 +21,7 @@ class Ensemble(Classifier):
         """
         nn.Module.__init__(self)  # not Classifier's, which takes views and a backbone
         self.evidence = None
+        self.class_means = None
         self.members = nn.ModuleList(members)
         for number, order in enumerate(orders):
             places = torch.tensor(order, dtype=torch.long) if order else None

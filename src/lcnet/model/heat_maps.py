@@ -32,7 +32,7 @@ def heat_maps(model: Classifier, images: Tensor, labels: Sequence[int]) -> Tenso
         looked = over_image(chosen, maps, level=model.crops.level, images=images)  # B K H W
         if not outputs:
             return looked
-        margins = _above_mean(model.score(maps).float())  # B L
+        margins = _above_mean(model.scored(maps))  # B L
         evidence = [_evidence(model, margins[:, label], outputs, images) for label in labels]
     heat = looked.sqrt() * torch.cat(evidence, dim=1)
     is_empty = heat.sum(dim=(2, 3), keepdim=True) == 0

@@ -1,8 +1,9 @@
 """The model folder: everything needed to use a model, and nothing that runs code.
 
 model/
-├── model.safetensors   the weights, with the label graph's prior, the label vectors, what known
-│                       labels say of the others, and the counts of label pairs in training
+├── model.safetensors   the weights, with the label graph's prior, the label vectors, class
+│                       means, what known labels say of the others, and the counts of label pairs
+│                       in training
 └── model.json          labels, architecture, preprocessing, thresholds, calibration, label counts
 """
 
@@ -31,6 +32,7 @@ from lcnet.metrics.calibration import Calibration
 from lcnet.metrics.label_rules import LabelRules
 from lcnet.model.backbone import BackboneSpec
 from lcnet.model.build import build_model, needs_pairs
+from lcnet.model.class_means import ClassMeans
 from lcnet.model.classifier import Classifier
 from lcnet.model.ensemble import Ensemble
 from lcnet.model.evidence import Evidence
@@ -467,7 +469,7 @@ def _single(
     weights: Mapping[str, Tensor],
 ) -> Classifier:
     """One model, as it is built."""
-    return build_model(
+    model = build_model(
         replace(settings, pretrained=False),
         labels,
         spec=backbone,
@@ -475,6 +477,10 @@ def _single(
         vectors=_vectors(weights, settings),
         head_options=head_options,
     )
+    if "class_means.weight" in weights:
+        channels, last = model.backbone.channels, model.backbone.last_channels
+        model.class_means = ClassMeans(labels, channels, last)
+    return model
 
 
 def _prior(

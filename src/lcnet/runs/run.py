@@ -13,6 +13,7 @@ from lcnet.data.dataset import Split
 from lcnet.data.readers import record_parts
 from lcnet.errors import CheckpointError, ConfigError, TimeUp, reason_of
 from lcnet.evaluating.after_training import fitted_by_itself
+from lcnet.evaluating.fitting_class_means import fit_class_means
 from lcnet.evaluating.measuring import Measured, judge, score
 from lcnet.evaluating.metrics_file import write_metrics
 from lcnet.files import AnyPath
@@ -272,6 +273,8 @@ def _finish(config: Config, run: RunFolder, engine: Engine) -> RunFolder:
     tell(_best_of(run))
     tell(f"run folder: {run}")
     with explained(run):
+        if config.train.class_means:
+            fit_class_means(run, config)
         scored = score(run.path, split=config.data.val, use_cache=True, quiet=True)
         if config.train.calibrate:
             scored = fitted_by_itself(scored)

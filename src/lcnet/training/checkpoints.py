@@ -29,6 +29,7 @@ CHANGEABLE = (
     "timeout_s",
     "early_stop",
     "calibrate",
+    "class_means",
     "nan_limit",
     "save_minutes",
     "compile",

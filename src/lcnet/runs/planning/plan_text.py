@@ -10,6 +10,9 @@ from lcnet.runs.planning.rules import SEEN, Option, Plan
 UNKNOWN_SHOWN = 0.005
 """Share of unknown entries below which they are not worth a word."""
 
+FEW = 100
+"""Pictures to validate below which figures of a run are rough."""
+
 BUSY = 2.0
 """Slowness from which a word is said of it."""
 
@@ -49,6 +52,8 @@ def _data(plan: Plan) -> str:
         text += f"; {data.rare:,} in fewer than {RARE}"
     if data.unjudged:
         text += f"; {data.unjudged:,} that validation cannot judge"
+    if data.validation < FEW:
+        text += "; so few to validate that the run's figures are rough"
     if data.unknown >= UNKNOWN_SHOWN:
         text += f"; {100 * data.unknown:.0f} % of the entries unknown, which teach nothing"
     return text
@@ -142,6 +147,8 @@ def _head(plan: Plan) -> str:
         text += ", reading scores"
     if settings.get("model.earlier_stages"):
         text += " and the backbone's earlier stages"
+    if settings.get("train.class_means"):
+        text += ", then class means"
     is_own = plan.option.how == "frozen" and not any("model." in name for name in plan.replaced)
     return text + (": the best on photographs so far" if is_own else "")
 

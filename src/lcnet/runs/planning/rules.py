@@ -378,6 +378,7 @@ def _settings(option: Option, case: Case) -> dict[str, Any]:
         if option.level:  # the whole batch's views at once would fill the memory
             settings["model.view_chunk"] = CHUNK
         settings["model.earlier_stages"] = option.speed.has_stages
+        settings["train.class_means"] = True
         if batch_of(case.data) < 32:
             settings["train.lr"] = GENTLE_LR
     else:  # the average forgets its start within the run
