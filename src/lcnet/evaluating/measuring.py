@@ -32,6 +32,8 @@ from lcnet.model_folder import ModelInfo, for_data, load_model, model_fingerprin
 from lcnet.progress import tell, track
 from lcnet.run_folder import RunFolder
 
+FEW = 100
+"""Pictures below which a measurement says that its numbers are rough."""
 BATCH_SIZE = 8
 """Pictures per batch for a model folder; a run has its own number."""
 
@@ -128,6 +130,8 @@ def how_measured(measured: Measured) -> Iterator[str]:
         yield f"test-time augmentation: mean with {', '.join(measured.info.test_time)}"
     if measured.info.by_hand and not protocol:
         yield f"threshold set by hand: {', '.join(measured.info.by_hand)}"
+    if len(measured.targets) < FEW:
+        yield f"only {len(measured.targets)} pictures, so these numbers are rough"
     if rules := measured.info.rules:
         kept = "decisions, and so their rates, keep them; mAP and top 3 do not know them"
         ignored = "not applied, since published work has none"
