@@ -6,6 +6,7 @@ import shutil
 import pytest
 from selenium import webdriver
 from selenium.webdriver.common.by import By
+from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.support.select import Select
 from tests.reports import made_report
 
@@ -76,6 +77,7 @@ def test_a_table_sorts_up_and_down_with_empty_cells_last(opened):
     by_name = opened.find_element(By.CSS_SELECTOR, "#labels th:nth-child(1) button")
     by_name.click()
     assert column(opened, 1) == ["cat", "dog", "lamp", "sofa"]
+    assert not opened.find_elements(By.CLASS_NAME, "pager")  # four rows need none
     header = opened.find_element(By.CSS_SELECTOR, "#labels th:nth-child(4) button")
     header.click()
     down = column(opened, 4)
@@ -128,3 +130,37 @@ def test_without_a_script_all_of_it_stands_open(browser, tmp_path):
     assert len(panels) == 4
     assert all(panel.is_displayed() for panel in panels)
     assert not browser.find_element(By.ID, "picker").is_displayed()
+
+
+@pytest.fixture
+def long_table(browser, tmp_path):
+    """The browser with a report of 250 labels open."""
+    labels = tuple(f"label {number:03}" for number in range(250))
+    write_report(tmp_path / "long.html", made_report(tmp_path, labels))
+    browser.get((tmp_path / "long.html").as_uri())
+    return browser
+
+
+def shown(browser) -> list[str]:
+    return [name for name in column(browser, 1) if name]
+
+
+def test_a_long_table_has_pages_and_a_search(long_table):
+    search = long_table.find_element(By.CSS_SELECTOR, "#labels .pager input")
+    said = long_table.find_element(By.CSS_SELECTOR, "#labels .pager .said")
+    before, after = long_table.find_elements(By.CSS_SELECTOR, "#labels .pager button")
+    assert said.text == "1 to 100 of 250" and len(shown(long_table)) == 100
+    assert not before.is_enabled()
+    after.click()
+    after.click()
+    assert said.text == "201 to 250 of 250" and len(shown(long_table)) == 50
+    assert not after.is_enabled() and before.is_enabled()
+    search.send_keys("LABEL 07")
+    assert said.text == "1 to 10 of 10"
+    assert sorted(shown(long_table)) == [f"label {number:03}" for number in range(70, 80)]
+    search.send_keys("x")
+    assert said.text == "none found" and shown(long_table) == []
+    for _ in "LABEL 07x":
+        search.send_keys(Keys.BACKSPACE)
+    long_table.find_element(By.CSS_SELECTOR, "#labels th:nth-child(1) button").click()
+    assert shown(long_table)[:2] == ["label 000", "label 001"]

@@ -18,7 +18,7 @@ from lcnet.reporting.matrices import Matrix
 
 SHOWN = 40
 """Most findings of a kind on the page; the first half of them have pictures."""
-LISTED = 500
+LISTED = 10_000
 """The most labels in the page's table; the commonest of the first split."""
 MATRIX_LABELS = 100
 """Most labels in the matrix; the commonest are shown."""

@@ -27,7 +27,7 @@ from lcnet.reporting.run_report import RunReport
 from lcnet.reporting.summary import summary
 from lcnet.reporting.summary_facts import facts_of
 
-LISTED = 500
+LISTED = 10_000
 """The most labels in a table; the commonest of the split."""
 ERRORS = 12
 """How many errors are shown, of each kind."""

@@ -27,6 +27,7 @@ function sortBy(header) {
     return rises ? compare(one, other) : compare(other, one);
   });
   body.append(...keyed.map(([, row]) => row));
+  body.parentNode.dispatchEvent(new Event("sorted"));
 }
 
 // Curves: one panel at a time, chosen in the list or by a label's link in the table.
