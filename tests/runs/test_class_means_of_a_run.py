@@ -2,6 +2,7 @@
 
 import shutil
 
+import numpy as np
 import pytest
 import torch
 from tests.conftest import colours_config, draw_colours, with_train
@@ -47,6 +48,14 @@ def test_class_means_are_those_of_the_training_pictures_and_help(config, tmp_pat
     torch.testing.assert_close(found / strength, expected, atol=1e-4, rtol=1e-3)
     without, best = said.split(": validation mAP ")[1].splitlines()[0].split(" -> ")
     assert float(best) > float(without)
+
+
+def test_they_leave_as_many_labels_above_a_half(config, tmp_path):
+    with_means = train(config, out=tmp_path / "with")
+    plain = train(with_train(config, class_means=False), out=tmp_path / "plain")
+    ours, theirs = (score(run.path, split="val.csv").logits for run in (with_means, plain))
+    assert not np.allclose(ours, theirs, atol=0.01)
+    assert abs((ours > 0).sum() - (theirs > 0).sum()) <= 1
 
 
 def test_kept_features_give_the_same(config, tmp_path):

@@ -50,6 +50,7 @@ def fit_class_means(run: RunFolder, config: Config) -> None:
         return
     means.weight *= strength
     means.bias *= strength
+    means.bias -= _shift(logits, logits + strength * scores)
     model.class_means = means
     ModelFolder.at(run.path).save(model, info)
     tell(f"class means, times {strength:g}: validation mAP {without:.1f} -> {best:.1f}")
@@ -77,6 +78,12 @@ def _best_strength(
     }
     best = max(reached, key=lambda strength: reached[strength])
     return best, reached[0.0], reached[best]
+
+
+def _shift(before: Logits, after: Logits) -> float:
+    """What to take from all logits, so that as many are above 0 as before."""
+    is_above = float((before > 0).mean())
+    return float(np.quantile(after, 1 - is_above))
 
 
 @torch.inference_mode()
