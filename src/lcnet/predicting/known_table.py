@@ -10,7 +10,7 @@ from lcnet.config import Data, Table
 from lcnet.data.readers import load_split
 from lcnet.data.readers.layout import Given
 from lcnet.data.recognising import data_at
-from lcnet.data.sources import Picture
+from lcnet.data.sources import Picture, PictureSources
 from lcnet.errors import ConfigError, DataError
 from lcnet.progress import tell
 from lcnet.schema import unknown_label
@@ -47,6 +47,25 @@ class KnownTable:
                         f"{table}: {sample.path} is there twice, with other labels. "
                         "Correct the table."
                     )
+
+    @classmethod
+    def blank(cls, folder: Path, labels: Sequence[str]) -> "KnownTable":
+        """A table of the pictures in a folder of which nothing is known.
+
+        Raises DataError if there is none, or if there are files that are no pictures.
+        """
+        sources = PictureSources([str(folder)])
+        pictures = sorted(Path(name).resolve() for name in sources.names())
+        if others := sources.passed_over:
+            found = ", ".join(f"{count} {suffix}" for suffix, count in others.items())
+            raise DataError(
+                f"{folder}: expected a label table, or a folder of nothing but pictures, got other "
+                f"files too ({found}). Name the table itself."
+            )
+        made = cls.__new__(cls)
+        made.table, made.labels = folder, tuple(labels)
+        made._known = {picture: {} for picture in pictures}
+        return made
 
     def __len__(self) -> int:
         """The number of pictures."""

@@ -31,7 +31,7 @@ def label(
         model: Run or model folder, or hf://user/name. Answers move the other labels if the model
             was given that (lcnet calibrate --evidence).
         table: Label table of any layout that lcnet reads, with blank cells. Its labels are some of
-            the model's. It is not changed.
+            the model's. It is not changed. Or a folder of pictures without labels.
         out: CSV file to write: a row per picture, a column per label; 1, 0 or blank. Answers that
             are in it already are kept.
         annotator: Your name, which others see if their answer differs from yours.
