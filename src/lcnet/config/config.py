@@ -39,6 +39,12 @@ class Config:
             expected=f"0 for pictures of {self.model.channels} channels, as it takes 1 or 3",
             got=self.train.randaugment,
         )
+        require(
+            not self.train.drop_views or self.model.crop_level > 0,
+            "train.drop_views",
+            expected="0 with --model.crop_level 0, which has no tiles",
+            got=self.train.drop_views,
+        )
 
     @classmethod
     def load(cls, file: Path | str) -> "Config":

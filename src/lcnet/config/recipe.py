@@ -139,6 +139,10 @@ class Train:
     cutout: BelowOne = 0.5
     """Cut a square out of half of the training images. This is its side as a share of the image's
     side; 0 cuts none."""
+    drop_views: BelowOne = 0.0
+    """Leave out this share of the tiles of Crop-Forwarding in training, on average and at random,
+    such as 0.5; the whole image's features stand in for them. Steps get faster, and the model
+    learns to do with few tiles (docs/guide/needed_views.md). 0 leaves out none."""
     mixup: NotNegative = 0.0
     """Blend each training image with another one of its batch, and their labels too. This is alpha:
     the shares are drawn from Beta(alpha, alpha), such as 0.2; 0 blends none."""

@@ -32,6 +32,9 @@ def calibrate(
     rules: Path | None = None,
     tta: str = "",
     evidence: bool = False,
+    views: Literal["", "needed", "all"] = "",
+    within: Annotated[float, AtLeast(0)] = 0.1,
+    most_views: Annotated[float, AtLeast(1)] | None = None,
     quiet: bool = False,
 ) -> "Fitted":
     """Calibrate the probabilities, and choose each label's threshold for a goal.
@@ -61,6 +64,12 @@ def calibrate(
         evidence: Also fit what known labels say of the others, for lcnet predict --known and
             Predictor's known; images alone are scored as before. lcnet evaluate --known measures
             it.
+        views: needed: the model keeps which tiles of Crop-Forwarding a picture needs; the others
+            cost no pass of the backbone. all: it looks at all of them again.
+        within: With --views needed: points of mAP that may be lost against all views. The fewest
+            views that keep to it in validation are taken, or all of them if that saves too little.
+        most_views: With --views needed: so many views a picture on average, such as 2.5, in place
+            of --within.
         quiet: Print nothing.
 
     Returns:
@@ -87,6 +96,9 @@ def calibrate(
         rules_file=None if rules is None else Path(rules),
         tta=tta,
         evidence=evidence,
+        views=views,
+        within=within,
+        most_views=most_views,
         quiet=quiet,
     )
 
@@ -94,8 +106,8 @@ def calibrate(
 def reset_calibration(model: AnyPath) -> None:
     """Set every threshold of a model back to 0.5, and its probabilities to the plain sigmoid.
 
-    Test-time augmentation and evidence are removed too. Raises CheckpointError if the model cannot
-    be read.
+    Test-time augmentation, evidence and needed views are removed too. Raises CheckpointError if the
+    model cannot be read.
     """
     require_own(model)
     from lcnet.evaluating.fitting import reset

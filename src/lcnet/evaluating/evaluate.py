@@ -32,6 +32,7 @@ def evaluate(
     batch_size: Annotated[int, AtLeast(1)] | None = None,
     predictions: Path | None = None,
     tta: str = "",
+    views: Literal["", "all"] = "",
     known: Sequence[str | float] = (),
     known_errors: WrongShare = 0.0,
     fit: Sequence[AnyPath] = (),
@@ -61,6 +62,8 @@ def evaluate(
         tta: Also measure with test-time augmentation, some of mirror, zoom and shift, such as
             mirror,zoom, and say what it gives and costs. The model stays as it is: lcnet calibrate
             MODEL --tta keeps it.
+        views: all: also measure with all views where the model looks at needed ones alone, and say
+            what these cost and save (lcnet calibrate --views needed).
         known: Also measure what known labels tell of the others: shares of the labels, `one`
             present label, all `others`, such as '[0.25, 0.5, one, others]'. The figures are of the
             unknown ones, with what is known ignored and used (lcnet calibrate --evidence).
@@ -97,6 +100,7 @@ def evaluate(
             "root": root,
             "batch_size": batch_size,
             "tta": tta,
+            "views": views,
             "known": known,
             "known_errors": known_errors,
         }.items():
@@ -163,6 +167,11 @@ def evaluate(
     if tta and not ways:
         raise ConfigError(f"--tta: expected a way to measure, such as mirror, got {tta}.")
     read_info(folder).seen_by(ways)  # fails before anything is measured
+    if views and read_info(folder).views is None:
+        raise ConfigError(
+            "--views all: expected a model that looks at needed views alone, got one that looks at "
+            f"all. Fit them first: lcnet calibrate {given[0]} --views needed"
+        )
     evidence, kinds = None, parse_known(known)
     if kinds:
         evidence = evidence_of(folder, wrong=known_errors)
@@ -196,4 +205,8 @@ def evaluate(
             for seen in ((), ways)
         )
         tell(gain_text(folder, *both))
+    if views:
+        from lcnet.evaluating.needed_views_gain import views_gain_text
+
+        tell(views_gain_text(folder, measured, measured_with(all_views=True)))
     return measured.verification

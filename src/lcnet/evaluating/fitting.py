@@ -20,6 +20,7 @@ from lcnet.evaluating.fitting_evidence import (
     sampled,
     show_worth,
 )
+from lcnet.evaluating.fitting_views import drop_views, fit_views
 from lcnet.evaluating.measuring import Scored, data_set, score
 from lcnet.evaluating.metrics_table import or_dash
 from lcnet.evaluating.out_of_fold import score_out_of_fold
@@ -55,6 +56,9 @@ def fit_model(
     rules_file: Path | None = None,
     tta: str = "",
     evidence: bool = False,
+    views: str = "",
+    within: float = 0.1,
+    most_views: float | None = None,
 ) -> Fitted:
     """The calibration and thresholds of a model, fitted and written to its folder.
 
@@ -62,6 +66,23 @@ def fit_model(
     calibration.json: at 0.5; fitted, measured on the same pictures and so too good; and
     cross-fitted, to be expected of new pictures. Arguments and errors are those of `calibrate`.
     """
+    if most_views is not None and views != "needed":
+        raise ConfigError("--most_views: needs --views needed. Add it.")
+    if views == "needed":
+        if tta and parse_ways(tta):
+            raise ConfigError("--tta: does not go with --views needed. Leave one of them out.")
+        fit_views(
+            run,
+            within=within,
+            most=most_views,
+            split=split,
+            root=root,
+            data=data,
+            batch_size=batch_size,
+            quiet=quiet,
+        )
+    elif views == "all":
+        drop_views(run)
     info = read_info(run)
     if rules_file is not None:
         info = replace(info, rules=read_rules(rules_file, info.labels) or None)
@@ -140,6 +161,8 @@ def fit_scores(
     rules = before.rules.on(before.labels) if before.rules else None
     fitted = fit(logits, targets, method=method, goal=goal, shrinkage=shrinkage, rules=rules)
     source = f"{goal} on {samples.name} ({len(samples):,} pictures), {_METHODS[method]}"
+    if before.views:
+        source += ", with needed views"
     if before.test_time:
         source += f", with {', '.join(before.test_time)}"
     changed = replace(
@@ -241,6 +264,7 @@ def reset(run: Path) -> None:
     """
     before = read_info(run)
     drop_evidence(run, before)
+    drop_views(run)
     write_decisions(run, before.uncalibrated())
     RunFolder(run).calibration_file.unlink(missing_ok=True)
     plain = ", pictures are seen as they are" if before.test_time else ""

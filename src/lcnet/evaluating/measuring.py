@@ -126,6 +126,8 @@ def how_measured(measured: Measured) -> Iterator[str]:
     if calibration := measured.info.calibration:
         ignored = "" if measured.calibration else ", not applied, since published work has none"
         yield f"calibrated: {calibration.source}{ignored}"
+    if measured.info.views:
+        yield f"needed views: {measured.info.views}"
     if measured.info.test_time:
         yield f"test-time augmentation: mean with {', '.join(measured.info.test_time)}"
     if measured.info.by_hand and not protocol:
@@ -155,14 +157,15 @@ def measure(
     batch_size: int | None = None,
     use_cache: bool = False,
     ways: tuple[str, ...] | None = None,
+    all_views: bool = False,
     quiet: bool = False,
 ) -> Measured:
     """The predictions and metrics of a split; arguments and errors are those of `evaluate`.
 
     Warns of changes in the split since the run first saw it, unless `quiet`; a split that the run
     has not seen is added to its fingerprints. `use_cache` uses the features that the run keeps
-    (`train.cache_features`), as training did. `ways` replace the model's test-time augmentation. No
-    metrics are written.
+    (`train.cache_features`), as training did. `ways` replace the model's test-time augmentation,
+    and with `all_views` it looks at views that are not needed too. No metrics are written.
     """
     scored = score(
         run,
@@ -173,6 +176,7 @@ def measure(
         batch_size=batch_size,
         use_cache=use_cache,
         ways=ways,
+        all_views=all_views,
         quiet=quiet,
     )
     return judge(scored, threshold=threshold, protocol=protocol)
@@ -188,6 +192,7 @@ def score(
     batch_size: int | None = None,
     use_cache: bool = False,
     ways: tuple[str, ...] | None = None,
+    all_views: bool = False,
     quiet: bool = False,
 ) -> Scored:
     """The logits of a split, for `judge`; arguments and errors are those of `measure`."""
@@ -195,6 +200,8 @@ def score(
     info = read_info(run)
     if ways is not None:
         info = info.seen_by(ways)
+    if all_views:
+        info = replace(info, views=None)
     is_own = data is None
     data, batch_size = data_set(run, data, root, batch_size, quiet=quiet)
     if not is_own:
@@ -352,6 +359,8 @@ def score_split(
     cached = recipe is not None and bool(recipe.cache_features) and recipe.precision == "fp32"
     cached = cached and not info.test_time
     model.see(info.test_time)
+    if info.views is None:
+        model.needed = None
     if config is not None and cached:
         pictures = frozen_features(config, model, info, samples)
     else:
@@ -360,6 +369,8 @@ def score_split(
     what = f"Evaluating {samples.name}, batches"
     batches = track(loader, what, len(loader), quiet=quiet)
     scores = score_batches(model, batches, None if cached else info.preprocessing)
+    if info.views and not quiet:
+        tell(f"{samples.name}: {model.taken.mean:.2f} of {info.views.all} views a picture")
     broken = pictures.broken() if isinstance(pictures, ImageLabels) else []
     if unread is not None:
         unread += broken
@@ -386,7 +397,7 @@ def score_batches(
     with torch.inference_mode():
         for images, targets in batches:
             if normalize is None:
-                logits = model.scored(images.to(device).float())
+                logits = model.scored(model.as_needed(images.to(device).float()))
             else:
                 logits = model(normalize(images))
             all_logits.append(logits.float().cpu())

@@ -40,7 +40,7 @@ CACHE = "LCNET_CACHE"
 """The variable that names another cache folder."""
 KEPT = 30 * 24 * 3600.0
 """Seconds after which the files of a model that was not used are deleted."""
-SHAPING = ("model", "head_options", "backbone", "members", "test_time")
+SHAPING = ("model", "head_options", "backbone", "members", "test_time", "views")
 """The fields of model.json that shape the network."""
 OTHERS: tuple[Runtime, ...] = ("onnxruntime", "openvino")
 """The runtimes besides torch."""

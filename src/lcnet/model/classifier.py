@@ -13,8 +13,10 @@ from lcnet.model.class_means import ClassMeans
 from lcnet.model.crops import Crops
 from lcnet.model.evidence import Evidence, as_given
 from lcnet.model.explanation import Explanation, evaluating, over_image
+from lcnet.model.filled_views import with_filled
 from lcnet.model.graph_matrices import GraphMatrices, matrix_of
 from lcnet.model.head import Head
+from lcnet.model.needed_views import NeededViews, ViewsTaken, needed_maps, only_needed
 from lcnet.model.test_time import TestTime
 
 
@@ -27,6 +29,10 @@ class Classifier(Head):
         self.backbone = backbone
         self.test_time: TestTime | None = None
         """Further ways in which `forward` sees the images; `see` sets them."""
+        self.needed: NeededViews | None = None
+        """Which tiles `forward` looks at; None for all of them."""
+        self.taken = ViewsTaken()
+        """How many views `forward` has taken so far."""
         self.evidence: Evidence | None = None
         """What known labels say of the others; None if that was not fitted."""
         self.class_means: ClassMeans | None = None
@@ -38,7 +44,8 @@ class Classifier(Head):
         With test-time augmentation they are the mean over all ways of seeing the images. `known`
         (B L) is 1 for labels that are known to be present, -1 for absent, 0 for unknown: known ones
         come back as sure, and move the others if the model has `evidence`. Where nothing is known,
-        the logits are the same, bit for bit.
+        the logits are the same, bit for bit. With `needed`, the backbone sees the whole image and
+        the tiles that it needs.
         """
         logits = self.logits(images)
         return logits if known is None else self.given(logits, known)
@@ -57,7 +64,7 @@ class Classifier(Head):
     def logits_and_maps(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """The logits as `forward` gives them, and the feature maps of the plain images."""
         if self.test_time is None:
-            maps = self.maps(images)
+            maps = self.maps(images) if self.needed is None else self._needed_maps(images)
             return self.scored(maps), maps
         plain, *others = self.test_time(images, self.crops)
         maps = self._maps_of(plain)
@@ -75,6 +82,30 @@ class Classifier(Head):
     def maps(self, images: Tensor) -> Tensor:
         """The feature maps of all views of each image (B 3 H W): B V C h w."""
         return self._maps_of(self.crops(images))
+
+    def _needed_maps(self, images: Tensor) -> Tensor:
+        """The same, in which the tiles that are not needed are filled."""
+        assert self.needed is not None
+        maps, need = needed_maps(self.needed, self.backbone, self.crops, images)
+        self.taken.note(need)
+        return maps
+
+    def as_needed(self, maps: Tensor) -> Tensor:
+        """Maps of all views (B V C h w) as `forward` would have them of the same images."""
+        if self.needed is None:
+            return maps
+        maps, need = only_needed(self.needed, maps, self.crops.level)
+        self.taken.note(need)
+        return maps
+
+    def maps_without(self, images: Tensor, out: Tensor) -> Tensor:
+        """The same, but the tiles that are `out` (B V-1) are filled and cost no pass."""
+        views = self.crops(images)
+        is_seen = torch.cat([~out, out.new_ones(len(out), 1)], dim=1)  # B V
+        seen = self.backbone(views[is_seen])  # whole images and tiles in one pass, as batch norm
+        maps = seen.new_zeros(*is_seen.shape, *seen.shape[1:])
+        maps[is_seen] = seen
+        return with_filled(maps, out, self.crops.level)
 
     def _maps_of(self, views: Tensor) -> Tensor:
         """The feature maps of views (B V 3 S S): B V C h w."""

@@ -20,8 +20,7 @@ class Ensemble(Classifier):
         An empty order says that they are in the ensemble's own.
         """
         nn.Module.__init__(self)  # not Classifier's, which takes views and a backbone
-        self.evidence = None
-        self.class_means = None
+        self.evidence = self.class_means = self.needed = None
         self.members = nn.ModuleList(members)
         for number, order in enumerate(orders):
             places = torch.tensor(order, dtype=torch.long) if order else None

@@ -65,6 +65,10 @@ class FastClassifier:
         self.model: nn.Module = fast.to(memory_format=torch.channels_last)
         self.precision = precision
         self.device = next(fast.parameters()).device
+        self.needs = any(single.needed is not None for single in fast.singles())
+        """Whether it looks at needed views alone; then it is not compiled, since their number is
+        another one for each batch."""
+        compiled = compiled and not self.needs
         self._run = _compiled_for_inference(self.model) if compiled else self.model
         self.engine = engine
         self._batch = 0
@@ -118,6 +122,14 @@ class FastClassifier:
             return logits, tokens_of(maps).float().mean(dim=1)
 
     @property
+    def views_taken(self) -> str:
+        """How many views a picture took so far; empty if it looks at all, or was not run here."""
+        taken = self.classifier.taken if self.needs else None
+        if taken is None or not taken.pictures:
+            return ""
+        return f"{taken.mean:.2f} of {self.classifier.crops.views} views a picture"
+
+    @property
     def embedding_length(self) -> int:
         """How many numbers an embedding has: the channels of the backbone's last feature map."""
         return self.classifier.backbone.channels
@@ -140,6 +152,8 @@ class FastClassifier:
             parts.insert(0, f"mean of {self.models} models")
         if self.ways:
             parts.append(f"mean with {', '.join(self.ways)}")
+        if self.needs:
+            parts.append("needed views alone")
         if self._run is not self.model:
             parts.append("compiled")
         return ", ".join(parts)

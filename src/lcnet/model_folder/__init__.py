@@ -2,8 +2,8 @@
 
 model/
 ├── model.safetensors   the weights, with the label graph's prior, the label vectors, class
-│                       means, what known labels say of the others, and the counts of label pairs
-│                       in training
+│                       means, what known labels say of the others, which views are needed, and
+│                       the counts of label pairs in training
 └── model.json          labels, architecture, preprocessing, thresholds, calibration, label counts
 """
 
@@ -39,14 +39,18 @@ from lcnet.model.evidence import Evidence
 from lcnet.model.fast import FastClassifier
 from lcnet.model.label_edges import Edges
 from lcnet.model.members import Member, members_from
+from lcnet.model.needed_views import NeededViews
 from lcnet.model.size import as_large_as
 from lcnet.model.test_time import check_ways
+from lcnet.model_folder.views_saved import ViewsSaved
 from lcnet.run_folder import RunFolder
 from lcnet.schema import check_fields, check_mapping, check_names, check_numbers, check_options
 
 DESCRIPTION, WEIGHTS = "model.json", "model.safetensors"
 PAIRS = "statistics.pairs."
 """How the names of the counts of label pairs begin in the file of weights."""
+NEEDED = "needed.inner.weight"
+"""A weight of every model that looks at needed views alone."""
 FORMAT = 1
 """Version of the folder's layout."""
 FORMAT_OF_MANY = 2
@@ -101,18 +105,34 @@ class ModelInfo:
     Empty for one model."""
     test_time: tuple[str, ...] = ()
     """Ways of `test_time.WAYS` in which each picture is seen too; its logits are the mean."""
+    views: ViewsSaved | None = None
+    """What looking at needed tiles alone saves; None if the model looks at all of them."""
 
     def uncalibrated(self) -> "ModelInfo":
-        """A copy with every threshold at 0.5, plain sigmoid probabilities and plain pictures."""
+        """A copy with every threshold at 0.5, plain sigmoid probabilities and all views.
+
+        It has no test-time augmentation either.
+        """
         plain = (0.5,) * len(self.labels)
         return replace(
-            self, thresholds=plain, calibration=None, rounding=None, by_hand=(), test_time=()
+            self,
+            thresholds=plain,
+            calibration=None,
+            rounding=None,
+            by_hand=(),
+            test_time=(),
+            views=None,
         )
 
     def seen_by(self, ways: tuple[str, ...]) -> "ModelInfo":
         """A copy that sees pictures in these ways too. Raises ConfigError if it cannot."""
         if ways == self.test_time:
             return self
+        if ways and self.views is not None:
+            raise ConfigError(
+                f"--tta {','.join(ways)}: expected a model that looks at all views, got one that "
+                "looks at needed ones. Take them all with: lcnet calibrate MODEL --views all"
+            )
         levels = [one.model.crop_level for one in self.members] or [self.model.crop_level]
         if "shift" in ways and not all(levels):
             raise ConfigError(
@@ -137,7 +157,7 @@ class ModelInfo:
     def to_dict(self) -> dict[str, Any]:
         """The content of model.json."""
         return {
-            "format": FORMAT_OF_MANY if self.members or self.test_time else FORMAT,
+            "format": FORMAT_OF_MANY if self.members or self.test_time or self.views else FORMAT,
             "labels": list(self.labels),
             "model": asdict(self.model),
             "head_options": dict(self.head_options),
@@ -154,6 +174,7 @@ class ModelInfo:
             "rules": self.rules.to_dict() if self.rules else None,
             "statistics": self.statistics.to_dict() if self.statistics else None,
             **({"test_time": list(self.test_time)} if self.test_time else {}),
+            **({"views": self.views.to_dict()} if self.views else {}),
             **({"members": [one.to_dict() for one in self.members]} if self.members else {}),
         }
 
@@ -178,6 +199,7 @@ class ModelInfo:
         settings = config.with_new_names({"model": fields["model"]})
         model = config.Model(**check_fields(config.Model, settings["model"], "model"))
         backbone = BackboneSpec.from_dict(fields["backbone"])
+        views = fields.get("views")
         members, ways = fields.get("members"), check_ways(fields.get("test_time", []))
         info = cls(
             labels=labels,
@@ -190,6 +212,7 @@ class ModelInfo:
             rounding=Rounding.from_dict(rounding) if rounding else None,
             by_hand=check_names(by_hand, "thresholds_by_hand") if by_hand else (),
             rules=LabelRules.from_dict(rules, labels) if rules else None,
+            views=None if views is None else ViewsSaved.from_dict(views),
             members=() if members is None else members_from(members, labels, model, backbone),
             **_read_pixels(fields.get("preprocessing", {})),
         )
@@ -441,6 +464,10 @@ def model_of(info: ModelInfo, weights: Mapping[str, Tensor]) -> Classifier:
             model = _single(info.model, info.backbone, info.head_options, len(info.labels), weights)
         if "evidence.sources" in weights:
             model.evidence = Evidence(*weights["evidence.sources"].shape)
+        if (NEEDED in weights) != (info.views is not None):
+            raise ValueError("views: expected weights of needed views if model.json names them")
+        if NEEDED in weights:
+            model.needed = NeededViews(model.backbone.channels, len(weights[NEEDED]))
     model.load_state_dict(weights)
     return model
 

@@ -41,7 +41,7 @@ class Joined:
         """The ensemble, on the CPU and in evaluation mode. Raises as `load_model` does."""
         members = [load_model(path) for path in self.paths]
         for member in members:
-            member.evidence = None  # fitted to its own logits
+            member.evidence = member.needed = None  # fitted to its own logits
         orders = [member.order(self.info.labels) for member in self.info.members]
         ensemble = Ensemble(members, orders)
         ensemble.see(self.info.test_time)

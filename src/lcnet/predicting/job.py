@@ -262,6 +262,8 @@ def _follow(rows: Iterable[Prediction], predictor: Predictor | RayPredictor, tot
     """Take all predictions, showing progress; return how many pictures could not be read."""
     _console().print(f"{total:,} pictures on {predictor.device}: {predictor.how}")
     failed = sum(bool(row.error) for row in track(rows, "Predicting", total))
+    if isinstance(predictor, Predictor) and predictor.views_taken:
+        _console().print(f"looked where it mattered: {predictor.views_taken}")
     if predictor.failure:
         _console().print(
             f"warning: predicted without compilation, which failed ({predictor.failure})"

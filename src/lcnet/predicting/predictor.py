@@ -335,6 +335,14 @@ class Predictor:
         return f"{self.model}: {self.measured.why(self.model.engine.runtime, self.precision)}"
 
     @property
+    def views_taken(self) -> str:
+        """How many views a picture took so far, in words.
+
+        Empty if the model looks at all of them, or if another runtime than torch does.
+        """
+        return self.model.views_taken if isinstance(self.model, FastClassifier) else ""
+
+    @property
     def failure(self) -> str:
         """Why compilation failed; empty if it did not, or before the first prediction."""
         return self.model.failure

@@ -1,5 +1,6 @@
 """What a model costs per picture: parameters, views, operations, and time on this machine."""
 
+import copy
 import platform
 import statistics
 import time
@@ -37,9 +38,14 @@ def measure_cost(model: Classifier, image_size: int, channels: int = 3) -> Cost:
     """What one picture of `image_size` pixels square costs, measured with random pixels here.
 
     The time is that of the model's fastest form in float32, uncompiled, one picture at a time.
-    Reading and resizing the picture is not in it.
+    Reading and resizing the picture is not in it. A model that looks at needed views alone is
+    measured with all of them, since which are needed depends on the picture.
     """
     device = usual_device()
+    if any(single.needed is not None for single in model.singles()):
+        model = copy.deepcopy(model)
+        for single in model.singles():
+            single.needed = None
     picture = torch.zeros(1, channels, image_size, image_size)
     with FlopCounterMode(display=False) as counter, torch.inference_mode():
         model(picture)

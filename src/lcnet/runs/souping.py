@@ -118,7 +118,7 @@ class _Kitchen:
 def _measured(kitchen: _Kitchen, run: Path) -> Ingredient:
     model = load_model(run)
     model.see(())
-    model.evidence = model.class_means = None  # fitted to the logits and features of one run
+    model.evidence = model.needed = model.class_means = None  # fitted to one run
     weights = {name: value.clone() for name, value in model.state_dict().items()}
     value = kitchen.measure(model)
     tell(f"{run}: validation mAP {value:.2f}")

@@ -58,7 +58,7 @@ def train_on(
     trained model cannot change.
     """
     settings = changed_settings(info.model, config.model, given)
-    model.evidence = None  # fitted to the logits of before
+    model.evidence = model.needed = None  # fitted to the logits of before
     model.class_means = None  # those of the features of before
     spec = _resized(info, settings)
     places = places_of(training.labels, info.labels)

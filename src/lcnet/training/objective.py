@@ -9,6 +9,7 @@ from lcnet.data.statistics import Statistics
 from lcnet.data.transforms import Normalize, Preprocessing
 from lcnet.metrics import Floats, Targets
 from lcnet.model.classifier import Classifier
+from lcnet.model.filled_views import left_out, with_filled
 from lcnet.training.losses import asymmetric_loss
 
 NEAREST = 2.0**-25
@@ -61,7 +62,7 @@ class Objective(nn.Module):
         (B L) are from 0 to 1, or -1 for unknown. Without them the result is the logits (B L,
         float32).
         """
-        maps = images.float() if self.recipe.cache_features else self._maps(images)
+        maps = self._maps(images, drop=self.recipe.drop_views if targets is not None else 0.0)
         if targets is None:
             return self.model.score(maps).float()
         losses = [self._loss(logits, targets, entries) for logits in self.model.ways(maps)]
@@ -86,8 +87,16 @@ class Objective(nn.Module):
         )
         return self.recipe.loss_factor * float(loss)
 
-    def _maps(self, images: Tensor) -> Tensor:
-        return self.model.maps(self.normalize(images))
+    def _maps(self, images: Tensor, *, drop: float) -> Tensor:
+        """The feature maps (B V C h w), in which this share of the tiles is filled."""
+        kept = bool(self.recipe.cache_features)
+        tiles, level = self.model.crops.views - 1, self.model.crops.level
+        out = left_out(len(images), tiles, drop, images.device) if drop else None
+        if kept:
+            maps = images.float()
+            return maps if out is None else with_filled(maps, out, level)
+        images = self.normalize(images)
+        return self.model.maps(images) if out is None else self.model.maps_without(images, out)
 
     def _loss(self, logits: Tensor, targets: Tensor, entries: Tensor | None) -> Tensor:
         return asymmetric_loss(
