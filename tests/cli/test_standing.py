@@ -1,6 +1,7 @@
 """`lcnet` alone says which runs there are, how far each is, and what comes next."""
 
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -37,7 +38,8 @@ def started(name: str, *, epochs: int, rows: int) -> RunFolder:
 
 def measured(run: RunFolder, role: str, mAP: float) -> RunFolder:
     """The run, finished and measured."""
-    run.metrics_file.write_text(json.dumps({"role": role, "split": "b.csv", "mAP": mAP}))
+    content = {"role": role, "split": "b.csv", "mAP": mAP, "images": 1_234}
+    run.metrics_file.write_text(json.dumps(content))
     run.record_file.write_text(json.dumps({"finished": "2026-01-01"}))
     return run
 
@@ -56,8 +58,11 @@ def test_a_stopped_run_is_resumed_first():
     measured(started("old", epochs=3, rows=3), "test", 61.23)
     started("new", epochs=20, rows=4)
     printed = where_one_stands()
-    assert "runs/new  pets  stopped, 4 of 20 epochs  best val mAP 40.0\n" in printed
-    assert "runs/old  pets  finished, 3 epochs       test mAP 61.2\n" in printed
+    assert printed.startswith(
+        "run       data  state                    val mAP  test mAP\n"
+        "runs/new  pets  stopped, 4 of 20 epochs  40.0\n"
+        "runs/old  pets  finished, 3 epochs       30.0     61.2 (1,234)\n"
+    )
     assert (
         "next: lcnet train --resume runs/new\n"
         "      lcnet predict runs/old PICTURES --out predictions.jsonl\n"
@@ -67,6 +72,20 @@ def test_a_stopped_run_is_resumed_first():
 def test_a_run_that_was_not_measured_on_its_test_split_is_measured_next():
     measured(started("mine", epochs=3, rows=3), "val", 61.23)
     assert "next: lcnet evaluate runs/mine\n" in where_one_stands()
+
+
+def test_the_pictures_of_the_validation_are_counted_where_run_json_says_it():
+    run = measured(started("mine", epochs=3, rows=3), "test", 61.23)
+    record = run.record() | {"data": {"a.csv": {"pictures": 800}, "val": {"pictures": 90}}}
+    run.record_file.write_text(json.dumps(record))
+    assert "finished, 3 epochs  30.0 (90)  61.2 (1,234)\n" in where_one_stands()
+    run.record_file.write_text(json.dumps(record | {"data": [1]}))
+    assert "finished, 3 epochs  30.0     61.2 (1,234)\n" in where_one_stands()
+
+
+def test_what_was_measured_of_other_pictures_is_in_neither_column():
+    measured(started("mine", epochs=3, rows=3), "train", 99.9)
+    assert "99.9" not in where_one_stands()
 
 
 def test_a_run_that_trains_now_is_not_to_be_resumed():
@@ -85,6 +104,7 @@ def test_one_damaged_run_hides_no_other(here):
     printed = where_one_stands()
     assert "runs/damaged" in printed
     assert "cannot be read: " in printed
+    assert len(printed.splitlines()[0]) < 80  # its sentence moves no column
     assert "next: lcnet train --resume runs/good\n" in printed
 
 
@@ -101,7 +121,7 @@ def test_a_real_run(trained, here):
     shutil.move(trained, here / "runs" / "it's mine")
     printed = where_one_stands()
     assert "finished, 2 epochs" in printed
-    assert "mAP " in printed
+    assert re.search(r"finished, 2 epochs  \d+\.\d \(12\)\n", printed)  # validation alone
     assert """'runs/it'"'"'s mine'""" in printed  # as a shell takes it
 
 

@@ -1,4 +1,9 @@
-"""A measurement of few pictures says that its numbers are rough."""
+"""A measurement of few pictures says that its numbers are rough, and how rough."""
+
+import json
+import re
+
+import pytest
 
 import lcnet
 from lcnet.evaluating import measuring
@@ -12,3 +17,30 @@ def test_few_pictures_are_said_and_many_are_not(trained, capsys, monkeypatch):
     monkeypatch.setattr(measuring, "FEW", pictures)
     lcnet.evaluate(trained)
     assert "so these numbers are rough" not in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("intervals", [False, True])
+def test_few_pictures_show_an_interval_and_how_many_show_each_label(trained, capsys, intervals):
+    verification = lcnet.evaluate(trained, intervals=intervals)
+    said = capsys.readouterr().out
+    found = re.search(r"^mAP (\d+\.\d) \((\d+\.\d) to (\d+\.\d), 95 %\)$", said, re.M)
+    assert found, said
+    value, low, high = map(float, found.groups())
+    assert value == round(verification.mAP, 1)
+    assert low <= value <= high
+    assert ("intervals over images: mAP" in said) == intervals
+    stored = json.loads((trained / "metrics.json").read_text())
+    assert "AP of each label (pictures that show it)\n" in said
+    for label, positives in stored["positives"].items():
+        assert f"{stored['AP'][label]:.1f} {label} ({positives})" in said
+    assert ("intervals" in stored) == intervals  # what is kept stays as asked for
+
+
+def test_enough_pictures_are_printed_as_they_were(trained, capsys, monkeypatch):
+    monkeypatch.setattr(measuring, "FEW", 1)
+    verification = lcnet.evaluate(trained)
+    said = capsys.readouterr().out
+    assert f"\nmAP {verification.mAP:.2f}\n" in said
+    assert "AP of each label\n" in said
+    assert "95 %" not in said
+    assert re.search(r"\d red +\d", said)

@@ -78,6 +78,16 @@ def test_company_counts_known_pairs(split: Split):
     assert strength[len(often) :] == sorted(strength[len(often) :])
 
 
+def test_pairs_of_a_handful_of_pictures_are_not_listed():
+    targets = np.zeros((30, 3), np.int8)
+    targets[:4, 0] = targets[10:15, 2] = 1  # 4 and 5 pictures
+    predicted = np.zeros((30, 3), bool)
+    predicted[:4, 1] = predicted[10:12, 1] = True
+    often, seldom = strongest_pairs(company(predicted, targets), 5)
+    assert [(pair.given, pair.label, pair.pictures) for pair in often] == [(2, 1, 5)]
+    assert seldom == []
+
+
 @given(splits())
 @settings(max_examples=60, deadline=None)
 def test_the_worst_errors_have_the_largest_loss(split: Split):

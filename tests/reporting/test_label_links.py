@@ -1,13 +1,15 @@
 """The links of worst errors to the page of `lcnet label`."""
 
+from dataclasses import replace
 from inspect import signature
 from pathlib import Path
 
 import pytest
 from tests.reports import Page, made_report
 
+from lcnet.config import Data
 from lcnet.data.dataset import Sample
-from lcnet.reporting.label_links import PAGE, label_link
+from lcnet.reporting.label_links import PAGE, correcting, label_file, label_link
 from lcnet.reporting.report_page import write_report
 from lcnet.serving.labelling.label import label
 
@@ -47,3 +49,28 @@ def test_each_worst_error_has_its_link_and_the_command_for_it(tmp_path):
     assert len(links) > 3
     assert all(link.startswith(f"{PAGE}?picture=") and link.endswith(".png") for link in links)
     assert "lcnet label run TABLE --out corrected.csv --correct" in page.text
+
+
+def test_the_command_names_the_run_as_it_was_given_and_the_label_file_where_it_is_known(tmp_path):
+    made = replace(made_report(tmp_path), folder="runs/mine")
+    write_report(tmp_path / "report.html", made)
+    text = Page(tmp_path / "report.html").text
+    assert "lcnet label runs/mine TABLE --out corrected.csv --correct , with the label" in text
+    (tmp_path / "val.csv").touch()
+    write_report(tmp_path / "report.html", made)
+    text = Page(tmp_path / "report.html").text
+    assert f"lcnet label runs/mine {tmp_path / 'val.csv'} --out corrected.csv --correct" in text
+    assert "for TABLE" not in text
+
+
+@pytest.mark.parametrize(
+    ("split", "found"), [("all.csv", True), ("all.csv[val]", True), ("val", False), ("", False)]
+)
+def test_the_label_file_of_a_split_or_a_part_of_one(tmp_path, split, found):
+    (tmp_path / "all.csv").touch()
+    file = label_file(Data(format="table", root=str(tmp_path)), split)
+    assert file == (tmp_path / "all.csv" if found else None)
+
+
+def test_names_with_spaces_stay_one_word_for_a_shell():
+    assert correcting("my run", Path("a b.csv")).startswith("lcnet label 'my run' 'a b.csv' --out")

@@ -19,7 +19,7 @@ from lcnet.model.build import build_model
 from lcnet.reporting import gather_report as module
 from lcnet.reporting.label_links import PAGE
 from lcnet.reporting.report import report
-from lcnet.reporting.report_page import ERRORS, write_report
+from lcnet.reporting.report_page import ERRORS, split_of_page, write_report
 from lcnet.runs.train import train
 
 DASH = "\N{EN DASH}"
@@ -91,6 +91,28 @@ def test_the_command_writes_the_page_of_another_split(run, tmp_path, capsys):
     assert "lcnet report run --split train.csv" in text
     # The run's own folder and all above it are nobody's business.
     assert str(run) not in (tmp_path / "train.html").read_text()
+
+
+def test_a_page_of_another_split_is_replaced_aloud(run, capsys):
+    assert split_of_page(run / "report.html") == "val.csv"  # as training leaves it
+    report(run, split="val.csv")
+    assert "was of" not in capsys.readouterr().out
+    report(run, split="train.csv")
+    said = " ".join(capsys.readouterr().out.split())
+    assert "report.html was of val.csv and is of train.csv now" in said
+    report(run, split="val.csv", quiet=True)
+    assert capsys.readouterr().out == ""
+
+
+def test_only_a_report_is_of_a_split(tmp_path):
+    assert split_of_page(tmp_path / "none.html") == ""
+    (tmp_path / "other.html").write_text("<p>lcnet report on nothing</p>")
+    assert split_of_page(tmp_path / "other.html") == ""
+    made = made_report(tmp_path)
+    odd = replace(made.measured.samples, name="a, <b> & 'c'.csv")
+    made = replace(made, environment={"written": "2026-01-02 03:04 UTC"})
+    write_report(tmp_path / "odd.html", change(made, samples=odd))
+    assert split_of_page(tmp_path / "odd.html") == odd.name
 
 
 def test_a_mistake_leaves_the_old_page_alone(run, tmp_path):
@@ -221,6 +243,12 @@ def test_the_headline_says_how_it_was_measured(page, tmp_path):
     assert "a caution" in text
     of_papers = change(made, protocol="query2label")
     assert "Protocol query2label: step AP" in page(of_papers).text
+
+
+def test_pairs_of_few_pictures_are_left_out_and_that_is_said(page, tmp_path):
+    text = page(made_report(tmp_path, images=8)).text
+    assert "Pairs with fewer than 5 pictures that show the first label are left out." in text
+    assert "Too often together None with 5 pictures or more." in text
 
 
 def test_the_worst_errors_name_their_row_and_show_their_picture(page, tmp_path):
@@ -359,3 +387,38 @@ def test_it_shows_what_to_expect_of_the_thresholds_and_where_the_run_is_tracked(
     plain = (tmp_path / "plain.html").read_text(encoding="utf-8")
     assert "Fitted to:" not in plain
     assert "Also at" not in plain
+
+
+# Colours
+
+
+def _colours(text: str, block: int) -> dict[str, str]:
+    """The colours of the page by name: of the light (0) or the dark (1) block."""
+    found = re.findall(r":root \{(.*?)\}", text, re.S)[block]
+    return dict(re.findall(r"--([a-z]+): ([^;]+);", found))
+
+
+def _luminance(channels: np.ndarray) -> float:
+    """WCAG's relative luminance of a colour with channels of 0 to 1."""
+    linear = np.where(channels <= 0.03928, channels / 12.92, ((channels + 0.055) / 1.055) ** 2.4)
+    return float(linear @ [0.2126, 0.7152, 0.0722])
+
+
+@pytest.mark.parametrize("block", [0, 1, 2])
+@pytest.mark.parametrize("sign", ["accent", "third"])
+def test_every_figure_in_a_matrix_has_a_contrast_of_4_5(tmp_path, block, sign):
+    write_report(tmp_path / "it.html", made_report(tmp_path))
+    raw = (tmp_path / "it.html").read_text()
+    assert '<g class="numbered">' in raw and "svg .numbered { opacity: var(--shade); }" in raw
+    colours = _colours(raw, block)  # light, dark, and paper
+
+    def rgb(name: str) -> np.ndarray:
+        digits = colours[name].removeprefix("#")
+        digits = "".join(2 * digit for digit in digits) if len(digits) == 3 else digits
+        return np.frombuffer(bytes.fromhex(digits), np.uint8) / 255
+
+    text = _luminance(rgb("text"))
+    for share in np.linspace(0, 1, 13):
+        opacity = share * float(colours["shade"])
+        cell = _luminance(opacity * rgb(sign) + (1 - opacity) * rgb("card"))
+        assert (max(text, cell) + 0.05) / (min(text, cell) + 0.05) >= 4.5

@@ -164,3 +164,57 @@ def test_a_long_table_has_pages_and_a_search(long_table):
         search.send_keys(Keys.BACKSPACE)
     long_table.find_element(By.CSS_SELECTOR, "#labels th:nth-child(1) button").click()
     assert shown(long_table)[:2] == ["label 000", "label 001"]
+
+
+# How it looks
+
+NAMES = ("person", "motorcycle", "fire hydrant", "traffic light", "dog", "pneumono" * 8)
+BROKEN = """
+return [...document.querySelectorAll("td.name")].flatMap((cell) => {
+  const text = document.createTreeWalker(cell, NodeFilter.SHOW_TEXT).nextNode();
+  return [...text.data.matchAll(/\\S+/g)].filter((word) => {
+    const range = document.createRange();
+    range.setStart(text, word.index);
+    range.setEnd(text, word.index + word[0].length);
+    return new Set([...range.getClientRects()].map((box) => box.top)).size > 1;
+  }).map((word) => word[0]);
+});
+"""
+
+
+@pytest.fixture(params=[1280, 390])
+def named(browser, tmp_path, request):
+    """The browser with a report of usual names and a very long one; a wide, a narrow window."""
+    write_report(tmp_path / "names.html", made_report(tmp_path, NAMES))
+    size = {"width": request.param, "height": 900, "deviceScaleFactor": 1, "mobile": False}
+    browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
+    browser.get((tmp_path / "names.html").as_uri())
+    yield browser, request.param
+    browser.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+
+
+def test_names_break_between_words_alone_and_wide_tables_say_that_they_scroll(named):
+    browser, width = named
+    assert set(browser.execute_script(BROKEN)) == {NAMES[-1]}
+    page, whole = browser.execute_script(
+        "const page = document.documentElement; return [page.clientWidth, page.scrollWidth]"
+    )
+    assert whole <= page  # it is the tables that scroll, and not the page
+    table = browser.find_element(By.CSS_SELECTOR, "#labels .wide")
+    scrolls, hint = browser.execute_script(
+        "const table = arguments[0], before = getComputedStyle(table, '::before');"
+        "return [table.scrollWidth > table.clientWidth, before.content]",
+        table,
+    )
+    assert scrolls == (width == 390)
+    assert ("Scroll sideways" in hint) == scrolls
+
+
+def test_the_bars_of_all_labels_begin_at_one_place(named):
+    browser, _ = named
+    bars = browser.find_elements(By.CSS_SELECTOR, "#labels .ap")
+    numbers = browser.find_elements(By.CSS_SELECTOR, "#labels .value")
+    browser.execute_script("arguments[0].textContent = '100.0'", numbers[0])
+    browser.execute_script("arguments[0].textContent = '9.1'", numbers[1])
+    assert len(bars) > 3
+    assert len({bar.rect["x"] for bar in bars}) == 1

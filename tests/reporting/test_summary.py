@@ -15,6 +15,7 @@ from lcnet.reporting.summary_facts import facts_of, last_gain, taken_for, trust_
 
 GOOD = Trust(entries=5_000, off=1.2, by_chance=0.8, said=80, held=82)
 OFF = Trust(entries=5_000, off=18.0, by_chance=0.8, said=83.1, held=61.4)
+JUDGED = (("lamp", 55.0), *((f"label {number}", 60.0) for number in range(19)))
 USUAL = Facts(
     name="mine",
     split="test.csv",
@@ -26,9 +27,10 @@ USUAL = Facts(
     right=80.9,
     unknown=0.0,
     weak=(),
-    lowest=("lamp", 55.0),
+    judged=JUDGED,
     hardly_measured=0,
     measured_labels=20,
+    labels=20,
     trust=GOOD,
     is_calibrated=True,
     val="val.csv",
@@ -85,10 +87,46 @@ def test_a_usual_model_in_full():
             "only 9 training pictures show it and it is never predicted",
             "each other",
         ),
-        ({"hardly_measured": 20}, "No label has 10 pictures here", "lowest"),
-        ({"hardly_measured": 3}, "3 labels have fewer than 10 pictures here, so", "has 10"),
-        ({"hardly_measured": 1}, "1 label has fewer than 10 pictures here, so its AP", "their"),
-        ({"measured_labels": 1, "lowest": ("lamp", 61.2)}, "mAP", "lamp"),
+        ({"judged": (), "hardly_measured": 20}, "No label has 10 pictures here", "lowest"),
+        ({"judged": (), "hardly_measured": 19}, "No label that can be measured has 10", "lowest"),
+        (
+            {"judged": JUDGED[:17], "hardly_measured": 3},
+            "None of the 17 labels with 10 pictures or more here is far below the mean; the lowest "
+            "is lamp (AP 55.0). 3 labels have fewer than 10 pictures here, so",
+            "No label",
+        ),
+        (
+            {"judged": JUDGED[:19], "hardly_measured": 1},
+            "1 label has fewer than 10 pictures here, so its AP",
+            "their",
+        ),
+        # Most labels have too few pictures: those few that have enough are all that is judged.
+        (
+            {"judged": (("person", 93.7),), "hardly_measured": 17, "labels": 18},
+            "Only person has 10 pictures or more here (AP 93.7); nothing can be said of the other "
+            "17.",
+            "below the mean",
+        ),
+        (
+            {"judged": (("cat", 21.0), ("person", 93.7)), "hardly_measured": 18},
+            "Only cat (AP 21.0) and person (AP 93.7) have 10 pictures or more here; nothing can be "
+            "said of the other 18.",
+            "so their AP",
+        ),
+        (
+            {"judged": (("sofa", 12.3),), "hardly_measured": 19, "weak": (SOFA,)},
+            "the other 19. Far below the mean is sofa (AP 12.3), perhaps because only 9 training",
+            "weakest",
+        ),
+        (
+            {"judged": JUDGED[:8], "hardly_measured": 12, "weak": (SOFA,)},
+            "Of the 8 labels with 10 pictures or more here, the weakest is sofa (AP 12.3), perhaps",
+            "The weakest label is",
+        ),
+        # Labels that all pictures show have no AP, so they are not judged.
+        ({"judged": JUDGED[:19]}, "None of the 19 labels with 10 pictures or more", "No label"),
+        ({"measured_labels": 1, "judged": (("lamp", 61.2),), "labels": 1}, "mAP", "lamp"),
+        ({"measured_labels": 0, "judged": (), "hardly_measured": 20}, "mAP", "No label"),
         ({"trust": OFF}, "cannot be taken as they are: where it says about 83 %, 61 % are", "off"),
         ({"trust": replace(OFF, off=6.0)}, "roughly right: those of 10 % and more are off", "?"),
         # Few entries are far off by chance alone.
@@ -102,7 +140,7 @@ def test_each_fact_has_its_words(changes, words, not_said):
     text = said(**changes)
     assert words in text
     assert not_said not in text
-    assert "nan" not in text and "None" not in text
+    assert "nan" not in text and "None" not in text.replace("None of the", "")
 
 
 @pytest.mark.parametrize(
@@ -261,8 +299,10 @@ def test_the_facts_of_a_report_are_its_numbers(tmp_path):
     shares = [(column == 1).sum() / (column >= 0).sum() for column in kept.T]
     assert facts.guessing == pytest.approx(100 * np.mean(shares))
     assert facts.mean_ap == report.intervals["mAP"]
-    assert (facts.measured_labels, facts.hardly_measured) == (3, 0)
-    assert facts.lowest[1] == min(ap for ap in report.measured.verification.ap if ap is not None)
+    # The last label has no picture at all.
+    assert (facts.labels, facts.measured_labels, facts.hardly_measured) == (4, 3, 1)
+    aps = [ap for ap in report.measured.verification.ap if ap is not None]
+    assert [ap for _, ap in facts.judged] == sorted(aps)
     assert facts.has_data is False
 
 

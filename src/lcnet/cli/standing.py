@@ -31,10 +31,17 @@ class Standing:
     """The name of its data set."""
     progress: str = ""
     """How far it is, in words."""
-    mAP: str = ""
-    """Of the last evaluation, or the best in validation so far."""
+    val: str = ""
+    """The validation mAP: as measured last, or the best so far; empty if not known."""
+    test: str = ""
+    """The test mAP, if it was measured last; empty if not known."""
     is_unmeasured: bool = False
     """Whether it has a test split on which it was not measured last."""
+
+    @property
+    def is_readable(self) -> bool:
+        """Whether its files could be read."""
+        return self.state != "unreadable"
 
 
 def where_one_stands() -> str:
@@ -86,13 +93,16 @@ def _of_run(run: RunFolder) -> Standing:
     rows = run.history() if run.history_file.is_file() else []
     done = int(rows[-1]["epoch"]) if rows else 0
     state = _state(run, is_finished=run.is_finished)
+    val = _best(run, config, rows)
     if state == "finished":
-        mAP, progress = _measured(measured), f"finished, {done} epoch{'s' * (done != 1)}"
+        progress = f"finished, {done} epoch{'s' * (done != 1)}"
+        val = _measured(measured, "val") or val
     else:
         verb = "training" if state == "training" else "stopped"
-        mAP, progress = _best(rows), f"{verb}, {done} of {config.train.epochs} epochs"
+        progress = f"{verb}, {done} of {config.train.epochs} epochs"
+    test = _measured(measured, "test") if state == "finished" else ""
     is_unmeasured = bool(config.data.test) and measured.get("role") != "test"
-    return Standing(run, state, _data_name(config), progress, mAP, is_unmeasured)
+    return Standing(run, state, _data_name(config), progress, val, test, is_unmeasured)
 
 
 def _of_folds(run: RunFolder) -> Standing:
@@ -102,7 +112,11 @@ def _of_folds(run: RunFolder) -> Standing:
     state = _state(run, is_finished=is_finished)
     progress = f"finished, {done} folds" if is_finished else f"{state}, {done} folds finished"
     data = _data_name(folds[0].config()) if folds else ""
-    return Standing(run, state, data, progress, _measured(measured))
+    test = _measured(measured, "test")
+    # Without a test split folds are measured on their own pictures, each by a model that has not
+    # seen it: the validation of all folds.
+    val = "" if test else _measured(measured)
+    return Standing(run, state, data, progress, val, test)
 
 
 def _state(run: RunFolder, *, is_finished: bool) -> Literal["finished", "stopped", "training"]:
@@ -120,15 +134,27 @@ def _metrics(run: RunFolder) -> dict[str, Any]:
     return content if isinstance(content, dict) else {}
 
 
-def _measured(metrics: dict[str, Any]) -> str:
-    if not isinstance(metrics.get("mAP"), int | float):
+def _measured(metrics: dict[str, Any], role: str = "") -> str:
+    """The mAP of the last evaluation, and of how many pictures; empty if of another split."""
+    mAP = metrics.get("mAP")
+    if not isinstance(mAP, int | float) or (role and metrics.get("role") != role):
         return ""
-    return f"{metrics.get('role') or metrics.get('split') or ''} mAP {metrics['mAP']:.1f}".strip()
+    return _of_pictures(mAP, metrics.get("images"))
 
 
-def _best(rows: Sequence[dict[str, float]]) -> str:
+def _best(run: RunFolder, config: Config, rows: Sequence[dict[str, float]]) -> str:
+    """The best validation mAP of the training; empty if there is none yet."""
     best = rows[-1]["best_mAP"] if rows else float("nan")
-    return "" if isnan(best) else f"best val mAP {best:.1f}"
+    if isnan(best):
+        return ""
+    seen = run.record().get("data")
+    val = seen.get(config.data.val) if isinstance(seen, dict) else None
+    return _of_pictures(best, val.get("pictures") if isinstance(val, dict) else None)
+
+
+def _of_pictures(mAP: float, pictures: object) -> str:
+    """An mAP, and in brackets the number of pictures that it is of, if that is known."""
+    return f"{mAP:.1f}" + (f" ({pictures:,})" if isinstance(pictures, int) else "")
 
 
 def _data_name(config: Config) -> str:
@@ -140,8 +166,13 @@ def _data_name(config: Config) -> str:
 
 
 def _table(rows: Sequence[Standing]) -> list[str]:
-    cells = [(quoted(row.run.path), row.data, row.progress, row.mAP) for row in rows]
-    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+    """A row per run. The pictures of two splits differ, so each has its own column."""
+    cells = [("run", "data", "state", "val mAP", "test mAP")]
+    cells += [(quoted(row.run.path), row.data, row.progress, row.val, row.test) for row in rows]
+    # What is wrong with an unreadable run is a sentence, and the last of its row.
+    wide = [row for row, of in zip(cells, (None, *rows), strict=True) if not of or of.is_readable]
+    widths = [max(map(len, column)) for column in zip(*wide, strict=True)]
+    widths[0] = max(len(row[0]) for row in cells)
     return [
         "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
         for row in cells

@@ -1,7 +1,7 @@
 """The tables that `lcnet evaluate` prints."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from math import isnan
 from operator import itemgetter
 
@@ -10,16 +10,45 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from lcnet.evaluating import measuring
 from lcnet.evaluating.measuring import Measured, how_measured, mean_ap_text, threshold_text
 from lcnet.evaluating.protocols import PROTOCOLS
 from lcnet.metrics import Verification
-from lcnet.metrics.bootstrap import LEVEL, Interval
+from lcnet.metrics.array_checks import count_present
+from lcnet.metrics.bootstrap import LEVEL, RESAMPLES, Interval
 
 NAMED = 5
 """Most labels that a line names."""
 
 LISTED = 500
 """Most labels with their AP; of more the lowest are printed."""
+
+FEWEST_RESAMPLES = 200
+"""Resamples for the interval of few pictures with many labels."""
+QUICK = 100_000
+"""Entries (pictures x labels) up to which it takes `RESAMPLES`, in about 2 s; of more, fewer."""
+
+
+@dataclass(frozen=True)
+class Roughness:
+    """How far the numbers of few pictures can be trusted."""
+
+    mean_ap: Interval
+    present: Sequence[int]
+    """How many of the pictures show each label."""
+
+
+def roughness(measured: Measured, ranges: Mapping[str, Interval]) -> Roughness | None:
+    """The interval of the mAP of few pictures, and each label's count; None for enough pictures.
+
+    The interval is that of `ranges`, if there is one. None, too, if no label can be measured.
+    """
+    targets = measured.targets
+    if len(targets) >= measuring.FEW or isnan(measured.verification.mAP):
+        return None
+    resamples = max(FEWEST_RESAMPLES, min(RESAMPLES, RESAMPLES * QUICK // targets.size))
+    found = (ranges or measured.intervals(resamples)).get("mAP")
+    return Roughness(found, count_present(targets).tolist()) if found else None
 
 
 def print_metrics(measured: Measured, ranges: Mapping[str, Interval]) -> None:
@@ -34,6 +63,7 @@ def print_metrics(measured: Measured, ranges: Mapping[str, Interval]) -> None:
         how=how_measured(measured),
         class_f1=PROTOCOLS[protocol].class_f1 if protocol else "",
         protocol=protocol,
+        rough=roughness(measured, ranges),
     )
 
 
@@ -45,10 +75,12 @@ def print_verification(
     how: Iterable[str],
     class_f1: str = "",
     protocol: str = "",
+    rough: Roughness | None = None,
 ) -> None:
     """Print what was measured (`title`), `how`, a line each, and all numbers.
 
-    `class_f1` is the rate that the protocol calls CF1; empty without one.
+    `class_f1` is the rate that the protocol calls CF1; empty without one. `rough` is given for few
+    pictures: then the interval stands behind the mAP, and the number of pictures behind each AP.
     """
     console = Console(highlight=False, markup=False)
     left_out = len(verification.without_positive)
@@ -65,7 +97,7 @@ def print_verification(
             f"left out of all numbers: {_first(verification.without_absent)}",
             soft_wrap=True,
         )
-    console.print(mean_ap_text(verification), style="bold")
+    console.print(_mean_ap(rough) if rough else mean_ap_text(verification), style="bold")
     for line in _intervals(ranges):
         console.print(line)
     rates = Table("")
@@ -81,15 +113,20 @@ def print_verification(
         console.print(f"* called CF1 in {protocol}")
     for line in _other_metrics(verification):
         console.print(line)
+    names = verification.labels
+    if rough:
+        names = tuple(
+            f"{label} ({count:,})" for label, count in zip(names, rough.present, strict=True)
+        )
     values: list[tuple[str, float | None]]
-    values = list(zip(verification.labels, verification.ap, strict=True))
-    title = "AP of each label"
+    values = list(zip(names, verification.ap, strict=True))
+    title = "AP of each label" + " (pictures that show it)" * bool(rough)
     if len(values) > LISTED:
         measured = [(label, ap) for label, ap in values if ap is not None and not isnan(ap)]
         values = [*sorted(measured, key=itemgetter(1))[:LISTED]]
         title = (
-            f"The {len(values):,} lowest AP, of {len(measured):,} labels that have one "
-            "(all are in the JSON file that lcnet evaluate writes)"
+            f"The {len(values):,} lowest AP{' (pictures)' * bool(rough)}, of {len(measured):,} "
+            "labels that have one (all are in the JSON file that lcnet evaluate writes)"
         )
     console.print(f"\n{title}")
     console.print(
@@ -100,6 +137,12 @@ def print_verification(
             column_first=True,
         )
     )
+
+
+def _mean_ap(rough: Roughness) -> str:
+    """The mAP of few pictures with its interval; a second decimal would say nothing."""
+    found = rough.mean_ap
+    return f"mAP {found.value:.1f} ({found.low:.1f} to {found.high:.1f}, {LEVEL} %)"
 
 
 def _intervals(ranges: Mapping[str, Interval]) -> Iterator[str]:

@@ -54,6 +54,8 @@ def facts_of_comparison(compared: Comparison) -> ComparisonFacts:
         ],
         our_milliseconds=compared.ours.cost.milliseconds,
         their_milliseconds=compared.theirs.cost.milliseconds,
+        our_operations=compared.ours.cost.operations,
+        their_operations=compared.theirs.cost.operations,
     )
 
 

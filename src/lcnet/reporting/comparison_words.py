@@ -9,7 +9,9 @@ from lcnet.reporting.summary import FEWEST_HERE
 NAMED = 3
 """Labels that are named, of each side."""
 DEARER = 1.2
-"""Times the other's cost from which on it is said."""
+"""Times the other's time from which on it is said."""
+MORE_WORK = 1.3
+"""Times the other's operations that must stand behind it: time alone is a machine's noise too."""
 
 
 @dataclass(frozen=True)
@@ -45,6 +47,9 @@ class ComparisonFacts:
     our_milliseconds: float
     """Per picture."""
     their_milliseconds: float
+    our_operations: float
+    """Per picture."""
+    their_operations: float
 
 
 def comparison_words(facts: ComparisonFacts) -> tuple[str, ...]:
@@ -95,10 +100,12 @@ def _named(labels: Sequence[LabelDifference]) -> str:
 
 
 def _cost(facts: ComparisonFacts) -> Iterator[str]:
+    """Which one is slower; nothing if its operations do not say so too."""
     ours, theirs = facts.our_milliseconds, facts.their_milliseconds
-    if ours >= DEARER * theirs:
+    our_work, their_work = facts.our_operations, facts.their_operations
+    if our_work >= MORE_WORK * their_work and ours >= DEARER * theirs:
         yield f"{facts.ours} takes {ours / theirs:.1f} times as long for a picture here."
-    elif theirs >= DEARER * ours:
+    elif their_work >= MORE_WORK * our_work and theirs >= DEARER * ours:
         yield f"{facts.theirs} takes {theirs / ours:.1f} times as long for a picture here."
 
 

@@ -22,7 +22,7 @@ from lcnet.metrics.bootstrap import RESAMPLES
 from lcnet.model.graph_matrices import GraphMatrices
 from lcnet.model_folder import load_model, local_model
 from lcnet.progress import tell
-from lcnet.reporting.report_page import write_report
+from lcnet.reporting.report_page import split_of_page, write_report
 from lcnet.reporting.run_report import RunReport
 from lcnet.run_folder import RunFolder
 
@@ -57,7 +57,10 @@ def report_model(
         quiet=quiet,
     )
     file = out or RunFolder(run).report_file
+    before, now = split_of_page(file), measured.samples.name
     report_on(run, measured, file)
+    if not quiet and before not in ("", now):
+        tell(f"{file.name} was of {before} and is of {now} now")
     if not quiet:
         tell(f"{mean_ap_text(measured.verification)} on {measured.samples.name} -> {file}")
     return file

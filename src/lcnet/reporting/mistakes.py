@@ -10,6 +10,8 @@ from lcnet.metrics import Flags, Floats, Targets
 
 DAMPING = 10
 """Pictures added to each label's, so that pairs of rare labels do not lead the list by chance."""
+FEWEST_TOGETHER = 5
+"""Pictures that show the given label, below which a pair is not listed: one is 100 points."""
 
 
 @dataclass(frozen=True)
@@ -63,10 +65,12 @@ def company(predicted: Flags, targets: Targets) -> Company:
 def strongest_pairs(together: Company, most: int) -> tuple[list[Pair], list[Pair]]:
     """The pairs that are predicted together too often, and too seldom, the strongest first.
 
-    They are ordered by the difference of the shares with `DAMPING` pictures added.
+    They are ordered by the difference of the shares with `DAMPING` pictures added. Pairs with fewer
+    than `FEWEST_TOGETHER` pictures of the given label are left out.
     """
     strength = together.difference(DAMPING)
     np.fill_diagonal(strength, 0)
+    strength[together.pictures < FEWEST_TOGETHER] = 0
     flat = np.argsort(strength, axis=None, kind="stable")
 
     def pair(entry: int) -> Pair:

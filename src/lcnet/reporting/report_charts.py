@@ -12,7 +12,7 @@ from lcnet.model.graph_matrices import among
 from lcnet.reporting.curves import Curves, curves
 from lcnet.reporting.line_charts import Axis, Dot, Line, LineChart, axis_over
 from lcnet.reporting.matrices import Matrix, graph_matrices
-from lcnet.reporting.mistakes import company, strongest_pairs
+from lcnet.reporting.mistakes import FEWEST_TOGETHER, company, strongest_pairs
 from lcnet.reporting.networks import network
 from lcnet.reporting.run_report import RunReport
 
@@ -154,7 +154,13 @@ def company_charts(report: RunReport) -> dict[str, Any]:
         tuple(numbers[inside] for numbers in said),
     )
     often, seldom = strongest_pairs(together, PAIRS)
-    return {"matrix": matrix, "often": often, "seldom": seldom, "labels": labels}
+    return {
+        "matrix": matrix,
+        "often": often,
+        "seldom": seldom,
+        "labels": labels,
+        "fewest": FEWEST_TOGETHER,
+    }
 
 
 # Learning

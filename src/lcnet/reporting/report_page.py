@@ -1,7 +1,9 @@
 """The page of `lcnet report`: turns measurements into the values of its template."""
 
+import re
 from collections.abc import Container, Mapping
 from dataclasses import asdict
+from html import unescape
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +17,7 @@ from lcnet.metrics import count_decisions
 from lcnet.metrics.array_checks import with_absent
 from lcnet.metrics.bootstrap import LEVEL
 from lcnet.reporting.html_page import thumbnail, write_page
-from lcnet.reporting.label_links import label_link
+from lcnet.reporting.label_links import correcting, label_file, label_link
 from lcnet.reporting.mistakes import Mistake, worst_mistakes
 from lcnet.reporting.report_charts import (
     company_charts,
@@ -37,6 +39,7 @@ def write_report(file: Path, report: RunReport) -> None:
     """Write the report as one HTML file with its style, script, pictures and charts inside."""
     measured = report.measured
     panels = list(curve_panels(report))
+    table = label_file(measured.data, measured.samples.name)
     write_page(
         file,
         "report.html",
@@ -51,12 +54,31 @@ def write_report(file: Path, report: RunReport) -> None:
         company=company_charts(report),
         history=learning_charts(report.history),
         errors=_errors(report),
+        correcting=correcting(report.folder, table),
+        table=table,
         graph=graph_charts(report),
         shares=_shares(report),
         cardinality=_cardinality(report.statistics),
         settings=_settings(report.config),
         config=yaml.safe_dump(asdict(report.config), sort_keys=False, allow_unicode=True),
     )
+
+
+SUBTITLE = re.compile(r'<p class="quiet">lcnet report on (.*), \d{4}-\d\d-\d\d \d\d:\d\d UTC</p>')
+"""The line of the template that says which split a page is of."""
+BEGINNING = 1 << 16
+"""Bytes of a page in which that line stands."""
+
+
+def split_of_page(file: Path) -> str:
+    """The split that a report is of; empty if there is no such file, or it is another page."""
+    try:
+        with file.open("rb") as page:
+            beginning = page.read(BEGINNING).decode("utf-8", "replace")
+    except OSError:
+        return ""
+    found = SUBTITLE.search(beginning)
+    return unescape(found[1]) if found else ""
 
 
 # The table of labels

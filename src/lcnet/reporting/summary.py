@@ -4,7 +4,7 @@ A pure function of `Facts`; `summary_facts.py` gathers them. Nothing is said tha
 what rests on few pictures says so.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from shlex import quote
 from typing import Literal
@@ -19,6 +19,8 @@ FEW_IN_TRAINING = 50
 """Fewer training pictures of a label are taken for the likely reason of a low AP."""
 FEWEST_HERE = 10
 """With fewer measured pictures of a label, its AP hangs on each of them."""
+FEW_JUDGED = 3
+"""Up to this many labels with enough pictures are named, if most labels have not enough."""
 FAR_BELOW = 10.0
 """Points of AP below the mAP from which on a label is called weak."""
 FEWEST_LIKELY = 100
@@ -88,12 +90,14 @@ class Facts:
     """Share of unknown entries, 0 to 1."""
     weak: tuple[WeakLabel, ...]
     """The lowest first."""
-    lowest: tuple[str, float] | None
-    """The label with the lowest AP among those with enough pictures, and that AP."""
+    judged: tuple[tuple[str, float], ...]
+    """The labels with an AP from `FEWEST_HERE` pictures or more, and that AP; the lowest first."""
     hardly_measured: int
-    """Labels with an AP from fewer than `FEWEST_HERE` pictures."""
+    """Labels with fewer than `FEWEST_HERE` pictures here, none included."""
     measured_labels: int
     """Labels with an AP."""
+    labels: int
+    """All labels."""
     trust: Trust | None
     """None if nothing can be measured."""
     is_calibrated: bool
@@ -171,23 +175,52 @@ def _how_sure(facts: Facts) -> Iterator[str]:
 
 
 def _what_fails(facts: Facts) -> Iterator[str]:
-    if facts.measured_labels and facts.hardly_measured == facts.measured_labels:
+    judged, labels = len(facts.judged), facts.labels
+    if not facts.measured_labels:
+        return
+    if not judged:
+        which = "" if facts.hardly_measured == labels else " that can be measured"
         yield (
-            f"No label has {FEWEST_HERE} pictures here, so the AP of a single label says little."
+            f"No label{which} has {FEWEST_HERE} pictures here, so the AP of a single label says "
+            "little."
         )
         return
+    if judged <= FEW_JUDGED and 2 * judged <= labels == judged + facts.hardly_measured:
+        yield f"{_only(facts.judged)}; nothing can be said of the other {labels - judged:,}."
+        if facts.weak:
+            verb = "is" if len(facts.weak) == 1 else "are"
+            yield f"Far below the mean {verb} {'; '.join(map(_weak, facts.weak))}."
+        return
+    label, ap = facts.judged[0]
+    of = f"labels with {FEWEST_HERE} pictures or more here"
     if facts.weak:
-        verb = "The weakest label is" if len(facts.weak) == 1 else "The weakest labels are"
+        one = len(facts.weak) == 1
+        verb = "The weakest label is" if one else "The weakest labels are"
+        if judged < labels:
+            verb = f"Of the {judged:,} {of}, the weakest {'is' if one else 'are'}"
         yield f"{verb} {'; '.join(map(_weak, facts.weak))}."
-    elif facts.lowest and facts.measured_labels > 1:
-        label, ap = facts.lowest
+    elif judged == labels > 1:
         yield f"No label is far below the mean; the lowest is {label} (AP {ap:.1f})."
+    elif judged > 1:
+        yield (
+            f"None of the {judged:,} {of} is far below the mean; the lowest is {label} "
+            f"(AP {ap:.1f})."
+        )
     if facts.hardly_measured:
         one = facts.hardly_measured == 1
         yield (
             f"{facts.hardly_measured:,} label{' has' if one else 's have'} fewer than "
             f"{FEWEST_HERE} pictures here, so {'its' if one else 'their'} AP says little."
         )
+
+
+def _only(judged: Sequence[tuple[str, float]]) -> str:
+    """Which few labels have enough pictures to be judged."""
+    enough = f"{FEWEST_HERE} pictures or more here"
+    if len(judged) == 1:
+        label, ap = judged[0]
+        return f"Only {label} has {enough} (AP {ap:.1f})"
+    return f"Only {_listed([f'{label} (AP {ap:.1f})' for label, ap in judged])} have {enough}"
 
 
 def _weak(label: WeakLabel) -> str:

@@ -46,9 +46,10 @@ def facts_of(report: RunReport) -> Facts:
         right=100 * float(hits / calls) if calls else float("nan"),
         unknown=float((targets < 0).mean()),
         weak=tuple(_weak_labels(report, enough)),
-        lowest=_lowest(measured, enough),
-        hardly_measured=len(measurable) - len(enough),
+        judged=_judged(measured, enough),
+        hardly_measured=int((here < FEWEST_HERE).sum()),
         measured_labels=len(measurable),
+        labels=len(here),
         trust=trust_of(verification.calibration.reliability),
         is_calibrated=measured.info.calibration is not None,
         protocol=measured.protocol,
@@ -82,12 +83,9 @@ def _guessing(targets: Targets, columns: Sequence[int]) -> float:
     return 100 * float(((chosen == 1).sum(axis=0) / (chosen >= 0).sum(axis=0)).mean())
 
 
-def _lowest(measured: Measured, columns: Sequence[int]) -> tuple[str, float] | None:
-    aps = [(measured.verification.ap[column] or 0.0, column) for column in columns]
-    if not aps:
-        return None
-    ap, column = min(aps)
-    return measured.samples.labels[column], ap
+def _judged(measured: Measured, columns: Sequence[int]) -> tuple[tuple[str, float], ...]:
+    aps = sorted((measured.verification.ap[column] or 0.0, column) for column in columns)
+    return tuple((measured.samples.labels[column], ap) for ap, column in aps)
 
 
 def _weak_labels(report: RunReport, columns: Sequence[int]) -> list[WeakLabel]:

@@ -9,7 +9,7 @@ function addPages(table) {
   const body = table.tBodies[0], bar = document.createElement("div");
   bar.className = "pager";
   bar.innerHTML = '<input type="search" placeholder="find a label" aria-label="Find a label"><span class="said" aria-live="polite"></span><button aria-label="Rows before">&#8249;</button><button aria-label="Rows after">&#8250;</button>';
-  table.before(bar);
+  (table.closest(".scroll") ?? table).before(bar);
   const [search, said, before, after] = bar.children;
   let first = 0;
 
