@@ -46,6 +46,20 @@ def draw_colours(root: Path) -> Path:
     return root
 
 
+def one_table(root: Path) -> Path:
+    """The pictures of `draw_colours` as a person lists them: one table, filename;labels."""
+    draw_colours(root)
+    rows = ["filename;labels"]
+    for table in (root / "train.csv", root / "val.csv"):
+        for line in table.read_text().splitlines()[1:]:
+            name, *shown = line.split(",")
+            present = [colour for colour, is_in in zip(COLOURS, shown, strict=True) if int(is_in)]
+            rows.append(f"{name};{','.join(present)}")
+        table.unlink()
+    (root / "labels.csv").write_text("\n".join(rows) + "\n")
+    return root
+
+
 @pytest.fixture
 def tiny_config(colour_table: Path, monkeypatch: pytest.MonkeyPatch) -> Config:
     """A run of seconds on the colours: two epochs of a random test_resnet on 32 px views.

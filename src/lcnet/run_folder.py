@@ -310,13 +310,16 @@ class RunFolder:
             path in written_first or path.suffix == ".part" for path in self.path.iterdir()
         )
 
-    def clear(self) -> None:
-        """Remove everything but the lock."""
+    def clear(self, *, keep: str = "") -> None:
+        """Remove everything but the lock, and but `keep` if it is the run's own list of splits."""
+        kept = [self.lock_file]
+        if keep and Path(keep).resolve() == self.splits_file.resolve():
+            kept.append(self.splits_file)  # the run that replaces this one divides by it
         # config.yaml goes last: a clear that is interrupted still leaves a run to overwrite.
         for path in sorted(self.path.iterdir(), key=lambda path: path == self.config_file):
             if path.is_dir() and not path.is_symlink():
                 shutil.rmtree(path)
-            elif path != self.lock_file:
+            elif path not in kept:
                 path.unlink()
 
     def remove_unfinished(self) -> None:
@@ -324,6 +327,23 @@ class RunFolder:
         for folder in (self.path, self.model, self.checkpoints):
             for file in folder.glob("*.part"):
                 file.unlink()
+
+
+def free_folder(folder: Path) -> Path:
+    """The folder, or where it exists, the first of NAME-2, NAME-3 and so on that does not."""
+    return folder if not folder.exists() else free_beside(folder)
+
+
+def free_beside(folder: Path) -> Path:
+    """The first of NAME-2, NAME-3 and so on beside a folder that does not exist.
+
+    If its own name ends with such a number, they go on from there.
+    """
+    name, _, number = folder.name.rpartition("-")
+    if not name or not number.isdecimal():
+        name, number = folder.name or "run", "1"
+    named = (folder.with_name(f"{name}-{one}") for one in count(int(number) + 1))
+    return next(one for one in named if not one.exists())
 
 
 def seconds_of(history: Sequence[Mapping[str, float]]) -> float:

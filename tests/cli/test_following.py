@@ -84,7 +84,7 @@ def test_a_safe_data_set_is_trained_on_with_the_flags_that_read_it(tmp_path, mon
         "--out runs/mine",
     )
     (tmp_path / "runs" / "mine").mkdir(parents=True)
-    assert after_check(SAFE, given, words[:4])[0].endswith("--out runs/mine2")
+    assert after_check(SAFE, given, words[:4])[0].endswith("--out runs/mine-2")
     assert after_check(SimpleNamespace(is_safe=False), given, words) == ()
     assert after_check(SAFE, given, [*words, "--config", "c.yaml"]) == ()
     assert after_check(SAFE, {**given, "model": Path("runs/mine")}, words) == ()

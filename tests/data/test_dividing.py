@@ -205,3 +205,37 @@ def test_a_part_that_no_shares_can_measure_is_refused_without_such_advice(tmp_pa
     ]
     assert details
     assert not any("--data.shares" in detail for detail in details)
+
+
+def listed(root: Path, text: str, **changes: object) -> Data:
+    """The data set with a list of its splits."""
+    file = root.parent / "splits.csv"
+    file.write_text("picture,split\n" + text)
+    return replace(recognise(root).data, splits=str(file), **changes)
+
+
+def test_a_list_made_for_a_table_in_another_folder_is_matched_by_the_ends_of_paths(tmp_path):
+    root = write(tmp_path / "set", rows=6)
+    parts = ("train", "train", "val", "val", "test", "test")
+    for way in ("", "set/", "../set/", "../../elsewhere/../set/"):
+        rows = [f"{way}images/{number}.png,{part}\n" for number, part in enumerate(parts)]
+        if "elsewhere" in way:
+            with pytest.raises(DataError, match=r"expected pictures of .*got '../../elsewhere"):
+                load_split(listed(root, "".join(rows)), "labels.csv[val]")
+            continue
+        found = load_split(listed(root, "".join(rows)), "labels.csv[val]")
+        assert {sample.path.name for sample in found.samples} == {"2.png", "3.png"}
+
+
+def test_ends_of_paths_that_could_be_several_pictures_are_refused(tmp_path):
+    root = write(tmp_path / "set", rows=6)
+    rows = "../set/images/1.png,train\n../../set/images/1.png,val\n../set/images/2.png,val\n"
+    with pytest.raises(DataError, match=r"expected one picture of .* for each path, got several"):
+        load_split(listed(root, rows), "labels.csv[val]")
+
+
+def test_pictures_that_a_list_leaves_out_are_said(tmp_path):
+    root = write(tmp_path / "set", rows=6)
+    found = load_split(listed(root, "images/0.png,train\nimages/1.png,val\n"), "labels.csv[val]")
+    assert len(found) == 1
+    assert any("4 of 6 pictures are in no split, since" in note for note in found.notes)

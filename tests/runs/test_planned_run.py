@@ -11,13 +11,15 @@ import timm
 import torch
 from PIL import Image
 from tests.alike import history
-from tests.conftest import colours_config, draw_colours, with_train
+from tests.conftest import colours_config, draw_colours, one_table, with_train
 
 from lcnet.cli import main
+from lcnet.cli.following import after_label
 from lcnet.config import Config, Data, Model
 from lcnet.data.recognising import data_at
 from lcnet.errors import ConfigError
-from lcnet.run_folder import RunFolder
+from lcnet.predicting.known_table import KnownTable
+from lcnet.run_folder import RunFolder, free_beside
 from lcnet.runs.planning import planned_run
 from lcnet.runs.planning.backbones_at_hand import backbones_at_hand, made_for
 from lcnet.runs.planning.facts import data_facts
@@ -25,6 +27,7 @@ from lcnet.runs.planning.keeping_time import TimeLimit
 from lcnet.runs.run import begin, go_on
 from lcnet.runs.start import load_splits
 from lcnet.runs.train import train
+from lcnet.serving.labelling.answers import AnswerFile
 
 pytestmark = pytest.mark.usefixtures("no_report")
 
@@ -81,6 +84,84 @@ def test_one_line_trains_a_finished_run_and_says_what_is_next(
     assert lines[-1].endswith("lcnet train --config runs/colours/config.yaml --out runs/colours-2")
     again = train(Config.load(run.config_file), tmp_path / "again")
     assert history(again.path)[-1]["val_mAP"] == history(run.path)[-1]["val_mAP"]
+
+
+def run_line(line: str) -> None:
+    """Run a line as it is printed."""
+    program, *words = shlex.split(line)
+    assert program == "lcnet"
+    with pytest.raises(SystemExit) as ended:
+        main(words)
+    assert not ended.value.code, line
+
+
+def test_the_plan_is_run_again_by_the_printed_line_on_the_same_pictures(weights, capsys, tmp_path):
+    one_table(tmp_path / "colours")
+    (tmp_path / "runs" / "mine-2").mkdir(parents=True)
+    run_line("lcnet train colours --minutes 60 --train.epochs 1 --out runs/mine")
+    last = capsys.readouterr().out.splitlines()[-1]
+    edit, again = last.split(" and run it again with: ")
+    assert edit == "the plan: edit runs/mine/config.yaml"
+    assert again == "lcnet train --config runs/mine/config.yaml --out runs/mine-3"
+    run_line(again)
+    mine, theirs = (Path("runs", name, "splits.csv").read_text() for name in ("mine", "mine-3"))
+    assert mine == theirs
+    guide = (Path(__file__).parents[2] / "docs" / "guide" / "plan.md").read_text(encoding="utf-8")
+    in_guide = next(line for line in guide.splitlines() if "--config runs/mine/config" in line)
+    (tmp_path / "runs" / "mine-2").rmdir()
+    run_line(in_guide)
+    assert Path("runs/mine-2/splits.csv").read_text() == mine
+    # The run itself may be replaced by it, though the list of its splits is in the run.
+    run_line("lcnet train --config runs/mine/config.yaml --out runs/mine --overwrite")
+    assert Path("runs/mine/splits.csv").read_text() == mine
+
+
+def test_a_corrected_table_is_trained_on_the_same_splits_and_compared(weights, capsys, tmp_path):
+    one_table(tmp_path / "colours")
+    run_line("lcnet train colours --minutes 60 --train.epochs 1 --out runs/mine")
+    tested = {
+        line.split(",")[0]
+        for line in Path("runs/mine/splits.csv").read_text().splitlines()
+        if line.endswith(",test")
+    }
+    table, out = Path("colours/labels.csv"), Path("corrected.csv")  # in another folder
+    known = KnownTable(table, ("red", "green", "blue"), quiet=True)
+    answers = AnswerFile(out, known)
+    one = next(path for path, _ in known.pictures() if f"images/{path.name}" in tested)
+    was = answers.of(one)
+    answers.change(one, lambda states: {"red": not states["red"]}, was)
+    given = {"model": Path("runs/mine"), "table": table, "out": out}
+    again, compare = after_label(None, given, [])
+    assert again == (
+        "lcnet train corrected.csv --data.splits runs/mine/splits.csv --minutes 30 "
+        "--out runs/mine-2"
+    )
+    assert compare == "lcnet report runs/mine-2 --against runs/mine"
+    run_line(f"{again} --train.epochs 1")
+    mine, theirs = (Path("runs", name, "splits.csv").read_text() for name in ("mine", "mine-2"))
+    assert sorted(theirs.replace("colours/", "").splitlines()) == sorted(mine.splitlines())
+    run_line(compare)
+    assert "measured by the labels of corrected.csv[test]" in capsys.readouterr().out
+    assert Path("runs/mine-2/against_mine.html").is_file()
+    assert after_label(None, {**given, "table": out}, []) == ()
+    run_line(
+        "lcnet train corrected.csv --data.shares [0.5,0.25,0.25] --minutes 60 "
+        "--train.epochs 1 --out runs/other"
+    )
+    capsys.readouterr()
+    with pytest.raises(SystemExit):
+        main(["report", "runs/other", "--against", "runs/mine"])
+    said = capsys.readouterr().err
+    assert "--against mine: expected runs with the same test pictures, got" in said
+    assert "Train other on those of mine: lcnet train TABLE --data.splits runs/mine/spl" in said
+
+
+def test_a_run_again_is_named_after_the_run_not_after_where_one_stands(tmp_path):
+    assert free_beside(tmp_path / "mine") == tmp_path / "mine-2"
+    (tmp_path / "mine-2").mkdir()
+    assert free_beside(tmp_path / "mine") == tmp_path / "mine-3"
+    assert free_beside(tmp_path / "mine-2") == tmp_path / "mine-3"
+    assert free_beside(tmp_path / "my-run") == tmp_path / "my-run-2"
 
 
 def test_a_dry_run_makes_nothing(weights, bare, tmp_path, capsys):

@@ -40,6 +40,7 @@ from lcnet.data.name_faults import judge_names, missing_header, similar_names
 from lcnet.data.pixel_form import PixelForm
 from lcnet.data.pixel_range import pixel_kinds
 from lcnet.data.readers import read_split
+from lcnet.data.readers.split_names import split_called
 from lcnet.data.recognising import data_at
 from lcnet.data.rule_faults import judge_rules
 from lcnet.data.rules_file import read_rules
@@ -75,6 +76,7 @@ def check_data(
             "data.format: expected a format other than shards, which lcnet check does not read. "
             "Check the data set that the shards were packed from."
         )
+    split = split_called(data, split)
     _check_choices(data, model, split)
     listed, findings, notes = _read(data)
     is_left_out = bool(notes)

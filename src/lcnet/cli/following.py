@@ -7,14 +7,13 @@ given as it stands, but for words in capitals.
 import shlex
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from itertools import count
 from pathlib import Path
 from typing import Any
 
 from lcnet.cli.given import flags_of
 from lcnet.config import Data
 from lcnet.progress import next_lines
-from lcnet.run_folder import RunFolder
+from lcnet.run_folder import RunFolder, free_beside, free_folder
 from lcnet.runs.next_commands import predicting, quoted
 
 Given = Mapping[str, Any]
@@ -30,17 +29,10 @@ def tell_following(commands: Commands) -> None:
         print(next_lines(commands), file=sys.stderr)
 
 
-def training(data: str) -> str:
+def training(data: str, out: Path | None = None) -> str:
     """The command that trains on a data set, whose words are given as a shell takes them."""
-    return f"lcnet train {data} --minutes 30 --out {_free(Path('runs/mine'))}"
-
-
-def _free(folder: Path) -> Path:
-    """The folder, or the first with a number behind its name that is not there yet."""
-    if not folder.exists():
-        return folder
-    named = (folder.with_name(f"{folder.name}{number}") for number in count(2))
-    return next(one for one in named if not one.exists())
+    out = out or free_folder(Path("runs/mine"))
+    return f"lcnet train {data} --minutes 30 --out {quoted(out)}"
 
 
 # After a verb
@@ -93,6 +85,27 @@ def after_predict(predicted: Any, given: Given, words: Sequence[str]) -> Command
     if given["shard"] or given["known"] is not None or predicted.failed == predicted.pictures:
         return ()  # a part, what was given away, or nothing
     return (f"lcnet evaluate {quoted(out)} LABELS",)
+
+
+def after_label(result: None, given: Given, words: Sequence[str]) -> Commands:
+    """Training on the table that a run divided, now corrected, and comparing the two.
+
+    The splits are those of the run, so that both are measured on pictures that neither has seen.
+    """
+    from lcnet.data.dividing import file_of  # it brings torch, which is there after the verb
+
+    run, out = RunFolder(Path(given["model"])), Path(given["out"])
+    if not run.is_run:
+        return ()
+    data = run.config().data
+    own = Path(data.root, file_of(data.train))
+    if not data.splits or own.resolve() != Path(given["table"]).resolve():
+        return ()
+    again = free_beside(run.path)
+    return (
+        training(f"{quoted(out)} --data.splits {quoted(Path(data.splits))}", again),
+        f"lcnet report {quoted(again)} --against {quoted(run.path)}",
+    )
 
 
 def after_export(file: Path, given: Given, words: Sequence[str]) -> Commands:

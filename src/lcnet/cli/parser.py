@@ -58,6 +58,8 @@ class ConfigFile(ActionConfigFile):
 
     def __call__(self, parser: Any, namespace: Any, file: Any, flag: str | None = None) -> None:
         """Take the settings; raises ConfigError if the file is missing or has a wrong setting."""
-        Config.load(file)
-        settings = yaml.safe_dump(with_new_names(read_yaml(config_file(file)) or {}))
-        super().__call__(parser, namespace, settings, flag)  # type: ignore[no-untyped-call]
+        splits = Config.load(file).data.splits
+        settings = with_new_names(read_yaml(config_file(file)) or {})
+        if splits:  # beside the file, not where one stands
+            settings["data"] = {**settings["data"], "splits": splits}
+        super().__call__(parser, namespace, yaml.safe_dump(settings), flag)  # type: ignore[no-untyped-call]

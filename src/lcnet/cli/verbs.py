@@ -19,6 +19,7 @@ from lcnet.cli.following import (
     after_check,
     after_evaluate,
     after_export,
+    after_label,
     after_nothing,
     after_predict,
     tell_following,
@@ -241,6 +242,7 @@ VERBS: Mapping[str, Verb] = {
     "label": Verb(
         "serving.labelling.label:label",
         "lcnet label runs/mine half_filled.csv --out labelled.csv, then open http://127.0.0.1:7870",
+        following=after_label,
     ),
     "serve": Verb(
         "serving.serve:serve",

@@ -4,7 +4,7 @@ import csv
 import hashlib
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -49,7 +49,14 @@ def part_of(whole: Split, data: Data, name: str) -> Split:
         chosen = np.array([own == wanted for own in whole.parts])
         whole = replace(whole, parts=())  # a part of this part is drawn
     else:
-        chosen = parts_of(whole, data) == wanted
+        parts = parts_of(whole, data)
+        chosen = parts == wanted
+        if left := np.flatnonzero(parts == "").tolist():
+            note = (
+                f"{file_of(name)}: {len(left):,} of {len(whole):,} pictures are in no split, since "
+                f"{data.splits} does not list them, such as {whole.samples[left[0]].path}"
+            )
+            whole = replace(whole, notes=(*whole.notes, note))
     if not chosen.any():
         raise DataError(
             f"{name}: no picture is in this part. Name another split, or correct "
@@ -61,16 +68,54 @@ def part_of(whole: Split, data: Data, name: str) -> Split:
 def parts_of(whole: Split, data: Data) -> NDArray[np.str_]:
     """The part that each picture is in: as `data.splits` says, else drawn by `data.shares`.
 
-    A picture that the file does not list is in no part.
+    A picture that the file does not list is in no part. Raises DataError if it lists none, or if it
+    is not clear which one it means.
     """
     if data.splits:
-        listed = _read(Path(data.splits))
-        keys = [key_of(path, data.root) for path in _paths(whole)]
-        return np.array([listed.get(key, "") for key in keys])
+        return _listed_parts(_read(Path(data.splits)), _paths(whole), data)
     names = _drawn_names(data)
     shares = [share for name, share in zip(ROLES, data.shares, strict=False) if name in names]
     drawn = _drawn(whole, tuple(share / sum(shares) for share in shares))
     return np.array(names)[drawn]
+
+
+def _listed_parts(listed: Mapping[str, str], paths: Sequence[Path], data: Data) -> NDArray[np.str_]:
+    """The part of each picture in a list; empty for one that is not in it.
+
+    The list may be that of a table in another folder, from which pictures have other paths. If none
+    is in it by its path from the root, they are found by what their paths end in.
+    """
+    parts = [listed.get(key_of(path, data.root), "") for path in paths]
+    if any(parts):
+        return np.array(parts)
+    ends = {_without_way_up(name): name for name in listed}
+    found = [_listed_end(path, ends) for path in paths]
+    names = [name for name in found if name]
+    if not names:
+        raise DataError(
+            f"{data.splits}: expected pictures of {data.root}, such as "
+            f"{key_of(paths[0], data.root)!r}, got {next(iter(listed), 'nothing')!r} and others. "
+            "Set --data.splits to the list of these pictures, or leave it out to draw the parts."
+        )
+    if len(ends) < len(listed) or len(set(names)) < len(names):
+        raise DataError(
+            f"{data.splits}: expected one picture of {data.root} for each path, got several for "
+            "some, since the paths are from another folder. Put the table beside the one that the "
+            "list was made for."
+        )
+    return np.array([listed[name] if name else "" for name in found])
+
+
+def _without_way_up(name: str) -> str:
+    """A path without the `../` that it begins with."""
+    return re.sub(r"^(\.\./)+", "", name)
+
+
+def _listed_end(path: Path, ends: Mapping[str, str]) -> str:
+    """The listed name that a picture's path ends in, the longest one; empty if there is none."""
+    steps = path.absolute().as_posix().split("/")
+    tails = ("/".join(steps[first:]) for first in range(len(steps)))
+    return next((ends[tail] for tail in tails if tail in ends), "")
 
 
 def _drawn_names(data: Data) -> list[str]:

@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.table import Table
 
 from lcnet.config import Data
+from lcnet.data.readers.split_names import split_called
 from lcnet.data.rules_file import read_rules
 from lcnet.errors import ConfigError
 from lcnet.evaluating.fitting_evidence import (
@@ -130,7 +131,7 @@ def _scored(
     if RunFolder(run).has_folds and not split and data is None:
         return score_out_of_fold(run, root=root, batch_size=batch_size, ways=ways, quiet=quiet)
     whole, _ = data_set(run, data, root, batch_size, quiet=quiet)
-    name = split or whole.val
+    name = split_called(whole, split or whole.val)
     if not name:
         raise ConfigError("--split: expected a split, got none, as data.val is empty. Set --split.")
     for line in _warnings(name, whole):

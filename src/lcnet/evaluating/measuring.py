@@ -15,7 +15,7 @@ from lcnet.data.changes import tell_changes
 from lcnet.data.dataset import ImageLabels, Split
 from lcnet.data.loading import Pictures, eval_loader
 from lcnet.data.pictures import eval_pictures
-from lcnet.data.readers import load_split_for
+from lcnet.data.readers.split_names import load_split_called
 from lcnet.data.recognising import data_at
 from lcnet.data.rules_file import read_rules
 from lcnet.data.transforms import Normalize, Preprocessing
@@ -212,15 +212,17 @@ def score(
         name = data.val  # a data set that was given without splits
     if not name:
         raise ConfigError(
-            f"--split: expected a split, got none, as data.test is empty. Set --split {data.val}."
+            "--split: expected a split, got none, as data.test is empty. Set --split val."
         )
-    samples = load_split_for(data, name, info.labels)
+    whose = "this run" if is_own else "this data set"
+    samples = load_split_called(data, name, info.labels, whose=whose)
     if is_own and not quiet:
         tell_changes(RunFolder(run).fingerprints_file, data, samples)
-    if is_own and not quiet and RunFolder(run).has_folds and name in (data.train, data.val):
+    has_learned = RunFolder(run).has_folds and samples.name in (data.train, data.val)
+    if is_own and not quiet and has_learned:
         tell(
-            f"warning: all models of {run} but one were trained on each picture of {name}, so "
-            "expect less of new ones"
+            f"warning: all models of {run} but one were trained on each picture of "
+            f"{samples.name}, so expect less of new ones"
         )
     unread: list[Path] = []
     logits, targets = score_split(

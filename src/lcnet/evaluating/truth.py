@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from lcnet.config import Data
 from lcnet.data.readers import read_split
 from lcnet.data.readers.layout import Given
+from lcnet.data.readers.split_names import naming_splits, split_called
 from lcnet.data.readers.table_file import is_table
 from lcnet.data.readers.table_understanding import understand
 from lcnet.data.recognising import data_at
@@ -43,8 +44,9 @@ def with_truth(
     data = _settings(data, quiet=quiet)
     if not data.val and not data.test:
         data = replace(data, train="", val=data.train)
-    name = split or data.test or data.val
-    samples = read_split(data, name)
+    name = split_called(data, split or data.test or data.val)
+    with naming_splits(data, name, whose="this data set"):
+        samples = read_split(data, name)
     _check_labels(set(samples.labels), predictions, f"{data.root}, {name}")
     if set(samples.labels) != set(predictions.labels):
         samples = read_split(data, name, predictions.labels)  # it knows what the others are

@@ -19,6 +19,7 @@ from lcnet.progress import tell
 from lcnet.reporting.comparison import Comparison, Side
 from lcnet.reporting.comparison_page import write_comparison
 from lcnet.reporting.cost import measure_cost
+from lcnet.reporting.divided_alike import one_data_set
 from lcnet.reporting.gather_report import in_commands, resamples_of, with_environment
 from lcnet.reporting.summary_facts import role_of
 from lcnet.run_folder import RunFolder, seconds_of
@@ -41,6 +42,8 @@ def report_against(
     if ours.resolve() == theirs.resolve():
         raise ConfigError(f"--against {other}: expected another model, got the same. Name another.")
     names = _names((str(model), str(other)), (ours, theirs))
+    if data is None and not protocol:
+        data = one_data_set((ours, theirs), names, split=split, root=root)
     if data is None and not split and not protocol:
         _check_splits((ours, theirs))
     measured = [

@@ -6,6 +6,7 @@ import platform
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
+from shlex import quote
 from typing import Any
 
 import numpy as np
@@ -178,14 +179,14 @@ def _cautions(measured: Measured) -> Iterator[str]:
         yield (
             f"{name} is the split on which the best epoch is picked and thresholds are fitted, so "
             "expect a little less on new pictures. "
-            f"For another split: lcnet report RUN --split {data.test or 'SPLIT'}"
+            f"For another split: lcnet report RUN --split {quote(data.test or 'SPLIT')}"
         )
 
 
 def _environment(run: Path, measured: Measured, config: Config) -> dict[str, str]:
     """Versions, machine, seed, commands and date, without the path to the folder."""
     name, folder = in_commands(run), RunFolder(run)
-    command = f"lcnet report {name} --split {measured.samples.name}"
+    command = f"lcnet report {quote(name)} --split {quote(measured.samples.name)}"
     if measured.protocol:
         command += f" --protocol {measured.protocol}"
     if not folder.is_run:
@@ -193,7 +194,7 @@ def _environment(run: Path, measured: Measured, config: Config) -> dict[str, str
     origin = {"this page again": command}
     if folder.is_run:
         origin["this training again"] = (
-            f"lcnet train --config {name}/{folder.config_file.name} --out FOLDER"
+            f"lcnet train --config {quote(f'{name}/{folder.config_file.name}')} --out FOLDER"
         )
         origin["seed"] = str(config.train.seed)
     return with_environment(origin)

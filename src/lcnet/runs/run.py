@@ -6,6 +6,7 @@ from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from shlex import quote
 
 from lcnet.config import Config, Train
 from lcnet.data.changes import tell_changes
@@ -113,7 +114,7 @@ def _begin(
         with _locked(run, engine):
             if engine.is_first:
                 run.check_free(overwrite=overwrite)
-                run.clear()
+                run.clear(keep=config.data.splits)
                 config = replace(config, data=record_parts(config.data, run.splits_file))
                 record_start(run, config, start.training, start.validation, init=init)
                 config.save(run.config_file)  # from here on `resume` knows the run
@@ -314,5 +315,5 @@ def report_if_possible(run: RunFolder, measured: Measured) -> None:
     except Exception as error:
         tell(
             f"warning: no {run.report_file.name} ({type(error).__name__}: {reason_of(error)}). "
-            f"Try again with: lcnet report {run} --split {measured.samples.name}"
+            f"Try again with: lcnet report {quote(str(run))} --split {quote(measured.samples.name)}"
         )

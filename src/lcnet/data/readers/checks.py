@@ -21,11 +21,15 @@ def check_root(root: Path, inside: str) -> None:
         )
 
 
-def missing_split(path: Path, split: str, existing: Iterable[str]) -> DataError:
+class MissingSplit(DataError):
+    """A split that the data set does not have."""
+
+
+def missing_split(path: Path, split: str, existing: Iterable[str]) -> MissingSplit:
     """The error for a split that is not at `path`; it names the splits that exist."""
     names = sorted(existing)
     there = f"there are: {', '.join(names)}" if names else "there are none"
-    return DataError(
+    return MissingSplit(
         f"{split}: no such split, expected {path} ({there}). "
         "Name a split that exists, or set --data.root to another folder."
     )

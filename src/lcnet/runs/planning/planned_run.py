@@ -3,7 +3,6 @@
 import time
 from collections.abc import Collection
 from dataclasses import asdict, replace
-from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +12,8 @@ from lcnet.config import Config, Data, by_name
 from lcnet.data.dataset import Split
 from lcnet.errors import ConfigError
 from lcnet.progress import next_lines, tell
-from lcnet.run_folder import RunFolder
-from lcnet.runs.next_commands import next_commands
+from lcnet.run_folder import RunFolder, free_beside, free_folder
+from lcnet.runs.next_commands import next_commands, quoted
 from lcnet.runs.planning.backbones_at_hand import backbones_at_hand
 from lcnet.runs.planning.facts import data_facts, machine_facts
 from lcnet.runs.planning.keeping_time import TimeLimit
@@ -79,7 +78,7 @@ def train_as_planned(
     tell(next_lines(next_commands(run)))
     tell(
         f"the plan: edit {run.config_file} and run it again with: "
-        f"lcnet train --config {run.config_file} --out {free_run(config.data)}"
+        f"lcnet train --config {quoted(run.config_file)} --out {quoted(free_beside(run.path))}"
     )
     return run
 
@@ -94,8 +93,7 @@ def free_run(data: Data) -> RunFolder:
     """The first free folder runs/NAME, runs/NAME-2 and so on, NAME being that of the data set."""
     name = Path(data.root).resolve().name or "run"
     name = f"{name}_run" if name == FEATURES else name
-    numbered = (name if number == 1 else f"{name}-{number}" for number in count(1))
-    return RunFolder(next(path for one in numbered if not (path := Path("runs", one)).exists()))
+    return RunFolder(free_folder(Path("runs", name)))
 
 
 def given_settings(config: Config, names: Collection[str] | None) -> dict[str, Any]:
