@@ -370,7 +370,7 @@ CASES = (
          write("pictures.parquet", b"PAR1"), "not a readable Parquet file"),
     Case("picture", "a list that is no text", "predict run list.txt --out out/rows.jsonl",
          write("list.txt", b"\xff\xfe\x00"), "expected a text file in UTF-8"),
-    Case("command", "no such verb", "trian", _nothing, "invalid choice: 'trian'", 2),
+    Case("command", "no such verb", "trian", _nothing, "Did you mean train?", 2),
     Case("command", "no such flag", f"{TRAIN} --train.epohcs 3", _nothing,
          "Did you mean --train.epochs?", 2),
     Case("command", "a value of another type", "predict run pictures --batch_size many", _nothing,

@@ -44,6 +44,27 @@ def test_files_that_no_split_lists_are_counted_by_suffix(planted):
     assert planted.check().is_safe
 
 
+def test_the_current_folder_lists_its_pictures_as_any_other(planted, monkeypatch):
+    planted.write()
+    for name in ("images/left.png", "above.png"):
+        draw(700 + len(name)).save(planted.root / name)
+    monkeypatch.chdir(planted.root)
+    report = check(Given(Path()), quiet=True)
+    (one,) = (one for one in report.findings if one.kind == "passed-over")
+    assert one.detail == "pictures in no split: 2 .png, such as above.png"
+
+
+def test_parts_of_one_table_are_told_apart_on_a_narrow_terminal(planted, monkeypatch, capsys):
+    rows = [f"{row},{split}" for split, rows in planted.rows.items() for row in rows]
+    lines = "\n".join(["image,cat,dog,sofa,split", *rows])
+    (planted.root / "labels_of_all_pictures.csv").write_text(f"{lines}\n")
+    monkeypatch.setenv("COLUMNS", "80")
+    check(Given(planted.root))
+    rows = [line.strip("│ ") for line in capsys.readouterr().out.splitlines()]
+    shown = [[cell.strip() for cell in row.split("│")] for row in rows]
+    assert [row[:2] for row in shown if len(row) == 6] == [[one] * 2 for one in planted.rows]
+
+
 def test_only_the_given_folder_of_labels_is_walked(tmp_path):
     for number in range(8):
         for label in ("cat", "dog"):

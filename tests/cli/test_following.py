@@ -63,7 +63,8 @@ def test_each_verb_ends_with_a_command_that_works(trained, terminal, tmp_path, p
     given = predict.replace("PICTURES", f"'{pictures}'").replace(
         "predictions", f"{tmp_path}/predictions"
     )
-    (evaluate,) = give(given.removeprefix("lcnet "))
+    serve, evaluate = give(given.removeprefix("lcnet "))
+    assert serve == f"lcnet serve {trained}"
     assert evaluate == f"lcnet evaluate {tmp_path}/predictions.jsonl LABELS"
     assert give(evaluate.removeprefix("lcnet ").replace("LABELS", table)) == []
     assert give(f"calibrate {trained} --reset") == [predict]
@@ -97,9 +98,9 @@ def test_no_command_is_named_that_would_fail(tmp_path):
     assert after_evaluate(None, {**evaluated, "model": ["hf://user/name"]}, []) == ()
     (only,) = after_evaluate(None, {**evaluated, "model": [tmp_path]}, [])  # no run: no report
     assert only.startswith("lcnet predict ")
-    usual = {"out": Path("p.jsonl"), "top": 0, "only": "", "shard": ""}
+    usual = {"model": "hf://user/name", "out": Path("p.jsonl"), "top": 0, "only": "", "shard": ""}
     usual |= {"label_studio": None, "known": None}
-    assert after_predict(PREDICTED, usual, [])
+    assert after_predict(PREDICTED, usual, [])[0] == "lcnet serve hf://user/name"
     unfit = {"top": 3, "only": "cat", "shard": "1/2", "label_studio": "", "known": Path("k.csv")}
     for name, value in unfit.items():
         assert after_predict(PREDICTED, {**usual, name: value}, []) == ()

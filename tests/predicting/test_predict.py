@@ -8,8 +8,10 @@ from PIL import Image
 from lcnet.data.decoding import read_image
 from lcnet.data.sources import find_images
 from lcnet.data.transforms import Normalize, eval_transform
-from lcnet.errors import DataError
+from lcnet.errors import ConfigError, DataError
+from lcnet.predicting.outcome import Outcome
 from lcnet.predicting.predict import predict
+from lcnet.predicting.prediction import Prediction
 from lcnet.predicting.predictor import Predictor
 
 
@@ -55,6 +57,63 @@ def test_broken_pictures_give_a_line_and_the_rest_go_on(run, tmp_path, capsys):
     assert json.loads(capsys.readouterr().out)["labels"] is not None
 
 
+def test_the_end_says_what_was_labelled_and_what_was_unreadable(run, tmp_path, capsys):
+    images, out = tmp_path / "colours" / "images", tmp_path / "p.jsonl"
+    (images / "val0.png").write_bytes(b"")
+    listed = tmp_path / "notes.txt"
+    listed.write_text("".join(f"{images}/val{number}.png\n" for number in (0, 1, 2)))
+    predict(run, [str(listed)], out, workers=0)
+    said = capsys.readouterr().err.splitlines()
+    assert f"{listed}: read as a list of 3 pictures" in said
+    assert f"3 pictures -> {out}: 2 labelled, 1 unreadable (see its row)" in said
+    assert said[-1].startswith("labels: ")
+    predict(run, [f"{images}/val1.png"], out, workers=0)
+    said = capsys.readouterr().err.splitlines()
+    assert f"1 picture -> {out}" in said
+    assert not any("list of" in line or "unreadable" in line for line in said)
+    folder = tmp_path / "parts"
+    predict(run, [f"{images}/val?.png"], folder, format="csv", workers=0)
+    said = capsys.readouterr().err.splitlines()
+    assert f"10 pictures -> {folder}: 9 labelled, 1 unreadable (see its row)" in said
+    predict(run, [f"{images}/val?.png"], folder, format="csv", workers=0)
+    assert capsys.readouterr().err.splitlines()[-1].startswith("10 pictures -> ")  # no new rows
+
+
+def test_the_commonest_labels_are_counted():
+    outcome = Outcome()
+    rows = [Prediction("x.jpg", labels=("person", "bench")[: 1 + place % 2]) for place in range(5)]
+    rows += [Prediction("x.jpg", error="broken"), Prediction("y.jpg"), Prediction("z.jpg")]
+    assert list(outcome.counted(rows)) == rows
+    assert outcome.in_words() == "labels: person 5, bench 2; none on 2 pictures"
+    assert (outcome.failed, outcome.without) == (1, 2)
+    list(outcome.counted([Prediction("m.jpg", labels=tuple("abcdefgh"))]))
+    assert outcome.in_words() == (
+        "labels: person 5, bench 2, a 1, b 1, c 1, d 1, 4 more; none on 2 pictures"
+    )
+    nothing = Outcome()
+    assert nothing.in_words() == ""
+    list(nothing.counted([Prediction("y.jpg")]))
+    assert nothing.in_words() == "labels: none on 1 picture"
+
+
+@pytest.mark.parametrize(
+    ("name", "advice"),
+    [
+        ("p.csv", "For CSV: --format csv --out FOLDER"),
+        ("p.Parquet", "For Parquet: --format parquet --out FOLDER"),
+        ("p.json", "--label_studio"),
+        ("p.jsonl.gz", "JSON lines are written."),
+        ("cat.jpg", "JSON lines are written."),
+    ],
+)
+def test_a_name_that_promises_another_kind_of_file_is_refused(run, tmp_path, name, advice):
+    picture = str(tmp_path / "colours" / "images" / "val1.png")
+    with pytest.raises(ConfigError, match=r"expected a name that ends in \.jsonl") as refused:
+        predict(run, [picture], tmp_path / name, workers=0)
+    assert advice in str(refused.value)
+    assert not (tmp_path / name).exists()
+
+
 def test_upright_is_how_a_picture_is_seen(tmp_path):
     picture = Image.new("RGB", (40, 20), "red")
     exif = picture.getexif()
@@ -83,7 +142,7 @@ def test_what_runs_is_chosen_by_machine_and_said(run, tmp_path, capsys, monkeypa
     images = str(tmp_path / "colours" / "images")
     out = tmp_path / "it.jsonl"
     predict(run, [images + "/val1.png"], out, batch_size=4, workers=0, precision="bf16")
-    assert "1 pictures on cpu: bfloat16, 15 norms folded" in capsys.readouterr().err
+    assert "1 picture on cpu: bfloat16, 15 norms folded" in capsys.readouterr().err
     assert not compiled
     predict(run, [images + "/val?.png"], out, batch_size=4, workers=0, precision="fp32")
     assert "10 pictures on cpu: float32" in capsys.readouterr().err

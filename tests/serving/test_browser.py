@@ -217,7 +217,7 @@ def test_without_knowledge_of_labels_nothing_can_be_clicked(browser, model_folde
     server = Server(model_folder, tmp_path / "empty")
     try:
         page = Page(browser(1000, 900), server.address)
-        advice = page.all(".notice")[0].text
+        advice = page.all(".advice")[0].text
         assert f"lcnet calibrate {model_folder} --evidence --data.format FORMAT" in advice
         page.drop("choose", files[0])
         page.until("document.querySelectorAll('.heats figure').length === 2")

@@ -33,6 +33,7 @@ from lcnet.checking.picture_facts import FEW
 from lcnet.checking.pixel_faults import flat_pictures, other_depths, unused_range
 from lcnet.config import Data
 from lcnet.data.dataset import NEGATIVE, POSITIVE, UNKNOWN, Split
+from lcnet.data.dividing import file_of, whole_and_part
 from lcnet.data.judgement import Judgement
 from lcnet.data.label_faults import judge_targets
 from lcnet.data.label_names import plain
@@ -307,7 +308,8 @@ def _notes_on_missing(splits: Sequence[CheckedSplit]) -> Iterator[str]:
     """A note if pictures that are counted do not exist."""
     for checked in splits:
         if missing := sum(facts.fault == "missing" for facts in checked.facts):
-            yield f"{checked.split.name}: the counts are with {missing:,} missing pictures"
+            pictures = "picture" if missing == 1 else "pictures"
+            yield f"{checked.split.name}: the counts include {missing:,} missing {pictures}"
 
 
 def _with_facts(
@@ -355,9 +357,9 @@ def _splits_table(report: CheckReport) -> Table:
     table = Table("split", "used for")
     for column in ("pictures", "labels each", "unknown", "pixels"):
         table.add_column(column, justify="right")
-    for checked in report.splits:
+    for checked, name in zip(report.splits, _short_names(report), strict=True):
         table.add_row(
-            checked.split.name,
+            name,
             ", ".join(checked.roles),
             f"{len(checked.split):,}",
             f"{checked.statistics.labels_a_picture:.2f}",
@@ -367,12 +369,24 @@ def _splits_table(report: CheckReport) -> Table:
     return table
 
 
+def _short_names(report: CheckReport) -> list[str]:
+    """The names of the splits; of parts of one table, what each is used for or else its part."""
+    names = [checked.split.name for checked in report.splits]
+    files = {file_of(name) for name in names}
+    if len(files) > 1 or files & set(names):
+        return names
+    return [
+        ", ".join(checked.roles) or whole_and_part(checked.split.name)[1]
+        for checked in report.splits
+    ]
+
+
 def _labels_table(report: CheckReport) -> Table:
     """The pictures that show each label, per split, and their share of those where it is known."""
     labels = report.labels
     table = Table("label")
     has_several = len(report.splits) > 1
-    for name in (*(checked.split.name for checked in report.splits), *["all"] * has_several):
+    for name in (*_short_names(report), *["all"] * has_several):
         table.add_column(name, justify="right")
     rows = [report.counts(name) for name in labels]
     chosen = list(range(len(labels)))

@@ -51,11 +51,12 @@ def passed_over(splits: Sequence[CheckedSplit], data: Data, *, is_whole: bool) -
     for folder, name in islice(_files(root), MOST_FILES):
         stem, dot, ending = name.rpartition(".")
         suffix = f".{ending.lower()}" if dot else ""
-        if suffix in labels or (stem or name).upper() in READ_ME or f"{folder}/{name}" in listed:
+        place = f"{folder}/{name}" if folder else name
+        if suffix in labels or (stem or name).upper() in READ_ME or place in listed:
             continue
         if suffix in PICTURE_SUFFIXES:
             pictures[suffix] += 1
-            example = example or f"{folder}/{name}"
+            example = example or place
         else:
             others[suffix] += 1
     if pictures and is_whole and data.images == "all":
@@ -73,12 +74,16 @@ def _whole_of(data: Data) -> Path:
 
 
 def _files(root: Path) -> Iterator[tuple[str, str]]:
-    """The folder and the name of each file in a folder and below, without hidden ones."""
+    """The folder and the name of each file in a folder and below, without hidden ones.
+
+    As in a normal path, nothing stands for the current folder, neither "." nor "./".
+    """
     for parent, folders, files in os.walk(os.path.normpath(root)):
         folders[:] = sorted(name for name in folders if name[0] != "." and name not in MASKS)
+        inside = parent.removeprefix(".").removeprefix("/") if parent[:2] in (".", "./") else parent
         for name in sorted(files):
             if name[0] != ".":
-                yield parent, name
+                yield inside, name
 
 
 def _listed(counts: Counter[str]) -> str:

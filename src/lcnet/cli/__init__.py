@@ -2,8 +2,7 @@
 
 import io
 import sys
-
-from jsonargparse import ArgumentParser
+from collections.abc import Sequence
 
 from lcnet.cli.completion import SHELLS, PrintCompletion
 from lcnet.cli.parser import Parser
@@ -13,10 +12,11 @@ from lcnet.errors import LCNetError, Stopped, one_line
 from lcnet.freed_memory import keep_freed_memory
 
 
-def build_parser(verb: str | None = None) -> ArgumentParser:
+def build_parser(verb: str | None = None, words: Sequence[str] = ()) -> Parser:
     """The parser of the command line; with `verb`, only that verb has its flags.
 
-    An empty `verb` gives no verb its flags, since adding all of them is slow.
+    An empty `verb` gives no verb its flags, since adding all of them is slow. `words` are those of
+    the command, for messages.
     """
     parser = Parser(
         prog="lcnet",
@@ -24,6 +24,7 @@ def build_parser(verb: str | None = None) -> ArgumentParser:
         "evaluate, calibrate, predict. Help on one verb: lcnet VERB --help.",
         version=_version(),
     )
+    parser.verb, parser.words = verb or "", words
     parser.add_argument(
         "--print_completion",
         action=PrintCompletion,
@@ -35,11 +36,10 @@ def build_parser(verb: str | None = None) -> ArgumentParser:
     for name, entry in VERBS.items():
         wanted = verb is None or name == verb
         # The sentences are shown without a verb only, and reading one imports the verb's file.
-        verbs.add_subcommand(
-            name,
-            entry.parser() if wanted else Parser(),
-            help=None if verb else entry.help,
-        )
+        of_verb = entry.parser() if wanted else Parser()
+        if isinstance(of_verb, Parser) and wanted:
+            of_verb.verb, of_verb.words = name, words
+        verbs.add_subcommand(name, of_verb, help=None if verb else entry.help)
     return parser
 
 
@@ -53,7 +53,7 @@ def main(argv: list[str] | None = None) -> None:
             print(where_one_stands())
             sys.exit(0)
         keep_freed_memory()
-        parser = build_parser(next((word for word in given if word in VERBS), ""))
+        parser = build_parser(next((word for word in given if word in VERBS), ""), given)
         arguments = parser.instantiate(parser.parse_args(given))
         code = VERBS[arguments.verb].run(arguments[arguments.verb], given)
     except LCNetError as error:

@@ -14,7 +14,7 @@ from lcnet.cli.given import flags_of
 from lcnet.config import Data
 from lcnet.progress import next_lines
 from lcnet.run_folder import RunFolder, free_beside, free_folder
-from lcnet.runs.next_commands import predicting, quoted
+from lcnet.runs.next_commands import predicting, quoted, serving
 
 Given = Mapping[str, Any]
 """The arguments of a verb by name."""
@@ -78,13 +78,13 @@ def after_calibrate(fitted: Any, given: Given, words: Sequence[str]) -> Commands
 
 
 def after_predict(predicted: Any, given: Given, words: Sequence[str]) -> Commands:
-    """Measuring what was written, where that can be and is fair, for those who have labels."""
+    """Looking at pictures; and for those who have labels, measuring, where that is fair."""
     out, is_whole = given["out"], not given["top"] and not given["only"]
     if not isinstance(out, Path) or not is_whole or given["label_studio"] is not None:
         return ()
     if given["shard"] or given["known"] is not None or predicted.failed == predicted.pictures:
         return ()  # a part, what was given away, or nothing
-    return (f"lcnet evaluate {quoted(out)} LABELS",)
+    return (serving(given["model"]), f"lcnet evaluate {quoted(out)} LABELS")
 
 
 def after_label(result: None, given: Given, words: Sequence[str]) -> Commands:

@@ -1,5 +1,6 @@
 """A parser with one-line errors, and the --config flag."""
 
+from collections.abc import Sequence
 from difflib import get_close_matches
 from typing import Any, NoReturn
 
@@ -7,6 +8,7 @@ import yaml
 from jsonargparse import ActionConfigFile, ArgumentParser  # type: ignore[attr-defined]
 
 from lcnet.cli.help import Help, by_subject
+from lcnet.cli.mistakes import counted, missing_words, too_many_words, unknown_verb
 from lcnet.config import MOVED, Config, config_file, in_words, with_new_names
 from lcnet.config.plain_yaml import read_yaml
 from lcnet.errors import ConfigError
@@ -15,13 +17,25 @@ from lcnet.errors import ConfigError
 class Parser(ArgumentParser):
     """A parser whose errors are one line and name the nearest flag."""
 
+    words: Sequence[str] = ()
+    """The words of the command, to quote them."""
+    verb = ""
+    """The verb among them; empty if there is none."""
+
     def __init__(self, *arguments: Any, **named: Any) -> None:
         super().__init__(*arguments, **{"formatter_class": Help, **named})
 
     def error(self, message: str, ex: Exception | None = None) -> NoReturn:
         """Raise ConfigError with the message as one line."""
-        text = in_words(message, self, prefix="--")
+        verbs = self._subcommands_action.choices if self._subcommands_action else {}
+        of_verb = verbs[self.verb]._actions if self.verb in verbs else self._actions
+        text = counted(in_words(message, self, prefix="--"))
         head, _, unknown = text.partition("unrecognized arguments: ")
+        said = unknown_verb(text, verbs) or missing_words(text, self.verb, of_verb)
+        if unknown and not head:
+            said = too_many_words(unknown, self.verb, self.words)
+        if said:
+            raise ConfigError(said)
         if unknown and not head:
             near = self._nearest(unknown.split()[0].split("=")[0])
             text += f". Did you mean {near}?" if near else "."

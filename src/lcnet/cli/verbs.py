@@ -26,7 +26,7 @@ from lcnet.cli.following import (
 )
 from lcnet.cli.given import flags_of, model_settings, settings_given
 from lcnet.cli.signature import arguments_of, defaults_of, parser_of, summary
-from lcnet.config import Config
+from lcnet.config import Config, Data
 from lcnet.errors import ConfigError
 
 
@@ -106,6 +106,12 @@ def _train_or_resume(train: Callable[..., Any], given: dict[str, Any], words: li
             raise _not_to_be_resumed(run, sorted(flags - {"--resume", "--train.epochs"}))
         return resume(run, epochs=config.train.epochs if "--train.epochs" in flags else None)
     is_planned = given["minutes"] is not None or given["preset"] is not None
+    if not is_planned and given["out"] is None and not given["dry_run"]:
+        is_named = any(flag == "--config" for flag, _ in flags_of(words))
+        if given["config"].data == Data() and not is_named:
+            raise ConfigError(
+                "expected a data set, got none. Name your data: lcnet train DATA --minutes 30"
+            )
     return train(**given, given=settings_given(words) if is_planned else model_settings(words))
 
 

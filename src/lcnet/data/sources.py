@@ -81,6 +81,8 @@ class PictureSources:
         self.paths = tuple(paths)
         self.passed_over: Counter[str] = Counter()
         """How many files of folders and tar files the last pass left out, by suffix."""
+        self.lists: Counter[str] = Counter()
+        """How many pictures the lists among the paths named in the last pass."""
 
     @property
     def are_files(self) -> bool:
@@ -102,10 +104,13 @@ class PictureSources:
     def _pictures(self, *, light: bool) -> Iterator[Picture]:
         seen: set[str] = set()
         self.passed_over.clear()
-        for path in self.paths:
-            is_empty = True
+        self.lists.clear()
+        for path in dict.fromkeys(self.paths):
+            is_empty, is_list = True, _is_list(Path(path))
             for picture in _pictures_of(path, self.passed_over, light=light):
                 is_empty = False
+                if is_list:
+                    self.lists[path] += 1
                 if picture.name not in seen:
                     seen.add(picture.name)
                     yield picture
@@ -143,7 +148,7 @@ def _pictures_of(path: str, passed: Counter[str], *, light: bool) -> Iterator[Pi
     named = Path(path)
     if named.is_dir():
         yield from _in_folder(named, passed)
-    elif named.is_file() and named.suffix.lower() == LIST:
+    elif _is_list(named):
         yield from _in_list(named)
     elif named.is_file():
         yield from _in_file(named, passed, light=light)
@@ -152,6 +157,11 @@ def _pictures_of(path: str, passed: Counter[str], *, light: bool) -> Iterator[Pi
         for file in sorted(map(Path, glob.glob(path, recursive=True))):  # noqa: PTH207
             if file.is_file():
                 yield from _in_file(file, passed, light=light)
+
+
+def _is_list(file: Path) -> bool:
+    """Whether it is a text file, which is read as paths of pictures."""
+    return file.suffix.lower() == LIST and file.is_file()
 
 
 def _in_file(file: Path, passed: Counter[str], *, light: bool) -> Iterator[Picture]:

@@ -312,7 +312,7 @@ class ModelFolder:
             return folder
         raise CheckpointError(
             f"{path}: no model here (expected a run folder, or a model folder with {DESCRIPTION} "
-            f"and {WEIGHTS}). Train one with: lcnet train --out RUN"
+            f"and {WEIGHTS}). Train one with: lcnet train DATA --minutes 30 --out RUN"
         )
 
     def info(self) -> ModelInfo:

@@ -10,7 +10,7 @@ from PIL import Image
 from rich.console import Console
 
 from lcnet.compute import Precision
-from lcnet.data.decoding import read_image
+from lcnet.data.decoding import PICTURE_SUFFIXES, read_image
 from lcnet.data.passed_over import in_words
 from lcnet.data.sources import Picture, PictureSources, Shard
 from lcnet.errors import ConfigError, DataError
@@ -20,6 +20,8 @@ from lcnet.model_folder import local_model, model_fingerprint
 from lcnet.predicting.embedding_files import check_embeddings_file, embeddings_file
 from lcnet.predicting.known_table import KnownTable
 from lcnet.predicting.label_studio import labelling_config, version_of, write_tasks
+from lcnet.predicting.outcome import Outcome, read_and_not
+from lcnet.predicting.outcome import pictures as in_pictures
 from lcnet.predicting.output_files import Job, open_shard
 from lcnet.predicting.prediction import Prediction
 from lcnet.predicting.predictor import Predictor
@@ -29,6 +31,8 @@ from lcnet.predicting.runtime_choice import Runtime, measured_runtime
 from lcnet.predicting.selection import Selection, selection
 from lcnet.progress import track
 
+OTHER_KINDS = frozenset({".csv", ".tsv", ".xlsx", ".parquet", ".json", ".gz", ".zip"})
+"""Suffixes that promise another kind of file than JSON lines."""
 COMPILE_FROM = 5_000
 """From this many pictures on, compiling saves more time than it takes (docs/guide/speed.md)."""
 
@@ -78,6 +82,8 @@ def predict_all(
     model = local_model(model)
     sources = PictureSources(paths)
     _refuse(sources, out, explain, format, ray)
+    if not format and label_studio is None:
+        _refuse_name(out)
     if label_studio is not None and (format or not isinstance(out, Path)):
         raise ConfigError("--label_studio: needs --out FILE, and no --format. Name a JSON file.")
     if embeddings is not None:
@@ -96,6 +102,8 @@ def predict_all(
         other = "--compile" if ray is None else "--engine ray"
         raise ConfigError(f"--runtime {runtime}: does not work with {other}. Leave one out.")
     total = sum(1 for _ in shard.of(sources.names()))
+    for name, count in sources.lists.items():
+        _console().print(f"{name}: read as a list of {in_pictures(count)}")
     if sources.passed_over:
         _console().print(f"passed over: {in_words(sources.passed_over)}")
     if ray is not None or compiled or embeddings is not None:
@@ -120,9 +128,10 @@ def predict_all(
         table.require(shard.of(sources.names()))
         pictures = table.of(pictures)
     predictions: list[Prediction] = []
+    outcome = Outcome()
     if format and isinstance(out, Path):
         failed = _into_folder(
-            out, predictor, sources, pictures, total, shown,
+            out, predictor, sources, pictures, total, shown, outcome,
             format=format, shard=shard, rows_per_file=rows_per_file,
             known="" if table is None else table.digest + _told_errors(known_errors),
         )  # fmt: skip
@@ -140,15 +149,18 @@ def predict_all(
                 rows = write_tasks(rows, file, label_studio, version_of(predictor.path))
             else:
                 rows = _written(rows, file)
-            failed = _follow(rows, predictor, total)
+            failed = _follow(outcome.counted(rows), predictor, outcome, total)
     if isinstance(out, Path):
-        _console().print(f"{total:,} pictures -> {out}")
+        detail = read_and_not(total, failed)
+        _console().print(f"{in_pictures(total)} -> {out}{': ' * bool(detail)}{detail}")
     if isinstance(out, Path) and label_studio is not None:
         config = out.with_suffix(".xml")
         write_text(config, labelling_config(predictor.info.labels))
         _console().print(f"Label Studio: labelling config of the project -> {config}")
     if embeddings is not None:
-        _console().print(f"embeddings of {total - failed:,} pictures -> {embeddings}")
+        _console().print(f"embeddings of {in_pictures(total - failed)} -> {embeddings}")
+    if isinstance(out, Path) and (found := outcome.in_words()):
+        _console().print(found)
     return Predicted(total, failed, tuple(predictions))
 
 
@@ -195,6 +207,7 @@ def _into_folder(
     pictures: Iterable[Picture],
     total: int,
     shown: Selection,
+    outcome: Outcome,
     *,
     format: str,
     shard: Shard,
@@ -209,8 +222,8 @@ def _into_folder(
         ready = _count_finished(shard.of(sources.names()), done.images, out, shard)
         _console().print(f"{ready:,} of {total:,} pictures already have a row in {out}")
         unfinished = (picture for picture in pictures if picture.name not in done.images)
-        rows = files.write(map(shown, predictor.stream(unfinished)))
-        return done.failed + _follow(rows, predictor, total - ready)
+        rows = outcome.counted(files.write(map(shown, predictor.stream(unfinished))))
+        return done.failed + _follow(rows, predictor, outcome, total - ready)
 
 
 def _refuse(
@@ -240,6 +253,22 @@ def _refuse(
         )
 
 
+def _refuse_name(out: Path | TextIO | None) -> None:
+    """Raise ConfigError for a file whose name promises something else than JSON lines."""
+    suffix = out.suffix.lower() if isinstance(out, Path) else ""
+    if suffix not in OTHER_KINDS and suffix not in PICTURE_SUFFIXES:
+        return
+    others = {
+        ".csv": ". For CSV: --format csv --out FOLDER",
+        ".parquet": ". For Parquet: --format parquet --out FOLDER",
+        ".json": ". For a list of tasks in JSON: --label_studio PREFIX",
+    }
+    raise ConfigError(
+        f"--out {out}: expected a name that ends in .jsonl, since JSON lines are written"
+        f"{others.get(suffix, '')}."
+    )
+
+
 def _count_finished(names: Iterable[str], finished: Set[str], out: Path, shard: Shard) -> int:
     """How many of the shard's pictures are finished.
 
@@ -258,17 +287,26 @@ def _count_finished(names: Iterable[str], finished: Set[str], out: Path, shard: 
     return known
 
 
-def _follow(rows: Iterable[Prediction], predictor: Predictor | RayPredictor, total: int) -> int:
-    """Take all predictions, showing progress; return how many pictures could not be read."""
-    _console().print(f"{total:,} pictures on {predictor.device}: {predictor.how}")
-    failed = sum(bool(row.error) for row in track(rows, "Predicting", total))
+def _follow(
+    rows: Iterable[Prediction],
+    predictor: Predictor | RayPredictor,
+    outcome: Outcome,
+    total: int,
+) -> int:
+    """Take all predictions, showing progress; return how many pictures could not be read.
+
+    The rows are counted in `outcome` as they come.
+    """
+    _console().print(f"{in_pictures(total)} on {predictor.device}: {predictor.how}")
+    for _ in track(rows, "Predicting", total):
+        pass
     if isinstance(predictor, Predictor) and predictor.views_taken:
         _console().print(f"looked where it mattered: {predictor.views_taken}")
     if predictor.failure:
         _console().print(
             f"warning: predicted without compilation, which failed ({predictor.failure})"
         )
-    return failed
+    return outcome.failed
 
 
 def _console() -> Console:

@@ -24,7 +24,12 @@ def predicting(model: Path) -> str:
     return f"lcnet predict {quoted(model)} PICTURES --out predictions.jsonl"
 
 
-def quoted(path: Path) -> str:
+def serving(model: str | Path) -> str:
+    """The command that shows what a model says, picture by picture."""
+    return f"lcnet serve {quoted(model)}"
+
+
+def quoted(path: str | Path) -> str:
     """A path as a shell takes it."""
     return shlex.quote(str(path))
 

@@ -1,4 +1,4 @@
-"""How a model learns what known labels say of the others: the line for a page where it has not."""
+"""How a model learns what known labels say of the others: a quiet line for a page without it."""
 
 import shlex
 from pathlib import Path
@@ -9,7 +9,6 @@ from lcnet.hub import is_shared
 from lcnet.predicting.predictor import Predictor
 from lcnet.run_folder import RunFolder
 
-KEPT = "Nothing is kept of it where known labels do not help."
 DATA = "--data.format FORMAT and the other --data flags of labelled pictures"
 """What a folder needs that names no data set."""
 
@@ -21,21 +20,23 @@ def advice_on_known(model: AnyPath, predictor: Predictor, verb: str) -> str:
     """
     if predictor.takes_known or len(predictor.info.labels) == 1:
         return ""
+    commands = _commands(model)
+    lets = "lets" if len(commands) == 1 else "let"
     return (
-        "This model knows nothing of what one label says of another, so a known label moves none. "
-        f"Fit it once with: {_command(model)}, then start lcnet {verb} again. {KEPT}"
+        f"Optional: {' and '.join(commands)} {lets} a label that you mark change the others, where "
+        f"that helps. Then start lcnet {verb} again."
     )
 
 
-def _command(model: AnyPath) -> str:
+def _commands(model: AnyPath) -> tuple[str, ...]:
     if is_shared(model):
         fetch = f"lcnet import {model} --out FOLDER"
-        return f"{fetch}, and lcnet calibrate FOLDER --evidence {DATA}"
+        return fetch, f"lcnet calibrate FOLDER --evidence {DATA}"
     path = Path(model)
     if path.is_file():
-        return "lcnet calibrate RUN --evidence, and lcnet export RUN, with the run it came from"
+        return "lcnet calibrate RUN --evidence", "lcnet export RUN (the run it came from)"
     command = f"lcnet calibrate {shlex.quote(str(path))} --evidence"
-    return command if _names_data(RunFolder(path)) else f"{command} {DATA}"
+    return (command if _names_data(RunFolder(path)) else f"{command} {DATA}",)
 
 
 def _names_data(folder: RunFolder) -> bool:

@@ -75,7 +75,7 @@ def test_a_missing_picture_comes_with_the_setting_and_is_told_in_the_counts(tmp_
     (missing,) = (one for one in report.findings if one.kind == "missing-image")
     assert "set --data.folders '[FOLDER]'" in missing.detail
     assert "drop the rows to train without them" in missing.detail
-    assert any("the counts are with 1 missing pictures" in note for note in report.notes)
+    assert any("the counts include 1 missing picture" in note for note in report.notes)
 
 
 @pytest.mark.parametrize(
