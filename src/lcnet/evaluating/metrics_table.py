@@ -125,8 +125,10 @@ def print_verification(
         measured = [(label, ap) for label, ap in values if ap is not None and not isnan(ap)]
         values = [*sorted(measured, key=itemgetter(1))[:LISTED]]
         title = (
-            f"The {len(values):,} lowest AP{' (pictures)' * bool(rough)}, of {len(measured):,} "
-            "labels that have one (all are in the JSON file that lcnet evaluate writes)"
+            f"The {len(values):,} lowest AP, of {len(measured):,} labels that have one "
+            "(all are in the JSON file that lcnet evaluate writes)"
+            + "; in brackets: pictures that show it"
+            * bool(rough)
         )
     console.print(f"\n{title}")
     console.print(
