@@ -217,4 +217,5 @@ def test_the_bars_of_all_labels_begin_at_one_place(named):
     browser.execute_script("arguments[0].textContent = '100.0'", numbers[0])
     browser.execute_script("arguments[0].textContent = '9.1'", numbers[1])
     assert len(bars) > 3
-    assert len({bar.rect["x"] for bar in bars}) == 1
+    begins = [bar.rect["x"] for bar in bars]
+    assert max(begins) - min(begins) < 1  # a pixel is drawn whole
