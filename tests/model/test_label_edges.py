@@ -55,7 +55,8 @@ def test_with_all_edges_it_is_the_whole_graph(learn, by_feature):
     (few() ** 3).sum().backward()
     (all_pairs() ** 3).sum().backward()
     for (name, one), other in zip(few.named_parameters(), all_pairs.parameters(), strict=True):
-        torch.testing.assert_close(one.grad, other.grad, atol=1e-4, rtol=1e-4, msg=name)
+        size = other.grad.abs().max().item()
+        torch.testing.assert_close(one.grad, other.grad, atol=1e-4 * size, rtol=1e-4, msg=name)
 
 
 def test_gradients_of_the_products_are_those_of_their_formula():
