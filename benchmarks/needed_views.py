@@ -142,9 +142,10 @@ def print_curves(run: Path) -> None:
     samples = load_split_for(data, data.test, info.labels)
     seen = look(run, model, info, samples, data, batch_size, quiet=True)
     assert needed is not None
-    drawn = torch.rand(changes(seen).shape, generator=torch.Generator().manual_seed(0))
+    change = changes(seen)
+    drawn = torch.rand(change.shape, generator=torch.Generator().manual_seed(0))
     ways = {
-        "oracle": changes(seen).log(),
+        "oracle": change.log(),
         "model": needed.need(seen.statistics),
         "random": drawn,
     }

@@ -80,7 +80,7 @@ def _files(root: Path) -> Iterator[tuple[str, str]]:
     """
     for parent, folders, files in os.walk(os.path.normpath(root)):
         folders[:] = sorted(name for name in folders if name[0] != "." and name not in MASKS)
-        inside = parent.removeprefix(".").removeprefix("/") if parent[:2] in (".", "./") else parent
+        inside = "" if parent == "." else parent.removeprefix("./")
         for name in sorted(files):
             if name[0] != ".":
                 yield inside, name

@@ -166,8 +166,9 @@ def evaluate(
     ways = parse_ways(tta) if tta else ()
     if tta and not ways:
         raise ConfigError(f"--tta: expected a way to measure, such as mirror, got {tta}.")
-    read_info(folder).seen_by(ways)  # fails before anything is measured
-    if views and read_info(folder).views is None:
+    info = read_info(folder)
+    info.seen_by(ways)  # fails before anything is measured
+    if views and info.views is None:
         raise ConfigError(
             "--views all: expected a model that looks at needed views alone, got one that looks at "
             f"all. Fit them first: lcnet calibrate {given[0]} --views needed"

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -32,7 +33,7 @@ from lcnet.evaluating.needed_tiles import (
 from lcnet.files import AnyPath
 from lcnet.metrics import Targets
 from lcnet.metrics.bootstrap import mean_ap
-from lcnet.metrics.calibration import fit_calibration, to_probabilities
+from lcnet.metrics.calibration import Calibration, fit_calibration, to_probabilities
 from lcnet.metrics.expected_ap import expected_mean_ap
 from lcnet.model.classifier import Classifier
 from lcnet.model.filled_views import filled
@@ -75,6 +76,11 @@ class Seen:
     """Logits of all views but one tile, N V-1 L."""
     targets: Targets
     """N L: 1, 0 and -1 (unknown)."""
+
+    @cached_property
+    def calibration(self) -> Calibration:
+        """How the logits of all views become probabilities, fitted to these pictures."""
+        return fit_calibration(self.all.numpy(), self.targets, "platt")
 
 
 @dataclass(frozen=True)
@@ -245,10 +251,9 @@ def changes(seen: Seen) -> Tensor:
     The sum over labels of the change by the tile alone and by the last tile, each in shares of how
     often the model expects the label, so that a rare label counts as much as a frequent one.
     """
-    calibration = fit_calibration(seen.all.numpy(), seen.targets, "platt")
 
     def probabilities(logits: Tensor) -> Tensor:
-        return torch.from_numpy(to_probabilities(logits.numpy(), calibration))
+        return torch.from_numpy(to_probabilities(logits.numpy(), seen.calibration))
 
     every, none = probabilities(seen.all), probabilities(seen.none)
     alone = (probabilities(seen.alone) - none[:, None]).abs()
@@ -297,8 +302,7 @@ def _at_thresholds(model: Classifier, maps: Tensor, need: Tensor, tried: Sequenc
 
 def calibrated(seen: Seen) -> NDArray[np.float32]:
     """The probabilities with all views (N L), calibrated on these pictures."""
-    fitted = fit_calibration(seen.all.numpy(), seen.targets, "platt")
-    return to_probabilities(seen.all.numpy(), fitted)
+    return to_probabilities(seen.all.numpy(), seen.calibration)
 
 
 def _mean_ap(logits: Tensor, targets: Targets) -> float:

@@ -149,7 +149,7 @@ def predict_all(
                 rows = write_tasks(rows, file, label_studio, version_of(predictor.path))
             else:
                 rows = _written(rows, file)
-            failed = _follow(outcome.counted(rows), predictor, outcome, total)
+            failed = _follow(rows, predictor, outcome, total)
     if isinstance(out, Path):
         detail = read_and_not(total, failed)
         _console().print(f"{in_pictures(total)} -> {out}{': ' * bool(detail)}{detail}")
@@ -222,7 +222,7 @@ def _into_folder(
         ready = _count_finished(shard.of(sources.names()), done.images, out, shard)
         _console().print(f"{ready:,} of {total:,} pictures already have a row in {out}")
         unfinished = (picture for picture in pictures if picture.name not in done.images)
-        rows = outcome.counted(files.write(map(shown, predictor.stream(unfinished))))
+        rows = files.write(map(shown, predictor.stream(unfinished)))
         return done.failed + _follow(rows, predictor, outcome, total - ready)
 
 
@@ -298,7 +298,7 @@ def _follow(
     The rows are counted in `outcome` as they come.
     """
     _console().print(f"{in_pictures(total)} on {predictor.device}: {predictor.how}")
-    for _ in track(rows, "Predicting", total):
+    for _ in track(outcome.counted(rows), "Predicting", total):
         pass
     if isinstance(predictor, Predictor) and predictor.views_taken:
         _console().print(f"looked where it mattered: {predictor.views_taken}")

@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from lcnet.config import Data, Table
+from lcnet.data.passed_over import in_words
 from lcnet.data.readers import load_split
 from lcnet.data.readers.layout import Given
 from lcnet.data.recognising import data_at
@@ -19,14 +20,31 @@ from lcnet.schema import unknown_label
 class KnownTable:
     """What a label table of any layout that is read says of its pictures; blanks say nothing."""
 
-    def __init__(self, table: Path, labels: Sequence[str], *, quiet: bool = False) -> None:
-        """Read the table. Raises DataError if it cannot be read, ConfigError for other labels."""
+    def __init__(
+        self,
+        table: Path,
+        labels: Sequence[str],
+        *,
+        quiet: bool = False,
+        takes_pictures: bool = False,
+    ) -> None:
+        """Read the table. Raises DataError if it cannot be read, ConfigError for other labels.
+
+        With `takes_pictures` it may also be a folder of nothing but pictures: all is blank then.
+        """
         blank = Data(table=Table(unknown=[""]))  # what else a blank cell might mean elsewhere
-        data = data_at(Given(table, blank), quiet=quiet, divide=False)
         self.table = table
         self.labels: tuple[str, ...] = ()
         """The labels in the table."""
         self._known: dict[Path, dict[str, bool]] = {}
+        try:
+            data = data_at(Given(table, blank), quiet=quiet, divide=False)
+        except DataError:
+            if not takes_pictures or not table.is_dir():
+                raise
+            self.labels, self._known = tuple(labels), {picture: {} for picture in _only_in(table)}
+            tell(f"{table}: {len(self):,} pictures, no labels, so every cell is blank")
+            return
         for name in dict.fromkeys(filter(None, (data.train, data.val, data.test))):
             split = load_split(data, name)
             self.labels = self.labels or split.labels
@@ -47,25 +65,6 @@ class KnownTable:
                         f"{table}: {sample.path} is there twice, with other labels. "
                         "Correct the table."
                     )
-
-    @classmethod
-    def blank(cls, folder: Path, labels: Sequence[str]) -> "KnownTable":
-        """A table of the pictures in a folder of which nothing is known.
-
-        Raises DataError if there is none, or if there are files that are no pictures.
-        """
-        sources = PictureSources([str(folder)])
-        pictures = sorted(Path(name).resolve() for name in sources.names())
-        if others := sources.passed_over:
-            found = ", ".join(f"{count} {suffix}" for suffix, count in others.items())
-            raise DataError(
-                f"{folder}: expected a label table, or a folder of nothing but pictures, got other "
-                f"files too ({found}). Name the table itself."
-            )
-        made = cls.__new__(cls)
-        made.table, made.labels = folder, tuple(labels)
-        made._known = {picture: {} for picture in pictures}
-        return made
 
     def __len__(self) -> int:
         """The number of pictures."""
@@ -102,6 +101,18 @@ class KnownTable:
         for path, known in sorted(self._known.items()):
             digest.update(repr((str(path), sorted(known.items()))).encode())
         return digest.hexdigest()[:16]
+
+
+def _only_in(folder: Path) -> list[Path]:
+    """The pictures in a folder. Raises DataError if there is none, or any other file."""
+    sources = PictureSources([str(folder)])
+    pictures = sorted(Path(name).resolve() for name in sources.names())
+    if sources.passed_over:
+        raise DataError(
+            f"{folder}: expected a label table, or a folder of nothing but pictures, got other "
+            f"files too ({in_words(sources.passed_over)}). Name the table itself."
+        )
+    return pictures
 
 
 def name_beside(path: Path, folder: Path) -> str:

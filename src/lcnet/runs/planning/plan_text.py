@@ -3,15 +3,13 @@
 from collections.abc import Iterator
 from typing import Any
 
+from lcnet.evaluating.measuring import FEW
 from lcnet.progress import disk_size, memory_size
 from lcnet.runs.planning.facts import RARE
 from lcnet.runs.planning.rules import SEEN, Option, Plan
 
 UNKNOWN_SHOWN = 0.005
 """Share of unknown entries below which they are not worth a word."""
-
-FEW = 100
-"""Pictures to validate below which figures of a run are rough."""
 
 BUSY = 2.0
 """Slowness from which a word is said of it."""

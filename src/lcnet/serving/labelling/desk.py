@@ -1,7 +1,7 @@
 """What the page does: opens pictures, takes answers, and says what is left."""
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from threading import RLock
@@ -10,14 +10,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lcnet.data.recognising import data_at
 from lcnet.data.sources import writable
-from lcnet.errors import ConfigError, DataError
+from lcnet.errors import ConfigError
 from lcnet.files import AnyPath
 from lcnet.predicting.known_table import KnownTable
 from lcnet.predicting.prediction import Prediction
 from lcnet.predicting.predictor import Predictor
-from lcnet.progress import tell
 from lcnet.serving.known_advice import advice_on_known
 from lcnet.serving.labelling.answers import AnswerFile, Changed, Changes, States
 from lcnet.serving.labelling.asking import Flags, questions, uncertainty, worth_asking
@@ -48,7 +46,7 @@ def open_desk(
         )
     predictor = Predictor(model, batch_size=batch_size, precision="auto")
     predictor.evidence  # noqa: B018 -- an exported file is refused before anything is written
-    known = _opened(table, predictor.info.labels)
+    known = KnownTable(table, predictor.info.labels, takes_pictures=True)
     is_filled = all(len(states) == len(known.labels) for _, states in known.pictures())
     if is_filled and not correct:
         raise ConfigError(
@@ -57,19 +55,6 @@ def open_desk(
         )
     advice = advice_on_known(model, predictor, "label")
     return Desk(predictor, known, AnswerFile(out, known, annotator=annotator), advice=advice)
-
-
-def _opened(table: Path, labels: Sequence[str]) -> KnownTable:
-    """A label table, or that of a folder of pictures without labels, whose cells are all blank."""
-    if not table.is_dir():
-        return KnownTable(table, labels)
-    try:
-        data_at(table, quiet=True, divide=False)
-    except DataError:
-        known = KnownTable.blank(table, labels)
-        tell(f"{table}: {len(known):,} pictures, no labels, so every cell is blank")
-        return known
-    return KnownTable(table, labels)
 
 
 class Desk:
