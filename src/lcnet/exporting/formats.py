@@ -21,6 +21,7 @@ from lcnet.model.classifier import Classifier
 from lcnet.model.exportable import Exportable
 from lcnet.model_folder import ModelInfo
 from lcnet.model_folder.exported import IMAGES, KEY, KNOWN, LOGITS, understand
+from lcnet.model_folder.openvino_core import openvino_core
 
 Scorer = Callable[[Tensor], Tensor]
 """Images (B C size size, normalised, float32) to logits (B L)."""
@@ -170,7 +171,7 @@ def openvino_from_onnx(source: Path, description: str, file: Path, weights: Path
     """Write OpenVINO's two files, made from an ONNX file all of whose inputs must be given."""
     import openvino
 
-    model = openvino.Core().read_model(source)
+    model = openvino_core().read_model(source)
     _keep_sums_unfused(model)
     model.set_rt_info(description, KEY)
     with tempfile.TemporaryDirectory(dir=file.parent) as folder:

@@ -11,6 +11,7 @@ from lcnet.compute import Precision
 from lcnet.errors import CheckpointError, ConfigError, reason_of
 from lcnet.model.evidence import as_given
 from lcnet.model_folder.exported import KEY, LOGITS, understand, weights_in
+from lcnet.model_folder.openvino_core import openvino_core
 from lcnet.model_folder.renewing import outdated
 
 SUFFIX = ".xml"
@@ -62,7 +63,7 @@ def compiled(file: Path, weights: Path, precision: Precision) -> tuple[Any, str 
     Raises CheckpointError and ConfigError as `OpenVinoModel` does.
     """
     try:
-        import openvino
+        core = openvino_core()
     except ImportError:
         raise ConfigError.missing("openvino", "openvino") from None
     for part in (file, weights):
@@ -75,7 +76,6 @@ def compiled(file: Path, weights: Path, precision: Precision) -> tuple[Any, str 
         "INFERENCE_NUM_THREADS": torch.get_num_threads(),
     }
     try:
-        core = openvino.Core()
         model = core.read_model(file, weights)
         network = core.compile_model(model, "CPU", options)
     except Exception as error:  # OpenVINO raises RuntimeError and types of its own

@@ -10,6 +10,7 @@ from lcnet.errors import reason_of
 from lcnet.files import written_whole
 from lcnet.model_folder import ModelFolder, ModelInfo, weights_fingerprint
 from lcnet.model_folder.exported import KEY, describe, understand, weights_in
+from lcnet.model_folder.openvino_core import openvino_core
 from lcnet.progress import tell
 
 
@@ -117,7 +118,7 @@ def _open_torch(file: Path) -> Opened:
 def _open_openvino(file: Path) -> Opened:
     import openvino
 
-    model = openvino.Core().read_model(file)
+    model = openvino_core().read_model(file)
 
     def write(text: str) -> None:
         model.set_rt_info(text, KEY)
