@@ -125,9 +125,7 @@ class LCNet(Classifier):
     def _decoded(self, image: Tensor, graph: Tensor | None) -> tuple[Tensor, Tensor]:
         """The label tokens (B L D) and image tokens (B T D) that leave the decoder."""
         count = image.shape[0]  # not len(image), which an export would fix to a number
-        labels = self.label_tokens()  # L D
-        if graph is not None and isinstance(self.mapping, Looking):
-            labels = labels + graph
+        labels = self.mapping.asking(self.label_tokens(), graph)  # L D
         every = None if graph is None else graph.expand(count, -1, -1)  # B G D
         return self.decoder(labels.expand(count, -1, -1), image, every)
 
@@ -145,9 +143,7 @@ class LCNet(Classifier):
         self, some: Some, memories: list[Tensor], graph: Tensor | None, maps: Tensor
     ) -> Tensor:
         """The decoder's logits of some labels alone (B K), of what each layer's labels read."""
-        tokens = self.label_tokens()[some]
-        if graph is not None and isinstance(self.mapping, Looking):
-            tokens = tokens + graph[some]
+        tokens = self.mapping.asking(self.label_tokens(), graph)[some]
         read = self.decoder.read(tokens.expand(len(maps), -1, -1), memories)
         return self.mapping(read, memories[-1], maps, some=some)
 
@@ -168,12 +164,10 @@ class LCNet(Classifier):
         The mean over layers and heads of the label tokens' attention to the image tokens; with
         `Looking` that of its heads alone, since the others do not choose what is scored.
         """
-        if isinstance(self.mapping, Looking):
-            labels, image = self._decoded(self.image_tokens(maps), self.graph_tokens())
-            return self.mapping.weights(labels, image).mean(dim=1)
         with recorded(self.decoder.readers()) as weights:
-            self._decoded(self.image_tokens(maps), self.graph_tokens())
-        return mean_attention(weights)
+            labels, image = self._decoded(self.image_tokens(maps), self.graph_tokens())
+        last = self.mapping.looked(labels, image)
+        return mean_attention(weights) if last is None else last
 
     def label_graph(self) -> Tensor | None:
         """What each label (row) takes from each other (column), L L; None without a graph."""
@@ -207,18 +201,12 @@ class LCNet(Classifier):
 
         whole = decoded(tokens)  # B L
         cut = [
-            decoded(self._with_own(tokens, learned(without=node), node))
+            decoded(self.mapping.with_own(tokens, learned(without=node), node))
             for node in range(whole.shape[1])
         ]
         change = whole[:, :, None] - torch.stack(cut, dim=-1)  # B L L
         # Beside pooling the decoder's logits are half of the mean.
         return change if self.pooling is None else change / 2
-
-    def _with_own(self, tokens: Tensor, cut: Tensor, node: int) -> Tensor:
-        """The tokens of a graph without a node; with `Looking` its label keeps its own."""
-        if isinstance(self.mapping, Looking):
-            return torch.cat([cut[:node], tokens[node : node + 1], cut[node:]])
-        return cut
 
     @torch.inference_mode()
     def moved(self, maps: Tensor, labels: Sequence[int]) -> tuple[Tensor, Sequence[int]] | None:
@@ -243,7 +231,7 @@ class LCNet(Classifier):
 
         whole = scored(tokens)
         cut = [
-            scored(self._with_own(tokens, graph.by_edges(shares, without=node), node))
+            scored(self.mapping.with_own(tokens, graph.by_edges(shares, without=node), node))
             for node in nodes
         ]
         change = whole[:, :, None] - torch.stack(cut, dim=-1)  # B K N
@@ -264,6 +252,6 @@ class LCNet(Classifier):
         if self.pooling is None:
             return []
         figure: tuple[nn.Module | None, ...] = (self.graph, self.decoder)
-        if not isinstance(self.mapping, Looking):  # which is as linear as pooling
+        if not self.mapping.is_linear:  # which pooling is, and learns at the full rate
             figure += (self.image_tokens, self.label_tokens, self.mapping)
         return [weight for part in figure if part is not None for weight in part.parameters()]

@@ -16,6 +16,9 @@ class Looking(nn.Module):
     image tokens i_t. So what a label is told by does not have to pass through D numbers.
     """
 
+    is_linear = True
+    """Whether the logits are linear in the feature maps, but for where a label looks."""
+
     def __init__(self, labels: int, channels: int, width: int, heads: int) -> None:
         super().__init__()
         self.heads = heads
@@ -36,6 +39,21 @@ class Looking(nn.Module):
             weight, bias = weight[some], bias[some]
         scores = tokens_of(maps) @ weight.T  # B T L
         return (self.weights(labels, image).mean(dim=1) * scores.mT).sum(dim=-1) + bias
+
+    def asking(self, labels: Tensor, graph: Tensor | None) -> Tensor:
+        """The label tokens (L D) that enter the decoder: each with its graph token (L D) added."""
+        return labels if graph is None else labels + graph
+
+    def looked(self, labels: Tensor, image: Tensor) -> Tensor | None:
+        """Where each label looked: B L T, the mean over heads, rows sum to 1."""
+        return self.weights(labels, image).mean(dim=1)
+
+    def with_own(self, graph: Tensor, cut: Tensor, node: int) -> Tensor:
+        """The tokens of a graph without a node (G - 1, D), and the node's own in its place (G D).
+
+        So its label still looks where it did, and only the others' edges to it are cut.
+        """
+        return torch.cat([cut[:node], graph[node : node + 1], cut[node:]])
 
     def weights(self, labels: Tensor, image: Tensor) -> Tensor:
         """Where each label looks, by head: B heads L T, rows sum to 1."""

@@ -1,4 +1,7 @@
-"""Mapping: from each label's token to its score."""
+"""Mapping: from each label's token to its score.
+
+`Looking` is the other form, with the same methods.
+"""
 
 import torch
 from torch import Tensor, nn
@@ -12,6 +15,9 @@ class Mapping(nn.Module):
 
     The release has a single bias for all labels: `shared_bias`.
     """
+
+    is_linear = False
+    """Whether the logits are linear in the feature maps, but for where a label looks."""
 
     def __init__(self, labels: int, width: int, *, shared_bias: bool = False) -> None:
         super().__init__()
@@ -31,3 +37,18 @@ class Mapping(nn.Module):
         if some is not None:
             weight, bias = weight[some], bias if self.shared_bias else bias[some]
         return (labels * weight).sum(dim=-1) + bias
+
+    def asking(self, labels: Tensor, graph: Tensor | None) -> Tensor:
+        """The label tokens (L D) that enter the decoder: as they are.
+
+        The graph's tokens reach them in the decoder, with the image's.
+        """
+        return labels
+
+    def looked(self, labels: Tensor, image: Tensor) -> Tensor | None:
+        """Where the mapping itself looked: None, since the decoder's layers did."""
+        return None
+
+    def with_own(self, graph: Tensor, cut: Tensor, node: int) -> Tensor:
+        """The tokens of a graph without a node (G - 1, D), for what the node does: as they are."""
+        return cut
