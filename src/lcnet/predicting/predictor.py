@@ -265,6 +265,21 @@ class Predictor:
         [row] = probabilities(moved, self.info.calibration).tolist()
         return replace(self._describe(name, row, known), told=told)
 
+    def judged(self, logits: NDArray[np.float32], known: Mapping[str, bool]) -> NDArray[np.float32]:
+        """What the picture and the *other* known labels say of each label: probabilities (L).
+
+        A known label is judged as if it were blank, where `given` has 1 or 0; so a wrong one shows.
+        The rest is as from `given`. Arguments and errors are those of `given`.
+        """
+        check_known(known, self.info.labels)
+        states, alone = self._states([known]), torch.from_numpy(logits)[None].to(self.device)
+        evidence = self.evidence
+        if states is not None and evidence is not None:
+            with torch.inference_mode():
+                alone = evidence.moved(alone, states)
+        found: NDArray[np.float32] = probabilities(alone, self.info.calibration)[0].cpu().numpy()
+        return found
+
     @property
     def evidence(self) -> Evidence | None:
         """What known labels say of the others, as `lcnet calibrate --evidence` fitted it.

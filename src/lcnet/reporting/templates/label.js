@@ -74,6 +74,7 @@ function show(found) {
 }
 
 function left(counts) {
+  if (PAGE.correct) return leftToCorrect(counts);
   const parts = [
     many(counts.pictures, "picture with blank cells", "pictures with blank cells"),
     many(counts.cells, "blank cell", "blank cells"),
@@ -85,10 +86,29 @@ function left(counts) {
   return parts.join(" · ");
 }
 
+function leftToCorrect(counts) {
+  const parts = [`${many(counts.doubtful, "given label", "given labels")} worth a look`];
+  if (counts.cells) parts.push(many(counts.cells, "blank cell", "blank cells"));
+  parts.push(`in ${many(counts.pictures, "picture", "pictures")} of ${counts.total.toLocaleString("en")}`);
+  let words = parts.join(" \u00b7 ").replace(" \u00b7 in ", " in ");
+  if (counts.unscored) words += ` so far (${many(counts.unscored, "to come", "to come")})`;
+  if (counts.unreadable) words += ` \u00b7 ${many(counts.unreadable, "picture cannot", "pictures cannot")} be read`;
+  if (counts.failure) words += ` \u00b7 looking ahead failed: ${counts.failure}`;
+  return words;
+}
+
 function showDone(counts) {
+  if (PAGE.correct && !counts.pictures) {
+    const isLooking = counts.unscored && !counts.failure;
+    at("done-title").textContent = isLooking ? "Looking at the pictures" : "Nothing is left that is worth a look";
+    at("done-text").textContent = isLooking
+      ? `${many(counts.unscored, "picture", "pictures")} to come. This page goes on by itself.`
+      : `The model gives ${percent(PAGE.doubtful)} or less to no given label that nobody has answered. ${many(counts.total, "picture is", "pictures are")} in ${PAGE.out}.`;
+    return;
+  }
   at("done-title").textContent = counts.pictures ? "No picture is free" : "All cells are filled";
   at("done-text").textContent = counts.pictures
-    ? "The pictures that have blank cells are open in other windows. Look again in some minutes."
+    ? `The pictures that ${PAGE.correct ? "are worth a look" : "have blank cells"} are open in other windows. Look again in some minutes.`
     : `${many(counts.total, "picture is", "pictures are")} labelled in ${PAGE.out}.`;
 }
 
@@ -128,25 +148,48 @@ function asked() {
 function showQuestion() {
   const label = asked();
   const isBlank = view.states.some((state) => state === null);
-  at("question").textContent = label !== null ? `${PAGE.labels[label]}?`
-    : view.error ? "This picture cannot be read" : isBlank ? "All other questions are skipped" : "This picture is labelled";
-  at("chance").textContent = label === null ? "" : percent(view.chances[label]);
+  at("question").textContent = label !== null ? `${PAGE.correct ? "Is " : ""}${PAGE.labels[label]}${PAGE.correct ? " present" : ""}?`
+    : view.error ? "This picture cannot be read"
+    : PAGE.correct ? "Nothing is left to ask here" : isBlank ? "All other questions are skipped" : "This picture is labelled";
+  at("chance").textContent = label === null || PAGE.correct ? "" : percent(view.chances[label]);
+  if (PAGE.correct) showGiven(label);
   for (const name of ["present", "absent", "skip"]) button(name).disabled = label === null;
-  button("fill").disabled = !isBlank || Boolean(view.error);
+  button("fill").disabled = !isUnfinished();
   button("undo").disabled = undos.length === 0;
   button("previous").disabled = place <= 0;
   if (at("heat-button")) at("heat-button").disabled = label === null;
-  const here = view.error || !isBlank ? ""
+  const here = view.error || (PAGE.correct ? !isUnfinished() : !isBlank) ? ""
+    : PAGE.correct ? hereToCorrect()
     : view.worth ? `${many(view.worth, "answer", "answers")} worth giving in this picture`
     : "The rest of this picture is clear to the model: Enter takes it as predicted.";
   at("here").textContent = view.elsewhere ? `Open in another window too. ${here}` : here;
+}
+// What Enter would do something about: a blank cell, or when correcting a given label that nobody has answered.
+const isUnfinished = () => !view.error && (view.states.includes(null) || (PAGE.correct && view.answered.includes(false)));
+
+// What the table says of the label that is asked, and what the model says.
+function showGiven(label) {
+  const state = label === null ? null : view.states[label];
+  const given = state === null ? part("span", "", "blank") : part("strong", WORDS.get(state), WORDS.get(state));
+  at("given").replaceChildren(...(label === null ? [] : [state === null ? "" : "given: ", given, ` \u00b7 model: ${percent(view.chances[label])}`]));
+  for (const [name, means] of [["present", true], ["absent", false]]) {
+    const how = state === null ? "" : state === means ? ", keep" : ", change";
+    button(name).firstChild.textContent = `${means ? "Present" : "Absent"}${how}`;
+  }
+  button("fill").firstChild.textContent = view.states.includes(null) ? "The rest as given, blank cells as predicted" : "The rest is right as given";
+}
+function hereToCorrect() {
+  const parts = [];
+  if (view.doubtful) parts.push(`${many(view.doubtful, "given label", "given labels")} worth a look`);
+  if (view.states.includes(null)) parts.push(many(view.states.filter((state) => state === null).length, "blank cell", "blank cells"));
+  return parts.length ? `${parts.join(" and ")} in this picture` : "The model does not contradict the given labels of this picture. A click on one changes it.";
 }
 const button = (name) => document.querySelector(`#ask [data-do=${name}]`);
 
 function showBars() {
   const focused = document.activeElement?.dataset?.label;
   const order = PAGE.labels.map((_, label) => label);
-  const rank = (label) => (view.chances ? view.chances[label] : { true: 1, false: 0, null: 0.5 }[view.states[label]]);
+  const rank = (label) => (PAGE.correct && view.chances ? rankToCorrect(label) : view.chances ? view.chances[label] : { true: 1, false: 0, null: 0.5 }[view.states[label]]);
   order.sort((one, other) => rank(other) - rank(one) || one - other);
   at("bars").replaceChildren(...order.map(bar));
   if (focused !== undefined) at("bars").querySelector(`[data-label="${focused}"]`)?.focus();
@@ -157,10 +200,18 @@ function showBars() {
   }
 }
 
+// What is asked comes first, as it is asked; then the labels that are given as present.
+function rankToCorrect(label) {
+  const asked = view.questions.indexOf(label);
+  return asked >= 0 ? 3 - asked / view.questions.length : Number(view.states[label] === true) + view.chances[label];
+}
+
 function bar(label) {
   const chance = view.chances ? view.chances[label] : null, threshold = PAGE.thresholds[label];
   const row = makeLine(label, true);
-  setLine(row, { name: PAGE.labels[label], chance, threshold, above: chance > threshold, state: view.states[label], asked: label === asked() });
+  const state = view.states[label], isAnswered = PAGE.correct && state !== null && view.answered?.[label];
+  const word = `${WORDS.get(state)}${isAnswered ? " \u2713" : ""}`;
+  setLine(row, { name: PAGE.labels[label], chance, threshold, above: chance > threshold, state, asked: label === asked(), word, judged: PAGE.correct });
   return row;
 }
 
@@ -231,7 +282,7 @@ async function previous() {
 }
 
 async function change(picture, changes, isUndo = false) {
-  const found = await call("answer", { picture, changes });
+  const found = await call("answer", { picture, changes, undo: isUndo });
   if (!isUndo) keepUndo({ picture, changes });
   told(found, changes);
   if (trail[place] !== picture) {
@@ -244,7 +295,8 @@ async function change(picture, changes, isUndo = false) {
 
 function told(found, changes) {
   const names = Object.entries(changes);
-  let words = names.length === 1 ? `${names[0][0]}: ${WORDS.get(names[0][1][1])}. Saved.` : `${many(names.length, "label", "labels")} changed. Saved.`;
+  const [was, is] = names[0][1];
+  let words = names.length === 1 ? `${names[0][0]}: ${WORDS.get(is)}${was === is ? ", as given" : ""}. Saved.` : `${many(names.length, "label", "labels")} changed. Saved.`;
   for (const cell of found.differing || []) {
     const how = cell.was === null ? "was made unknown" : `was answered ${WORDS.get(cell.was)}`;
     const who = !cell.by ? "by somebody else" : cell.by === PAGE.annotator ? "in another window" : `by ${cell.by}`;
@@ -256,7 +308,8 @@ function told(found, changes) {
 async function answer(label, state) {
   const name = PAGE.labels[label];
   const found = await change(view.picture, { [name]: [view.states[label], state] });
-  if (!found.states.includes(null) && trail.at(-1) === found.picture) await onward();
+  const isDone = PAGE.correct ? asked() === null : !found.states.includes(null) && trail.at(-1) === found.picture;
+  if (isDone) await onward();
 }
 
 async function onward() {
@@ -271,9 +324,13 @@ async function fill() {
   const changes = {};
   for (const [label, was] of Object.entries(found.before)) changes[label] = [was, found.states[PAGE.labels.indexOf(label)]];
   if (Object.keys(changes).length) keepUndo({ picture, changes });
-  const present = Object.keys(changes).filter((label) => changes[label][1]);
+  const all = Object.keys(changes).length, predicted = Object.keys(changes).filter((label) => changes[label][0] === null);
+  const present = predicted.filter((label) => changes[label][1]);
   const list = present.length ? present.join(", ") : "none of them";
-  at("said").textContent = `${view.name}: ${many(Object.keys(changes).length, "label", "labels")} as predicted, present: ${list}. Saved.`;
+  const parts = [];
+  if (all > predicted.length) parts.push(`${many(all - predicted.length, "label", "labels")} as given`);
+  if (predicted.length || !all) parts.push(`${many(predicted.length, "label", "labels")} as predicted, present: ${list}`);
+  at("said").textContent = `${view.name}: ${parts.join(", ")}. Saved.`;
   show(found);
   await onward();
 }
@@ -291,21 +348,23 @@ async function undo() {
   at("said").textContent = `Undone: ${names.length === 1 ? names[0] : many(names.length, "label", "labels")}. ${(found.differing || []).length ? words : "Saved."}`;
 }
 
-function skip() {
+async function skip() {
   const label = asked();
   if (!skipped.has(view.picture)) skipped.set(view.picture, new Set());
   skipped.get(view.picture).add(label);
   at("said").textContent = `${PAGE.labels[label]}: skipped.`;
+  if (PAGE.correct && asked() === null) return onward();
   showQuestion();
   showBars();
   showHeat();
+  return undefined;
 }
 
 const ACTIONS = {
   present: { runs: () => answer(asked(), true), needs: () => ready && asked() !== null },
   absent: { runs: () => answer(asked(), false), needs: () => ready && asked() !== null },
   skip: { runs: skip, needs: () => asked() !== null },
-  fill: { runs: fill, needs: () => ready && !view.error && view.states.includes(null) },
+  fill: { runs: fill, needs: () => ready && isUnfinished() },
   heat: { runs: () => { hot = !hot; showHeat(); }, needs: () => PAGE.explains },
 };
 function act(name) {
@@ -340,7 +399,8 @@ window.addEventListener("pagehide", () => {
 });
 // While the server looks at the pictures, what is left changes by itself.
 setInterval(async () => {
-  if (busy || !view || view.picture === null || !view.left.unscored || document.hidden) return;
+  if (busy || !view || !view.left.unscored || document.hidden) return;
+  if (view.picture === null) return PAGE.correct && void once(next);
   const found = await call("left").catch(() => null);
   if (found && view.picture !== null) {
     view.left = found.left;

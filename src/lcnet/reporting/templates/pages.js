@@ -40,8 +40,8 @@ function makeLine(label, press) {
   return row;
 }
 
-// Fills it. A known label has a state in place of its threshold and its number.
-function setLine(row, { name, chance, threshold, above, state, asked = false, digits = 0, note = "", word = WORDS.get(state) }) {
+// Fills it. A known label has a state in place of its threshold and its number, unless it is `judged`: then its number too.
+function setLine(row, { name, chance, threshold, above, state, asked = false, digits = 0, note = "", word = WORDS.get(state), judged = false }) {
   const line = row.firstChild, [what, track, number, said, small] = line.children, mark = track.lastChild;
   const isOpen = state === null && chance !== null;
   row.className = [WORDS.get(state), isOpen && above ? "above" : "", asked ? "asked" : ""].filter(Boolean).join(" ");
@@ -50,10 +50,10 @@ function setLine(row, { name, chance, threshold, above, state, asked = false, di
   mark.hidden = !isOpen;
   mark.style.left = `${100 * threshold}%`;
   mark.title = `threshold ${percent(threshold, digits)}`;
-  number.textContent = isOpen ? percent(chance, digits) : "";
+  number.textContent = isOpen || (judged && chance !== null) ? percent(chance, digits) : "";
   said.textContent = word;
   small.textContent = note;
   if (line.localName !== "button") return;
-  const parts = [WORDS.get(state), isOpen ? `probability ${number.textContent}` : "", note].filter(Boolean);
+  const parts = [judged ? word : WORDS.get(state), number.textContent ? `probability ${number.textContent}` : "", note].filter(Boolean);
   line.setAttribute("aria-label", `${name}: ${parts.join(", ")}. Change it.`);
 }

@@ -6,9 +6,7 @@ change only the cells that they mean.
 
 import csv
 import io
-import json
 import os
-import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -20,6 +18,7 @@ from filelock import FileLock, Timeout
 from lcnet.errors import DataError, reason_of
 from lcnet.files import written_whole
 from lcnet.predicting.known_table import KnownTable, name_beside
+from lcnet.serving.labelling.answer_log import AnswerLog
 
 WAIT = 30.0
 """Seconds to wait for another process that writes to the file."""
@@ -64,11 +63,13 @@ class AnswerFile:
         self.file = file
         self.labels = table.labels
         self.annotator = annotator
+        self._log = AnswerLog(file.with_name(f"{file.name}.log"), annotator)
         self._guard = RLock()
         self._lock = FileLock(file.with_name(f".{file.name}.lock"))
         self._rows = {path: dict(known) for path, known in table.pictures()}
         self._lines: dict[Path, str] = {}
         self._paths: dict[str, Path] = {}
+        self._names: dict[Path, str] = {}
         self._stamp: tuple[int, ...] | None = None
         self._pinned: _Pin | None = None
         file.parent.mkdir(parents=True, exist_ok=True)
@@ -80,47 +81,57 @@ class AnswerFile:
         """What is known of a picture."""
         return self._rows[picture]
 
-    def refresh(self) -> set[Path]:
-        """Read the file if somebody else has written to it; returns the pictures that changed.
+    def answered(self, picture: Path) -> set[str]:
+        """The labels of a picture that a person has answered, and that are still as answered."""
+        with self._guard:
+            return self._log.answered(self._name(picture), self._rows[picture])
 
-        Raises DataError if it is no table of answers any more.
+    def refresh(self) -> set[Path]:
+        """Read what somebody else has written; returns the pictures that they answered.
+
+        Raises DataError if the file is no table of answers any more.
         """
         with self._guard:
+            answered = {self._path(name) for name in self._log.refresh()}
             if self._stamp == (stamp := _stamp(self.file)) or stamp is None:
-                return set()
+                return answered
             found = self._read()
             changed = {path for path, states in found.items() if self._rows.get(path) != states}
             for path in changed:
                 self._rows[path] = found[path]
                 self._lines.pop(path, None)
             self._seen(stamp)
-            return changed
+            return changed | answered
 
     def change(
         self,
         picture: Path,
         wanted: Callable[[States], Changes],
         seen: Changes,
+        *,
+        undo: bool = False,
     ) -> Changed:
-        """Change cells of a picture, and return once they are on the disk.
+        """Change cells of a picture, or confirm them, and return once that is on the disk.
 
-        `wanted` gets what is known now; `seen` is what the annotator saw of the cells. Raises
-        DataError if the file cannot be read or written; nothing is changed then.
+        `wanted` gets what is known now; `seen` is what the annotator saw of the cells. With `undo`
+        they are as before an answer, so nobody has looked at them. Raises DataError if a file
+        cannot be read or written; no cell is changed then.
         """
         with self._locked():
             others = self.refresh()
             before = self._rows[picture]
             changes = wanted(dict(before))
             differing = [
-                Differing(name, before.get(name), self._who(picture, name))
+                Differing(name, before.get(name), self._log.who(self._name(picture), name))
                 for name, now in changes.items()
                 if name in seen and before.get(name) not in (seen[name], now)
             ]
             after = {name: changes.get(name, before.get(name)) for name in self.labels}
             states = {name: state for name, state in after.items() if state is not None}
+            if changes:  # first the log: an answer that is no cell of the table counts for nothing
+                self._log.add(self._name(picture), changes, undo=undo)
             if states != before:
                 self._write({**self._rows, picture: states}, changed=picture)
-                self._note(picture, changes)
             return Changed({name: before.get(name) for name in changes}, differing, others)
 
     @contextmanager
@@ -160,8 +171,7 @@ class AnswerFile:
             self._pinned = _Pin(self.file)
 
     def _line(self, path: Path, states: States) -> str:
-        name = name_beside(path, self.file.parent)
-        self._paths[name] = path
+        name = self._name(path)
         cells = [str(int(states[label])) if label in states else "" for label in self.labels]
         return _record([name, *cells])
 
@@ -208,36 +218,17 @@ class AnswerFile:
             f"1, 0 or nothing in each cell, got at {where}: {got}. Name another file, or mend it."
         )
 
+    def _name(self, path: Path) -> str:
+        """What a picture is called in the file; the answer to the same question by `_path`."""
+        if path not in self._names:
+            self._names[path] = name = name_beside(path, self.file.parent)
+            self._paths[name] = path
+        return self._names[path]
+
     def _path(self, name: str) -> Path:
         if name not in self._paths:
             self._paths[name] = (self.file.parent / name).resolve()
         return self._paths[name]
-
-    # Who answered what: told to others, and never needed to go on.
-
-    @property
-    def _log(self) -> Path:
-        return self.file.with_name(f"{self.file.name}.log")
-
-    def _note(self, picture: Path, changes: Changes) -> None:
-        entry = {
-            "time": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
-            "annotator": self.annotator,
-            "image": name_beside(picture, self.file.parent),
-            "answers": changes,
-        }
-        with suppress(OSError), self._log.open("a", encoding="utf-8") as log:
-            log.write(json.dumps(entry) + "\n")
-
-    def _who(self, picture: Path, label: str) -> str:
-        """Who gave the last answer for a cell; empty if nobody said so."""
-        name, who = name_beside(picture, self.file.parent), ""
-        with suppress(OSError, ValueError), self._log.open(encoding="utf-8") as log:
-            for line in log:
-                entry = json.loads(line)
-                if entry["image"] == name and label in entry["answers"]:
-                    who = str(entry["annotator"])
-        return who
 
 
 class _Pin:

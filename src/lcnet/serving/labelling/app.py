@@ -10,7 +10,15 @@ from starlette.responses import HTMLResponse, JSONResponse, Response
 
 from lcnet.errors import ConfigError, DataError, LCNetError
 from lcnet.serving.guard import BadCall, Guard, refused
-from lcnet.serving.labelling.calls import changes_of, path_of, picture_of, read_call, window_of
+from lcnet.serving.labelling.asking import DOUBTFUL
+from lcnet.serving.labelling.calls import (
+    changes_of,
+    is_undo,
+    path_of,
+    picture_of,
+    read_call,
+    window_of,
+)
 from lcnet.serving.labelling.desk import Desk
 from lcnet.serving.labelling.shown import heat_of, jpeg_of
 from lcnet.serving.page_answer import add_icon, page_answer
@@ -75,7 +83,8 @@ def _find(desk: Desk, given: Call) -> Call:
 
 def _answer(desk: Desk, given: Call) -> Call:
     number = picture_of(given, len(desk.paths))
-    return desk.answer(window_of(given), number, changes_of(given, desk.labels))
+    changes = changes_of(given, desk.labels)
+    return desk.answer(window_of(given), number, changes, undo=is_undo(given))
 
 
 def _fill(desk: Desk, given: Call) -> Call:
@@ -131,6 +140,9 @@ def _page(desk: Desk) -> dict[str, Any]:
         "thresholds": [round(thresholds[label], 4) for label in desk.labels],
         "explains": desk.predictor.explains,
         "advice": desk.advice,
+        "caution": desk.caution,
+        "correct": desk.correct,
+        "doubtful": round(1 - DOUBTFUL, 4),
         "model": str(desk.predictor.path),
         "out": desk.answers.file.name,
         "annotator": desk.answers.annotator,

@@ -69,5 +69,13 @@ def changes_of(given: Mapping[str, Any], labels: Sequence[str]) -> dict[str, tup
     return {label: (seen, new) for label, (seen, new) in changes.items()}
 
 
+def is_undo(given: Mapping[str, Any]) -> bool:
+    """Whether the changes take answers back; not if nothing is said."""
+    undo = given.get("undo", False)
+    if not isinstance(undo, bool):
+        raise BadCall(f"undo: expected true or false, got {_shown(undo)}.")
+    return undo
+
+
 def _shown(value: object) -> str:
     return repr(value)[:60]

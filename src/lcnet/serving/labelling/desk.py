@@ -18,14 +18,18 @@ from lcnet.predicting.prediction import Prediction
 from lcnet.predicting.predictor import Predictor
 from lcnet.serving.known_advice import advice_on_known
 from lcnet.serving.labelling.answers import AnswerFile, Changed, Changes, States
-from lcnet.serving.labelling.asking import Flags, questions, uncertainty, worth_asking
+from lcnet.serving.labelling.asking import Asked, to_correct, to_fill
 from lcnet.serving.labelling.leases import Leases
 from lcnet.serving.labelling.scores import Scores
+from lcnet.serving.labelling.unseen import unseen_by
 
 View = dict[str, Any]
 """What the page shows of a picture, for JSON."""
 UNSCORED, UNREADABLE, TAKEN = -1.0, -2.0, -np.inf
 """In the order of pictures these come after all that are scored; the last not at all."""
+STATES = {True: 1, False: -1, None: 0}
+WRONG = 0.02
+"""The share of given labels that may be wrong where they are corrected: they are believed less."""
 PASSED = 1e6
 """By how much a picture that the window has had already comes later."""
 
@@ -54,24 +58,47 @@ def open_desk(
             "There is nothing to label. To correct what is in it, add --correct."
         )
     advice = advice_on_known(model, predictor, "label")
-    return Desk(predictor, known, AnswerFile(out, known, annotator=annotator), advice=advice)
+    answers = AnswerFile(out, known, annotator=annotator)
+    if not correct:
+        return Desk(predictor, known, answers, advice=advice)
+    if predictor.evidence is not None:
+        predictor.evidence.wrong = WRONG
+    paths = [path for path, _ in known.pictures()]
+    unseen, caution = unseen_by(model, paths, batch_size=batch_size)
+    return Desk(
+        predictor, known, answers, advice=advice, correct=True, unseen=unseen, caution=caution
+    )
 
 
 class Desk:
     """A table, its answers and a model that asks; for many threads."""
 
     def __init__(
-        self, predictor: Predictor, table: KnownTable, answers: AnswerFile, *, advice: str = ""
+        self,
+        predictor: Predictor,
+        table: KnownTable,
+        answers: AnswerFile,
+        *,
+        advice: str = "",
+        correct: bool = False,
+        unseen: Mapping[int, Predictor] | None = None,
+        caution: str = "",
     ) -> None:
-        """`advice` is what to run so that an answer moves the other labels; empty if it does."""
+        """`advice` is what to run so that an answer moves the other labels; empty if it does.
+
+        With `correct` given labels are asked too, where the model contradicts them. `unseen` are
+        the pictures that another model scores, which has not seen them; `caution` says so, or that
+        the model has seen them.
+        """
         self.predictor = predictor
         self.answers = answers
+        self.correct = correct
         self.labels = table.labels
         self.paths = [path for path, _ in table.pictures()]
         listed = repr((*map(str, self.paths), self.labels, str(answers.file.resolve())))
         self.table = hashlib.sha256(listed.encode("utf-8", "surrogateescape")).hexdigest()[:16]
         """Another one where picture 7, or its answer, is another one."""
-        self.advice = advice
+        self.advice, self.caution = advice, caution
         names = predictor.info.labels
         self._places = [names.index(label) for label in self.labels]
         self._numbers = {path: number for number, path in enumerate(self.paths)}
@@ -79,15 +106,17 @@ class Desk:
         self._useful = np.full(count, UNSCORED)
         self._blank = np.zeros(count, np.int64)
         self._worth = np.zeros(count, np.int64)
+        self._doubtful = np.zeros(count, np.int64)
         self._guard = RLock()
         self._leases = Leases()
-        self.scores = Scores(predictor, self.paths, self._summarise)
+        self.scores = Scores(predictor, self.paths, self._summarise, unseen=unseen)
         for number in range(count):
             self._blank[number] = len(self.labels) - len(self._known(number))
 
     def start(self) -> None:
-        """Score the pictures with blank cells in the background."""
-        self.scores.start(np.flatnonzero(self._blank).tolist())
+        """Score the pictures that may be asked about in the background."""
+        numbers = range(len(self.paths)) if self.correct else np.flatnonzero(self._blank).tolist()
+        self.scores.start(numbers)
 
     # What the page asks for
 
@@ -95,7 +124,7 @@ class Desk:
         """The most useful picture that no other window has, and this one has not had yet."""
         self._refresh()
         with self._guard:
-            order = np.where(self._blank > 0, self._useful, TAKEN)
+            order = np.where(self._open(), self._useful, TAKEN)
             for number in self._leases.passed(window):
                 order[number] -= PASSED
             for number in self._leases.held(but=window):
@@ -126,26 +155,39 @@ class Desk:
         return self.open(window, ends[0])
 
     def answer(
-        self, window: str, number: int, changes: Mapping[str, tuple[bool | None, bool | None]]
+        self,
+        window: str,
+        number: int,
+        changes: Mapping[str, tuple[bool | None, bool | None]],
+        *,
+        undo: bool = False,
     ) -> View:
-        """Change cells, given for each label what the annotator saw and what it shall be."""
+        """Change cells, given for each label what the annotator saw and what it shall be.
+
+        If both are the same, that confirms the cell. With `undo` it is asked again.
+        """
         wanted = {label: now for label, (_, now) in changes.items()}
         seen = {label: was for label, (was, _) in changes.items()}
-        return self._changed(window, number, lambda _: wanted, seen)
+        return self._changed(window, number, lambda _: wanted, seen, undo=undo)
 
     def fill(self, window: str, number: int) -> View:
         """Take the rest as predicted: unknown labels above their thresholds present, others absent.
 
-        A picture that cannot be read stays as it is.
+        Where given labels are corrected, those that nobody has answered are confirmed besides. A
+        picture that cannot be read stays as it is.
         """
 
         def wanted(known: States) -> Changes:
             prediction = self.prediction(number, known)
             if prediction.probabilities is None:
                 return {}
-            return {
+            predicted = {
                 label: label in prediction.labels for label in self.labels if label not in known
             }
+            if not self.correct:
+                return predicted
+            answered = self.answers.answered(self.paths[number])
+            return {label: now for label, now in known.items() if label not in answered} | predicted
 
         return self._changed(window, number, wanted, {})
 
@@ -175,13 +217,14 @@ class Desk:
         }
         if score.logits is None:
             return seen
-        chances, unknown = self._chances(number, known)
-        asked = questions(chances, unknown)
-        of_table = {place: position for position, place in enumerate(self._places)}
+        chances, asked = self._asked(number, known, score.logits)
+        answered = self.answers.answered(self.paths[number]) if self.correct else set()
         return seen | {
-            "chances": [round(float(chances[place]), 4) for place in self._places],
-            "questions": [of_table[place] for place in asked],
-            "worth": worth_asking(chances, unknown),
+            "chances": [round(float(chance), 4) for chance in chances],
+            "questions": asked.questions,
+            "worth": asked.worth,
+            "doubtful": asked.doubtful,
+            "answered": [label in answered for label in self.labels],
         }
 
     def prediction(self, number: int, known: States | None = None) -> Prediction:
@@ -193,8 +236,10 @@ class Desk:
 
     # Behind it
 
-    def _changed(self, window: str, number: int, wanted: Any, seen: Changes) -> View:
-        changed: Changed = self.answers.change(self.paths[number], wanted, seen)
+    def _changed(
+        self, window: str, number: int, wanted: Any, seen: Changes, *, undo: bool = False
+    ) -> View:
+        changed: Changed = self.answers.change(self.paths[number], wanted, seen, undo=undo)
         self._renew(changed.others)
         with self._guard:
             self._leases.hold(window, number)
@@ -206,17 +251,24 @@ class Desk:
     def _known(self, number: int) -> States:
         return self.answers.of(self.paths[number])
 
-    def _chances(self, number: int, known: States) -> tuple[NDArray[np.float32], Flags]:
-        """The probabilities of all labels of the model, and which cells of the table are blank."""
-        found = self.prediction(number, known).probabilities or {}
-        unknown = np.zeros(len(found), np.bool_)
-        blank = [
-            place
-            for label, place in zip(self.labels, self._places, strict=True)
-            if label not in known
-        ]
-        unknown[blank] = True
-        return np.array(list(found.values()), np.float32), unknown
+    def _asked(
+        self, number: int, known: States, logits: NDArray[np.float32]
+    ) -> tuple[NDArray[np.float32], Asked]:
+        """The probabilities of the table's labels (L), and what to ask of the picture."""
+        states = np.array([STATES[known.get(label)] for label in self.labels], np.int8)
+        if self.correct:
+            chances = self.predictor.judged(logits, known)[self._places]
+            told = self.answers.answered(self.paths[number])
+            answered = np.array([label in told for label in self.labels], np.bool_)
+            return chances, to_correct(chances, states, answered)
+        found = self.predictor.given(logits, known).probabilities or {}
+        chances = np.array(list(found.values()), np.float32)[self._places]
+        return chances, to_fill(chances, states)
+
+    def _open(self) -> NDArray[np.bool_]:
+        """The pictures (N) in which there is something to ask."""
+        found: NDArray[np.bool_] = (self._blank > 0) | (self._doubtful > 0)
+        return found
 
     def _refresh(self) -> None:
         self._renew(self.answers.refresh())
@@ -230,27 +282,29 @@ class Desk:
     def _summarise(self, number: int) -> None:
         """Keep what the order of the pictures and the figures of what is left need."""
         known = self._known(number)
-        useful, worth = UNSCORED, 0
+        useful, worth, doubtful = UNSCORED, 0, 0
         if number in self.scores:
-            if self.scores.of(number).logits is None:
+            if (logits := self.scores.of(number).logits) is None:
                 useful = UNREADABLE
             else:
-                chances, unknown = self._chances(number, known)
-                useful = float(uncertainty(chances, unknown).sum())
-                worth = worth_asking(chances, unknown)
+                _, asked = self._asked(number, known, logits)
+                useful, worth, doubtful = asked.useful, asked.worth, asked.doubtful
         with self._guard:
             self._blank[number] = len(self.labels) - len(known)
             self._useful[number], self._worth[number] = useful, worth
+            self._doubtful[number] = doubtful
 
     def _left(self) -> dict[str, Any]:
         with self._guard:
-            is_open = self._blank > 0
+            is_open = self._open()
+            looked_at = is_open | self.correct  # to correct, the model looks at every picture
             return {
                 "pictures": int(is_open.sum()),
                 "cells": int(self._blank.sum()),
                 "worth": int(self._worth.sum()),
-                "unscored": int((is_open & (self._useful == UNSCORED)).sum()),
-                "unreadable": int((is_open & (self._useful == UNREADABLE)).sum()),
+                "doubtful": int(self._doubtful.sum()),
+                "unscored": int((looked_at & (self._useful == UNSCORED)).sum()),
+                "unreadable": int((looked_at & (self._useful == UNREADABLE)).sum()),
                 "total": len(self.paths),
                 "failure": self.scores.failure,
             }

@@ -33,13 +33,14 @@ def label(
         table: Label table of any layout that lcnet reads, with blank cells. Its labels are some of
             the model's. It is not changed. Or a folder of pictures without labels.
         out: CSV file to write: a row per picture, a column per label; 1, 0 or blank. Answers that
-            are in it already are kept.
+            are in it already are kept. FILE.log beside it has each answer.
         annotator: Your name, which others see if their answer differs from yours.
         host: Address to listen on; the default answers only this machine.
         port: Port; 0 takes a free one.
         batch_size: Pictures that go through the model together, at most.
-        correct: Also take a table without blank cells, to correct what is in it. A picture is
-            opened by its path, ADDRESS/?picture=PATH, as the report links its worst errors.
+        correct: Also ask about filled cells, where the model contradicts them most first; the
+            table needs no blank cell. A picture is opened by its path, ADDRESS/?picture=PATH, as
+            the report links its worst errors.
 
     Raises:
         DataError: if a table cannot be read.

@@ -1,7 +1,7 @@
 """What the network gives each picture: computed once, and from then on looked up."""
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -31,10 +31,19 @@ class Scores:
     """The scores of pictures by number; asked for, or made by a thread in the background."""
 
     def __init__(
-        self, predictor: Predictor, paths: Sequence[Path], ready: Callable[[int], None]
+        self,
+        predictor: Predictor,
+        paths: Sequence[Path],
+        ready: Callable[[int], None],
+        *,
+        unseen: Mapping[int, Predictor] | None = None,
     ) -> None:
-        """`ready` is called with the number of each picture that the background has scored."""
+        """`ready` is called with the number of each picture that the background has scored.
+
+        `unseen` are pictures that another network scores, one that was not trained on them.
+        """
         self._predictor = predictor
+        self._unseen = unseen or {}
         self._paths = paths
         self._ready = ready
         self._found: dict[int, Score] = {}
@@ -83,7 +92,11 @@ class Scores:
             self.failure = f"{type(error).__name__}: {error}"
 
     def _add(self, batch: Sequence[int]) -> None:
-        pictures = [Picture(str(number), self._paths[number]) for number in batch]
-        scored = self._predictor.stream_logits(pictures)
-        for number, (prediction, logits) in zip(batch, scored, strict=True):
-            self._found[number] = Score(logits, prediction.error)
+        of_network: dict[Predictor, list[int]] = {}
+        for number in batch:
+            of_network.setdefault(self._unseen.get(number, self._predictor), []).append(number)
+        for network, numbers in of_network.items():
+            pictures = [Picture(str(number), self._paths[number]) for number in numbers]
+            scored = network.stream_logits(pictures)
+            for number, (prediction, logits) in zip(numbers, scored, strict=True):
+                self._found[number] = Score(logits, prediction.error)
