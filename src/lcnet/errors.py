@@ -12,6 +12,13 @@ Stopped               a signal stopped the run                    exit code 128 
 The message is one line: what was expected, what lcnet got, where, and what to do next.
 """
 
+import shlex
+
+
+def quoted(name: object) -> str:
+    """A path or name as a shell takes it, for commands within messages."""
+    return shlex.quote(str(name))
+
 
 def reason_of(error: Exception) -> str:
     """The first line of a library's error message, or the error's type if it has no message."""
@@ -85,9 +92,9 @@ class ProcessError(TrainingError):
     def of(cls, run: object, reason: str, *, go_on: bool) -> "ProcessError":
         """The error for a run; `go_on` says whether it has a checkpoint to continue from."""
         then = (
-            f"Continue from its last checkpoint with: lcnet train --resume {run}"
+            f"Continue from its last checkpoint with: lcnet train --resume {quoted(run)}"
             if go_on
-            else f"There is no checkpoint yet: start again with --out {run} --overwrite."
+            else f"There is no checkpoint yet: start again with --out {quoted(run)} --overwrite."
         )
         error = cls(
             f"{run}: a process of this training has died or hangs ({reason}), so all of them end. "

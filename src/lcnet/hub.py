@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 
-from lcnet.errors import CheckpointError, ConfigError, LCNetError, reason_of
+from lcnet.errors import CheckpointError, ConfigError, LCNetError, quoted, reason_of
 from lcnet.files import AnyPath
 
 PREFIX = "hf://"
@@ -85,7 +85,7 @@ def require_own(model: AnyPath) -> None:
         repository = Repository.parse(str(model))
         raise ConfigError(
             f"{repository}: expected a local folder, got a shared model. "
-            f"Fetch it first with: lcnet import {repository} --out FOLDER"
+            f"Fetch it first with: lcnet import {quoted(repository)} --out FOLDER"
         )
 
 

@@ -1,5 +1,8 @@
 """What is printed while work goes on: lines, a progress bar, and sizes in bytes."""
 
+import re
+import shutil
+import textwrap
 import time
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, TypeVar
@@ -12,12 +15,36 @@ SECONDS_A_LINE = 60.0
 """Between two lines on what is done, where no bar can be shown."""
 
 
+COMMAND = re.compile(r"(: |^ +)lcnet ")
+"""How a command begins that is to be copied."""
+
+
 def tell(text: str) -> None:
-    """Print a line, above the progress bar if one is shown."""
+    """Print lines, above the progress bar if one is shown; long ones as `paragraph` does."""
     import rich
 
+    text = "\n".join(map(paragraph, text.split("\n")))
     # The bar and the line must share rich's global console, or the bar is torn.
     rich.get_console().print(text, markup=False, highlight=False, soft_wrap=True)
+
+
+def paragraph(text: str, *, hang: int = 2) -> str:
+    """A line as several that fit the terminal, all but the first one indented by `hang`.
+
+    It stays one line where no terminal shows it, so that logs and pipes have whole lines; and where
+    it names a command, which must not be torn.
+    """
+    import rich
+
+    if COMMAND.search(text) or not rich.get_console().is_terminal:
+        return text
+    return textwrap.fill(
+        text,
+        shutil.get_terminal_size().columns,
+        subsequent_indent=" " * hang,
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
 
 
 def track(items: Iterable[Item], what: str, total: int, *, quiet: bool = False) -> Iterator[Item]:

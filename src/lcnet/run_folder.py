@@ -26,7 +26,7 @@ from pathlib import Path
 from typing import Any
 
 from lcnet.config import Config, Data
-from lcnet.errors import CheckpointError, ConfigError, reason_of
+from lcnet.errors import CheckpointError, ConfigError, quoted, reason_of
 
 WAIT_S = 3.0
 """Seconds to wait for the lock: loader processes of a killed run can hold it a little longer."""
@@ -193,7 +193,7 @@ class RunFolder:
     @property
     def continuation(self) -> str:
         """How to continue the run, as a sentence for messages."""
-        return f"Continue with: lcnet train --resume {self.path}"
+        return f"Continue with: lcnet train --resume {quoted(self.path)}"
 
     # Content
 
@@ -293,7 +293,7 @@ class RunFolder:
         if not overwrite:
             raise ConfigError(
                 f"--out {self.path}: already there. Choose another folder, replace it with "
-                f"--overwrite, or continue it with: lcnet train --resume {self.path}"
+                f"--overwrite, or continue it with: lcnet train --resume {quoted(self.path)}"
             )
         if not self.is_run:
             raise ConfigError(
@@ -322,6 +322,27 @@ class RunFolder:
             elif path not in kept:
                 path.unlink()
 
+    def of_folds(self) -> list[Path]:
+        """What training folds has written here, the plan last; all else is somebody's own."""
+        own = (
+            *(self.model, self.damaged_model, self.data_file, self.folds_file, self.splits_file),
+            *(self.fingerprints_file, self.metrics_file, self.calibration_file, self.report_file),
+            *(self.test_predictions_file, self.logs),
+            *(path for path in self.path.glob("fold*") if path.name[4:].isdecimal()),
+            *self.path.glob(self.comparison_file("*").name),
+            *self.path.glob("*.part"),
+            self.plan_file,
+        )
+        return [path for path in own if path.exists()]
+
+    def clear_folds(self, *, keep: str = "") -> None:
+        """Remove what training folds has written, but `keep` if it is its own list of splits."""
+        for path in self.of_folds():
+            if path.is_dir() and not path.is_symlink():
+                shutil.rmtree(path)
+            elif path != self.splits_file or not keep or Path(keep).resolve() != path.resolve():
+                path.unlink()
+
     def remove_unfinished(self) -> None:
         """Remove the unfinished files of a killed run."""
         for folder in (self.path, self.model, self.checkpoints):
@@ -344,6 +365,20 @@ def free_beside(folder: Path) -> Path:
         name, number = folder.name or "run", "1"
     named = (folder.with_name(f"{name}-{one}") for one in count(int(number) + 1))
     return next(one for one in named if not one.exists())
+
+
+def best_epoch(history: Sequence[Mapping[str, float]], name: str) -> int | None:
+    """The epoch of the best model by `val_NAME`, the last of equals; None if no row has it."""
+    if not history:
+        return None
+    best = history[-1][f"best_{name}"]
+    epochs = [int(row["epoch"]) for row in history if row[f"val_{name}"] == best]
+    return epochs[-1] if epochs else None
+
+
+def last_of(epochs: int) -> int:
+    """How many of a course of epochs count as its last: a fifth; all of fewer than five."""
+    return epochs // 5 if epochs >= 5 else epochs
 
 
 def seconds_of(history: Sequence[Mapping[str, float]]) -> float:

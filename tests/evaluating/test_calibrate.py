@@ -13,6 +13,7 @@ from lcnet.evaluating.calibrate import calibrate, reset_calibration
 from lcnet.evaluating.evaluate import evaluate
 from lcnet.model_folder import load_model, read_info
 from lcnet.predicting.predictor import Predictor
+from lcnet.reporting.report import report
 from lcnet.runs.train import resume, train
 
 
@@ -99,6 +100,33 @@ def test_a_goal_out_of_reach_and_labels_without_a_positive_are_said(run, tmp_pat
     assert "warning: precision of at least 99: not reached" in shown
     assert "no positive to fit to, the common threshold is taken: blue" in shown
     assert fitted.thresholds.values[2] == fitted.thresholds.common
+
+
+def test_thresholds_of_few_pictures_are_marked_by_everyone_that_shows_them(
+    run, tmp_path, capsys, read_json
+):
+    file = tmp_path / "colours/val.csv"
+    header, *rows = file.read_text().splitlines()
+    rows = [
+        f"{row.split(',')[0]},{number % 2},{int(number < 2)},1" for number, row in enumerate(rows)
+    ]
+    rows[0] = rows[0][:-1] + "0"
+    file.write_text("\n".join([header, *rows]))
+    fitted = calibrate(run)
+    shown = " ".join(capsys.readouterr().out.split())
+    red, green, blue = fitted.thresholds.values
+    assert f"red {red:.2f} (6), green {green:.2f}* (2), blue {blue:.2f} (11)" in shown
+    assert "* 1 of 3 thresholds rest on fewer than 5 such pictures" in shown
+    assert read_json(run / "calibration.json")["positives"] == {"red": 6, "green": 2, "blue": 11}
+    evaluate(run)
+    line = "1 threshold rests on fewer than 5 pictures that show the label: green (2)"
+    assert line in capsys.readouterr().out
+    evaluate(run, threshold=0.5)  # not the fitted ones
+    assert "rests on" not in capsys.readouterr().out
+    page = report(run).read_text(encoding="utf-8")
+    assert f"{green:.2f}*</td>" in page
+    assert "The threshold rests on fewer than 5 pictures" in page
+    assert f"{red:.2f}*</td>" not in page
 
 
 def test_the_split_that_is_tested_is_taken_with_a_warning_only(run, capsys):

@@ -275,10 +275,10 @@ def test_without_a_protocol_the_model_s_own_threshold_counts(run, printed):
     info = json.loads(file.read_text())
     file.write_text(json.dumps({**info, "thresholds": [0.6, 0.6, 0.6]}))
     assert evaluate(run).threshold == 0.6
-    assert "no protocol: step AP, threshold 0.6" in printed()
+    assert "AP as in scikit-learn, threshold 0.6" in printed()
     file.write_text(json.dumps({**info, "thresholds": [0.2, 0.4, 0.6]}))
     assert evaluate(run).threshold == (0.2, 0.4, 0.6)
-    assert "no protocol: step AP, threshold the labels' own" in printed()
+    assert "AP as in scikit-learn, each label at its own threshold" in printed()
     assert evaluate(run, protocol="lcnet").threshold == 0.85
     assert "protocol lcnet: step AP, threshold 0.85" in printed()
 

@@ -44,3 +44,27 @@ def test_enough_pictures_are_printed_as_they_were(trained, capsys, monkeypatch):
     assert "AP of each label\n" in said
     assert "95 %" not in said
     assert re.search(r"\d red +\d", said)
+
+
+def test_a_file_of_few_predictions_is_said_in_the_same_words(trained, tmp_path, capsys):
+    file = tmp_path / "seen.csv"
+    lcnet.evaluate(trained, predictions=file)
+    rough = re.compile(r"^(mAP .*\(.*95 %\)|only \d+ pictures, so .*|AP of each.*|AP as .*)$", re.M)
+    of_run = rough.findall(capsys.readouterr().out)
+    lcnet.evaluate(file)
+    of_file = rough.findall(capsys.readouterr().out.replace(", since the file has none", ""))
+    assert of_file == of_run
+    assert len(of_run) == 4
+
+
+def test_a_terminal_is_told_what_the_names_mean(trained, capsys, monkeypatch):
+    lcnet.evaluate(trained)
+    assert "precision, recall and their F1" not in capsys.readouterr().out
+    monkeypatch.setattr("rich.console.Console.is_terminal", True)
+    monkeypatch.setenv("COLUMNS", "80")
+    lcnet.evaluate(trained)
+    said = capsys.readouterr().out
+    for name in ("CP, CR, CF1", "OP, OR, OF1", "example F1", "Hamming loss", "ECE", "Brier"):
+        assert name in said
+    meanings = [line for line in said.splitlines() if "precision, recall" in line]
+    assert len(meanings) == 1

@@ -237,7 +237,7 @@ def test_the_headline_says_how_it_was_measured(page, tmp_path):
     text = page(made).text
     for name, one in made.intervals.items():
         assert f"{one.value:.1f} {name} {one.low:.1f} to {one.high:.1f}" in text
-    assert "No protocol: step AP, threshold the labels' own." in text
+    assert "AP as in scikit-learn, each label at its own threshold." in text
     assert "95 % intervals over the pictures (20 resamples)" in text
     assert "Without a positive, and so left out of the means: lamp." in text
     assert "a caution" in text

@@ -173,7 +173,7 @@ def test_each_fact_has_its_words(changes, words, not_said):
         (
             {"mean_ap": Interval(61.0, 50.0, 70.0)},
             "Label more pictures",
-            "lcnet label mine TABLE --out labelled.csv",
+            "lcnet label mine PICTURES --out labelled.csv",
         ),
         (
             {"epochs": 20, "last_gain": 2.4},
@@ -182,7 +182,7 @@ def test_each_fact_has_its_words(changes, words, not_said):
         ),
         ({"epochs": 20, "last_gain": 0.4}, "worst errors", "lcnet predict"),
         ({"epochs": 0, "last_gain": 2.4}, "worst errors", "lcnet predict"),
-        ({"weak": (SOFA, VASE)}, "that show sofa, and train", "lcnet label mine TABLE"),
+        ({"weak": (SOFA, VASE)}, "that show sofa, and train", "lcnet label mine PICTURES"),
         ({"weak": (VASE,)}, "worst errors", "lcnet predict"),
         ({"role": "val", "split": "val.csv"}, "test pictures", "report mine --split test.csv"),
         ({"role": "val", "split": "val.csv", "test": ""}, "worst errors", "lcnet predict"),
@@ -199,7 +199,7 @@ def test_what_to_do_first(changes, advice, command):
 def test_every_command_is_one_that_the_command_line_takes(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "mine").mkdir()
-    (tmp_path / "TABLE").touch()
+    (tmp_path / "PICTURES").mkdir()
     for changes in (
         {},
         {"role": "val"},

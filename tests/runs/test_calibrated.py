@@ -18,7 +18,7 @@ from lcnet.runs.train import resume, train
 def test_training_ends_with_what_calibrate_would_fit(tiny_config, tmp_path, read_json, capsys):
     run = train(with_train(tiny_config, calibrate=True, epochs=6), tmp_path / "run").path
     shown = capsys.readouterr().out
-    assert "cross-fitted" in shown
+    assert "│ new pictures" in shown
     info = read_info(run)
     assert "best F1 on val.csv (12 pictures)" in info.calibration.source
     made = model_fingerprint(run)

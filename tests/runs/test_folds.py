@@ -6,11 +6,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from tests.conftest import with_train
+from tests.conftest import one_table, with_train
 
 from lcnet.config import Model
 from lcnet.data.folds import joined, write_folds
 from lcnet.data.readers import load_split, read_both
+from lcnet.data.recognising import data_at
 from lcnet.errors import ConfigError
 from lcnet.evaluating import after_training, fitting_evidence
 from lcnet.evaluating.calibrate import calibrate
@@ -166,6 +167,35 @@ def test_what_cannot_work_leaves_nothing(config, tmp_path):
         with pytest.raises(ConfigError, match="already there, and not a folder of folds"):
             train(config, out, folds=2, overwrite=overwrite)
     assert (out / "mine.txt").is_file()
+
+
+def test_folds_replaced_by_folds_lose_neither_their_splits_nor_anything_of_others(
+    tmp_path, tiny_config, no_report
+):
+    one_table(tmp_path / "whole")
+    data = data_at(tmp_path / "whole")
+    config = with_train(replace(tiny_config, data=data), epochs=1, calibrate=False)
+    run = train(config, tmp_path / "run", folds=2)
+    (run.path / "mine.yaml").write_text("mine")
+    divided = rows_of(run.splits_file)
+    again = replace(config, data=replace(data, splits=str(run.splits_file)))
+
+    for wrong, count, init, said in (
+        (again, 64, None, "expected pictures for each fold"),
+        (again, 2, run.path / "fold1", "--init .*expected a place outside"),
+        (again, 2, run.path / "model", "--init .*expected a place outside"),
+    ):
+        with pytest.raises(ConfigError, match=said):
+            train(wrong, run.path, folds=count, overwrite=True, init=init)
+        assert len(run.folds()) == 2 and (run.path / "model").is_dir()
+    bad = replace(again, model=Model(backbone="no_such"))
+    with pytest.raises(ConfigError, match="no timm model"):
+        train(bad, run.path, folds=2, overwrite=True)
+    assert rows_of(run.splits_file) == divided and (run.path / "mine.yaml").is_file()
+
+    train(again, run.path, folds=3, overwrite=True)
+    assert len(run.folds()) == 3
+    assert rows_of(run.splits_file) == divided and (run.path / "mine.yaml").read_text() == "mine"
 
 
 def test_groups_stay_together(config, tmp_path):

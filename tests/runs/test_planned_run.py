@@ -20,6 +20,7 @@ from lcnet.data.recognising import data_at
 from lcnet.errors import ConfigError
 from lcnet.predicting.known_table import KnownTable
 from lcnet.run_folder import RunFolder, free_beside
+from lcnet.runs.next_commands import next_commands
 from lcnet.runs.planning import planned_run
 from lcnet.runs.planning.backbones_at_hand import backbones_at_hand, made_for
 from lcnet.runs.planning.facts import data_facts
@@ -207,6 +208,46 @@ def test_too_few_minutes_are_refused_with_how_many_it_takes(weights, bare, monke
     assert not Path("runs").exists()
 
 
+def test_minutes_that_no_plan_keeps_are_refused_before_anything_is_read(bare, monkeypatch):
+    monkeypatch.setattr(planned_run, "load_splits", lambda config: pytest.fail("read"))
+    with pytest.raises(ConfigError, match=r"--minutes 0\.5: expected at least 1 minute, as"):
+        train(bare, minutes=0.5)
+    with pytest.raises(ConfigError, match=r"--minutes 1: expected at least 2 minutes, as"):
+        train(with_train(bare, epochs=100), minutes=1)
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        ({"backbone": "resnet18"}, "no pretrained weights for 'resnet18'"),
+        ({"backbone": "hf-hub:timm/nothing"}, "no pretrained weights for 'hf-hub:timm/nothing'"),
+        ({"backbone": "local-dir:empty"}, "no weights in empty"),
+        ({"backbone_weights": "nowhere.pth"}, "no file nowhere.pth"),
+    ],
+)
+def test_weights_that_cannot_be_had_are_refused_before_anything_is_read(
+    bare, settings, said, weights, monkeypatch
+):
+    Path("empty").mkdir()
+    described = (weights / "test_resnet" / "config.json").read_text()
+    Path("empty", "config.json").write_text(described)
+    monkeypatch.setattr(planned_run, "load_splits", lambda config: pytest.fail("read"))
+    monkeypatch.setattr("lcnet.runs.planning.backbones_at_hand._is_at_hand", lambda place: False)
+    with pytest.raises(ConfigError, match=said) as refused:
+        train(replace(bare, model=Model(**settings)), minutes=30)
+    assert "LCNET_WEIGHTS" in str(refused.value)
+
+
+def test_a_folder_without_weights_is_left_out_with_a_word(weights, tmp_path, monkeypatch, capsys):
+    (tmp_path / "both" / "bare").mkdir(parents=True)
+    described = (weights / "test_resnet" / "config.json").read_text()
+    (tmp_path / "both" / "bare" / "config.json").write_text(described)
+    (tmp_path / "both" / "good").symlink_to(weights / "test_resnet")
+    monkeypatch.setenv("LCNET_WEIGHTS", str(tmp_path / "both"))
+    assert [one.name for one in backbones_at_hand(Model(), "cpu", is_given=False)] == ["good"]
+    assert "bare is left out: expected model.safetensors" in capsys.readouterr().out
+
+
 def test_without_a_backbone_the_plan_says_that_it_starts_from_random_weights(
     bare, tmp_path, monkeypatch, capsys
 ):
@@ -231,6 +272,20 @@ def test_a_run_whose_time_is_up_is_finished_with_its_best_model(tiny_config, tmp
     assert len(history(run.path)) == 4
 
 
+@pytest.mark.parametrize(("best", "is_said"), [(1, False), (8, False), (9, True), (10, True)])
+def test_epochs_are_left_to_train_only_where_the_last_ones_still_brought_something(
+    best, is_said, tmp_path
+):
+    run = RunFolder(tmp_path / "run")
+    run.path.mkdir()
+    Config(train=replace(Config().train, epochs=14)).save(run.config_file)
+    rows = [f"{number},1,{90 if number == best else 50},90,1" for number in range(1, 11)]
+    head = "epoch,train_loss,val_mAP,best_mAP,images_per_s"
+    run.history_file.write_text("\n".join([head, *rows]) + "\n")
+    said = any("the other 4 epochs" in line for line in next_commands(run))
+    assert said == is_said
+
+
 def test_epochs_that_no_longer_fit_after_the_features_are_left_out(
     weights, bare, monkeypatch, capsys
 ):
@@ -243,6 +298,7 @@ def test_epochs_that_no_longer_fit_after_the_features_are_left_out(
 
 
 def test_backbones_are_those_named_then_those_in_the_variable(weights, monkeypatch, tmp_path):
+    monkeypatch.setattr("lcnet.runs.planning.backbones_at_hand._is_at_hand", lambda place: True)
     named = backbones_at_hand(Model(backbone="resnet18"), "cpu", is_given=True)
     assert [one.backbone for one in named] == ["resnet18"]
     found = backbones_at_hand(Model(), "cpu", is_given=False)

@@ -73,6 +73,17 @@ def test_the_page_loads_nothing_and_its_labels_are_words(client, plain):
     assert answer.headers["cache-control"] == "no-store"
 
 
+def test_the_heading_names_the_model_its_backbone_and_how_many_labels(client, model_folder):
+    heading = client.get("/").text.partition("<header>")[2].partition("</header>")[0]
+    assert "<h1>model: what is in the picture?</h1>" in heading
+    assert "test_resnet, 400 labels. Pictures up to" in heading
+    with client_of(model_folder, name="my <run>") as other:
+        text = other.get("/").text
+        other.service.batcher.close()
+    assert "<h1>my &lt;run&gt;: what is in the picture?</h1>" in text
+    assert "<title>my &lt;run&gt; - lcnet</title>" in text
+
+
 def test_a_picture_is_answered_with_its_logits_and_a_small_copy(client):
     stored = picture_bytes(3, (80, 60))
     [expected] = client.service.predictor([stored])

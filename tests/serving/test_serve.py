@@ -32,6 +32,12 @@ def test_an_address_that_is_taken_is_said(tmp_path):
         serve(tmp_path, port=70_000)
 
 
+def test_what_is_loaded_is_said_before_anything_else(tmp_path, capsys):
+    with pytest.raises(CheckpointError):
+        serve(tmp_path, port=0)
+    assert capsys.readouterr().out.startswith(f"loading {tmp_path}; the page's address comes")
+
+
 def test_a_wrong_model_or_bound_is_said(tmp_path):
     with pytest.raises(CheckpointError, match="no model here"):
         serve(tmp_path, port=0)

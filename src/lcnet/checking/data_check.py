@@ -50,7 +50,7 @@ from lcnet.errors import ConfigError, DataError
 from lcnet.files import AnyPath, write_text
 from lcnet.metrics.label_rules import LabelRules
 from lcnet.model_folder import local_model
-from lcnet.progress import tell, track
+from lcnet.progress import paragraph, tell, track
 
 FIRST = 5
 """Most findings of a kind that are printed."""
@@ -349,7 +349,8 @@ def _show(report: CheckReport) -> None:
     console.print(_splits_table(report))
     console.print(_labels_table(report))
     for line in (*report.together(3), *report.notes, *_lines(report)):
-        console.print(line, soft_wrap=True)
+        hang = 4 if line.startswith(" ") else 2
+        console.print(paragraph(line, hang=hang), soft_wrap=True)
     console.print(report.verdict, style="bold", soft_wrap=True)
 
 

@@ -12,9 +12,10 @@ from typing import Any
 
 from lcnet.cli.given import flags_of
 from lcnet.config import Data
+from lcnet.errors import quoted
 from lcnet.progress import next_lines
 from lcnet.run_folder import RunFolder, free_beside, free_folder
-from lcnet.runs.next_commands import predicting, quoted, serving
+from lcnet.runs.next_commands import predicting, serving
 
 Given = Mapping[str, Any]
 """The arguments of a verb by name."""

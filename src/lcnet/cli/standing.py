@@ -9,10 +9,10 @@ from typing import Any, Literal
 
 from lcnet.cli.following import training
 from lcnet.config import Config
-from lcnet.errors import LCNetError
+from lcnet.errors import LCNetError, quoted
 from lcnet.progress import next_lines
 from lcnet.run_folder import RunFolder
-from lcnet.runs.next_commands import predicting, quoted
+from lcnet.runs.next_commands import predicting
 
 RUNS = Path("runs")
 MOST = 8

@@ -27,7 +27,7 @@ from lcnet.cli.following import (
 from lcnet.cli.given import flags_of, model_settings, settings_given
 from lcnet.cli.signature import arguments_of, defaults_of, parser_of, summary
 from lcnet.config import Config, Data
-from lcnet.errors import ConfigError
+from lcnet.errors import ConfigError, quoted
 
 
 @dataclass(frozen=True)
@@ -129,7 +129,7 @@ def _not_to_be_resumed(run: Path, flags: Sequence[str]) -> ConfigError:
         f"--resume: expected no other flags but --train.epochs, got {', '.join(flags) or 'PATH'}, "
         "since a run keeps its own settings. Leave them out. These can be changed in "
         f"{run / 'config.yaml'}, below train: {others}. For other settings, start a new run from "
-        f"its model: lcnet train --init {run} --out ANOTHER"
+        f"its model: lcnet train --init {quoted(run)} --out ANOTHER"
     )
 
 

@@ -15,7 +15,7 @@ from lcnet.config import Data
 from lcnet.data.dataset import POSITIVE, UNKNOWN, Sample, Split
 from lcnet.data.readers import load_split
 from lcnet.data.readers.shards import NAMES, read_shards
-from lcnet.errors import ConfigError, DataError
+from lcnet.errors import ConfigError, DataError, quoted
 from lcnet.files import is_free, write_text
 from lcnet.progress import tell, track
 
@@ -64,7 +64,7 @@ def pack_splits(
                 f"{packed.name}: {packed.pictures:,} pictures in {packed.shards:,} shards, "
                 f"{packed.size / 1e6:,.1f} MB"
             )
-        tell(f"next: lcnet train {out} --out RUN")
+        tell(f"next: lcnet train {quoted(out)} --out RUN")
     return done
 
 

@@ -62,5 +62,5 @@ def _fit_evidence(scored: Scored) -> str:
         return ""
     return (
         f"known labels move the others: with half of them known, mAP of the rest {ignored:.1f} -> "
-        f"{used:.1f} on new pictures (cross-fitted). Give them to lcnet predict with --known"
+        f"{used:.1f} on new pictures. Give them to lcnet predict with --known"
     )

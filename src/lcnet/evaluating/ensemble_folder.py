@@ -8,7 +8,7 @@ from pathlib import Path
 import yaml
 
 from lcnet.config import Data, by_name
-from lcnet.errors import ConfigError
+from lcnet.errors import ConfigError, quoted
 from lcnet.files import AnyPath, is_free, write_text
 from lcnet.model_folder import ModelFolder, local_model, read_info
 from lcnet.model_folder.joined import Joined, join
@@ -80,16 +80,16 @@ def write_data(out: Path, data: Data) -> None:
 
 def _lines(joined: Joined, out: Path, data: Data | None, reason: str) -> list[str]:
     named = "" if data is not None else " PATH"
-    lines = [f"not calibrated, so every threshold is 0.5: lcnet calibrate {out}{named}"]
+    lines = [f"not calibrated, so every threshold is 0.5: lcnet calibrate {quoted(out)}{named}"]
     if joined.info.rules is None and any(info.rules for info in joined.infos):
         lines.append(
             "label rules: none, since the models have different ones. Set them with: "
-            f"lcnet calibrate {out} --rules FILE"
+            f"lcnet calibrate {quoted(out)} --rules FILE"
         )
     if any(info.test_time != joined.info.test_time for info in joined.infos):
         lines.append(
             "test-time augmentation: none, since the models have different ones. Set it with: "
-            f"lcnet calibrate {out}{named} --tta mirror"
+            f"lcnet calibrate {quoted(out)}{named} --tta mirror"
         )
     if data is None:
         lines.append(f"data set: none recorded, since {reason}. Name one as PATH")

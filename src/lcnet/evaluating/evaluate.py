@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from lcnet.bounds import AtLeast, Share, bounded
 from lcnet.config import Data
 from lcnet.config.known_errors import WrongShare
-from lcnet.errors import ConfigError
+from lcnet.errors import ConfigError, quoted
 from lcnet.evaluating.protocols import ProtocolName
 from lcnet.files import AnyPath
 from lcnet.hub import require_out
@@ -145,6 +145,7 @@ def evaluate(
     from lcnet.evaluating.measuring import measure
     from lcnet.evaluating.metrics_file import write_metrics
     from lcnet.evaluating.metrics_table import print_metrics
+    from lcnet.evaluating.threshold_support import read_fitting, resting_on_few
     from lcnet.evaluating.uncalibrated import gain_of_calibrating
     from lcnet.metrics.known_labels import parse_known
     from lcnet.model.test_time import parse_ways
@@ -171,7 +172,7 @@ def evaluate(
     if views and info.views is None:
         raise ConfigError(
             "--views all: expected a model that looks at needed views alone, got one that looks at "
-            f"all. Fit them first: lcnet calibrate {given[0]} --views needed"
+            f"all. Fit them first: lcnet calibrate {quoted(given[0])} --views needed"
         )
     evidence, kinds = None, parse_known(known)
     if kinds:
@@ -193,7 +194,8 @@ def evaluate(
         more["known_errors"] = known_errors
     write_metrics(out or RunFolder(folder).metrics_file, measured, ranges, more=more)
     if not quiet:
-        print_metrics(measured, ranges)
+        fitting = read_fitting(folder, measured.fingerprint)
+        print_metrics(measured, ranges, resting_on_few(measured, fitting))
         if rows:
             print_known(rows, title=known_title(known_errors))
         if threshold is None and (gain := gain_of_calibrating(measured, given[0])):

@@ -14,7 +14,7 @@ from rich.table import Table
 from lcnet.config import Data
 from lcnet.data.readers.split_names import split_called
 from lcnet.data.rules_file import read_rules
-from lcnet.errors import ConfigError
+from lcnet.errors import ConfigError, quoted
 from lcnet.evaluating.fitting_evidence import (
     drop_evidence,
     fit_evidence,
@@ -22,23 +22,27 @@ from lcnet.evaluating.fitting_evidence import (
     show_worth,
 )
 from lcnet.evaluating.fitting_views import drop_views, fit_views
+from lcnet.evaluating.legend import FITTED, print_legend
 from lcnet.evaluating.measuring import Scored, data_set, score
 from lcnet.evaluating.metrics_table import or_dash
 from lcnet.evaluating.out_of_fold import score_out_of_fold
 from lcnet.evaluating.rounding import with_rounding
+from lcnet.evaluating.threshold_support import POSITIVES
 from lcnet.files import AnyPath, write_text
 from lcnet.metrics import Floats, Rates, Targets, calibration_scores, predict_at, rates
-from lcnet.metrics.array_checks import rounded
+from lcnet.metrics.array_checks import count_present, rounded
 from lcnet.metrics.calibration import Method, to_probabilities
 from lcnet.metrics.crossfit import Fitted, fit
 from lcnet.metrics.label_rules import IndexedRules
-from lcnet.metrics.thresholds import Goal
+from lcnet.metrics.thresholds import FEW_POSITIVES, Goal
 from lcnet.model.test_time import parse_ways
 from lcnet.model_folder import ModelFolder, ModelInfo, model_fingerprint, read_info
 from lcnet.model_folder.renewing import renew_exports
-from lcnet.progress import tell
+from lcnet.progress import paragraph, tell
 from lcnet.run_folder import RunFolder
 
+SAID = {"fitted": "these pictures", "cross-fitted": "new pictures"}
+"""What rows of calibration.json are called on the screen."""
 LISTED = 20
 """Most labels whose thresholds are printed; the report and model.json have all."""
 
@@ -135,7 +139,7 @@ def _scored(
     if not name:
         raise ConfigError("--split: expected a split, got none, as data.val is empty. Set --split.")
     for line in _warnings(name, whole):
-        _console(quiet=quiet).print(line, soft_wrap=True)
+        _console(quiet=quiet).print(paragraph(line), soft_wrap=True)
     own = None if data is None else replace(whole, rules="" if sets_rules else whole.rules)
     return score(
         run, split=name, root=root, data=own, batch_size=batch_size, quiet=quiet, ways=ways
@@ -190,23 +194,24 @@ def fit_scores(
         console.print(f"decisions keep the model's label rules: {before.rules}")
     _show(console, worth, fitted.folds)
     if only_if_better and not _lowers_brier(worth) and not _raises_f1(worth):
-        console.print(
+        line = (
             "not applied, since labels of new pictures would not improve either: thresholds stay "
-            f"at 0.5. More pictures in {samples.name} than these {len(samples):,} help.",
-            soft_wrap=True,
+            f"at 0.5. More pictures in {samples.name} than these {len(samples):,} help."
         )
+        console.print(paragraph(line), soft_wrap=True)
         return fitted, before
     for line in _outcome(goal, fitted, samples.labels, targets):
-        console.print(line, soft_wrap=True)
+        console.print(paragraph(line), soft_wrap=True)
     changed = with_rounding(changed, scored.run, samples, scored.data, quiet=quiet)
     if changed.rounding:
-        console.print(f"bfloat16: {changed.rounding}", soft_wrap=True)
+        console.print(paragraph(f"bfloat16: {changed.rounding}"), soft_wrap=True)
     write_decisions(scored.run, changed)
     written = {
         "model": model_fingerprint(scored.run),
         "source": source,
         "reached": fitted.reached,
         "aim": str(fitted.aim),
+        POSITIVES: dict(zip(samples.labels, count_present(targets).tolist(), strict=True)),
         **worth,
     }
     text = json.dumps(written, indent=1, ensure_ascii=False)
@@ -228,7 +233,9 @@ def _tell_older(run: Path) -> None:
     older = [file for file in (folder.metrics_file, folder.report_file) if file.is_file()]
     if older:
         names = " and ".join(file.name for file in older)
-        tell(f"{names}: of the model before. Anew: lcnet evaluate {run}; lcnet report {run}")
+        name = quoted(run)
+        anew = f"lcnet evaluate {name}\n      lcnet report {name}"
+        tell(f"{names}: of the model before\nanew: {anew}")
 
 
 def replace_thresholds(run: Path, thresholds: Mapping[str, float], *, quiet: bool) -> None:
@@ -347,14 +354,16 @@ def _show(console: Console, worth: dict[str, dict[str, float | None]], folds: in
     names = [name for name in worth["fitted"] if name != "mean_label_F1"]
     for name in names:
         table.add_column(name, justify="right")
-    for title, numbers in worth.items():
+    for name_of_row, numbers in worth.items():
         shown = [or_dash(numbers[name], 4 if name == "Brier" else 1) for name in names]
-        table.add_row(title, *shown, style="bold" if title == "cross-fitted" else "")
+        title = SAID.get(name_of_row, name_of_row)
+        table.add_row(title, *shown, style="bold" if name_of_row == "cross-fitted" else "")
     console.print(table)
     console.print(
-        f"cross-fitted: each picture predicted with what the other {folds - 1} of {folds} parts "
-        "gave,\nwhich is what to expect of new ones. fitted: too good, seen before."
+        "new pictures: to be expected, as each picture is judged by what was fitted to\n"
+        f"the other {folds - 1} of {folds} parts. these pictures: too good, as fitted to them."
     )
+    print_legend(console, FITTED)
 
 
 def _outcome(
@@ -366,11 +375,11 @@ def _outcome(
         value = getattr(fitted.expected, mean)
         if fitted.reached:
             margin = "" if fitted.aim == goal else f", with thresholds for {fitted.aim}"
-            yield f"{goal}: reached, {mean} {value:.1f} cross-fitted{margin}"
+            yield f"{goal}: reached, {mean} {value:.1f} on new pictures{margin}"
         else:
             yield (
-                f"warning: {goal}: not reached; the nearest is {mean} {value:.1f} cross-fitted. "
-                "Train a better model, ask for less, or use more validation pictures."
+                f"warning: {goal}: not reached; the nearest is {mean} {value:.1f} on new "
+                "pictures. Train a better model, ask for less, or use more validation pictures."
             )
     thresholds = fitted.thresholds
     for indices, what in (
@@ -383,11 +392,19 @@ def _outcome(
     ):
         if indices:
             yield f"{what}: {', '.join(labels[index] for index in indices)}"
-    counts = (targets == 1).sum(axis=0)
+    counts = count_present(targets)
     rows = zip(labels, thresholds.values, counts, strict=True)
-    shown = [f"{label} {value:.2f} ({count:,})" for label, value, count in islice(rows, LISTED)]
+    shown = [
+        f"{label} {value:.2f}{'*' * bool(count < FEW_POSITIVES)} ({count:,})"
+        for label, value, count in islice(rows, LISTED)
+    ]
     more = f" and {len(labels) - LISTED:,} more" if len(labels) > LISTED else ""
     yield (
-        f"thresholds (positives): {', '.join(shown)}{more}; common threshold "
+        f"thresholds (pictures that show the label): {', '.join(shown)}{more}; common threshold "
         f"{thresholds.common:.2f}"
     )
+    if few := int((counts < FEW_POSITIVES).sum()):
+        yield (
+            f"* {few:,} of {len(labels):,} thresholds rest on fewer than {FEW_POSITIVES} such "
+            "pictures and may be far off; more of them help"
+        )

@@ -70,7 +70,7 @@ def show_worth(scored: Scored, info: ModelInfo, parts: Parts) -> None:
         calibration=info.calibration,
         threshold=np.array(info.thresholds),
     )
-    print_known(rows, title="What known labels tell of new pictures (cross-fitted)")
+    print_known(rows, title="What known labels tell of new pictures")
     if info.statistics is None and not scored.out_of_fold:
         tell("the model does not know its training labels' counts, so rare pairs say little")
 

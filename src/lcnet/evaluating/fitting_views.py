@@ -339,6 +339,6 @@ def show(rungs: Sequence[Rung], chosen: Rung, *, within: float, most: float | No
     console.print(
         f"{aim}: {chosen.views:.2f} of {rungs[-1].views:.0f} views a picture, mAP "
         f"{-chosen.measured:+.2f} against all on these pictures, to be expected "
-        f"{-chosen.expected:+.2f} (cross-fitted: needs by what {FOLDS - 1} of {FOLDS} parts gave)",
+        f"{-chosen.expected:+.2f} of new ones (needs by what {FOLDS - 1} of {FOLDS} parts gave)",
         soft_wrap=True,
     )

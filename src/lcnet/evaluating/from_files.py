@@ -13,9 +13,9 @@ from lcnet.config import Data
 from lcnet.errors import ConfigError, DataError
 from lcnet.evaluating.joining import Mean, aligned, fitted_to, joined
 from lcnet.evaluating.kept_rows import place_beside
-from lcnet.evaluating.measuring import threshold_text
+from lcnet.evaluating.measuring import few_pictures, plainly
 from lcnet.evaluating.metrics_file import numbers
-from lcnet.evaluating.metrics_table import print_verification
+from lcnet.evaluating.metrics_table import print_verification, roughness
 from lcnet.evaluating.prediction_columns import Scores
 from lcnet.evaluating.predictions import Predictions
 from lcnet.evaluating.reading_predictions import gathered_from
@@ -24,7 +24,7 @@ from lcnet.evaluating.writing_predictions import USUAL_THRESHOLD, write_predicti
 from lcnet.files import AnyPath, write_text
 from lcnet.freed_memory import freed_memory_given_back
 from lcnet.metrics import Targets, Verification, intervals, verify
-from lcnet.metrics.bootstrap import Interval
+from lcnet.metrics.bootstrap import RESAMPLES, Interval
 from lcnet.progress import tell
 
 if TYPE_CHECKING:
@@ -42,12 +42,13 @@ class FromFiles:
     how: tuple[str, ...]
     """What was read, joined, fitted and matched, a line each."""
 
-    def intervals(self) -> dict[str, Interval]:
+    def intervals(self, resamples: int = RESAMPLES) -> dict[str, Interval]:
         """The intervals of mAP, CF1 and OF1, see `bootstrap.intervals`."""
         return intervals(
             self.predictions.probabilities,
             self.targets,
             threshold=np.array(self.verification.threshold),
+            resamples=resamples,
         )
 
     @property
@@ -123,8 +124,8 @@ def measure_files(
         how=(
             *notes,
             *together.said,
-            f"{verification.ap_formula} AP, threshold {threshold_text(verification)}"
-            + _why(one, threshold),
+            plainly(verification) + _why(one, threshold),
+            *few_pictures(one.targets),
         ),
     )
 
@@ -172,7 +173,13 @@ def evaluate_files(
     if out is not None:
         measured.write(out, ranges)
     if not quiet:
-        print_verification(measured.verification, ranges, title=measured.title, how=measured.how)
+        print_verification(
+            measured.verification,
+            ranges,
+            title=measured.title,
+            how=measured.how,
+            rough=roughness(measured, ranges),
+        )
         if out is None:
             tell("the metrics of several files are kept only with --out FILE.json")
     return measured.verification

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
 
-from lcnet.errors import ConfigError
+from lcnet.errors import ConfigError, quoted
 from lcnet.evaluating.measuring import Measured
 from lcnet.metrics import Flags, Floats, Targets, predict_at, rates
 from lcnet.metrics.bootstrap import Interval, mean_ap, paired_difference
@@ -65,7 +65,7 @@ def evidence_of(folder: Path, *, wrong: float = 0.0) -> Evidence:
     if evidence is None:
         raise ConfigError(
             f"--known: expected a model that says what known labels tell of the others, got "
-            f"{folder}, which does not. Fit that first: lcnet calibrate {folder} --evidence"
+            f"{folder}, which does not. Fit that first: lcnet calibrate {quoted(folder)} --evidence"
         )
     return evidence
 

@@ -19,7 +19,7 @@ from lcnet.data.readers.split_names import load_split_called
 from lcnet.data.recognising import data_at
 from lcnet.data.rules_file import read_rules
 from lcnet.data.transforms import Normalize, Preprocessing
-from lcnet.errors import ConfigError
+from lcnet.errors import ConfigError, quoted
 from lcnet.evaluating.frozen_features import frozen_features
 from lcnet.evaluating.protocols import PROTOCOLS, Protocol
 from lcnet.files import AnyPath
@@ -107,12 +107,13 @@ def how_measured(measured: Measured) -> Iterator[str]:
     """The protocol, what differs from it, and the calibration; a line each."""
     verification, data, protocol = measured.verification, measured.data, measured.protocol
     threshold = threshold_text(verification)
-    of_data = {"coco": f"{data.images} pictures, ", "voc": f"difficult {data.difficult}, "}
-    yield (
-        f"{f'protocol {protocol}' if protocol else 'no protocol'}: {of_data.get(data.format, '')}"
-        f"{verification.ap_formula} AP, threshold {threshold}"
-    )
-    if protocol:
+    kinds = {"coco": f"{data.images} pictures, ", "voc": f"difficult {data.difficult}, "}
+    of_data = kinds.get(data.format, "")
+    if not protocol:
+        yield f"{of_data}{plainly(verification)}"
+    else:
+        formula = verification.ap_formula
+        yield f"protocol {protocol}: {of_data}{formula} AP, threshold {threshold}"
         chosen = PROTOCOLS[protocol]
         pairs = (
             ("split", measured.samples.name, chosen.splits.get(data.format, measured.samples.name)),
@@ -132,12 +133,25 @@ def how_measured(measured: Measured) -> Iterator[str]:
         yield f"test-time augmentation: mean with {', '.join(measured.info.test_time)}"
     if measured.info.by_hand and not protocol:
         yield f"threshold set by hand: {', '.join(measured.info.by_hand)}"
-    if len(measured.targets) < FEW:
-        yield f"only {len(measured.targets)} pictures, so these numbers are rough"
+    yield from few_pictures(measured.targets)
     if rules := measured.info.rules:
         kept = "decisions, and so their rates, keep them; mAP and top 3 do not know them"
         ignored = "not applied, since published work has none"
         yield f"label rules ({rules}): {kept if measured.rules else ignored}"
+
+
+def few_pictures(targets: Targets) -> Iterator[str]:
+    """That the numbers are rough, if they are of few pictures."""
+    if len(targets) < FEW:
+        yield f"only {len(targets)} picture{'s' * (len(targets) != 1)}, so these numbers are rough"
+
+
+def plainly(verification: Verification) -> str:
+    """How it was measured where no published protocol says it, in plain words."""
+    threshold = verification.threshold
+    own = "each label at its own threshold"
+    at = f"threshold {threshold:g}" if isinstance(threshold, float) else own
+    return f"AP as in scikit-learn, {at}"
 
 
 def threshold_text(verification: Verification) -> str:
@@ -314,7 +328,7 @@ def refuse_other_rules(info: ModelInfo, data: Data) -> None:
         raise ConfigError(
             f"--data.rules {data.rules}: expected the label rules of the model "
             f"({info.rules or 'none'}), or no file. Leave it out; to give the model other rules: "
-            f"lcnet calibrate MODEL --rules {data.rules}"
+            f"lcnet calibrate MODEL --rules {quoted(data.rules)}"
         )
 
 

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from math import isnan
 from operator import itemgetter
+from typing import Protocol
 
 from rich.columns import Columns
 from rich.console import Console
@@ -11,11 +12,14 @@ from rich.table import Table
 from rich.text import Text
 
 from lcnet.evaluating import measuring
-from lcnet.evaluating.measuring import Measured, how_measured, mean_ap_text, threshold_text
+from lcnet.evaluating.legend import print_legend
+from lcnet.evaluating.measuring import Measured, how_measured, mean_ap_text
 from lcnet.evaluating.protocols import PROTOCOLS
-from lcnet.metrics import Verification
+from lcnet.metrics import Targets, Verification
 from lcnet.metrics.array_checks import count_present
 from lcnet.metrics.bootstrap import LEVEL, RESAMPLES, Interval
+from lcnet.metrics.thresholds import FEW_POSITIVES
+from lcnet.progress import paragraph
 
 NAMED = 5
 """Most labels that a line names."""
@@ -38,7 +42,22 @@ class Roughness:
     """How many of the pictures show each label."""
 
 
-def roughness(measured: Measured, ranges: Mapping[str, Interval]) -> Roughness | None:
+class Judged(Protocol):
+    """What was measured, of a model or of files of predictions."""
+
+    @property
+    def targets(self) -> Targets:
+        """N x L: 1, 0 and -1 (unknown)."""
+
+    @property
+    def verification(self) -> Verification:
+        """Its metrics."""
+
+    def intervals(self, resamples: int = RESAMPLES) -> dict[str, Interval]:
+        """The intervals of mAP, CF1 and OF1."""
+
+
+def roughness(measured: Judged, ranges: Mapping[str, Interval]) -> Roughness | None:
     """The interval of the mAP of few pictures, and each label's count; None for enough pictures.
 
     The interval is that of `ranges`, if there is one. None, too, if no label can be measured.
@@ -51,8 +70,13 @@ def roughness(measured: Measured, ranges: Mapping[str, Interval]) -> Roughness |
     return Roughness(found, count_present(targets).tolist()) if found else None
 
 
-def print_metrics(measured: Measured, ranges: Mapping[str, Interval]) -> None:
-    """Print how the split was measured, the mAP, the rates and the AP of each label."""
+def print_metrics(
+    measured: Measured, ranges: Mapping[str, Interval], few: Mapping[str, int] | None = None
+) -> None:
+    """Print how the split was measured, the mAP, the rates and the AP of each label.
+
+    `few` are the labels of `threshold_support.resting_on_few`.
+    """
     if measured.samples.labels != measured.info.labels:
         print("label names: those of the data set, in its order, since the model has none")
     protocol = measured.protocol
@@ -64,6 +88,7 @@ def print_metrics(measured: Measured, ranges: Mapping[str, Interval]) -> None:
         class_f1=PROTOCOLS[protocol].class_f1 if protocol else "",
         protocol=protocol,
         rough=roughness(measured, ranges),
+        note=_few(few or {}),
     )
 
 
@@ -76,11 +101,13 @@ def print_verification(
     class_f1: str = "",
     protocol: str = "",
     rough: Roughness | None = None,
+    note: str = "",
 ) -> None:
     """Print what was measured (`title`), `how`, a line each, and all numbers.
 
     `class_f1` is the rate that the protocol calls CF1; empty without one. `rough` is given for few
     pictures: then the interval stands behind the mAP, and the number of pictures behind each AP.
+    `note` is said of the rates.
     """
     console = Console(highlight=False, markup=False)
     left_out = len(verification.without_positive)
@@ -90,7 +117,7 @@ def print_verification(
         soft_wrap=True,
     )
     for line in how:
-        console.print(line, soft_wrap=True)
+        console.print(paragraph(line), soft_wrap=True)
     if verification.without_absent:
         console.print(
             f"{len(verification.without_absent)} without a picture that is known not to show it, "
@@ -104,13 +131,15 @@ def print_verification(
     for name in asdict(verification.at_threshold):
         rates.add_column(f"{name}*" if name == class_f1 else name, justify="right")
     for title, row in (
-        (f"at {threshold_text(verification)}", verification.at_threshold),
+        (_at(verification), verification.at_threshold),
         (f"top {verification.top_k}", verification.at_top),
     ):
         rates.add_row(title, *(or_dash(value, 1) for value in asdict(row).values()))
     console.print(rates)
     if class_f1:
         console.print(f"* called CF1 in {protocol}")
+    if note:
+        console.print(paragraph(note), soft_wrap=True)
     for line in _other_metrics(verification):
         console.print(line)
     names = verification.labels
@@ -139,12 +168,30 @@ def print_verification(
             column_first=True,
         )
     )
+    print_legend(console, title="What the names mean")
+
+
+def _at(verification: Verification) -> str:
+    """Where the rates are measured, for the first column."""
+    threshold = verification.threshold
+    return f"at {threshold:g}" if isinstance(threshold, float) else "own thresholds"
 
 
 def _mean_ap(rough: Roughness) -> str:
     """The mAP of few pictures with its interval; a second decimal would say nothing."""
     found = rough.mean_ap
     return f"mAP {found.value:.1f} ({found.low:.1f} to {found.high:.1f}, {LEVEL} %)"
+
+
+def _few(few: Mapping[str, int]) -> str:
+    """A line on labels whose thresholds rest on few pictures; empty if there is none."""
+    if not few:
+        return ""
+    return (
+        f"{len(few):,} threshold{' rests' if len(few) == 1 else 's rest'} on fewer than "
+        f"{FEW_POSITIVES} pictures that show the label: "
+        f"{_first([f'{label} ({count})' for label, count in few.items()])}"
+    )
 
 
 def _intervals(ranges: Mapping[str, Interval]) -> Iterator[str]:

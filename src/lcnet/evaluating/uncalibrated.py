@@ -1,7 +1,7 @@
 """What a model that is not calibrated would gain by it."""
 
 from lcnet.data.dataset import evenly
-from lcnet.errors import DataError
+from lcnet.errors import DataError, quoted
 from lcnet.evaluating.calibrate import SHRINKAGE
 from lcnet.evaluating.measuring import Measured
 from lcnet.files import AnyPath
@@ -39,7 +39,7 @@ def gain_of_calibrating(measured: Measured, model: AnyPath) -> str:
     if not max(gains) >= WORTH_SAYING:
         return ""
     return (
-        f"not calibrated: lcnet calibrate {model} would bring ECE from "
+        f"not calibrated: lcnet calibrate {quoted(model)} would bring ECE from "
         f"{before.calibration.ECE:.1f} to about {error:.1f}, and CF1 from "
         f"{before.at_threshold.CF1:.1f} to about {fitted.expected.CF1:.1f}"
     )

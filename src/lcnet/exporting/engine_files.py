@@ -26,7 +26,7 @@ from torch import Tensor
 from torch.export import ExportedProgram
 
 from lcnet.compute import Precision
-from lcnet.errors import CheckpointError, ConfigError
+from lcnet.errors import CheckpointError, ConfigError, quoted
 from lcnet.exporting.engine_table import EngineTable, Runtime, installed
 from lcnet.exporting.formats import FORMATS, openvino_from_onnx, trace, write_onnx
 from lcnet.exporting.onnx_model import OnnxModel
@@ -101,7 +101,7 @@ def require_table(model: Path, info: ModelInfo, runtime: Runtime) -> EngineTable
         return table
     raise ConfigError(
         f"--runtime {runtime}: expected one that was compared with torch on this machine for this "
-        f"model, got none. First run: lcnet predict {model} PICTURES --runtime measure"
+        f"model, got none. First run: lcnet predict {quoted(model)} PICTURES --runtime measure"
     )
 
 

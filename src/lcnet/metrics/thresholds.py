@@ -10,6 +10,9 @@ from lcnet.errors import ConfigError
 from lcnet.metrics import Floats, Targets
 from lcnet.metrics.array_checks import with_absent
 
+FEW_POSITIVES = 5
+"""A threshold that is fitted to fewer present entries of its label hangs on each of them."""
+
 
 @dataclass(frozen=True)
 class Goal:

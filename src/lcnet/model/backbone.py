@@ -80,6 +80,11 @@ class BackboneSpec:
         return cls(**given)
 
 
+def short_name(backbone: str) -> str:
+    """The last part of a backbone's name, without the folders of somebody's disk."""
+    return Path(backbone.partition(":")[2] or backbone).name
+
+
 def for_channels(rgb: Sequence[float], channels: int) -> tuple[float, ...]:
     """Statistics of red, green and blue for another number of channels.
 
@@ -371,7 +376,8 @@ def build_backbone(
         raise ConfigError(
             f"model.backbone: no pretrained weights for {pretrained_from!r} ({reason_of(error)}). "
             "Use --model.backbone local-dir:FOLDER or --model.backbone_weights FILE for weights on "
-            "disk, or --model.pretrained false."
+            "disk; or --model.pretrained false; or --minutes with a folder of backbones in "
+            "LCNET_WEIGHTS."
         ) from error
     if spec.leaky_slope is not None:
         for part in features.modules():

@@ -145,7 +145,7 @@ class FastClassifier:
 
     def __str__(self) -> str:
         arithmetic = {"fp32": "float32", "bf16": "bfloat16"}[self.precision]
-        parts = [arithmetic, f"{self.folded} norms folded"]
+        parts = [arithmetic]
         if self.engine is not None:
             parts = [f"{self.engine.runtime} {self.engine.version}", arithmetic]
         if self.models > 1:

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from lcnet.config.known_errors import MOST_WRONG
-from lcnet.errors import ConfigError
+from lcnet.errors import ConfigError, quoted
 from lcnet.model.classifier import Classifier
 
 
@@ -22,6 +22,6 @@ def set_known_errors(model: Classifier, share: float, source: Path) -> Classifie
     elif share:
         raise ConfigError(
             "--known_errors: expected a model that says what known labels tell of the others, got "
-            f"{source}, which does not. Fit that first: lcnet calibrate {source} --evidence"
+            f"{source}, which does not. Fit that first: lcnet calibrate {quoted(source)} --evidence"
         )
     return model

@@ -6,7 +6,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from lcnet.errors import reason_of
+from lcnet.errors import quoted, reason_of
 from lcnet.files import written_whole
 from lcnet.model_folder import ModelFolder, ModelInfo, weights_fingerprint
 from lcnet.model_folder.exported import KEY, describe, understand, weights_in
@@ -22,7 +22,7 @@ def outdated(file: Path, info: ModelInfo, weights: str) -> str:
     folder = ModelFolder.find(file.parent)
     if folder is None:
         return ""
-    again = f"Export it again with: lcnet export {file.parent}"
+    again = f"Export it again with: lcnet export {quoted(file.parent)}"
     if weights and weights != weights_fingerprint(folder.path):
         return f"{file}: made of other weights than those beside it. {again}"
     if info.test_time != folder.info().test_time:
@@ -58,7 +58,7 @@ def renew_exports(run: Path) -> None:
         if why_not is None:
             tell(f"{file}: has the new thresholds and calibration too")
         elif why_not:
-            tell(f"warning: {file}: {why_not}. Export it again with: lcnet export {run}")
+            tell(f"warning: {file}: {why_not}. Export it again with: lcnet export {quoted(run)}")
 
 
 def _exports(run: Path, folder: ModelFolder) -> Iterator[Path]:

@@ -1,6 +1,5 @@
 """Gathers all that is known of a run for its page."""
 
-import json
 import os
 import platform
 from collections.abc import Iterator, Mapping, Sequence
@@ -18,6 +17,7 @@ from lcnet.data.readers import load_split_for
 from lcnet.data.statistics import Statistics, count_labels
 from lcnet.errors import LCNetError
 from lcnet.evaluating.measuring import Measured, mean_ap_text, measure
+from lcnet.evaluating.threshold_support import read_fitting
 from lcnet.files import AnyPath
 from lcnet.metrics.bootstrap import RESAMPLES
 from lcnet.model.graph_matrices import GraphMatrices
@@ -149,12 +149,8 @@ def _statistics(measured: Measured) -> tuple[dict[str, Statistics], list[str]]:
 
 def _fitting(run: Path, measured: Measured) -> dict[str, Any] | None:
     """The content of calibration.json, if it is of the model that was measured."""
-    try:
-        stored = json.loads(RunFolder(run).calibration_file.read_text(encoding="utf-8"))
-        is_own = stored.get("model") == measured.fingerprint
-        return stored if is_own and all(name in stored for name in FITTED) else None
-    except (OSError, ValueError, AttributeError):
-        return None
+    stored = read_fitting(run, measured.fingerprint)
+    return stored if stored and all(name in stored for name in FITTED) else None
 
 
 def _graph(run: Path) -> GraphMatrices | None:

@@ -5,7 +5,7 @@ import io
 from collections.abc import Sequence
 from pathlib import Path
 
-from lcnet.errors import ConfigError
+from lcnet.errors import ConfigError, quoted
 from lcnet.files import AnyPath, write_text, written_whole
 from lcnet.model.graph_matrices import GraphMatrices
 from lcnet.model_folder import load_model, local_model, read_info, require_single
@@ -49,7 +49,7 @@ def draw_graph(model: AnyPath, out: Path | None, *, edges: int) -> Path:
         raise ConfigError(
             f"{model}: no label graph in this model ({graphless}). Train one with "
             "--model.head lcnet --model.graph learned; or fit what known labels say of the others "
-            f"with: lcnet calibrate {model} --evidence"
+            f"with: lcnet calibrate {quoted(model)} --evidence"
         )
     shown = strongest_labels(graph.final, MOST_LABELS)
     matrices = draw_matrices(graph, shown, info.labels)

@@ -15,6 +15,8 @@ from lcnet.errors import DataError
 from lcnet.files import write_text
 
 THUMBNAIL_PX = 120
+ROWS_SHOWN = 100
+"""Rows of a long table that a page shows at a time; a shorter table needs no script."""
 
 
 def write_page(file: Path, template: str, **values: Any) -> None:
@@ -29,13 +31,15 @@ def render(template: str, **values: Any) -> str:
 
 @cache
 def _environment() -> Environment:
-    return Environment(
+    made = Environment(
         loader=PackageLoader("lcnet.reporting"),
         autoescape=lambda name: not (name or "").endswith(".md"),
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    made.globals["rows_shown"] = ROWS_SHOWN
+    return made
 
 
 def thumbnail(picture: Path | Sample, form: PixelForm) -> str:

@@ -9,8 +9,9 @@ from typing import Any
 
 from huggingface_hub import EvalResult, ModelCardData
 
-from lcnet.config import Model
+from lcnet.errors import quoted
 from lcnet.metrics.bootstrap import LEVEL
+from lcnet.model.backbone import short_name
 from lcnet.model_folder import ModelInfo
 from lcnet.reporting.cost import Cost
 from lcnet.reporting.html_page import render
@@ -108,6 +109,7 @@ class Card:
             megabytes=self.megabytes,
             license=plain(self.license),
             plain=plain,
+            quoted=quoted,
         )
 
     def _numbers(self) -> Iterator[tuple[str, str, str]]:
@@ -217,11 +219,6 @@ def _names(labels: list[str]) -> str:
 def _network(info: ModelInfo) -> str:
     """Head and backbone, or those of each model of an ensemble, each kind once."""
     models = [member.model for member in info.members] or [info.model]
-    kinds = dict.fromkeys(f"{one.head} on\n{plain(_backbone(one))}" for one in models)
+    kinds = dict.fromkeys(f"{one.head} on\n{plain(short_name(one.backbone))}" for one in models)
     mean = f"The mean of {len(models)} models: " if info.members else ""
     return mean + "; ".join(kinds)
-
-
-def _backbone(model: Model) -> str:
-    """The backbone's name; of a path only the last part, since the rest is of somebody's disk."""
-    return model.backbone.rpartition("/")[2]

@@ -13,9 +13,11 @@ import yaml
 from lcnet.config import Config, by_name
 from lcnet.data.statistics import Statistics
 from lcnet.evaluating.measuring import how_measured
+from lcnet.evaluating.threshold_support import resting_on_few
 from lcnet.metrics import count_decisions
 from lcnet.metrics.array_checks import with_absent
 from lcnet.metrics.bootstrap import LEVEL
+from lcnet.metrics.thresholds import FEW_POSITIVES
 from lcnet.reporting.html_page import thumbnail, write_page
 from lcnet.reporting.label_links import correcting, label_file, label_link
 from lcnet.reporting.mistakes import Mistake, worst_mistakes
@@ -50,6 +52,7 @@ def write_report(file: Path, report: RunReport) -> None:
         labels=measured.samples.labels,
         how=list(how_measured(measured)),
         rows=_rows(report, {panel["id"] for panel in panels}),
+        few_positives=FEW_POSITIVES,
         panels=panels,
         company=company_charts(report),
         history=learning_charts(report.history),
@@ -95,6 +98,7 @@ def _rows(report: RunReport, panels: Container[str]) -> list[dict[str, Any]]:
         strict=True,
     )
     rows, shown = [], set(report.commonest(LISTED))
+    few = resting_on_few(measured, report.fitting)
     for column, (label, hit, called, present, is_absent) in enumerate(by_label):
         if column not in shown:
             continue
@@ -106,6 +110,7 @@ def _rows(report: RunReport, panels: Container[str]) -> list[dict[str, Any]]:
                 "positives": present,
                 "AP": measured.verification.ap[column],
                 "threshold": report.thresholds[column],
+                "is_shaky": label in few,
                 "precision": 100 * hit / called if called and is_absent else None,
                 "recall": 100 * hit / present if present else None,
                 "F1": 200 * hit / (called + present) if present and is_absent else None,

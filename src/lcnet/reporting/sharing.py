@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from lcnet.config import Model
-from lcnet.errors import ConfigError, DataError
+from lcnet.errors import ConfigError, DataError, quoted
 from lcnet.files import is_free, written_whole
 from lcnet.hub import Repository, require_token, upload
 from lcnet.model_folder import ModelFolder, ModelInfo, load_model, model_fingerprint, read_info
@@ -77,7 +77,7 @@ def read_metrics(run: Path) -> dict[str, Any]:
     Raises DataError if there is no such file, it has no intervals, or the model has changed since.
     """
     file = RunFolder(run).metrics_file
-    again = f"Measure it with: lcnet evaluate {run} --intervals"
+    again = f"Measure it with: lcnet evaluate {quoted(run)} --intervals"
     if not file.is_file():
         raise DataError(f"{file}: not there, but a model is shared with its metrics. {again}")
     try:
@@ -94,7 +94,7 @@ def read_metrics(run: Path) -> dict[str, Any]:
         raise DataError(
             f"{file}: expected a mAP, got none, since no label has both present and absent "
             "pictures in the measured split. Measure the model on another split with: "
-            f"lcnet evaluate {run} --split SPLIT --intervals"
+            f"lcnet evaluate {quoted(run)} --split SPLIT --intervals"
         )
     if not metrics.get("intervals"):
         raise DataError(f"{file}: expected metrics with intervals, got none. {again}")
@@ -109,7 +109,7 @@ def _extra(
     if with_report:
         report = RunFolder(run).report_file
         if not report.is_file():
-            raise DataError(f"{report}: not there. Write it with: lcnet report {run}")
+            raise DataError(f"{report}: not there. Write it with: lcnet report {quoted(run)}")
         extra[report.name] = report
     if with_metrics:
         shared = {name: value for name, value in metrics.items() if name != "root"}

@@ -314,7 +314,7 @@ def _label_more(facts: Facts) -> Step | None:
         return None
     return Step(
         "Label more pictures, for training and for testing; the page asks first what tells most. "
-        "TABLE lists them, with blank cells.",
+        "PICTURES is a folder of them.",
         _label(facts),
     )
 
@@ -338,8 +338,8 @@ def _label_weak(facts: Facts) -> Step | None:
     if not rare:
         return None
     return Step(
-        f"Label more pictures that show {_listed(rare)}, and train again. TABLE lists pictures "
-        "that may, with blank cells.",
+        f"Label more pictures that show {_listed(rare)}, and train again. PICTURES is a folder "
+        "of those that may.",
         _label(facts),
     )
 
@@ -355,7 +355,7 @@ def _report(facts: Facts, split: str) -> str:
 
 
 def _label(facts: Facts) -> str:
-    return f"lcnet label {quote(facts.name)} TABLE --out labelled.csv"
+    return f"lcnet label {quote(facts.name)} PICTURES --out labelled.csv"
 
 
 def _listed(names: list[str]) -> str:

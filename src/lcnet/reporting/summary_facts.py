@@ -13,6 +13,7 @@ from lcnet.metrics.bootstrap import Interval
 from lcnet.metrics.calibration_error import Reliability
 from lcnet.reporting.run_report import RunReport
 from lcnet.reporting.summary import FAR_BELOW, FEWEST_HERE, Facts, Trust, WeakLabel
+from lcnet.run_folder import last_of
 
 MOST_WEAK = 3
 LIKELY = 0.1
@@ -164,8 +165,8 @@ def last_gain(history: Sequence[Mapping[str, float]]) -> float:
     Only of five epochs or more: fewer show no course.
     """
     course = [row["val_mAP"] for row in history if row["epoch"] > 0 and not isnan(row["val_mAP"])]
-    if len(course) < 5:
+    last = last_of(len(course))
+    if last == len(course):
         return 0.0
-    last = max(1, len(course) // 5)
     before, after = max(course[:-last]), max(course[-last:])
     return max(0.0, after - before)

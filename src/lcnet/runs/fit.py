@@ -23,7 +23,7 @@ from lcnet.data.loading import (
 )
 from lcnet.data.pictures import eval_pictures, train_pictures
 from lcnet.data.statistics import repeat_factors
-from lcnet.errors import CheckpointError, reason_of
+from lcnet.errors import CheckpointError, quoted, reason_of
 from lcnet.evaluating.frozen_features import frozen_features
 from lcnet.model.classifier import Classifier
 from lcnet.progress import tell
@@ -231,7 +231,8 @@ def _guard(
         recipe.nan_limit,
         pictures_of,
         advice="If the run is continued, this happens again. Train its best model on at a "
-        f"lower rate: lcnet train --init {run} --train.lr {recipe.lr / 3:.2g} --out ANOTHER",
+        f"lower rate: lcnet train --init {quoted(run)} --train.lr {recipe.lr / 3:.2g} "
+        "--out ANOTHER",
     )
 
 

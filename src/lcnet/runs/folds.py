@@ -6,12 +6,13 @@ import shutil
 from collections.abc import Collection, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from lcnet.config import Config, parse_config
 from lcnet.data.dataset import Split
 from lcnet.data.folds import fold_name, write_folds
 from lcnet.data.readers import read_both, record_parts
-from lcnet.errors import CheckpointError, ConfigError
+from lcnet.errors import CheckpointError, ConfigError, quoted
 from lcnet.evaluating.after_training import fitted_by_itself
 from lcnet.evaluating.ensemble_folder import write_data
 from lcnet.evaluating.measuring import Measured, judge, measure
@@ -25,6 +26,7 @@ from lcnet.progress import tell
 from lcnet.run_folder import RunFolder
 from lcnet.runs.run import begin, go_on, report_if_possible
 
+ROLES = ("train", "val", "test")
 FIGURES = ("mAP", "CF1", "OF1")
 
 
@@ -40,17 +42,46 @@ def begin_folds(
     """The folder of the folds, trained; arguments and errors are those of `train.train`."""
     _check(config, count)
     _check_free(run, overwrite=overwrite)
+    _check_apart(config, run, init)
     whole = read_both(config.data)
-    if run.path.exists():
-        shutil.rmtree(run.path)
+    with TemporaryDirectory() as place:  # what cannot be divided is refused before the old goes
+        write_folds(Path(place, run.folds_file.name), whole, config.data, count)
+    is_new = is_free(run.path)
     try:
         with run.locked():
+            run.clear_folds(keep=config.data.splits)
             _write_plan(config, run, count, whole, init, given)
         return go_on_with_folds(run)
     except Exception:
-        if not run.folds():
+        if is_new and not run.folds():
             shutil.rmtree(run.path)  # it failed before there was anything to keep
         raise
+
+
+def _check_apart(config: Config, run: RunFolder, init: AnyPath | None) -> None:
+    """Raises ConfigError if the folds would replace what they are made of.
+
+    The folder's own list of splits stays, so that the same pictures can be divided again.
+    """
+    data, model = config.data, config.model
+    needed = {
+        "--data.root": data.root,
+        **{f"--data.{role}": Path(data.root, getattr(data, role)) for role in ROLES},
+        "--data.splits": data.splits,
+        "--data.rules": data.rules,
+        "--model.backbone": model.backbone.partition("local-dir:")[2],
+        "--model.backbone_weights": model.backbone_weights,
+        "--model.label_vectors": model.label_vectors,
+        "--init": init or "",
+    }
+    replaced = [path.resolve() for path in run.of_folds() if path != run.splits_file]
+    for flag, place in needed.items():
+        path = Path(place).resolve()
+        if str(place) and any(path.is_relative_to(one) for one in replaced):
+            raise ConfigError(
+                f"{flag} {place}: expected a place outside {run}, which --overwrite replaces, got "
+                "one in it. Choose another --out, or copy it first."
+            )
 
 
 def _write_plan(
@@ -143,7 +174,7 @@ def _check_free(run: RunFolder, *, overwrite: bool) -> None:
     if not overwrite:
         raise ConfigError(
             f"--out {run}: already there. Choose another folder, replace it with --overwrite, or "
-            f"continue it with: lcnet train --resume {run}"
+            f"continue it with: lcnet train --resume {quoted(run)}"
         )
 
 

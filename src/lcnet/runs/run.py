@@ -6,13 +6,12 @@ from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from shlex import quote
 
 from lcnet.config import Config, Train
 from lcnet.data.changes import tell_changes
 from lcnet.data.dataset import Split
 from lcnet.data.readers import record_parts
-from lcnet.errors import CheckpointError, ConfigError, TimeUp, reason_of
+from lcnet.errors import CheckpointError, ConfigError, TimeUp, quoted, reason_of
 from lcnet.evaluating.after_training import fitted_by_itself
 from lcnet.evaluating.fitting_class_means import fit_class_means
 from lcnet.evaluating.measuring import Measured, judge, score
@@ -22,7 +21,7 @@ from lcnet.model_folder import for_data, load_model, local_model
 from lcnet.progress import tell
 from lcnet.published.imported import Import
 from lcnet.reporting.gather_report import report_on
-from lcnet.run_folder import RunFolder
+from lcnet.run_folder import RunFolder, best_epoch
 from lcnet.runs.fit import fit
 from lcnet.runs.record import has_init, init_of, record_finish, record_resumption, record_start
 from lcnet.runs.start import (
@@ -81,7 +80,7 @@ def go_on(run: RunFolder, epochs: int | None = None, *, watch: Watch = NOBODY) -
     if not run.is_run:
         raise CheckpointError(
             f"{run.config_file}: expected the folder of a run, got none. "
-            f"Start a run with: lcnet train --out {run}"
+            f"Start a run with: lcnet train --out {quoted(run)}"
         )
     work = partial(_go_on, run, epochs, watch)
     return launched(run.config().train, run, work, work)
@@ -209,7 +208,7 @@ def _with_epochs(
         raise ConfigError(
             f"train.epochs: expected {'at least' if epochs is None else 'more than'} {done}, which "
             f"this run has trained, got {wanted}{source}. Set {done + 1} or more with: "
-            f"lcnet train --resume {run} --train.epochs {done + 1}"
+            f"lcnet train --resume {quoted(run)} --train.epochs {done + 1}"
         )
     if progress and wanted > done:
         progress.goes_on()
@@ -300,11 +299,11 @@ def _best_of(run: RunFolder) -> str:
             "copy."
         )
     best = rows[-1][f"best_{name}"]
-    epochs = [int(row["epoch"]) for row in rows if row[f"val_{name}"] == best]
     text = f"best validation {name} " + (f"{best:.4g}" if name == "loss" else f"{best:.1f}")
     if name != "mAP":
         text += f", mAP {rows[-1]['best_mAP']:.1f}"
-    return text + (f", epoch {epochs[-1]}" if epochs else "")
+    epoch = best_epoch(rows, name)
+    return text if epoch is None else f"{text}, epoch {epoch}"
 
 
 def report_if_possible(run: RunFolder, measured: Measured) -> None:
@@ -315,5 +314,5 @@ def report_if_possible(run: RunFolder, measured: Measured) -> None:
     except Exception as error:
         tell(
             f"warning: no {run.report_file.name} ({type(error).__name__}: {reason_of(error)}). "
-            f"Try again with: lcnet report {quote(str(run))} --split {quote(measured.samples.name)}"
+            f"Try again with: lcnet report {quoted(run)} --split {quoted(measured.samples.name)}"
         )

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lcnet.errors import ConfigError, LCNetError
+from lcnet.errors import ConfigError, LCNetError, quoted
 from lcnet.evaluating.measuring import measure
 from lcnet.metrics.bootstrap import paired_difference
 from lcnet.progress import tell
@@ -98,8 +98,8 @@ def result(study: "Study", out: Path, minutes: float) -> Tuned:
     for line in (_what_mattered(study), _on_test(run, run_of(out, 0))):
         if line:
             tell(line)
-    tell(f"all trials: {out / TABLE}; the best: lcnet evaluate {run}")
-    tell(f"train it again: lcnet train --config {out / BEST} --out ANOTHER")
+    tell(f"all trials: {out / TABLE}; the best: lcnet evaluate {quoted(run)}")
+    tell(f"train it again: lcnet train --config {quoted(out / BEST)} --out ANOTHER")
     return Tuned(run.path, best.value, first.value, len(trials))
 
 
@@ -126,7 +126,7 @@ def _on_test(best: RunFolder, first: RunFolder) -> str:
     if split in ("", data.val, data.train):
         return (
             "the best was chosen among many on these pictures, which flatters it; measure it on "
-            f"others: lcnet evaluate {best} DATA"
+            f"others: lcnet evaluate {quoted(best)} DATA"
         )
     ours, theirs = (measure(run.path, split=split, quiet=True) for run in (best, first))
     gain = paired_difference([ours.probabilities], [theirs.probabilities], ours.targets)

@@ -1,9 +1,8 @@
 """How a model learns what known labels say of the others: a quiet line for a page without it."""
 
-import shlex
 from pathlib import Path
 
-from lcnet.errors import ConfigError
+from lcnet.errors import ConfigError, quoted
 from lcnet.files import AnyPath
 from lcnet.hub import is_shared
 from lcnet.predicting.predictor import Predictor
@@ -30,12 +29,12 @@ def advice_on_known(model: AnyPath, predictor: Predictor, verb: str) -> str:
 
 def _commands(model: AnyPath) -> tuple[str, ...]:
     if is_shared(model):
-        fetch = f"lcnet import {model} --out FOLDER"
+        fetch = f"lcnet import {quoted(model)} --out FOLDER"
         return fetch, f"lcnet calibrate FOLDER --evidence {DATA}"
     path = Path(model)
     if path.is_file():
         return "lcnet calibrate RUN --evidence", "lcnet export RUN (the run it came from)"
-    command = f"lcnet calibrate {shlex.quote(str(path))} --evidence"
+    command = f"lcnet calibrate {quoted(path)} --evidence"
     return (command if _names_data(RunFolder(path)) else f"{command} {DATA}",)
 
 

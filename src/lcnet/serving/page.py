@@ -16,7 +16,9 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, Response
 
 from lcnet.errors import ConfigError
+from lcnet.model.backbone import short_name
 from lcnet.model.fast import FastClassifier
+from lcnet.model_folder import ModelInfo
 from lcnet.predicting.row_formats import SEPARATOR, csv_header
 from lcnet.reporting.graph_files import MOST_LABELS
 from lcnet.serving.app import refusal
@@ -41,10 +43,13 @@ LARGEST = 1e30
 Work = Callable[[Request, Service], Awaitable[Values]]
 
 
-def add_page(app: FastAPI, service: Service, *, advice: str = "") -> None:
-    """Add the page at the root; `advice` is shown where known labels move nothing."""
+def add_page(app: FastAPI, service: Service, *, advice: str = "", name: str = "") -> None:
+    """Add the page at the root; `advice` is shown where known labels move nothing.
+
+    `name` is that of the model, for the heading.
+    """
     figures = graph_figures(service.predictor)
-    values = _values(service, list(figures), advice)
+    values = _values(service, list(figures), advice, name or service.predictor.path.name)
     add_icon(app)
 
     @app.get("/", include_in_schema=False)
@@ -132,12 +137,20 @@ async def _picture(request: Request, service: Service) -> tuple[str, bytes]:
     return files[0]
 
 
-def _values(service: Service, figures: list[str], advice: str) -> dict[str, Any]:
+def _backbones(info: ModelInfo) -> str:
+    """The backbone's name; of several models each one's, once."""
+    models = [member.model for member in info.members] or [info.model]
+    return ", ".join(dict.fromkeys(short_name(model.backbone) for model in models))
+
+
+def _values(service: Service, figures: list[str], advice: str, name: str) -> dict[str, Any]:
     """What the page needs once."""
     predictor, limits = service.predictor, service.limits
     info = predictor.info
     is_exported = not isinstance(predictor.model, FastClassifier)
     return {
+        "model": name,
+        "backbones": _backbones(info),
         "labels": info.labels,
         "thresholds": [round(threshold, 6) for threshold in info.thresholds],
         "ruled": info.rules is not None,

@@ -2,12 +2,16 @@
 
 from importlib.util import find_spec
 from pathlib import Path
+from socket import socket
 from typing import Annotated, Literal
 
 from lcnet.bounds import Above, AtLeast, Within, bounded
 from lcnet.errors import ConfigError
 from lcnet.files import AnyPath
+from lcnet.hub import is_shared
 from lcnet.serving.listening import address_of, listening_at
+
+Wanted = Literal["auto", "torch", "onnxruntime", "openvino"]
 
 
 @bounded
@@ -21,7 +25,7 @@ def serve(
     max_megabytes: Annotated[float, Above(0)] = 20.0,
     max_pixels: Annotated[int, Above(0)] = 40_000_000,
     max_waiting: Annotated[int, Above(0)] = 64,
-    runtime: Literal["auto", "torch", "onnxruntime", "openvino"] = "auto",
+    runtime: Wanted = "auto",
     label_studio: str = "",
     label_studio_files: Path | None = None,
 ) -> None:
@@ -52,6 +56,38 @@ def serve(
     for package in ("fastapi", "httpx", "prometheus_client", "python_multipart", "uvicorn"):
         if find_spec(package) is None:
             raise ConfigError.missing(package, "serve")
+    from lcnet.progress import tell
+
+    with listening_at(host, port) as listening:
+        # torch and the model take seconds, so a word comes before they are imported.
+        tell(f"loading {model}; the page's address comes when it answers, in some seconds")
+        _serve_at(
+            listening,
+            model,
+            host,
+            batch_size=batch_size,
+            seconds=batch_ms / 1000,
+            bounds=(max_megabytes, max_pixels, max_waiting),
+            runtime=runtime,
+            label_studio=label_studio,
+            label_studio_files=label_studio_files,
+        )
+    tell("stopped")
+
+
+def _serve_at(
+    listening: socket,
+    model: AnyPath,
+    host: str,
+    *,
+    batch_size: int,
+    seconds: float,
+    bounds: tuple[float, int, int],
+    runtime: Wanted,
+    label_studio: str,
+    label_studio_files: Path | None,
+) -> None:
+    """Load the model and serve it at the socket; arguments and errors are those of `serve`."""
     from lcnet.predicting.predictor import Predictor
     from lcnet.progress import tell
     from lcnet.serving.known_advice import advice_on_known
@@ -64,20 +100,23 @@ def serve(
         from lcnet.serving.label_studio import LabelStudio
 
         studio = LabelStudio(label_studio, label_studio_files)
-    limits = Limits(max_megabytes, max_pixels, max_waiting)
-    with listening_at(host, port) as listening:
-        predictor = Predictor(model, batch_size=batch_size, precision="auto", runtime=runtime)
-        address = address_of(host, listening)
-        tell(f"{model} on {predictor.device}: {predictor.how}")
-        run(
-            Service(predictor, limits, seconds=batch_ms / 1000),
-            listening,
-            host,
-            lambda: tell(_started(address, label_studio)),
-            studio,
-            advice=advice_on_known(model, predictor, "serve"),
-        )
-    tell("stopped")
+    predictor = Predictor(model, batch_size=batch_size, precision="auto", runtime=runtime)
+    address = address_of(host, listening)
+    tell(f"{model} on {predictor.device}: {predictor.how}")
+    run(
+        Service(predictor, Limits(*bounds), seconds=seconds),
+        listening,
+        host,
+        lambda: tell(_started(address, label_studio)),
+        studio,
+        advice=advice_on_known(model, predictor, "serve"),
+        name=_name_of(model),
+    )
+
+
+def _name_of(model: AnyPath) -> str:
+    """What the page calls the model: its folder's or file's name, no path of this machine."""
+    return str(model) if is_shared(model) else Path(model).resolve().name
 
 
 def _started(address: str, label_studio: str) -> str:

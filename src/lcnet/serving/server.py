@@ -21,7 +21,12 @@ CLOSING = 1
 
 
 def whole_app(
-    service: Service, host: str, studio: LabelStudio | None = None, *, advice: str = ""
+    service: Service,
+    host: str,
+    studio: LabelStudio | None = None,
+    *,
+    advice: str = "",
+    name: str = "",
 ) -> FastAPI:
     """Page and API; `host` is the address on which they are served.
 
@@ -30,7 +35,7 @@ def whole_app(
     come by names that it cannot know.
     """
     app = build_app(service, studio)
-    add_page(app, service, advice=advice)
+    add_page(app, service, advice=advice, name=name)
     app.add_middleware(Guard, host=host if is_this_machine(host) else None)
     return app
 
@@ -43,16 +48,17 @@ def run(
     studio: LabelStudio | None = None,
     *,
     advice: str = "",
+    name: str = "",
 ) -> None:
     """Serve at the socket until SIGINT or SIGTERM; return when all requests in work are answered.
 
     `started` is called once requests are accepted. `advice` is shown where known labels move
-    nothing.
+    nothing, and `name` in the page's heading.
     """
     Image.MAX_IMAGE_PIXELS = None  # read_upload checks the size before anything is decoded
     try:
         serve_until_signal(
-            whole_app(service, host, studio, advice=advice),
+            whole_app(service, host, studio, advice=advice, name=name),
             listening,
             started,
             connections=8 * service.limits.waiting + 256,

@@ -13,7 +13,7 @@ from safetensors import SafetensorError
 
 from lcnet.config import Train
 from lcnet.data.pair_counts import PairCounts
-from lcnet.errors import CheckpointError, ConfigError, LCNetError, TrainingError, reason_of
+from lcnet.errors import CheckpointError, ConfigError, LCNetError, TrainingError, quoted, reason_of
 from lcnet.files import written_whole
 from lcnet.model_folder import ModelInfo
 from lcnet.run_folder import RunFolder
@@ -201,8 +201,8 @@ def _read(file: Path, run: RunFolder) -> Progress:
     if is_older:
         raise OlderCheckpoint(
             f"{file}: written by an older lcnet with another training loop, so this run cannot be "
-            f"continued. Train its best model on with: lcnet train --init {run} --out ANOTHER, or "
-            "finish it with the lcnet that began it."
+            f"continued. Train its best model on with: lcnet train --init {quoted(run)} "
+            "--out ANOTHER, or finish it with the lcnet that began it."
         )
     return progress
 
@@ -220,7 +220,8 @@ def explained(run: RunFolder) -> Iterator[None]:
     except LCNetError as error:
         if not run.has_checkpoint:
             raise
-        raise type(error)(f"{error} Then continue with: lcnet train --resume {run}") from error
+        then = f"Then continue with: lcnet train --resume {quoted(run)}"
+        raise type(error)(f"{error} {then}") from error
     except (OSError, SafetensorError) as error:
         raise TrainingError(f"{run}: {reason_of(error)}. {_next(run)}") from error
     except RuntimeError as error:

@@ -1,6 +1,6 @@
-// Long tables: a search, and a hundred rows at a time. Without a script, and in short tables, all rows are shown.
+// Long tables: a search, and {{ rows_shown }} rows at a time. Without a script, and in short tables, all rows are shown.
 
-const ROWS = 100;
+const ROWS = {{ rows_shown }};
 for (const table of document.querySelectorAll("table.paged")) {
   if (table.tBodies[0].rows.length > ROWS) addPages(table);
 }

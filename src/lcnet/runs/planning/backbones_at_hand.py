@@ -12,7 +12,7 @@ from timm.data import resolve_data_config
 
 from lcnet.config import Model
 from lcnet.errors import ConfigError
-from lcnet.model.backbone import PUBLISHED_NAMES, describe_backbone
+from lcnet.model.backbone import PUBLISHED_NAMES, describe_backbone, short_name
 from lcnet.progress import tell
 
 VARIABLE = "LCNET_WEIGHTS"
@@ -43,16 +43,17 @@ class AtHand:
     @property
     def name(self) -> str:
         """Its short name."""
-        return Path(self.backbone.partition(":")[2] or self.backbone).name
+        return short_name(self.backbone)
 
 
 def backbones_at_hand(settings: Model, device: str, *, is_given: bool) -> list[AtHand]:
     """What there is to start from, the largest first; never empty.
 
-    `is_given` says that `settings` name the backbone. Raises ConfigError if LCNET_WEIGHTS names a
-    folder that is not there, or without any backbone.
+    `is_given` says that `settings` name the backbone. Raises ConfigError if its weights cannot be
+    had now, or if LCNET_WEIGHTS names a folder that is not there, or without any backbone.
     """
     if is_given:
+        _check_given(settings)
         source = "as given" if settings.pretrained else "as given, with random weights"
         return [AtHand(settings.backbone, source, settings.pretrained)]
     if settings.pretrained:
@@ -60,6 +61,37 @@ def backbones_at_hand(settings: Model, device: str, *, is_given: bool) -> list[A
         if found := own or [*_on_hub(device)]:
             return found
     return [AtHand(name, "random weights", is_pretrained=False) for name in FROM_RANDOM]
+
+
+def _check_given(settings: Model) -> None:
+    """Raises ConfigError if a backbone cannot be built, without the minute that retries take."""
+    name = PUBLISHED_NAMES.get(settings.backbone, settings.backbone)
+    kind, _, place = name.partition(":")
+    is_local, is_on_hub = kind == "local-dir", kind in ("hf-hub", "hf_hub")
+    if not is_on_hub:  # its description is on the hub too
+        describe_backbone(name, settings.view_size, settings.channels)
+    if settings.backbone_weights:
+        if not Path(settings.backbone_weights).is_file():
+            raise ConfigError(
+                f"model.backbone_weights: no file {settings.backbone_weights}. Correct it; or "
+                f"leave it out, and name a folder of backbones in {VARIABLE}."
+            )
+    elif settings.pretrained and is_local:
+        if not _size(Path(place)):
+            raise ConfigError(
+                f"model.backbone: no weights in {place} (expected model.safetensors beside "
+                f"config.json). Name another folder, or folders of backbones in {VARIABLE}."
+            )
+    elif settings.pretrained:
+        known = None if is_on_hub else timm.get_pretrained_cfg(name)
+        place = place if is_on_hub else (known and known.hf_hub_id) or ""
+        if place and not _is_at_hand(place):
+            raise ConfigError(
+                f"model.backbone: no pretrained weights for {settings.backbone!r}, as they are not "
+                f"on this disk and the hub does not give {place} now. Leave --model.backbone out "
+                f"and name a folder of backbones in {VARIABLE}; or use --model.backbone "
+                "local-dir:FOLDER, or --model.pretrained false."
+            )
 
 
 def made_for(backbone: str) -> tuple[int, bool]:
@@ -99,6 +131,9 @@ def _in_variable(value: str) -> Iterator[AtHand]:
             except ConfigError as error:
                 tell(f"note: {one} is left out: {error}")
                 continue
+            if not _size(one):
+                tell(f"note: {one} is left out: expected model.safetensors in it, got none")
+                continue
             found += 1
             yield AtHand(backbone, f"in {VARIABLE}", bytes=_size(one))
         if not found:
@@ -126,8 +161,9 @@ def _is_at_hand(place: str) -> bool:
     """Whether the hub's weights are in its cache, or the hub answers."""
     from huggingface_hub import HfApi, constants, try_to_load_from_cache
 
-    if isinstance(try_to_load_from_cache(place, "model.safetensors"), str):
-        return True
+    for file in ("model.safetensors", "pytorch_model.bin"):
+        if isinstance(try_to_load_from_cache(place, file), str):
+            return True
     if constants.HF_HUB_OFFLINE:
         return False
     try:

@@ -4,12 +4,15 @@ from collections.abc import Iterator
 from typing import Any
 
 from lcnet.evaluating.measuring import FEW
-from lcnet.progress import disk_size, memory_size
+from lcnet.progress import disk_size, memory_size, paragraph
 from lcnet.runs.planning.facts import RARE
 from lcnet.runs.planning.rules import SEEN, Option, Plan
 
 UNKNOWN_SHOWN = 0.005
 """Share of unknown entries below which they are not worth a word."""
+
+MARGIN = 12
+"""Columns before the text of a line."""
 
 BUSY = 2.0
 """Slowness from which a word is said of it."""
@@ -29,7 +32,8 @@ def plan_text(plan: Plan, folder: str, *, others: int = 0) -> str:
         "yours": _yours(plan),
     }
     title = f"plan for {in_minutes(plan.budget_s)} in {folder}:"
-    return "\n".join([title, *(f"  {name:10}{text}" for name, text in lines.items() if text)])
+    said = [f"  {name:10}{text}" for name, text in lines.items() if text]
+    return "\n".join([title, *(paragraph(line, hang=MARGIN) for line in said)])
 
 
 def in_minutes(seconds: float) -> str:

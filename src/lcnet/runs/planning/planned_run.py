@@ -1,7 +1,7 @@
 """`lcnet train --minutes`: plans a run, says the plan, trains by it and keeps the time."""
 
 import time
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -10,15 +10,15 @@ from lcnet.bounds import require
 from lcnet.compute import usual_device
 from lcnet.config import Config, Data, by_name
 from lcnet.data.dataset import Split
-from lcnet.errors import ConfigError
+from lcnet.errors import ConfigError, quoted
 from lcnet.progress import next_lines, tell
 from lcnet.run_folder import RunFolder, free_beside, free_folder
-from lcnet.runs.next_commands import next_commands, quoted
-from lcnet.runs.planning.backbones_at_hand import backbones_at_hand
+from lcnet.runs.next_commands import next_commands
+from lcnet.runs.planning.backbones_at_hand import VARIABLE, AtHand, backbones_at_hand
 from lcnet.runs.planning.facts import data_facts, machine_facts
 from lcnet.runs.planning.keeping_time import TimeLimit
 from lcnet.runs.planning.plan_text import in_minutes, plan_text
-from lcnet.runs.planning.rules import AIM, Case, Plan, Speed, choose
+from lcnet.runs.planning.rules import AIM, Case, Plan, Speed, choose, least_seconds
 from lcnet.runs.planning.speed_trial import speed_of
 from lcnet.runs.run import begin
 from lcnet.runs.start import load_splits
@@ -55,18 +55,26 @@ def train_as_planned(
     run = free_run(config.data) if out is None else RunFolder(out)
     if not dry_run:
         run.check_free(overwrite=overwrite)
-    splits = load_splits(config)
     kept = given_settings(config, given)
+    if not dry_run and 60 * minutes < (least := least_seconds(kept)):
+        raise ConfigError(
+            f"--minutes {minutes:g}: expected at least {_enough(least)}, as reading the data, "
+            "thresholds and the report take that by themselves. Give more."
+        )
+    # Before the data is read, which can take minutes.
+    is_given = not {"model.backbone", "model.backbone_weights"}.isdisjoint(kept)
+    at_hand = backbones_at_hand(config.model, usual_device().type, is_given=is_given)
+    splits = load_splits(config)
     case = Case(data_facts(config.data, *splits), machine_facts(run.path, config.data), kept)
-    plan, backbones = _plan(case, config, splits[0], 60 * minutes, started)
+    plan = _plan(case, at_hand, config, splits[0], 60 * minutes, started)
     plan = _with_features(plan, run)
-    tell(plan_text(plan, str(run), others=backbones - 1))
+    tell(plan_text(plan, str(run), others=len(at_hand) - 1))
     if dry_run:
         return run
     if not plan.fits:
         raise ConfigError(
-            f"--minutes {minutes:g}: expected at least {_enough(plan)} for these pictures on this "
-            "machine. Give more, fewer pictures, or a smaller --model.backbone."
+            f"--minutes {minutes:g}: expected at least {_enough(plan.seconds)} for these pictures "
+            f"on this machine. Give more, fewer pictures, or {_instead(plan)}."
         )
     limit = TimeLimit(started + plan.budget_s - plan.option.finish_s)
     config = config.changed(plan.settings, "plan")
@@ -105,14 +113,17 @@ def given_settings(config: Config, names: Collection[str] | None) -> dict[str, A
 
 
 def _plan(
-    case: Case, config: Config, training: Split, budget_s: float, started: float
-) -> tuple[Plan, int]:
-    """The plan, and how many backbones there were to choose from.
+    case: Case,
+    at_hand: Sequence[AtHand],
+    config: Config,
+    training: Split,
+    budget_s: float,
+    started: float,
+) -> Plan:
+    """The plan with one of the backbones at hand, the largest first.
 
     The largest backbone is tried first. A smaller one is tried only if that one is too slow.
     """
-    is_given = not {"model.backbone", "model.backbone_weights"}.isdisjoint(case.given)
-    at_hand = backbones_at_hand(config.model, usual_device().type, is_given=is_given)
     trial_s = min(TRIAL_S, TRIAL_SHARE * budget_s)
     speeds, began, computing = list[Speed](), time.monotonic(), time.process_time()
     for number, one in enumerate(at_hand, 1):
@@ -128,7 +139,7 @@ def _plan(
         chosen = plan.option
         if plan.seconds <= AIM * budget_s and chosen.view == chosen.speed.view_size:
             break
-    return plan, len(at_hand)
+    return plan
 
 
 def _with_features(plan: Plan, run: RunFolder) -> Plan:
@@ -139,5 +150,13 @@ def _with_features(plan: Plan, run: RunFolder) -> Plan:
     return replace(plan, settings={"train.cache_features": folder} | dict(plan.settings))
 
 
-def _enough(plan: Plan) -> str:
-    return in_minutes(60 * -(-plan.seconds // 60))
+def _enough(seconds: float) -> str:
+    """So many seconds in whole minutes."""
+    return in_minutes(60 * -(-seconds // 60))
+
+
+def _instead(plan: Plan) -> str:
+    """Which backbone would take less."""
+    if plan.option.how == "random" and "model.pretrained" not in plan.case.given:
+        return f"pretrained weights in a folder that {VARIABLE} names, which learn faster"
+    return "a smaller --model.backbone"

@@ -52,10 +52,13 @@ def label(
         if find_spec(package) is None:
             raise ConfigError.missing(package, "serve")
     from lcnet.progress import tell
-    from lcnet.serving.labelling.desk import open_desk
-    from lcnet.serving.labelling.server import run
 
     with listening_at(host, port) as listening:
+        # torch and the model take seconds, so a word comes before they are imported.
+        tell(f"loading {model}; the page's address comes when it answers, in some seconds")
+        from lcnet.serving.labelling.desk import open_desk
+        from lcnet.serving.labelling.server import run
+
         desk = open_desk(
             model,
             Path(table),
