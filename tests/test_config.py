@@ -41,7 +41,7 @@ def test_settings_with_their_former_names_are_read_from_files(tmp_path):
         "graph_width: 20, graph_low: 0.4, label_tokens: frozen, shared_bias: true}"
     )
     released = Released("released", "feature", 20, 0.4, "frozen", True, False)
-    assert Config.load(file) == Config(model=Model(width=128, released=released))
+    assert Config.load(file) == Config(model=Model(width=128, read="tokens", released=released))
     partly = {"model": {"layer": "released", "released": {"graph_low": 0.4}}}
     assert parse_config(partly, "here.yaml").model.released == Released("released", graph_low=0.4)
 
@@ -53,10 +53,16 @@ def test_former_names_lead_to_settings_that_are_there():
 
 
 def test_a_changed_config_differs_in_what_is_named_by_either_name():
-    changes = {"model.layer": "released", "model.released.shared_bias": True, "train.lr": 1e-4}
+    changes = {
+        "model.read": "tokens",
+        "model.layer": "released",
+        "model.released.shared_bias": True,
+        "train.lr": 1e-4,
+    }
     changed = Config().changed(changes, "variant")
     assert changed == Config(
-        model=Model(released=Released("released", shared_bias=True)), train=Train(lr=1e-4)
+        model=Model(read="tokens", released=Released("released", shared_bias=True)),
+        train=Train(lr=1e-4),
     )
     with pytest.raises(ConfigError, match=r"variant: no setting is called model\.wdth\. Did you"):
         Config().changed({"model.wdth": 3}, "variant")

@@ -199,7 +199,7 @@ class RunFolder:
 
     def config(self) -> Config:
         """The run's settings. Raises ConfigError if they cannot be read."""
-        return Config.load(self.config_file)
+        return Config.load(self.config_file, of_run=True)
 
     def data(self) -> Data | None:
         """The data set of the run, or of the models of an ensemble; None if the folder names none.

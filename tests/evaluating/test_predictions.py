@@ -56,7 +56,10 @@ def run(tmp_path_factory):
     folder = tmp_path_factory.mktemp("predictions")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("lcnet.runs.run.report_on", lambda run, measured, file: file.write_text("x"))
-        made = train(colours_config(draw_colours(folder / "colours")), folder / "run").path
+        config = colours_config(draw_colours(folder / "colours"))
+        # After two epochs its probabilities differ by more than the digits that rows have.
+        config = replace(config, model=replace(config.model, read="tokens"))
+        made = train(config, folder / "run").path
     lcnet.calibrate(made, quiet=True)
     return made
 

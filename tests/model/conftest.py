@@ -7,8 +7,12 @@ from lcnet.model.lcnet import LCNet
 
 
 def tiny_settings(**changes: object) -> config.Model:
-    """A model small enough for a test: a random test_resnet, 32 px views, width 24."""
+    """A model small enough for a test: a random test_resnet, 32 px views, width 24.
+
+    It reads tokens, the form with all parts, unless the changes say otherwise.
+    """
     fields = {
+        "read": "tokens",
         "backbone": "test_resnet",
         "pretrained": False,
         "view_size": 32,

@@ -20,15 +20,16 @@ AS_RELEASED = Released(
     label_tokens="frozen",
     shared_bias=True,
 )
+TOKENS = replace(TINY, read="tokens")
 MODELS: dict[str, Model] = {
-    "lcnet": TINY,
-    "lcnet, features as tokens": replace(TINY, released=Released(graph_tokens="feature")),
-    "lcnet, fixed graph": replace(TINY, graph="prior"),
-    "lcnet, no graph": replace(TINY, graph="none"),
-    "lcnet, reads scores": replace(TINY, graph="none", read="scores"),
-    "lcnet, two classifiers": replace(TINY, graph="none", pooling="two_classifiers"),
-    "lcnet, no pooling": replace(TINY, graph="none", pooling="none"),
-    "lcnet, as released": replace(TINY, graph="released", pooling="none", released=AS_RELEASED),
+    "lcnet": TOKENS,
+    "lcnet, features as tokens": replace(TOKENS, released=Released(graph_tokens="feature")),
+    "lcnet, fixed graph": replace(TOKENS, graph="prior"),
+    "lcnet, no graph": replace(TOKENS, graph="none"),
+    "lcnet, reads scores": replace(TINY, graph="none"),
+    "lcnet, two classifiers": replace(TOKENS, graph="none", pooling="two_classifiers"),
+    "lcnet, no pooling": replace(TOKENS, graph="none", pooling="none"),
+    "lcnet, as released": replace(TOKENS, graph="released", pooling="none", released=AS_RELEASED),
     **{
         head: replace(TINY, head=head)
         for head in ("gap", "csra", "ml_gcn", "query2label", "ml_decoder")

@@ -96,3 +96,13 @@ def test_parts_of_the_release_have_no_scores_to_read():
     ):
         tiny_settings(read="scores", released={"graph_tokens": "feature"})
     tiny_settings(read="scores", released={"antialias": False})
+
+
+def test_a_model_whose_norm_had_a_bias_is_read_and_gives_the_same(make_model):
+    model = make_model(read="scores")
+    stored = model.state_dict()
+    stored["mapping.norm.bias"] = torch.randn(24)  # as before it was left out
+    other = make_model(read="scores")
+    other.load_state_dict(stored)
+    images = torch.randn(2, 3, 64, 64)
+    assert other(images).equal(model(images))

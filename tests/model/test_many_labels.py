@@ -35,8 +35,12 @@ KINDS = [
     {"share_layers": True},
     {"read": "scores"},
     {"read": "scores", "depth": 1},
-    {"pooling": "two_classifiers", "released": Released(graph_tokens="feature", shared_bias=True)},
-    {"released": Released(layer="released")},
+    {
+        "pooling": "two_classifiers",
+        "read": "tokens",
+        "released": Released(graph_tokens="feature", shared_bias=True),
+    },
+    {"read": "tokens", "released": Released(layer="released")},
     {"graph_edges": 4},
 ]
 

@@ -41,9 +41,9 @@ def test_it_can_be_left_out(tiny_config, tmp_path, no_report):
 
 
 def test_a_run_that_goes_on_is_calibrated_anew(tiny_config, tmp_path, no_report, read_json):
-    config = with_train(tiny_config, calibrate=True)
+    config = with_train(tiny_config, calibrate=True, epochs=6)
     run = train(config, tmp_path / "run").path
-    resume(run, epochs=5)
+    resume(run, epochs=9)
     made = model_fingerprint(run)
     assert read_json(run / "calibration.json")["model"] == made
     assert read_json(run / "metrics.json")["model"] == made

@@ -70,9 +70,9 @@ def test_a_run_that_was_stored_with_former_names_is_the_same_run(tiny_config, tm
     file = run.folder.config_file
     file.write_text(yaml.safe_dump(stored))
     run.check()
-    stored["model"]["layer"] = "released"
+    stored["model"]["antialias"] = False
     file.write_text(yaml.safe_dump(stored))
-    with pytest.raises(ConfigError, match=r"model\.released\.layer exchange_first, got one where"):
+    with pytest.raises(ConfigError, match=r"model\.released\.antialias True, got one where"):
         run.check()
 
 

@@ -448,7 +448,7 @@ def test_training_on_starts_from_a_run_s_model(finished, tiny_config, tmp_path, 
     assert read_info(run).model == tiny_config.model
     assert Config.load(run / "config.yaml").model == tiny_config.model
     before, after = load_model(finished), load_model(run)
-    assert logits(before).std() > 0.05
+    assert logits(before).std() > 0.02
     torch.testing.assert_close(logits(after), logits(before), atol=1e-4, rtol=0)
     assert not after.mapping.weight.equal(before.mapping.weight)
 

@@ -16,7 +16,7 @@ from jsonargparse import ArgumentParser, set_parsing_settings
 from lcnet.bounds import described, require
 from lcnet.config.data import Data
 from lcnet.config.model import Model
-from lcnet.config.moved import MOVED, with_new_names
+from lcnet.config.moved import MOVED, with_former_defaults, with_new_names
 from lcnet.config.named import config_file
 from lcnet.config.plain_yaml import read_yaml
 from lcnet.config.recipe import Train
@@ -47,15 +47,19 @@ class Config:
         )
 
     @classmethod
-    def load(cls, file: Path | str) -> "Config":
+    def load(cls, file: Path | str, *, of_run: bool = False) -> "Config":
         """The config in a YAML file, with defaults for missing settings.
 
-        `file` may also be the name of one that comes with lcnet, such as `digits`. `data.splits` is
-        relative to the file's folder. Raises ConfigError if the file is missing, is not YAML, or
-        has an unknown key or a bad value.
+        With `of_run` all settings were written, and one that is missing is of an older lcnet, which
+        had no choice there. `file` may also be the name of one that comes with lcnet, such as
+        `digits`. `data.splits` is relative to the file's folder. Raises ConfigError if the file is
+        missing, is not YAML, or has an unknown key or a bad value.
         """
         file = config_file(file)
-        config = parse_config(read_yaml(Path(file)) or {}, str(file))
+        fields = read_yaml(Path(file)) or {}
+        if of_run and isinstance(fields, Mapping):
+            fields = with_former_defaults(fields)
+        config = parse_config(fields, str(file))
         splits = config.data.splits
         return config._with_splits(str(Path(file).parent / splits)) if splits else config
 

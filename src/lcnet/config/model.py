@@ -81,11 +81,11 @@ class Model:
     """Decoder (LLCD) layers."""
     mlp_width: Width = 512
     """Hidden width of the MLP in each decoder layer."""
-    read: Literal["tokens", "scores"] = "tokens"
-    """What a label reads where it looks in the image. tokens: image tokens of `width`, in every
-    decoder layer; its own token then becomes its score. scores: in the last layer the scores that
-    its classifier, as wide as the feature maps, gives to each place; no MLP, and about twice as
-    fast in training with kept features."""
+    read: Literal["scores", "tokens"] = "scores"
+    """What a label reads where it looks in the image. scores: in the last decoder layer the scores
+    that its classifier, as wide as the feature maps, gives to each place. tokens: image tokens of
+    `width`, in every layer; its own token then becomes its score. Needed by parts of the released
+    LCNet, and about twice as slow in training with kept features."""
     share_layers: bool = False
     """Use one set of weights for all decoder layers."""
     dropout: Annotated[float, Share(one=False)] = 0.1

@@ -1,4 +1,4 @@
-"""Former names of settings, so that older config files can still be read."""
+"""Former names and defaults of settings, so that what an older lcnet wrote can still be read."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -13,13 +13,16 @@ MOVED = {
     "model.shared_bias": "model.released.shared_bias",
 }
 """From a setting's former name to its current one."""
+FORMER = {"model.read": "tokens"}
+"""How settings were before there was a choice, where that is not the default."""
 
 
 def with_new_names(fields: Mapping[str, Any]) -> dict[str, Any]:
     """The sections of a config with every setting under its current name.
 
     A setting that is given by both names is left alone, and so is what is not a section: the checks
-    that are made next raise an error for both.
+    that are made next raise an error for both. Who uses a former name also had no choice where
+    `FORMER` says so.
     """
     renamed = dict(fields)
     for former, name in MOVED.items():
@@ -32,4 +35,19 @@ def with_new_names(fields: Mapping[str, Any]) -> dict[str, Any]:
         if isinstance(inner, Mapping) and new not in inner:
             others = {key: value for key, value in settings.items() if key != setting}
             renamed[section] = {**others, group: {**inner, new: settings[setting]}}
+            renamed = with_former_defaults(renamed)
     return renamed
+
+
+def with_former_defaults(fields: Mapping[str, Any]) -> dict[str, Any]:
+    """The sections of a config of which all settings were written, with those that came later.
+
+    What is not a section is left alone, as in `with_new_names`.
+    """
+    whole = dict(fields)
+    for name, value in FORMER.items():
+        section, setting = name.split(".")
+        settings = whole.get(section)
+        if isinstance(settings, Mapping):
+            whole[section] = {setting: value, **settings}
+    return whole

@@ -43,7 +43,8 @@ def initialize(model: nn.Module, *, shares: Tensor | None = None) -> None:
                     nn.init.zeros_(part.bias)
             case nn.LayerNorm():
                 nn.init.ones_(part.weight)
-                nn.init.zeros_(part.bias)
+                if part.bias is not None:
+                    nn.init.zeros_(part.bias)
             case LabelTokens():
                 nn.init.normal_(part.tokens)
             case LabelGraph():

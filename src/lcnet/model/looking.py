@@ -22,7 +22,9 @@ class Looking(nn.Module):
     def __init__(self, labels: int, channels: int, width: int, heads: int) -> None:
         super().__init__()
         self.heads = heads
-        self.norm = nn.LayerNorm(width)
+        # A bias would move a label's shares alike at all places, which softmax does not see.
+        self.norm = nn.LayerNorm(width, bias=False)
+        self.register_load_state_dict_pre_hook(_without_bias)  # type: ignore[no-untyped-call]
         self.weight = nn.Parameter(torch.empty(labels, channels))
         self.bias = nn.Parameter(torch.empty(labels))
 
@@ -58,3 +60,8 @@ class Looking(nn.Module):
     def weights(self, labels: Tensor, image: Tensor) -> Tensor:
         """Where each label looks, by head: B heads L T, rows sum to 1."""
         return shares_of(by_head(labels, self.heads), by_head(self.norm(image), self.heads))
+
+
+def _without_bias(module: nn.Module, weights: dict[str, Tensor], prefix: str, *_: object) -> None:
+    """Leave out the norm's bias, which models had up to November 2026 and which did nothing."""
+    weights.pop(f"{prefix}norm.bias", None)

@@ -196,7 +196,7 @@ class ModelInfo:
         by_hand = fields.get("thresholds_by_hand", [])
         rules = fields.get("rules")
         head_options = check_mapping(fields["head_options"], "head_options")
-        settings = config.with_new_names({"model": fields["model"]})
+        settings = config.with_former_defaults(config.with_new_names({"model": fields["model"]}))
         model = config.Model(**check_fields(config.Model, settings["model"], "model"))
         backbone = BackboneSpec.from_dict(fields["backbone"])
         views = fields.get("views")

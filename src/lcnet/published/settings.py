@@ -12,6 +12,7 @@ def released_model(*, graph_width: int = 1024, graph_low: float = 0.2, **sizes: 
     """The settings of the released LCNet; `sizes` are further settings of `Model`."""
     return Model(
         **sizes,
+        read="tokens",
         graph="released",
         pooling="none",
         released=Released(
