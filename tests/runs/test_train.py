@@ -323,6 +323,25 @@ def test_averaged_weights_follow_the_current_ones_quickly_at_first(warmup, steps
             assert (tensor - before[name]).item() == pytest.approx(moved, rel=1e-3), name
 
 
+def test_a_frozen_part_is_not_averaged_until_it_learns():
+    frozen = torch.nn.BatchNorm1d(3).requires_grad_(False).eval()
+    module = torch.nn.ModuleList([torch.nn.Linear(3, 3), frozen])
+    average = Average(module, 0.9, warmup=False)
+    kept, learning = average.module[1], average.module[0]
+    with torch.no_grad():
+        for tensor in (kept.weight, kept.running_mean):
+            tensor.add_(1)  # as if it had been averaged otherwise
+        module[0].weight.add_(1)
+    before = learning.weight.clone()
+    average.update(module)
+    assert kept.weight.eq(2).all() and kept.running_mean.eq(1).all()
+    torch.testing.assert_close(learning.weight, before + 0.1)
+    frozen.requires_grad_(True).train()
+    average.update(module)
+    torch.testing.assert_close(kept.weight, torch.full((3,), 1.9))
+    torch.testing.assert_close(kept.running_mean, torch.full((3,), 0.9))
+
+
 def test_nothing_is_written_when_the_data_or_the_folder_is_wrong(tiny_config, tmp_path):
     broken = replace(tiny_config, data=replace(tiny_config.data, val="none.csv"))
     with pytest.raises(DataError, match=r"none\.csv"):

@@ -1,6 +1,5 @@
 """The moving average of the weights; validation and model/ use it."""
 
-from collections.abc import Iterable
 from copy import deepcopy
 from itertools import chain, compress
 from typing import Generic, TypeVar
@@ -30,9 +29,7 @@ class Average(Generic[Module]):
     def update(self, module: nn.Module) -> None:
         """Take in the weights of `module` after a step of the optimizer."""
         average = get_ema_multi_avg_fn(self._decay_now())
-        kept, current = _by_kind(self.module), _by_kind(module)
-        for kind, tensors in kept.items():
-            ours, theirs = tensors, current[kind]
+        for kind, (ours, theirs) in _by_kind(self.module, module).items():
             if not kind[1].is_floating_point:
                 # What stays the same, such as places of labels, must not be rounded.
                 changed = [not torch.equal(*pair) for pair in zip(ours, theirs, strict=True)]
@@ -48,10 +45,27 @@ class Average(Generic[Module]):
         return min(self.decay, (1 + self.steps) / (10 + self.steps)) if self.steps else 0.0
 
 
-def _by_kind(module: nn.Module) -> dict[tuple[type, torch.dtype], list[Tensor]]:
-    """Weights and buffers that may be averaged in one operation: of one class and type."""
-    kinds: dict[tuple[type, torch.dtype], list[Tensor]] = {}
-    tensors: Iterable[Tensor] = chain(module.parameters(), module.buffers())
-    for tensor in tensors:
-        kinds.setdefault((type(tensor.data), tensor.dtype), []).append(tensor.detach())
+def _by_kind(
+    kept: nn.Module, current: nn.Module
+) -> dict[tuple[type, torch.dtype], tuple[list[Tensor], list[Tensor]]]:
+    """Weights and buffers of both that may be averaged in one operation: of one class and type.
+
+    Those of a frozen part are left out, since there the average is what it is an average of.
+    """
+    moving = {
+        id(buffer)
+        for part in current.modules()
+        if part.training
+        for buffer in part.buffers(recurse=False)
+    }
+    pairs = chain(
+        zip(kept.parameters(), current.parameters(), strict=True),
+        zip(kept.buffers(), current.buffers(), strict=True),
+    )
+    kinds: dict[tuple[type, torch.dtype], tuple[list[Tensor], list[Tensor]]] = {}
+    for ours, theirs in pairs:
+        if theirs.requires_grad or id(theirs) in moving:
+            together = kinds.setdefault((type(ours.data), ours.dtype), ([], []))
+            together[0].append(ours.detach())
+            together[1].append(theirs.detach())
     return kinds
