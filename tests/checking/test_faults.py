@@ -11,6 +11,7 @@ from tests.checking.test_check import Planted, draw
 from lcnet.checking.check import check
 from lcnet.config import Config, Data
 from lcnet.data.readers.layout import Given
+from lcnet.reporting.html_page import breakable
 from lcnet.runs.start import load_splits
 
 
@@ -38,7 +39,8 @@ def test_files_that_no_split_lists_are_counted_by_suffix(planted):
     for folder in (".cache", "images"):
         draw(700).save(planted.root / folder / "left.png")
     assert found(planted, "passed-over") == [
-        f"pictures in no split: 1 .png, such as {planted.root}/images/left.png",
+        "no row in train.csv, val.csv or test.csv for 1 picture (1 .png), such as "
+        f"{planted.root}/images/left.png; not trained on",
         "no pictures that lcnet reads: 2 .jp2, 1 .psd, 1 without a suffix",
     ]
     assert planted.check().is_safe
@@ -51,7 +53,10 @@ def test_the_current_folder_lists_its_pictures_as_any_other(planted, monkeypatch
     monkeypatch.chdir(planted.root)
     report = check(Given(Path()), quiet=True)
     (one,) = (one for one in report.findings if one.kind == "passed-over")
-    assert one.detail == "pictures in no split: 2 .png, such as above.png"
+    assert one.detail == (
+        "no row in train.csv, val.csv or test.csv for 2 pictures (2 .png), such as above.png; "
+        "not trained on"
+    )
 
 
 def test_parts_of_one_table_are_told_apart_on_a_narrow_terminal(planted, monkeypatch, capsys):
@@ -62,7 +67,7 @@ def test_parts_of_one_table_are_told_apart_on_a_narrow_terminal(planted, monkeyp
     check(Given(planted.root))
     rows = [line.strip("│ ") for line in capsys.readouterr().out.splitlines()]
     shown = [[cell.strip() for cell in row.split("│")] for row in rows]
-    assert [row[:2] for row in shown if len(row) == 6] == [[one] * 2 for one in planted.rows]
+    assert [row[0] for row in shown if len(row) == 5 and "x" in row[4]] == [*planted.rows]
 
 
 def test_only_the_given_folder_of_labels_is_walked(tmp_path):
@@ -164,3 +169,32 @@ def test_thousands_of_faults_of_a_kind_are_a_few_lines(planted, capsys):
     printed = capsys.readouterr().out
     assert "missing-image: 3,000 " in printed
     assert printed.count("images/missing_") == 10  # five rows, each with its file
+
+
+def test_labels_without_a_positive_share_a_line_for_the_splits_that_lack_them(planted, capsys):
+    for split in ("val", "test"):
+        planted.rows[split] = [f"{row[:-3]}0,0" for row in planted.rows[split]]
+    planted.rows["test"][0] = planted.rows["test"][0][:-1] + "1"
+    check(planted.write())
+    lines = capsys.readouterr().out.splitlines()
+    first = lines.index("label-without-positives: 3  (A label that no picture of a split shows.)")
+    assert lines[first + 1 : first + 3] == ["  val.csv, test.csv: dog", "  val.csv: sofa"]
+
+
+def test_the_page_says_how_it_was_read_and_counts_one_thing_as_one(planted, tmp_path, capsys):
+    rows = [row for rows in planted.rows.values() for row in rows]
+    (planted.root / "labels.csv").write_text("\n".join(["image,cat,dog,sofa", *rows]) + "\n")
+    draw(900).save(planted.root / "images" / "left.png")
+    report = check(Given(planted.root), html=tmp_path / "check.html")
+    assert report.said == capsys.readouterr().out.splitlines()[0]
+    page = (tmp_path / "check.html").read_text()
+    assert "How it was read: table labels.csv" in page
+    assert "<strong>1</strong>finding</div>" in page
+    assert "<strong>3</strong>labels</div>" in page
+    assert '<td class="name">train</td>' in page
+    assert '<div class="scale"><span>0 %</span><span>' in page
+
+
+def test_names_break_between_folders_and_parts_and_stay_escaped():
+    assert breakable("a/b.csv[train]: x <b>") == "a/<wbr>b.csv<wbr>[train]: x &lt;b&gt;"
+    assert breakable("set --data.a b") == 'set <span class="flag">--data.a</span> b'

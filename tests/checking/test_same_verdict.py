@@ -171,3 +171,25 @@ def test_a_run_that_goes_on_keeps_names_that_a_new_one_may_not_have(tmp_path, ca
     data = replace(write_table(tmp_path / "data", joined(" "), LISTED), separator="|")
     load_splits(Config(data=data), again=True)
     assert "labels that seem to be several ones" in capsys.readouterr().out
+
+
+def test_rows_without_a_name_are_said_by_check_and_by_train(tmp_path, capsys) -> None:
+    data = write_table(tmp_path / "data", joined(";"), LISTED)
+    with (tmp_path / "data" / "train.csv").open("a") as table:
+        for name in ("x", "y"):
+            noise = np.random.default_rng(ord(name)).integers(0, 256, (48, 48, 3), dtype=np.uint8)
+            Image.fromarray(noise).save(tmp_path / "data" / "images" / f"{name}.png")
+            table.write(f"images/{name}.png,\n")
+    report = check(data, quiet=True)
+    (one,) = [one for one in report.findings if one.kind == "blank-entry"]
+    line = (
+        "2 of 8 entries name no label (an empty cell in column 'labels'). This is read as all "
+        "labels absent. If it means not labelled yet, set --data.table.unknown '[\"\"]'."
+    )
+    assert (one.where, one.detail, one.unsafe) == ("train.csv", line, False)
+    assert report.is_safe
+    load_splits(Config(data=data))
+    assert f"note: train.csv: {line}" in capsys.readouterr().out
+    data = replace(data, table=replace(data.table, unknown=[""]))
+    kinds = [one.kind for one in check(data, quiet=True).findings]
+    assert kinds == ["unlabelled-row"] * 2

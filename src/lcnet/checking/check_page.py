@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 from scipy.sparse import triu
 
-from lcnet.checking.findings import KINDS, CheckedSplit, Finding
+from lcnet.checking.findings import KINDS, MEND, CheckedSplit, Finding
 from lcnet.config import Data
+from lcnet.data.dividing import file_of, whole_and_part
 from lcnet.data.pixel_form import PixelForm
 from lcnet.reporting.html_page import thumbnail, write_page
 from lcnet.reporting.matrices import Matrix
@@ -47,6 +48,20 @@ class CheckReport:
     """Lines that say what was not checked, and why, and what the values of pictures mean."""
     form: PixelForm = PixelForm(0)  # noqa: RUF009 -- it is frozen
     """How its pictures are shown."""
+    said: str = ""
+    """The line on how the data set was read; empty if settings said it."""
+
+    @cached_property
+    def names(self) -> list[str]:
+        """What the splits are called: those of one table by their use, else by their part."""
+        names = [checked.split.name for checked in self.splits]
+        files = {file_of(name) for name in names}
+        if len(files) > 1 or files & set(names):
+            return names
+        return [
+            ", ".join(checked.roles) or whole_and_part(checked.split.name)[1]
+            for checked in self.splits
+        ]
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -70,6 +85,13 @@ class CheckReport:
             return f"Not safe to train: {listed}. lcnet train begins, but may stop or mislead."
         warned = len(self.findings)
         return f"Safe to train, {warned:,} to look at." if warned else "Safe to train."
+
+    @property
+    def next_step(self) -> str:
+        """What to do now if training is not safe; empty if it is."""
+        unsafe = dict.fromkeys(finding.kind for finding in self.findings if finding.unsafe)
+        what = dict.fromkeys(MEND.get(kind, "see the lines above") for kind in unsafe)
+        return f"Next: {'; '.join(what)}. Then run the check again." if what else ""
 
     @cached_property
     def _counts(self) -> list[dict[str, Count]]:
@@ -139,6 +161,12 @@ def write_check(file: Path, report: CheckReport) -> None:
         file,
         "check.html",
         report=report,
+        figures=[
+            (sum(len(checked.split) for checked in report.splits), "picture"),
+            (len(report.labels), "label"),
+            (len(report.splits), "split"),
+            (len(report.findings), "finding"),
+        ],
         groups=_groups(report.findings, report.form),
         largest=max(
             (count.share for name in report.labels for count in report.counts(name)), default=1

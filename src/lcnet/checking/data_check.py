@@ -33,7 +33,6 @@ from lcnet.checking.picture_facts import FEW
 from lcnet.checking.pixel_faults import flat_pictures, other_depths, unused_range
 from lcnet.config import Data
 from lcnet.data.dataset import NEGATIVE, POSITIVE, UNKNOWN, Split
-from lcnet.data.dividing import file_of, whole_and_part
 from lcnet.data.judgement import Judgement
 from lcnet.data.label_faults import judge_targets
 from lcnet.data.label_names import plain
@@ -42,11 +41,12 @@ from lcnet.data.pixel_form import PixelForm
 from lcnet.data.pixel_range import pixel_kinds
 from lcnet.data.readers import read_split
 from lcnet.data.readers.split_names import split_called
-from lcnet.data.recognising import data_at
+from lcnet.data.recognising import recognised_at
 from lcnet.data.rule_faults import judge_rules
 from lcnet.data.rules_file import read_rules
-from lcnet.data.split_faults import same_split, shared_names, with_shares
+from lcnet.data.split_faults import blank_entries, same_split, shared_names, with_shares
 from lcnet.errors import ConfigError, DataError
+from lcnet.evaluating.legend import print_legend
 from lcnet.files import AnyPath, write_text
 from lcnet.metrics.label_rules import LabelRules
 from lcnet.model_folder import local_model
@@ -54,6 +54,19 @@ from lcnet.progress import paragraph, tell, track
 
 FIRST = 5
 """Most findings of a kind that are printed."""
+OF_LABELS = ("label-without-positives", "label-without-absent")
+"""Kinds of findings that are printed in one line for all labels of the same splits."""
+NAMED = 10
+"""Most labels in such a line."""
+WORDS = {
+    "split": "a part of the pictures: train is learned from, val chooses the model, test measures",
+    "used for": "what lcnet train takes the split for",
+    "labels each": "how many labels a picture shows, on average",
+    "unknown": "the share of answers, one a label and picture, that are neither present nor absent",
+    "pixels": "width x height of the smallest and the largest picture",
+    "label": "under each split: pictures that show it, and their share of those where it is known",
+}
+"""The words in the tables, and what they mean."""
 LABEL_ROWS = 24
 """Most labels that are printed: of more, the commonest and the rarest."""
 
@@ -71,7 +84,8 @@ def check_data(
 ) -> CheckReport:
     """The report on all splits, see `check`; printed unless `quiet`."""
     model = None if model is None else local_model(model)
-    data = data_at(data, quiet=quiet)
+    recognised = recognised_at(data, quiet=quiet)
+    data = recognised.data
     if data.format == "shards":
         raise ConfigError(
             "data.format: expected a format other than shards, which lcnet check does not read. "
@@ -94,9 +108,10 @@ def check_data(
     if not data.pixel_range:
         findings += mixed_kinds(splits)
     findings += _broken_rules(splits, rules)
+    taken = {str(sample.path) for checked in splits for sample in checked.split.samples}
     for checked in splits:
         findings += [
-            *broken_pictures(checked),
+            *broken_pictures(checked, taken),
             *odd_pictures(checked),
             *judged(
                 with_shares(judge_targets(checked.split, checked.roles), checked.split, data),
@@ -120,7 +135,7 @@ def check_data(
     findings.sort(key=lambda fault: order.index(fault.kind))
     notes += dict.fromkeys(note for split in listed.values() for note in split.notes)
     form = PixelForm(0, pixel_range)
-    report = CheckReport(data, tuple(splits), tuple(findings), tuple(notes), form)
+    report = CheckReport(data, tuple(splits), tuple(findings), tuple(notes), form, recognised.said)
     if json_file is not None:
         rows = [fault.to_dict() for fault in findings]
         write_text(json_file, json.dumps(rows, indent=1, ensure_ascii=False) + "\n")
@@ -209,7 +224,8 @@ def _read(data: Data) -> tuple[dict[str, Split], list[Finding], list[str]]:
     if not splits:
         reasons = [*(fault.detail for fault in findings), *notes]
         raise DataError(*reasons[:1] or ["data.train: expected a split, got none. Set one."])
-    judgements = [*_judge_names(data, splits), *same_split(data)]
+    blank = [one for split in splits.values() for one in blank_entries(split)]
+    judgements = [*_judge_names(data, splits), *same_split(data), *dict.fromkeys(blank)]
     findings += judged(judgements, (data.train, data.val))
     return splits, findings, notes
 
@@ -348,20 +364,34 @@ def _show(report: CheckReport) -> None:
     console = Console(highlight=False, markup=False)
     console.print(_splits_table(report))
     console.print(_labels_table(report))
+    print_legend(console, _explained(report), meanings=WORDS)
     for line in (*report.together(3), *report.notes, *_lines(report)):
         hang = 4 if line.startswith(" ") else 2
         console.print(paragraph(line, hang=hang), soft_wrap=True)
     console.print(report.verdict, style="bold", soft_wrap=True)
+    if report.next_step:
+        console.print(paragraph(report.next_step, hang=2), soft_wrap=True)
+
+
+def _explained(report: CheckReport) -> list[str]:
+    """The words in the tables that are explained below them."""
+    return [word for word in WORDS if word != "used for" or not _by_use(report)]
+
+
+def _by_use(report: CheckReport) -> bool:
+    """Whether the splits are called by what they are used for."""
+    return report.names == [", ".join(checked.roles) for checked in report.splits]
 
 
 def _splits_table(report: CheckReport) -> Table:
-    table = Table("split", "used for")
+    used_for = [] if _by_use(report) else ["used for"]
+    table = Table("split", *used_for)
     for column in ("pictures", "labels each", "unknown", "pixels"):
         table.add_column(column, justify="right")
-    for checked, name in zip(report.splits, _short_names(report), strict=True):
+    for checked, name in zip(report.splits, report.names, strict=True):
         table.add_row(
             name,
-            ", ".join(checked.roles),
+            *([", ".join(checked.roles)] if used_for else []),
             f"{len(checked.split):,}",
             f"{checked.statistics.labels_a_picture:.2f}",
             f"{100 * checked.statistics.unknown_share:.1f} %",
@@ -370,24 +400,12 @@ def _splits_table(report: CheckReport) -> Table:
     return table
 
 
-def _short_names(report: CheckReport) -> list[str]:
-    """The names of the splits; of parts of one table, what each is used for or else its part."""
-    names = [checked.split.name for checked in report.splits]
-    files = {file_of(name) for name in names}
-    if len(files) > 1 or files & set(names):
-        return names
-    return [
-        ", ".join(checked.roles) or whole_and_part(checked.split.name)[1]
-        for checked in report.splits
-    ]
-
-
 def _labels_table(report: CheckReport) -> Table:
     """The pictures that show each label, per split, and their share of those where it is known."""
     labels = report.labels
     table = Table("label")
     has_several = len(report.splits) > 1
-    for name in (*_short_names(report), *["all"] * has_several):
+    for name in (*report.names, *["all"] * has_several):
         table.add_column(name, justify="right")
     rows = [report.counts(name) for name in labels]
     chosen = list(range(len(labels)))
@@ -409,7 +427,23 @@ def _lines(report: CheckReport) -> Iterator[str]:
     for kind, group in groupby(report.findings, lambda fault: fault.kind):
         faults = list(group)
         yield f"{kind}: {len(faults):,}  ({KINDS[kind]})"
-        for fault in faults[:FIRST]:
-            yield f"  {fault.where}: {fault.detail}"
-        if len(faults) > FIRST:
-            yield f"  ... and {len(faults) - FIRST:,} more (all: --json FILE or --html FILE)"
+        lines = [f"  {fault.where}: {fault.detail}" for fault in faults]
+        if kind in OF_LABELS:
+            lines = list(_labels_by_splits(faults, report))
+        yield from lines[:FIRST]
+        if len(lines) > FIRST:
+            yield f"  ... and {len(lines) - FIRST:,} more (all: --json FILE or --html FILE)"
+
+
+def _labels_by_splits(faults: Sequence[Finding], report: CheckReport) -> Iterator[str]:
+    """A line for all labels with a fault in the same splits."""
+    called = {one.split.name: name for one, name in zip(report.splits, report.names, strict=True)}
+    splits_of: dict[str, list[str]] = {}
+    for fault in faults:
+        splits_of.setdefault(fault.label, []).append(called.get(fault.split, fault.split))
+    labels_of: dict[tuple[str, ...], list[str]] = {}
+    for label, splits in splits_of.items():
+        labels_of.setdefault(tuple(splits), []).append(label)
+    for some, labels in labels_of.items():
+        more = f" and {len(labels) - NAMED:,} more" if len(labels) > NAMED else ""
+        yield f"  {', '.join(some)}: {', '.join(labels[:NAMED])}{more}"

@@ -14,6 +14,7 @@ from lcnet.checking.picture_facts import PictureFacts, looks
 from lcnet.data.dataset import POSITIVE, UNKNOWN, Split
 from lcnet.data.judgement import Judgement
 from lcnet.data.readers.locating import elsewhere
+from lcnet.data.readers.near_names import near_name
 from lcnet.data.statistics import Statistics, count_labels
 from lcnet.progress import track
 
@@ -35,6 +36,7 @@ KINDS = {
     "unused-range": "A split whose pictures use a fraction of the grey levels.",
     "other-depth": "A split whose pictures are stored in a way that the first split lacks.",
     "unlabelled-row": "A row whose labels are all unknown, or a box without a label.",
+    "blank-entry": "Rows that name no label: read as none of the labels, which may not be meant.",
     "conflicting-labels": "The same picture twice in a split, with other labels.",
     "broken-rule": "Labels that break a rule of data.rules.",
     "several-frames": "A file of several pictures, of which lcnet takes the first.",
@@ -42,10 +44,27 @@ KINDS = {
     "near-duplicate-image": "A resized, recompressed or slightly cropped copy in the same split.",
     "flat-image": "A picture whose pixels are all the same.",
     "same-name": "Different pictures of one name in the folders of several labels.",
-    "passed-over": "Files in the data set's folder that no split lists.",
+    "passed-over": "Files in the data set's folder without labels, or that are no pictures.",
     "suspicious-label": "A label that a trained model contradicts.",
 }
 """Every kind of finding and its meaning, in the order in which they are shown."""
+MEND = {
+    "unreadable-split": "correct the label file as its message says",
+    "nothing-absent": "say which labels are absent, or how training takes unknown ones",
+    "nothing-measurable": "choose a validation split with and without a label",
+    "missing-header": "write the names of the columns into the first line",
+    "missing-image": "correct the rows of missing pictures, or drop them",
+    "unreadable-image": "save unreadable pictures again, or drop their rows",
+    "huge-image": "make huge pictures smaller",
+    "pixels": "save the pictures alike",
+    "split-leak": "take each picture out of all splits but one",
+    "similar-label-names": "write each label's name in one way",
+    "label-without-positives": "add pictures of labels without any, or drop these labels",
+    "label-without-absent": "add pictures without the labels that all show, or drop these labels",
+    "unlabelled-row": "correct the rows without labels",
+    "broken-rule": "correct the labels that break a rule, or the rule",
+}
+"""What to do about kinds of findings that keep from training."""
 ALWAYS_UNSAFE = frozenset(
     {
         *("unreadable-split", "nothing-absent", "missing-header", "missing-image"),
@@ -54,6 +73,8 @@ ALWAYS_UNSAFE = frozenset(
     }
 )
 """Kinds that make training fail or its numbers misleading. Some others are unsafe in some cases."""
+MOST_ASKED = 20
+"""Missing pictures of a split for which a name like theirs is looked for."""
 
 
 @dataclass(frozen=True)
@@ -72,6 +93,9 @@ class Finding:
     """The pictures that it is about, if they can be read."""
     refused: bool = False
     """Whether `lcnet train` does not begin with it, so that it must be mended."""
+    split: str = ""
+    """The split that it is about, and its label, if it is about a label of one."""
+    label: str = ""
 
     def to_dict(self) -> dict[str, str]:
         """Kind, where and detail, for JSON."""
@@ -137,24 +161,31 @@ def judged(judgements: Iterable[Judgement], trained: Collection[str]) -> Iterato
             " ".join(filter(None, (one.detail, one.advice))),
             unsafe=one.verdict != "noted",
             refused=one.verdict == "refused" and one.split in trained,
+            split=one.split,
+            label=one.label or "",
         )
 
 
 # Pictures
 
 
-def broken_pictures(checked: CheckedSplit) -> Iterator[Finding]:
-    """A finding for each picture that is missing, unreadable or huge; one says what to do."""
-    is_advised = False
+def broken_pictures(checked: CheckedSplit, taken: Collection[str]) -> Iterator[Finding]:
+    """A finding for each picture that is missing, unreadable or huge; one says what to do.
+
+    The first missing ones ask whether another file is meant, none of the `taken`, which are listed.
+    """
+    advised = 0
     for index, facts in enumerate(checked.facts):
         if facts.fault == "missing":
             sample = checked.split.samples[index]
             files = (sample.path, *sample.channel_files)
             absent = next((file for file in files if not file.is_file()), sample.path)
             missing = f"no such picture: {absent}"
-            if not is_advised:
-                missing += f". {elsewhere(absent, checked.root)}"
-                is_advised = True
+            if not advised:
+                missing += f". {elsewhere(absent, checked.root, taken)}"
+            elif advised < MOST_ASKED and (near := near_name(absent, taken)):
+                missing += f". Did you mean {near}?"
+            advised += 1
             yield finding(
                 "missing-image", checked.place(index), missing, refused=checked.is_trained_with
             )

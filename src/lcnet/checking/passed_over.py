@@ -1,15 +1,17 @@
-"""The files of a data set's folder that no split lists."""
+"""The files of a data set's folder that have no labels, or are no pictures."""
 
 import os
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
 
 from lcnet.checking.findings import CheckedSplit, Finding, finding
 from lcnet.config import Data
 from lcnet.data.decoding import PICTURE_SUFFIXES
-from lcnet.data.dividing import file_of
+from lcnet.data.dividing import file_of, whole_and_part
+from lcnet.data.readers import read_split
+from lcnet.errors import DataError
 
 MOST_FILES = 2_000_000
 """Files looked at; a folder with more is not counted to its end."""
@@ -26,12 +28,16 @@ ANY_LABEL_FILES = frozenset(
 READ_ME = frozenset({"README", "LICENSE", "LICENCE", "MAKEFILE"})
 MASKS = frozenset({"SegmentationClass", "SegmentationObject"})
 """Folders of VOC with pictures that are labels."""
+ENTRIES = frozenset(
+    {"coco", "cvat", "datumaro", "fiftyone", "json", "label_studio", "mmpretrain", "voc"}
+)
+"""Formats of label files without rows."""
 MADE_HERE = frozenset({"digits", "rope"})
 """Formats whose folder holds more than pictures by design."""
 
 
 def passed_over(splits: Sequence[CheckedSplit], data: Data, *, is_whole: bool) -> Iterator[Finding]:
-    """A finding for the pictures that no split lists, and one for files that are no pictures.
+    """Findings for pictures without labels or without a split, and for files that are no pictures.
 
     Hidden files, files with labels and files such as README are not counted, and pictures only if
     the splits were read as a whole (`is_whole`).
@@ -45,8 +51,7 @@ def passed_over(splits: Sequence[CheckedSplit], data: Data, *, is_whole: bool) -
         for path in (one.path, *one.channel_files)
     }
     labels = LABEL_FILES.get(data.format, ANY_LABEL_FILES)
-    pictures, others = Counter[str](), Counter[str]()
-    example = ""
+    unlisted, others = list[str](), Counter[str]()
     root = _whole_of(data)
     for folder, name in islice(_files(root), MOST_FILES):
         stem, dot, ending = name.rpartition(".")
@@ -55,15 +60,53 @@ def passed_over(splits: Sequence[CheckedSplit], data: Data, *, is_whole: bool) -
         if suffix in labels or (stem or name).upper() in READ_ME or place in listed:
             continue
         if suffix in PICTURE_SUFFIXES:
-            pictures[suffix] += 1
-            example = example or place
+            unlisted.append(place)
         else:
             others[suffix] += 1
-    if pictures and is_whole and data.images == "all":
-        detail = f"pictures in no split: {_listed(pictures)}, such as {example}"
-        yield finding("passed-over", str(root), detail)
+    if unlisted and is_whole and data.images == "all":
+        yield from _without_labels(splits, unlisted, data, str(root))
     if others:
         yield finding("passed-over", str(root), f"no pictures that lcnet reads: {_listed(others)}")
+
+
+def _without_labels(
+    splits: Sequence[CheckedSplit], unlisted: Sequence[str], data: Data, root: str
+) -> Iterator[Finding]:
+    """A finding for pictures that no label file lists, and one for those listed in no split."""
+    files = [file_of(checked.split.name) for checked in splits]
+    listed = _in_other_parts(splits, data)
+    in_no_split = [place for place in unlisted if place in listed]
+    unlabelled = [place for place in unlisted if place not in listed]
+    entry = "row" if data.format not in ENTRIES else "entry"
+    what = "in no split: "
+    if all(Path(data.root, file).is_file() for file in files):
+        what = f"no {entry} in {_any_of(dict.fromkeys(files))} for "
+    for places, said in ((unlabelled, what), (in_no_split, "listed, but in no split: ")):
+        if places:
+            count = f"{len(places):,} picture{'s' * (len(places) != 1)}"
+            kinds = Counter(f".{place.rpartition('.')[2].lower()}" for place in places)
+            detail = f"{said}{count} ({_listed(kinds)}), such as {places[0]}; not trained on"
+            yield finding("passed-over", root, detail)
+
+
+def _any_of(names: Iterable[str]) -> str:
+    """Names of which any is meant: `a.csv, b.csv or c.csv`."""
+    *first, last = names
+    return f"{', '.join(first)} or {last}" if first else last
+
+
+def _in_other_parts(splits: Sequence[CheckedSplit], data: Data) -> set[str]:
+    """The pictures of label files that have splits as parts, also those in no split."""
+    listed = set()
+    wholes = {whole_and_part(checked.split.name) for checked in splits}
+    for whole in dict.fromkeys(whole for whole, part in wholes if part):
+        try:
+            samples = read_split(data, whole).samples
+        except DataError:
+            continue
+        paths = (path for one in samples for path in (one.path, *one.channel_files))
+        listed |= {os.path.normpath(path) for path in paths}
+    return listed
 
 
 def _whole_of(data: Data) -> Path:

@@ -23,7 +23,8 @@ class Table:
     absent: list[str] = field(default_factory=list)
     """Cells of a label column that mean absent; "" is an empty cell."""
     unknown: list[str] = field(default_factory=list)
-    """Cells of a label column that mean unknown; "" is an empty cell."""
+    """Cells of a label column that mean unknown; "" is an empty cell. In a column of names, those
+    after which no label is known; without it, an empty cell there means none of the labels."""
     none: list[str] = field(default_factory=list)
     """Names in the column of names that mean no label, such as '["No Finding"]'."""
     rows: Literal["auto", "picture", "label"] = "auto"

@@ -140,6 +140,8 @@ class Split:
     """The part of the data set that each picture is in, where the data set says it."""
     notes: tuple[str, ...] = ()
     """What a user should know of how it was read, a sentence each."""
+    doubts: tuple[str, ...] = ()
+    """What was read in one of two ways, with the setting for the other, a line each."""
 
     def __post_init__(self) -> None:
         expected = (len(self.samples), len(self.labels))

@@ -49,6 +49,7 @@ def joined(first: Split, second: Split, *, name: str) -> Split:
         name=name,
         groups=(*first.groups, *second.groups) if has_groups else (),
         notes=tuple(dict.fromkeys((*first.notes, *second.notes))),
+        doubts=tuple(dict.fromkeys((*first.doubts, *second.doubts))),
     )
 
 

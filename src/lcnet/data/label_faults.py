@@ -72,7 +72,7 @@ def _without_absent(
         what = "never known to be absent, so " + (
             "the model will always predict it"
             if learns
-            else "neither an AP nor precision can be measured of it"
+            else "neither its ranking (AP) nor its precision can be measured"
         )
         yield Judgement(
             "label-without-absent",

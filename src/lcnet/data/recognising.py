@@ -27,13 +27,20 @@ def data_at(data: Data | Given | AnyPath, *, quiet: bool = False, divide: bool =
     What was understood of a folder or file is printed, unless `quiet`. Errors and `divide` are as
     for `recognise`.
     """
+    return recognised_at(data, quiet=quiet, divide=divide).data
+
+
+def recognised_at(
+    data: Data | Given | AnyPath, *, quiet: bool = False, divide: bool = True
+) -> Recognised:
+    """As `data_at`, with the line that says how it is read; an empty one for given settings."""
     if isinstance(data, Data):
-        return data
+        return Recognised(data, "")
     given = data if isinstance(data, Given) else Given(Path(data))
     recognised = recognise(given.path, given.data, divide=divide)
     if not quiet:
         tell(recognised.said)
-    return recognised.data
+    return recognised
 
 
 def recognise(path: AnyPath, data: Data | None = None, *, divide: bool = True) -> Recognised:

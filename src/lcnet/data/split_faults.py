@@ -49,6 +49,13 @@ def shared_names(split: Split, data: Data) -> Iterator[Judgement]:
         yield Judgement("same-name", split.name, detail, "noted")
 
 
+def blank_entries(split: Split) -> Iterator[Judgement]:
+    """A judgement if entries that name no label were read as all labels absent."""
+    for doubt in split.doubts:
+        where, _, detail = doubt.partition(": ")
+        yield Judgement("blank-entry", where, detail, "noted")
+
+
 def with_shares(judgements: Iterable[Judgement], split: Split, data: Data) -> Iterator[Judgement]:
     """The judgements; of a part that was drawn and cannot be measured, with shares that help."""
     for one in judgements:
@@ -90,5 +97,6 @@ def judge_both(
         ]
     found += [*judge_names(training, data), *missing_header(training, data)]
     found += shared_names(training, data)
+    found += dict.fromkeys((*blank_entries(training), *blank_entries(validation)))
     found += similar_names((name, training.name) for name in training.labels)
     return [*found, *same_split(data), *shared_pictures(training, validation)]

@@ -1,6 +1,6 @@
 """What the names in the tables mean, a short line each, for who reads them on a terminal."""
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 
 from rich.console import Console
 
@@ -23,18 +23,25 @@ FITTED = ("CP, CR, CF1", "OP, OR, OF1", "ECE", "Brier")
 
 
 def print_legend(
-    console: Console, names: Collection[str] = tuple(RATES), *, title: str = ""
+    console: Console,
+    names: Collection[str] = (),
+    *,
+    title: str = "",
+    meanings: Mapping[str, str] = RATES,
 ) -> None:
-    """Print what the names mean, if a terminal shows it: logs and pipes stay as they are."""
+    """Print what the names mean, if a terminal shows it: logs and pipes stay as they are.
+
+    Without `names` it is all of the `meanings`.
+    """
     if not console.is_terminal:
         return
     if title:
         console.print(f"\n{title}")
-    for line in _lines(names):
+    for line in _lines(names or meanings, meanings):
         console.print(line, style="dim", soft_wrap=True)
 
 
-def _lines(names: Collection[str]) -> Iterator[str]:
+def _lines(names: Collection[str], meanings: Mapping[str, str]) -> Iterator[str]:
     width = max(map(len, names))
     for name in names:
-        yield f"{name:{width}}  {RATES[name]}"
+        yield f"{name:{width}}  {meanings[name]}"

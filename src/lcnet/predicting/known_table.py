@@ -4,6 +4,7 @@ import hashlib
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
+from itertools import islice
 from pathlib import Path
 
 from lcnet.config import Data, Table
@@ -73,6 +74,15 @@ class KnownTable:
     def pictures(self) -> Iterator[tuple[Path, dict[str, bool]]]:
         """The file of each picture and what is known of it, in the table's order."""
         yield from self._known.items()
+
+    def unlisted(self, most: int) -> list[Path]:
+        """Up to so many pictures in the table's folder and below that it does not list."""
+        folder = self.table if self.table.is_dir() else self.table.parent
+        there = (Path(name) for name in PictureSources([str(folder)]).names())
+        try:
+            return list(islice((path for path in there if path.resolve() not in self._known), most))
+        except DataError:
+            return []  # no picture is there
 
     def of(self, pictures: Iterable[Picture]) -> Iterator[Picture]:
         """The pictures, each with what is known of it."""

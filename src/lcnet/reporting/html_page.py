@@ -2,11 +2,13 @@
 
 import base64
 import io
+import re
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup, escape
 from PIL import Image
 
 from lcnet.data.dataset import Sample
@@ -39,7 +41,18 @@ def _environment() -> Environment:
         lstrip_blocks=True,
     )
     made.globals["rows_shown"] = ROWS_SHOWN
+    made.filters["breakable"] = breakable
     return made
+
+
+def breakable(text: str) -> Markup:
+    """The text, escaped, which breaks at folders and parts before inside a word; flags stay whole.
+
+    So `labels.csv[train]` on a phone becomes `labels.csv` and `[train]`.
+    """
+    places = re.sub(r"(?<=[/:])(?=\S)|(?<=\S)(?=\[)", "<wbr>", str(escape(text)))
+    whole = re.sub(r"--[a-z][\w.]*", r'<span class="flag">\g<0></span>', places)
+    return Markup(whole)
 
 
 def thumbnail(picture: Path | Sample, form: PixelForm) -> str:

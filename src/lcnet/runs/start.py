@@ -202,8 +202,8 @@ def _judge(config: Config, training: Split, validation: Split, *, again: bool) -
         raise DataError(line)
     for line in lines(one for one in found if one.verdict != "noted"):
         tell(f"warning: {line}")
-    for line in lines(one for one in found if one.kind == "same-name"):
-        tell(f"note: {line}")  # it decides how many pictures there are
+    for line in lines(one for one in found if one.kind in ("same-name", "blank-entry")):
+        tell(f"note: {line}")  # it decides how many pictures there are, or what they show
 
 
 def with_precision(config: Config) -> Config:

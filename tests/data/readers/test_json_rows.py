@@ -55,6 +55,20 @@ def test_pictures_with_names_or_marks_are_read_whatever_the_keys(
         assert split.targets.tolist() == [list(marks) for marks in MARKS]
 
 
+def test_an_empty_list_shows_none_of_the_labels_unless_that_is_unknown(tmp_path: Path) -> None:
+    draw(tmp_path, *FILES)
+    file = tmp_path / "labels.json"
+    store(file, rows(lambda n: {"image": FILES[n], "labels": NAMES[n]}))
+    (line,) = read(file).doubts
+    assert "1 of 6 entries names no label (an empty list in 'labels')" in line
+    assert "an empty list is no label (1 row)" in recognise(file).said
+    data = Data(table=Table(unknown=["[]"]))
+    split = read(file, data)
+    assert not split.doubts
+    assert split.targets.tolist() == [[-1] * 3 if not any(m) else list(m) for m in MARKS]
+    assert "an empty list is unknown (1 row)" in recognise(file, data).said
+
+
 def test_lines_of_json_and_their_splits_are_read(tmp_path: Path) -> None:
     draw(tmp_path, *FILES)
     splits = ["training", "validation", "test"]

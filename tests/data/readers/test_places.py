@@ -7,7 +7,9 @@ from tests.data.readers.drawing import below, draw, splits_of, store
 
 from lcnet.checking.check import check
 from lcnet.config import Data, Table
+from lcnet.data.readers import load_split
 from lcnet.data.readers.layout import Given
+from lcnet.data.readers.near_names import near_name
 from lcnet.data.recognising import recognise
 from lcnet.errors import DataError
 
@@ -106,3 +108,30 @@ def test_rows_of_a_picture_in_two_splits_are_refused(tmp_path: Path) -> None:
     found = recognise(tmp_path, data).data
     with pytest.raises(DataError, match=r"'0.jpg' is in split 'val' here and in 'train' in line 2"):
         splits_of(found)
+
+
+def test_a_misspelt_name_asks_for_the_nearest_that_no_row_lists(tmp_path: Path) -> None:
+    listed = ["26771x.jpg", *(f"2678{number}.jpg" for number in range(8))]
+    root = table(tmp_path, listed)
+    draw(root, "26771.jpg", *listed[1:])
+    data = recognise(root, divide=False).data
+    with pytest.raises(DataError, match=r"Did you mean 26771\.jpg\? Else correct the paths, set"):
+        load_split(data, data.train)
+    report = check(Given(root), quiet=True)
+    (missing,) = (one for one in report.findings if one.kind == "missing-image")
+    assert "Did you mean 26771.jpg? Else" in missing.detail
+    assert report.next_step.startswith("Next: correct the rows of missing pictures, or drop them")
+    assert report.next_step.endswith("Then run the check again.")
+    (left,) = (one for one in report.findings if one.kind == "passed-over")
+    assert "for 1 picture (1 .jpg)" in left.detail
+
+
+def test_no_name_is_asked_for_that_is_listed_or_as_near_as_another(tmp_path: Path) -> None:
+    names = [f"{number:06}.jpg" for number in (100, 101, 103)]
+    draw(tmp_path, *names)
+    missing, here = tmp_path / "000102.jpg", [str(tmp_path / name) for name in names]
+    assert near_name(missing, here) is None
+    assert near_name(missing, ()) is None
+    assert near_name(missing, here[1:]) == "000100.jpg"
+    assert near_name(tmp_path / "no" / "folder.jpg", ()) is None
+    assert near_name(tmp_path / "else.jpg", ()) is None

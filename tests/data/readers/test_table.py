@@ -9,6 +9,7 @@ import pytest
 from lcnet.config import Data, Table
 from lcnet.data.dataset import Split
 from lcnet.data.readers.table import read_table
+from lcnet.data.readers.table_understanding import understand
 from lcnet.errors import DataError
 
 
@@ -78,6 +79,50 @@ def test_a_cell_that_says_there_is_no_value_is_no_label(tmp_path: Path, cell: st
 
 
 # Label names
+
+
+@pytest.mark.parametrize(
+    ("blank", "setting", "targets"),
+    [
+        ("", [], [0, 0]),
+        ("", [""], [-1, -1]),
+        ("nan", [""], [-1, -1]),
+        ("[]", [""], [0, 0]),
+        ("[]", ["[]"], [-1, -1]),
+        ("to do", ["To do"], [-1, -1]),
+        ("No finding", [""], [0, 0]),
+    ],
+)
+def test_a_row_without_names_shows_none_of_them_unless_that_is_unknown(
+    tmp_path: Path, blank: str, setting: list[str], targets: list[int]
+) -> None:
+    write(tmp_path, f"picture,labels\na.jpg,cat|dog\nb.jpg,cat\nc.jpg,{blank}\n")
+    split = read(tmp_path, "train.csv", table=Table(unknown=setting))
+    assert split.labels == ("cat", "dog")
+    assert split.targets.tolist() == [[1, 1], [1, 0], targets]
+    said = understand(Data(root=str(tmp_path), table=Table(unknown=setting)), "train.csv").said
+    assert "labels that a row does not name are absent" in said
+    if targets == [0, 0] and blank != "No finding":
+        (line,) = split.doubts
+        assert "train.csv: 1 of 3 entries names no label" in line
+        assert f"--data.table.unknown '[\"{blank}\"]'" in line
+        assert "is none of the labels (1 row)" in said
+    else:
+        assert not split.doubts
+        assert ("is unknown (1 row)" in said) == (blank in ("", "nan", "[]"))
+
+
+def test_a_row_per_label_says_of_rows_without_a_name(tmp_path: Path) -> None:
+    write(tmp_path, "picture,label\na.jpg,cat\na.jpg,dog\nb.jpg,cat\nc.jpg,\n")
+    table = Table(rows="label")
+    split = read(tmp_path, "train.csv", table=table)
+    assert split.targets.tolist() == [[1, 1], [1, 0], [0, 0]]
+    assert "1 of 4 entries names no label" in split.doubts[0]
+    split = read(tmp_path, "train.csv", table=replace(table, unknown=[""]))
+    assert split.targets.tolist() == [[1, 1], [1, 0], [-1, -1]]
+    split = read(tmp_path, "train.csv", table=replace(table, unlisted="unknown"))
+    assert split.targets.tolist() == [[1, 1], [1, -1], [-1, -1]]
+    assert not split.doubts
 
 
 def test_one_column_of_names_marks_those_and_no_others(tmp_path: Path) -> None:

@@ -5,7 +5,8 @@ import shutil
 import pytest
 from PIL import Image
 
-from lcnet.errors import DataError
+from lcnet.errors import ConfigError, DataError
+from lcnet.model_folder import read_info
 from lcnet.serving.labelling.desk import open_desk
 
 
@@ -39,3 +40,22 @@ def test_other_files_beside_the_pictures_are_refused(run, new, out):
 def test_a_folder_with_labels_is_read_as_before(run, colour_table, out):
     desk = open_desk(run, colour_table.parent, out, annotator="", batch_size=2, correct=True)
     assert any(desk.answers.of(path) for path in desk.paths)
+
+
+def test_a_filled_table_names_the_pictures_that_it_does_not_list(run, new, out):
+    label, other = read_info(run).labels[:2]
+    table = new / "labels.csv"
+    table.write_text(f"image,{label}\n0.png,1\n1.png,0\n")
+    with pytest.raises(ConfigError, match=r"does not list 1 picture beside it, such as .*2\.png"):
+        open_desk(run, table, out, annotator="", batch_size=2)
+    table.write_text(f"image,{label}\n0.png,1\n1.png,0\n2.png,0\n")
+    with pytest.raises(ConfigError, match=r"add --correct\.$"):
+        open_desk(run, table, out, annotator="", batch_size=2)
+    table.write_text(f"image,labels\n0.png,{label};{other}\n1.png,{label}\n2.png,\n")
+    desk = open_desk(run, table, out, annotator="", batch_size=2)
+    known = {path.name: desk.answers.of(path) for path in desk.paths}
+    assert known == {
+        "0.png": {label: True, other: True},
+        "1.png": {label: True, other: False},
+        "2.png": {},
+    }

@@ -37,11 +37,23 @@ def load_split(data: config.Data, split: str, labels: Sequence[str] | None = Non
     if missing:
         first = missing[0]
         more = f", and {count - 1:,} more" if count > 1 else ""
+        taken = {str(sample.path) for sample in _whole_of(data, split, samples).samples}
         raise DataError(
             f"{first.source or split}: no picture {first.path}{more}. "
-            f"{elsewhere(first.path, Path(data.root))}"
+            f"{elsewhere(first.path, Path(data.root), taken)}"
         )
     return samples
+
+
+def _whole_of(data: config.Data, split: str, samples: Split) -> Split:
+    """The split that a part is of, which lists the pictures of the other parts too."""
+    whole, part = whole_and_part(split)
+    if not part or data.fold:
+        return samples
+    try:
+        return read_split(data, whole)
+    except DataError:
+        return samples
 
 
 def read_split(

@@ -1,15 +1,17 @@
 """Reads Hugging Face's imagefolder: pictures with a metadata file in each split's folder."""
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from lcnet.data.dataset import NEGATIVE, POSITIVE, UNKNOWN
+from lcnet.data.readers.blanks import blank_entries
 from lcnet.data.readers.label_file import Asked, LabelFile, chosen, layout_of
 from lcnet.data.readers.layout import Given, role_of
 from lcnet.data.readers.listing import Listing, Row, counted, listing_of, near_of
 from lcnet.data.readers.metadata_file import read_rows
-from lcnet.data.readers.table_names import HASH, parts_of
+from lcnet.data.readers.table_names import EMPTY, EMPTY_LIST, HASH, parts_of
 from lcnet.errors import DataError
 
 FILES = ("metadata.jsonl", "metadata.csv", "metadata.parquet")
@@ -62,12 +64,25 @@ def said_of_rows(
             left += 1
         else:
             rows.append(Row(row.get(asked.picture or PICTURE), marks, where))
-    notes = [f"labels of {'0/1 columns' if kind == COLUMNS else f'column {kind!r}'}"]
+    if kind == COLUMNS:
+        notes = ["labels of 0/1 columns"]
+    else:
+        notes = [f"labels of column {kind!r}, absent where a row does not name them"]
+    # With 0/1 columns each row has a mark for each.
+    blank = [index for index, row in enumerate(rows) if not row.marks]
+    is_unknown = bool({EMPTY, EMPTY_LIST} & {*asked.unknown})
+    doubts: tuple[str, ...] = ()
+    if blank:
+        count = counted(len(blank), "row")
+        notes.append(f"an empty list is {'unknown' if is_unknown else 'no label'} ({count})")
+        names_blank = [EMPTY_LIST] * (0 if is_unknown else len(blank))
+        doubts = blank_entries(asked.where, names_blank, len(rows), repr(kind))
     if left:
         notes.append(f"{counted(left, 'row')} without labels left out")
     if outside:
         notes.append(f"{counted(outside, 'row')} outside the folders of splits left out")
-    return listing_of(asked.where, rows, labels or sorted(names), near=near, notes=notes)
+    listing = listing_of(asked.where, rows, labels or sorted(names), near=near, notes=notes)
+    return replace(listing, nothing_known=blank if is_unknown else (), doubts=doubts)
 
 
 def kinds_of(content: Rows, asked: Asked) -> dict[str, str]:

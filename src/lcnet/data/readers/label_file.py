@@ -38,6 +38,7 @@ class Asked:
     picture: str = ""
     columns: tuple[str, ...] = ()
     separator: str = ""
+    unknown: tuple[str, ...] = ()
 
     @property
     def where(self) -> str:
@@ -82,7 +83,14 @@ def layout_of(kind: LabelFile) -> Layout:
         file, part = file_and_part(root, split)
         table = data.table
         asked = Asked(
-            file, root, part, data.labels_in, table.picture, tuple(table.labels), data.separator
+            file,
+            root,
+            part,
+            data.labels_in,
+            table.picture,
+            tuple(table.labels),
+            data.separator,
+            tuple(table.unknown),
         )
         return said(state_of(root / file), asked)
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from lcnet.config import Data
-from lcnet.data.dataset import Sample, Split
+from lcnet.data.dataset import UNKNOWN, Sample, Split
 from lcnet.data.readers.checks import check_known, check_labels, targets_of
 from lcnet.data.readers.layout import ROLES, Given, Recognised, by_role, role_of
 from lcnet.data.readers.locating import (
@@ -46,6 +46,10 @@ class Listing:
     """What a user should know of how the file was read, a sentence each."""
     other: Sequence[str] = ()
     """Other names of the pictures, one each, which are tried too; empty if there are none."""
+    nothing_known: Sequence[int] = ()
+    """The pictures of which no label is known, by their indices."""
+    doubts: tuple[str, ...] = ()
+    """What was read in one of two ways, with the setting for the other, a line each."""
 
 
 @dataclass(frozen=True)
@@ -130,7 +134,9 @@ def split_of(
         for file, source in zip(located.files, listing.sources, strict=True)
     )
     said = tuple(f"{listing.where}: {note}" for note in notes)
-    return Split(order, samples, targets_of(listing.marks, order), split, notes=said)
+    targets = targets_of(listing.marks, order)
+    targets[list(listing.nothing_known)] = UNKNOWN
+    return Split(order, samples, targets, split, notes=said, doubts=listing.doubts)
 
 
 def _placed_at(place: Place | None, listing: Listing, folders: Folders) -> Place | None:

@@ -8,7 +8,7 @@ import os
 import re
 import unicodedata
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
@@ -20,6 +20,7 @@ from lcnet.config import Data
 from lcnet.data.decoding import PICTURE_SUFFIXES
 from lcnet.data.dividing import whole_and_part
 from lcnet.data.readers.layout import by_role
+from lcnet.data.readers.near_names import near_name
 from lcnet.errors import DataError
 
 ANYWHERE = "**"
@@ -372,14 +373,19 @@ class _AsListed:
         return prefix + name if name in names else None
 
 
-def elsewhere(path: Path, root: Path) -> str:
-    """What to do about a picture that is not at its path: where one of its name lies, if any."""
+def elsewhere(path: Path, root: Path, taken: Collection[str] = ()) -> str:
+    """What to do about a picture that is not at its path: where one of its name lies, if any.
+
+    Else a name in its folder that is nearly the same may be meant, but none of the `taken` paths.
+    """
     folders = Folders(root)
     found = folders.holding(path.name) or folders.holding(path.stem)
     if not found:
+        near = near_name(path, taken)
         return (
-            f"Correct the paths, set --data.folders '[FOLDER]' to where the pictures are (as seen "
-            f"from {root}), or drop the rows to train without them."
+            f"{f'Did you mean {near}? Else correct' if near else 'Correct'} the paths, set "
+            f"--data.folders '[FOLDER]' to where the pictures are (as seen from {root}), or drop "
+            "the rows to train without them."
         )
     place = found[0] or "."
     at = folders.at(found[0])

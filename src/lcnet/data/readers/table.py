@@ -12,12 +12,13 @@ from numpy.typing import NDArray
 from lcnet.config import Data, Table
 from lcnet.data.dataset import NEGATIVE, POSITIVE, UNKNOWN, Sample, Split, StoredSamples
 from lcnet.data.dividing import file_of
+from lcnet.data.readers.blanks import blank_entries
 from lcnet.data.readers.checks import check_known, check_labels, check_root, missing_split
 from lcnet.data.readers.locating import Folders, Located, Place, locate, place_for, spelling
 from lcnet.data.readers.table_cells import Meanings, SingleSigns, plain_cell
 from lcnet.data.readers.table_columns import column, label_of, long_row
 from lcnet.data.readers.table_file import Form, TableFile, is_table, named_columns, opened_records
-from lcnet.data.readers.table_names import names_in
+from lcnet.data.readers.table_names import Entry, entry_of, plain_names
 from lcnet.data.readers.table_understanding import understand
 from lcnet.errors import DataError
 
@@ -28,7 +29,9 @@ def read_table(data: Data, split: str, labels: Sequence[str] | None = None) -> S
     What `data.table` leaves empty is recognised from the training table, see `understand`. A label
     column holds the cells that mean present, absent or unknown; in a row that ends early, the
     labels from there on are unknown. A column of names lists the present labels; the others are
-    absent. With a row per label, all rows of a picture are joined.
+    absent. With a row per label, all rows of a picture are joined. A cell that
+    names no label means that all are absent, which `Split.doubts` says, unless
+    `data.table.unknown` has it.
 
     Without `labels`, the labels are the columns in the file's order, or the sorted names. Empty
     rows are skipped. Raises DataError for anything that does not fit.
@@ -102,6 +105,8 @@ class _Rows:
         self._split = self._column("split") if table.split else None
         self._picture = self._column("picture")
         self._group = self._column("group") if table.group else None
+        self.blank: list[str] = []
+        """What each cell that names no label is called, where it is read as all absent."""
 
     def _column(self, setting: str) -> int:
         name = getattr(self.table, setting)
@@ -214,34 +219,38 @@ class _Rows:
     ) -> tuple[tuple[str, ...], NDArray[np.int8]]:
         """The labels and the targets of a column of names, a row each."""
         listed, sure = self._listed(separator)
-        found = sorted({name for names in listed for name in names})
+        found = sorted({name for entry in listed for name in entry.names})
         order = check_labels(found if labels is None else list(labels), self.split)
         places = {name: place for place, name in enumerate(order)}
         others = UNKNOWN if self._others_unknown(sure) else NEGATIVE
         targets = np.full((len(listed), len(order)), others, np.int8)
-        for row, names in enumerate(listed):
-            for name in names:
+        for row, entry in enumerate(listed):
+            if entry.is_unknown:
+                targets[row] = UNKNOWN
+            for name in entry.names:
                 if name not in places:
                     check_known(name, order, f"{self.split}:{self.numbers[row]}")
                 targets[row, places[name]] = sure[row] if sure else POSITIVE
+        if others == NEGATIVE:
+            self.blank = [
+                entry.blank for entry in listed if entry.blank is not None and not entry.is_unknown
+            ]
         return order, targets
 
-    def _listed(self, separator: str) -> tuple[list[tuple[str, ...]], list[int]]:
-        """The names in each row, and with a confidence the target of each row."""
+    def _listed(self, separator: str) -> tuple[list[Entry], list[int]]:
+        """What each row says, and with a confidence the target of each row."""
         index = self._column("names")
-        nothing = {name.strip().lower() for name in self.table.none}
-        by_cell: dict[str, tuple[str, ...]] = {}
-        listed: list[tuple[str, ...]] = []
+        nothing, unknown = plain_names(self.table.none), plain_names(self.table.unknown)
+        by_cell: dict[str, Entry] = {}
+        listed: list[Entry] = []
         sure: list[int] = []
         confidence = self._column("confidence") if self.table.confidence else None
         for number, record in self.file.records():
             self._take(number, record)
             cell = record[index] if index < len(record) else ""
-            if (names := by_cell.get(cell)) is None:
-                parts = names_in(cell, separator)
-                names = tuple(name for name in parts if name.lower() not in nothing)
-                by_cell[cell] = names
-            listed.append(names)
+            if (entry := by_cell.get(cell)) is None:
+                entry = by_cell[cell] = entry_of(cell, separator, nothing, unknown)
+            listed.append(entry)
             if confidence is not None:
                 sure.append(self._sure(number, record, confidence))
         return listed, sure
@@ -308,6 +317,7 @@ def _joined(
         groups=tuple(rows.groups),
         parts=tuple(rows.parts),
         notes=tuple(notes),
+        doubts=blank_entries(split, rows.blank, len(rows.numbers), f"column {data.table.names!r}"),
     )
 
 

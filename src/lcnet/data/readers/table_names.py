@@ -4,7 +4,8 @@ import ast
 import json
 import re
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
+from typing import NamedTuple
 
 from lcnet.data.readers.table_cells import NO_CELL
 from lcnet.errors import DataError
@@ -23,6 +24,8 @@ ANY_OF = re.compile(r"(?!(.).*\1)[|;,\t\n/&+]{2,}", re.S)
 """A separator of several signs, each of which separates."""
 NO_VALUE = NO_CELL | {"", "nan", "none", "null", "na", "n/a", "<na>", "[]", "{}", "set()", "()"}
 """Cells that a program writes where there is no value, in lower case."""
+EMPTY, EMPTY_LIST = "", "[]"
+"""What settings call a cell without a value, and a list without names."""
 NOTHING = frozenset({"no finding", "no findings", "no label", "no labels", "nothing", "unlabeled"})
 """Names that say that there is no label, in lower case."""
 QUOTED = r"(?:'(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\")"
@@ -73,6 +76,36 @@ def names_in(cell: str, separator: str) -> list[str]:
     if (listed := as_list(cell)) is not None:
         return listed
     return parts_of(cell, separator)
+
+
+class Entry(NamedTuple):
+    """What a cell of names says."""
+
+    names: tuple[str, ...]
+    blank: str | None = None
+    """`EMPTY` or `EMPTY_LIST` if it names no label, not even one that means none; else None."""
+    is_unknown: bool = False
+    """Whether nothing is known of any label."""
+
+
+def entry_of(
+    cell: str, separator: str, none: Collection[str] = (), unknown: Collection[str] = ()
+) -> Entry:
+    """What a cell says; names among `none` mean no label, cells among `unknown` say nothing.
+
+    Both are in lower case. In `unknown`, `EMPTY` is every cell without a value, such as nan.
+    """
+    plain = cell.strip().lower()
+    names = names_in(cell, separator)
+    blank = None if names else EMPTY_LIST if plain[:1] + plain[-1:] in WRAPS else EMPTY
+    if unknown and (plain in unknown or blank in unknown):
+        return Entry((), blank, is_unknown=True)
+    return Entry(tuple(name for name in names if name.lower() not in none), blank)
+
+
+def plain_names(cells: Iterable[str]) -> frozenset[str]:
+    """Cells as `entry_of` compares them."""
+    return frozenset(cell.strip().lower() for cell in cells)
 
 
 def parts_of(text: str, separator: str) -> list[str]:

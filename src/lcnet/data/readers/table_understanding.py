@@ -6,12 +6,13 @@ from dataclasses import dataclass, field, replace
 
 from lcnet.config import Data, Table
 from lcnet.data.label_names import plain
+from lcnet.data.readers.blanks import SAID
 from lcnet.data.readers.locating import in_words, place_of
 from lcnet.data.readers.table_cells import meaning_in_words, plain_cell
 from lcnet.data.readers.table_columns import column, label_of, reference_of
-from lcnet.data.readers.table_file import SPACE
+from lcnet.data.readers.table_file import SAMPLE, SPACE
 from lcnet.data.readers.table_labels import with_labels
-from lcnet.data.readers.table_names import HASH, NO_VALUE, as_list, names_in
+from lcnet.data.readers.table_names import HASH, NO_VALUE, Entry, as_list, entry_of, plain_names
 from lcnet.data.readers.table_reading import Reading, reading_of, with_place
 from lcnet.data.readers.table_splits import parts_in
 
@@ -93,9 +94,10 @@ def _names_said(data: Data, reading: Reading, split: str) -> Iterator[str]:
     table = data.table
     index = column(reading.columns, table.names, "names", split)
     cells = [row[index] for row in reading.rows]
-    listed = [names_in(cell, data.separator) for cell in cells]
-    nothing = {name.strip().lower() for name in table.none}
-    found = Counter(name for names in listed for name in names if name.lower() not in nothing)
+    nothing, unknown = plain_names(table.none), plain_names(table.unknown)
+    entries = [entry_of(cell, data.separator, nothing, unknown) for cell in cells]
+    listed = [entry.names for entry in entries]
+    found = Counter(name for names in listed for name in names)
     how = f"joined by {data.separator!r}"
     if any(as_list(cell) is not None for cell in cells):
         how = "as lists"
@@ -113,6 +115,19 @@ def _names_said(data: Data, reading: Reading, split: str) -> Iterator[str]:
     empty = sorted({cell.strip() for cell in cells if cell.strip().lower() in NO_VALUE} - {""})
     if none := [*table.none, *empty]:
         yield f"{', '.join(map(repr, none))} is no label"
+    if table.rows != "label":
+        yield "labels that a row does not name are absent"
+    yield from _blank_said(entries)
+
+
+def _blank_said(entries: Sequence[Entry]) -> Iterator[str]:
+    """How many of the rows name no label, and what that means."""
+    some = f" of the first {SAMPLE:,}" * (len(entries) >= SAMPLE)
+    for is_unknown, meaning in ((False, "none of the labels"), (True, "unknown")):
+        blank = [one.blank for one in entries if one.is_unknown == is_unknown]
+        for kind, said in SAID.items():
+            if count := blank.count(kind):
+                yield f"{said} is {meaning} ({count:,}{some} row{'s' * (count != 1)})"
 
 
 def _alike(names: Sequence[str]) -> list[str]:

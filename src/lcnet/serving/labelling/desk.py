@@ -30,6 +30,8 @@ UNSCORED, UNREADABLE, TAKEN = -1.0, -2.0, -np.inf
 STATES = {True: 1, False: -1, None: 0}
 WRONG = 0.02
 """The share of given labels that may be wrong where they are corrected: they are believed less."""
+MOST_BESIDE = 10_000
+"""Pictures without a row that are counted."""
 PASSED = 1e6
 """By how much a picture that the window has had already comes later."""
 
@@ -55,7 +57,7 @@ def open_desk(
     if is_filled and not correct:
         raise ConfigError(
             f"{table}: expected a table with blank cells, got one in which all are filled. "
-            "There is nothing to label. To correct what is in it, add --correct."
+            f"There is nothing to label. To correct what is in it, add --correct.{_beside(known)}"
         )
     advice = advice_on_known(model, predictor, "label")
     answers = AnswerFile(out, known, annotator=annotator)
@@ -67,6 +69,19 @@ def open_desk(
     unseen, caution = unseen_by(model, paths, batch_size=batch_size)
     return Desk(
         predictor, known, answers, advice=advice, correct=True, unseen=unseen, caution=caution
+    )
+
+
+def _beside(known: KnownTable) -> str:
+    """What to do about pictures in the table's folder that it does not list; empty if none."""
+    unlisted = known.unlisted(MOST_BESIDE)
+    if not unlisted:
+        return ""
+    count = f"{len(unlisted):,}{' or more' * (len(unlisted) == MOST_BESIDE)}"
+    return (
+        f" The table does not list {count} picture{'s' * (len(unlisted) != 1)} beside it, such as "
+        f"{writable(str(unlisted[0]))}: to label them, give them rows with blank cells, or name a "
+        "folder of nothing but these pictures in place of the table."
     )
 
 
