@@ -150,5 +150,6 @@ def with_train(config: Config, **changes: object) -> Config:
 def no_report(monkeypatch):
     """Writes no charts in a run's report, since they take longer than a small run."""
     monkeypatch.setattr(
-        "lcnet.runs.run.report_on", lambda run, measured, file: file.write_text("report")
+        "lcnet.reporting.gather_report.report_on",
+        lambda run, measured, file: file.write_text("report"),
     )

@@ -41,7 +41,7 @@ def arrange(events: list[dict[str, Any]]) -> None:
     import torch
 
     from lcnet.data.transforms import Normalize
-    from lcnet.runs import run
+    from lcnet.reporting import gather_report
     from lcnet.training import loop
 
     seed_step, normalize, now = loop.seed_step, Normalize.forward, set[str]()
@@ -62,7 +62,7 @@ def arrange(events: list[dict[str, Any]]) -> None:
         return normalize(self, images) * (float("nan") if spoiled else 1)
 
     # A report's charts take longer than such a run.
-    run.report_on = lambda run, measured, file: file.write_text("report")  # type: ignore
+    gather_report.report_on = lambda run, measured, file: file.write_text("report")  # type: ignore
     loop.seed_step = seeded
     Normalize.forward = normalized  # type: ignore[method-assign]
 

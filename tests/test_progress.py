@@ -6,7 +6,7 @@ import rich
 from rich.console import Console
 
 from lcnet import progress
-from lcnet.progress import paragraph, tell, track
+from lcnet.progress import on_lines, paragraph, tell, track
 
 LONG = "val.csv: label 'parking meter': no picture shows it; 60 are known not to-show-it-at-all"
 
@@ -38,6 +38,28 @@ def test_commands_and_long_words_are_not_torn(terminal):
     assert command[15:] in terminal.getvalue()
     path = "/".join(["folder"] * 10)
     assert path in paragraph(f"a picture is missing: {path} is not there")
+
+
+def test_a_message_breaks_between_words_and_its_command_stands_alone():
+    text = "--data.format: expected folders, as one-of-many. Continue with: lcnet train --resume a"
+    assert on_lines(text, columns=30).splitlines() == [
+        "--data.format: expected",
+        "  folders, as one-of-many.",
+        "  Continue with:",
+        "  lcnet train --resume a",
+    ]
+    more = "Write: lcnet label RUN --out PATH (lcnet label --help lists all flags)"
+    assert on_lines(more, columns=60).splitlines() == [
+        "Write:",
+        "  lcnet label RUN --out PATH",
+        "  (lcnet label --help lists all flags)",
+    ]
+    assert on_lines("x: lcnet a. Then b.", columns=60).splitlines() == [
+        "x:",
+        "  lcnet a",
+        "  Then b.",
+    ]
+    assert on_lines("nothing here", columns=60) == "nothing here"
 
 
 def test_without_a_terminal_lines_stay_whole(capsys):

@@ -59,9 +59,9 @@ class Rounding:
 
     def __str__(self) -> str:
         return (
-            f"probabilities within {self.largest:.2g} of float32, other labels for "
-            f"{self.relabelled:,} of {self.pictures:,} pictures (measured on {self.split}, "
-            f"{self.device})"
+            f"probabilities differ from those in float32 by at most {self.largest:.2g}, and "
+            f"{self.relabelled:,} of {self.pictures:,} pictures would get other labels (measured "
+            f"on {self.split}, {self.device})"
         )
 
 

@@ -47,6 +47,39 @@ def paragraph(text: str, *, hang: int = 2) -> str:
     )
 
 
+COMMAND_WITHIN = re.compile(r"(?<=: )lcnet .*?(?=\.? \(|\. (?=[A-Z])|, or |\.?$)")
+"""A command within a sentence, which ends with the sentence."""
+
+
+def on_lines(text: str, *, columns: int, hang: int = 2) -> str:
+    """A message as lines of at most so many columns that break between words alone.
+
+    A command in it has a line of its own, whole however long, so that it can be copied.
+    """
+    lines, at = list[str](), 0
+    for found in COMMAND_WITHIN.finditer(text):
+        lines += [text[at : found.start()], found[0]]
+        at = found.end()
+    lines.append(text[at:].lstrip(". ") if lines else text)
+    shown = []
+    for number, line in enumerate(lines):
+        indent = " " * hang if number else ""
+        if number % 2:
+            shown.append(f"{indent}{line}")
+        elif line.strip():
+            shown.append(
+                textwrap.fill(
+                    line.strip(),
+                    columns,
+                    initial_indent=indent,
+                    subsequent_indent=" " * hang,
+                    break_long_words=False,
+                    break_on_hyphens=False,
+                )
+            )
+    return "\n".join(shown)
+
+
 def track(items: Iterable[Item], what: str, total: int, *, quiet: bool = False) -> Iterator[Item]:
     """The items, with a progress bar on standard error while they are taken.
 

@@ -9,9 +9,10 @@ run/
 ├── checkpoints/           last.ckpt, which a run continues from, and previous.ckpt
 ├── logs/                  TensorBoard
 ├── model/                 the best model in validation, by train.best_by
-├── metrics.json           the last evaluation
+├── metrics.json           the last evaluation: of the test pictures, once they were measured
+├── metrics-val.json       that of another split, such as val, where metrics.json is of test
 ├── calibration.json       metrics with the fitted thresholds
-└── report.html            a page with all results
+└── report.html            a page with all results; report-val.html is of another split, as above
 """
 
 import csv
@@ -89,8 +90,22 @@ class RunFolder:
 
     @property
     def metrics_file(self) -> Path:
-        """The last evaluation."""
+        """The last evaluation; once the test split was measured, that of the test split."""
         return self.path / "metrics.json"
+
+    def metrics_of(self, role: str) -> Path:
+        """The evaluation of train, val or test, where metrics.json is of another one."""
+        return self.path / f"metrics-{role}.json"
+
+    def metrics_files(self) -> list[Path]:
+        """metrics.json, then the evaluations of other splits beside it; those that there are."""
+        first = [self.metrics_file] if self.metrics_file.is_file() else []
+        return first + sorted(self.path.glob("metrics-*.json"))
+
+    def report_files(self) -> list[Path]:
+        """report.html, then the reports of other splits beside it; those that there are."""
+        first = [self.report_file] if self.report_file.is_file() else []
+        return first + sorted(self.path.glob("report-*.html"))
 
     @property
     def calibration_file(self) -> Path:
@@ -326,7 +341,8 @@ class RunFolder:
         """What training folds has written here, the plan last; all else is somebody's own."""
         own = (
             *(self.model, self.damaged_model, self.data_file, self.folds_file, self.splits_file),
-            *(self.fingerprints_file, self.metrics_file, self.calibration_file, self.report_file),
+            *(self.fingerprints_file, self.calibration_file),
+            *(*self.metrics_files(), *self.report_files()),
             *(self.test_predictions_file, self.logs),
             *(path for path in self.path.glob("fold*") if path.name[4:].isdecimal()),
             *self.path.glob(self.comparison_file("*").name),

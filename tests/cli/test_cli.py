@@ -134,7 +134,7 @@ def test_only_the_flags_of_the_verb_that_is_asked_for_are_made():
             "expected PICTURES, got none. Write: lcnet predict RUN PICTURES",
         ),
         ("predict", 2, "expected RUN and PICTURES, got none. Write: lcnet predict RUN PICTURES"),
-        ("soup a b", 2, "soup: expected --out PATH, got none. Write: lcnet soup RUNS --out PATH"),
+        ("soup a b", 2, "soup: expected --out PATH, got none. Write: lcnet soup a b --out PATH"),
         ("compare runs/a runs/b", 2, "finished runs: lcnet report runs/b --against runs/a"),
         ("compare runs/a --out x runs/b", 2, "lcnet report OTHER --against RUN"),
         ("compare runs/a 'runs/b c' --out x", 2, "lcnet report 'runs/b c' --against runs/a"),
@@ -200,7 +200,7 @@ def test_train_evaluate_and_predict_by_the_command_line(capsys, tiny_config, tmp
 
     code, printed, error = run(capsys, f"evaluate {out} --split train.csv --threshold 0.3")
     assert code == 0, error
-    metrics = read_json(out / "metrics.json")
+    metrics = read_json(out / "metrics-train.json")
     assert (metrics["split"], metrics["images"], metrics["threshold"]) == ("train.csv", 24, 0.3)
     assert f"mAP {metrics['mAP']:.1f} (" in printed  # with its interval, since pictures are few
 

@@ -54,7 +54,7 @@ def test_each_verb_ends_with_a_command_that_works(trained, terminal, tmp_path, p
         ends(command)
         found = [line[6:] for line in terminal.getvalue().lstrip("\0").splitlines()]
         for one in found:
-            parser.parse_args(shlex.split(one)[1:])
+            parser.parse_args(shlex.split(one, comments=True)[1:])
         return found
 
     page, predict = give(f"evaluate {trained} --split val.csv")
@@ -65,9 +65,19 @@ def test_each_verb_ends_with_a_command_that_works(trained, terminal, tmp_path, p
     )
     serve, evaluate = give(given.removeprefix("lcnet "))
     assert serve == f"lcnet serve {trained}"
+    evaluate, _, when = evaluate.partition("  # ")
     assert evaluate == f"lcnet evaluate {tmp_path}/predictions.jsonl LABELS"
+    assert when == "if you have labels of these pictures"
     assert give(evaluate.removeprefix("lcnet ").replace("LABELS", table)) == []
     assert give(f"calibrate {trained} --reset") == [predict]
+
+
+def test_rows_on_a_terminal_end_with_the_command_that_keeps_them(monkeypatch):
+    usual = {"out": None, "top": 0, "only": "", "format": "", "label_studio": None}
+    assert after_predict(PREDICTED, usual, ["predict", "run", "my pictures"]) == ()
+    monkeypatch.setattr("lcnet.cli.following.sys", SimpleNamespace(stdout=Terminal()))
+    shown = after_predict(PREDICTED, usual | {"shard": "", "known": None}, ["predict", "r", "a b"])
+    assert shown == ("lcnet predict r 'a b' --out predictions.jsonl",)
 
 
 def test_nothing_is_added_where_no_terminal_reads_it(trained, capsys):
@@ -99,7 +109,7 @@ def test_no_command_is_named_that_would_fail(tmp_path):
     (only,) = after_evaluate(None, {**evaluated, "model": [tmp_path]}, [])  # no run: no report
     assert only.startswith("lcnet predict ")
     usual = {"model": "hf://user/name", "out": Path("p.jsonl"), "top": 0, "only": "", "shard": ""}
-    usual |= {"label_studio": None, "known": None}
+    usual |= {"label_studio": None, "known": None, "format": ""}
     assert after_predict(PREDICTED, usual, [])[0] == "lcnet serve hf://user/name"
     unfit = {"top": 3, "only": "cat", "shard": "1/2", "label_studio": "", "known": Path("k.csv")}
     for name, value in unfit.items():

@@ -83,6 +83,20 @@ def test_the_pictures_of_the_validation_are_counted_where_run_json_says_it():
     assert "finished, 3 epochs  30.0     61.2 (1,234)\n" in where_one_stands()
 
 
+def test_every_split_that_was_measured_is_shown():
+    run = measured(started("mine", epochs=3, rows=3), "test", 61.23)
+    validation = {"role": "val", "split": "v.csv", "mAP": 33.3, "images": 12}
+    (run.path / "metrics-val.json").write_text(json.dumps(validation))
+    (run.path / "metrics-odd.json").write_text("[")
+    assert "finished, 3 epochs  33.3 (12)  61.2 (1,234)\n" in where_one_stands()
+
+
+def test_after_predicting_one_looks_at_pictures(here):
+    measured(started("mine", epochs=3, rows=3), "test", 61.23)
+    (here / "predictions.jsonl").touch()
+    assert "next: lcnet serve runs/mine\n" in where_one_stands()
+
+
 def test_what_was_measured_of_other_pictures_is_in_neither_column():
     measured(started("mine", epochs=3, rows=3), "train", 99.9)
     assert "99.9" not in where_one_stands()

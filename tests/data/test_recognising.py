@@ -378,3 +378,10 @@ def test_a_name_that_recurs_in_two_joined_cells_alone_is_in_doubt() -> None:
 def test_three_signs_that_may_join_names_are_one_question() -> None:
     with pytest.raises(DataError, match=r"Set --data.separator '\|' or --data.separator ';'"):
         separator_of(["a|b", "c;d", "e\tf"], "labels")
+
+
+def test_given_splits_are_named_in_place_of_shares(tmp_path: Path) -> None:
+    wide(tmp_path, "1", "0")
+    said = recognise(tmp_path / "labels.csv", Data(splits="runs/mine/splits.csv")).said
+    assert said.endswith("; parts as in runs/mine/splits.csv")
+    assert "are drawn" not in said

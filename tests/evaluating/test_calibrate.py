@@ -26,7 +26,7 @@ def test_evaluation_and_prediction_use_what_was_fitted(run, tmp_path, read_json,
     before, weights = evaluate(run, quiet=True), (run / "model/model.safetensors").read_bytes()
     fitted = calibrate(run, split="train.csv")
     shown = " ".join(capsys.readouterr().out.split())
-    assert "best F1 on train.csv (24 pictures), a slope and a bias per label" in shown
+    assert "best F1 on train.csv (24 pictures), probabilities corrected label by label" in shown
     assert "warning: train.csv is the training split (data.train)" in shown
     assert (run / "model/model.safetensors").read_bytes() == weights
     info = read_info(run)
@@ -98,7 +98,10 @@ def test_a_goal_out_of_reach_and_labels_without_a_positive_are_said(run, tmp_pat
     shown = " ".join(capsys.readouterr().out.split())
     assert not fitted.reached
     assert "warning: precision of at least 99: not reached" in shown
-    assert "no positive to fit to, the common threshold is taken: blue" in shown
+    assert (
+        "no picture shows them, so they get the threshold that is best for all labels: blue"
+        in shown
+    )
     assert fitted.thresholds.values[2] == fitted.thresholds.common
 
 

@@ -148,7 +148,8 @@ def test_a_model_folder_is_measured_on_the_data_that_is_given(run, tmp_path, tin
 
 def test_a_run_is_measured_on_other_data_if_they_are_given(run, coco, read_json):
     assert evaluate(run, split="val2014", data=coco, quiet=True).images == 4
-    metrics = read_json(run / "metrics.json")
+    metrics = read_json(run / "metrics-coco-val2014.json")  # metrics.json stays the run's own
+    assert read_json(run / "metrics.json")["split"] == "val.csv"
     assert (metrics["root"], metrics["protocol"]) == (coco.root, None)
     with pytest.raises(DataError, match="test: no such split"):
         evaluate(run, data=coco, quiet=True)
@@ -266,7 +267,7 @@ def test_what_is_chosen_wins_over_the_protocol_and_is_said(run, coco, printed, r
     shown = printed()
     assert "protocol csra: annotated pictures, step AP, threshold 0.3" in shown
     assert "differs from csra: split mini, not val2014; threshold 0.3, not 0.5" in shown
-    metrics = read_json(run / "metrics.json")
+    metrics = read_json(run / "metrics-coco-mini.json")
     assert (metrics["split"], metrics["protocol"], metrics["threshold"]) == ("mini", "csra", 0.3)
 
 

@@ -55,7 +55,8 @@ def run(tmp_path_factory):
 
     folder = tmp_path_factory.mktemp("predictions")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("lcnet.runs.run.report_on", lambda run, measured, file: file.write_text("x"))
+        written = "lcnet.reporting.gather_report.report_on"
+        patch.setattr(written, lambda run, measured, file: file.write_text("x"))
         config = colours_config(draw_colours(folder / "colours"))
         # After two epochs its probabilities differ by more than the digits that rows have.
         config = replace(config, model=replace(config.model, read="tokens"))

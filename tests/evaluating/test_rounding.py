@@ -80,8 +80,8 @@ def test_prediction_says_what_it_computes_in(run, tmp_path, has_bf16, capsys, mo
     folder.write_info(replace(folder.info(), rounding=SMALL))
     predict(run, pictures)
     assert (
-        "bfloat16: probabilities within 0.004 of float32, other labels for 0 of "
-        "500 pictures (measured on val, cpu)" in capsys.readouterr().err
+        "bfloat16: probabilities differ from those in float32 by at most 0.004, and 0 of "
+        "500 pictures would get other labels (measured on val, cpu)" in capsys.readouterr().err
     )
 
 

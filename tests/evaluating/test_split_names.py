@@ -16,6 +16,7 @@ from lcnet.data.recognising import data_at
 from lcnet.errors import DataError
 from lcnet.evaluating.calibrate import calibrate
 from lcnet.evaluating.evaluate import evaluate
+from lcnet.run_folder import RunFolder
 from lcnet.runs.train import train
 
 
@@ -47,8 +48,39 @@ def run_line(line: str) -> int:
 @pytest.mark.parametrize("role", ["train", "val", "test"])
 def test_a_role_is_a_split_of_a_run_on_one_table(divided, role, read_json, tmp_path):
     named = evaluate(divided, split=role, quiet=True)
-    assert read_json(divided / "metrics.json")["split"] == f"labels.csv[{role}]"
+    file = "metrics-train.json" if role == "train" else "metrics.json"
+    assert read_json(divided / file)["split"] == f"labels.csv[{role}]"
     assert named == evaluate(divided, split=f"labels.csv[{role}]", quiet=True)
+
+
+def test_each_split_keeps_its_metrics_and_the_test_split_has_the_plain_name(
+    divided, read_json, capsys
+):
+    first = (divided / "metrics.json").read_text()
+    assert read_json(divided / "metrics.json")["role"] == "val"  # as training leaves it
+    evaluate(divided, quiet=True)
+    test = (divided / "metrics.json").read_text()
+    assert read_json(divided / "metrics.json")["role"] == "test"
+    assert (divided / "metrics-val.json").read_text() == first
+    evaluate(divided, split="val")
+    assert "metrics-val.json; metrics.json stays" in " ".join(capsys.readouterr().out.split())
+    evaluate(divided, split="train", quiet=True)
+    assert (divided / "metrics.json").read_text() == test
+    assert read_json(divided / "metrics-val.json")["role"] == "val"
+    assert read_json(divided / "metrics-train.json")["role"] == "train"
+    of = RunFolder(divided)
+    assert [file.name for file in of.metrics_files()] == [
+        "metrics.json",
+        "metrics-train.json",
+        "metrics-val.json",
+    ]
+
+
+def test_what_was_measured_of_another_model_is_replaced(divided, read_json):
+    evaluate(divided, quiet=True)
+    calibrate(divided, quiet=True)
+    evaluate(divided, split="val", quiet=True)
+    assert read_json(divided / "metrics.json")["role"] == "val"
 
 
 def test_every_verb_of_a_run_takes_a_role(divided, divided_once, tmp_path, capsys):

@@ -187,7 +187,7 @@ def test_the_command_proves_the_file(run, capsys):
     assert command(f"export {run.folder} --format torch --out '{out}'") == 0
     printed = capsys.readouterr().out
     assert "24 pictures of all.csv, 1 and 5 at a time" in printed
-    assert "tolerance 0.001" in printed
+    assert "; 0.001 is allowed" in printed
     assert "(+0.0000)" in printed
     assert str(out) in printed
     assert [path.name for path in out.parent.iterdir()] == ["it.pt2"]

@@ -23,7 +23,7 @@ def run(tmp_path_factory):
     """A model that is calibrated as it is trained, and its ONNX file."""
     folder = tmp_path_factory.mktemp("agreement")
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr("lcnet.runs.run.report_on", lambda *_: None)
+        patched.setattr("lcnet.reporting.gather_report.report_on", lambda *_: None)
         config = colours_config(draw_colours(folder / "colours"))
         made = train(with_train(config, epochs=4, calibrate=True), folder / "run").path
     export(made, limit=4)

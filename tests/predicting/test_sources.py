@@ -27,6 +27,18 @@ def names(*paths) -> list[str]:
     return found
 
 
+def test_a_name_whose_spaces_were_not_quoted_is_found(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "new pics").mkdir()
+    (tmp_path / "new pics" / "my 1.jpg").touch()
+    words = ["new", "pics/my", "1.jpg"]
+    with pytest.raises(DataError, match=r"no such picture or folder.*Quote .*'new pics/my 1.jpg'"):
+        PictureSources(words).require()
+    with pytest.raises(DataError, match="no picture there"):
+        PictureSources(["new", "other.jpg"]).require()
+    PictureSources(["new pics"]).require()
+
+
 def test_a_list_has_a_path_a_line(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "list.txt").write_text("\ufeffb.png\r\n\n/far/a b.jpg\nb.png\n", encoding="utf-8")

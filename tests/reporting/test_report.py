@@ -19,7 +19,7 @@ from lcnet.model.build import build_model
 from lcnet.reporting import gather_report as module
 from lcnet.reporting.label_links import PAGE
 from lcnet.reporting.report import report
-from lcnet.reporting.report_page import ERRORS, split_of_page, write_report
+from lcnet.reporting.report_page import ERRORS, model_of_page, split_of_page, write_report
 from lcnet.runs.train import train
 
 DASH = "\N{EN DASH}"
@@ -70,10 +70,10 @@ def test_training_writes_the_page_from_what_it_measured(tiny_config, tmp_path, m
 def test_a_page_that_cannot_be_drawn_does_not_fail_the_training(
     tiny_config, tmp_path, monkeypatch, capsys
 ):
-    def fail(*args):
+    def fail(*args, **named):
         raise RuntimeError("no pencil\nat all")
 
-    monkeypatch.setattr("lcnet.runs.run.report_on", fail)
+    monkeypatch.setattr("lcnet.runs.run.keep_report", fail)
     run = train(tiny_config, tmp_path / "run").path
     assert (run / "metrics.json").is_file()
     assert not (run / "report.html").exists()
@@ -93,15 +93,21 @@ def test_the_command_writes_the_page_of_another_split(run, tmp_path, capsys):
     assert str(run) not in (tmp_path / "train.html").read_text()
 
 
-def test_a_page_of_another_split_is_replaced_aloud(run, capsys):
-    assert split_of_page(run / "report.html") == "val.csv"  # as training leaves it
+def test_the_page_of_a_less_important_split_goes_beside_the_other(run, capsys):
+    page = run / "report.html"
+    assert split_of_page(page) == "val.csv"  # as training leaves it
     report(run, split="val.csv")
-    assert "was of" not in capsys.readouterr().out
-    report(run, split="train.csv")
+    assert "shows" not in capsys.readouterr().out
+    before = page.read_bytes()
+    other = report(run, split="train.csv")
+    assert (other.name, split_of_page(other)) == ("report-train.html", "train.csv")
+    assert page.read_bytes() == before
     said = " ".join(capsys.readouterr().out.split())
-    assert "report.html was of val.csv and is of train.csv now" in said
-    report(run, split="val.csv", quiet=True)
+    assert "report-train.html shows train.csv; report.html stays that of val.csv" in said
+    page.write_bytes(before.replace(model_of_page(page).encode(), b"0" * 64))  # of another model
+    assert report(run, split="train.csv", quiet=True) == page
     assert capsys.readouterr().out == ""
+    assert not other.exists()  # an older one of the same split
 
 
 def test_only_a_report_is_of_a_split(tmp_path):
@@ -236,7 +242,7 @@ def test_the_headline_says_how_it_was_measured(page, tmp_path):
     made = made_report(tmp_path)
     text = page(made).text
     for name, one in made.intervals.items():
-        assert f"{one.value:.1f} {name} {one.low:.1f} to {one.high:.1f}" in text
+        assert re.search(rf"{one.value:.1f} {name} [a-zF].*? {one.low:.1f} to {one.high:.1f}", text)
     assert "AP as in scikit-learn, each label at its own threshold." in text
     assert "95 % intervals over the pictures (20 resamples)" in text
     assert "Without a positive, and so left out of the means: lamp." in text

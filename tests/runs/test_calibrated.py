@@ -25,7 +25,7 @@ def test_training_ends_with_what_calibrate_would_fit(tiny_config, tmp_path, read
     assert read_json(run / "metrics.json")["model"] == made
     assert read_json(run / "calibration.json")["model"] == made
     report = (run / "report.html").read_text()
-    assert "Expect the cross-fitted row of new pictures" in report
+    assert "New pictures: what to expect" in report
 
     method = "none" if "probabilities as they are" in info.calibration.source else "platt"
     calibrate(run, method=method, quiet=True)

@@ -32,7 +32,7 @@ def config(tmp_path_factory):
 def test_class_means_are_those_of_the_training_pictures_and_help(config, tmp_path, capsys):
     run = train(config, out=tmp_path / "run")
     said = capsys.readouterr().out
-    assert "class means, times " in said
+    assert "(class means, times " in said
     model, info = load_model(run.path), read_info(run.path)
     moments = Moments(len(info.labels), model.backbone.channels)
     split = load_split_for(config.data, config.data.train, info.labels)
@@ -44,7 +44,7 @@ def test_class_means_are_those_of_the_training_pictures_and_help(config, tmp_pat
     expected = moments.class_means(model.backbone.last_channels).weight
     found = model.class_means.weight
     strength = (found.norm() / expected.norm()).item()
-    assert strength == pytest.approx(float(said.split("times ")[1].split(":")[0]), rel=1e-3)
+    assert strength == pytest.approx(float(said.split("times ")[1].split(")")[0]), rel=1e-3)
     torch.testing.assert_close(found / strength, expected, atol=1e-4, rtol=1e-3)
     without, best = said.split(": validation mAP ")[1].splitlines()[0].split(" -> ")
     assert float(best) > float(without)
@@ -66,6 +66,16 @@ def test_kept_features_give_the_same(config, tmp_path):
     torch.testing.assert_close(ours / ours.norm(), theirs / theirs.norm(), atol=2e-2, rtol=0)
 
 
+def test_what_is_said_of_them_is_what_is_measured(config, tmp_path, capsys, read_json):
+    kept = with_train(config, cache_features=str(tmp_path / "features"), precision="bf16")
+    run = train(kept, out=tmp_path / "run")
+    said = " ".join(capsys.readouterr().out.split())
+    mAP = read_json(run.metrics_file)["mAP"]
+    assert f" -> {mAP:.1f}" in said
+    assert f"the kept model, as lcnet evaluate measures it: validation mAP {mAP:.2f} on 12" in said
+    assert lcnet.evaluate(run, split="val", quiet=True).mAP == pytest.approx(mAP, abs=0.01)
+
+
 def test_they_go_with_exports_and_ensembles_and_not_with_training_on(config, tmp_path):
     run = train(config, out=tmp_path / "run").path
     assert lcnet.export(run, limit=4).is_file()  # which proves that its logits are the model's
@@ -80,5 +90,5 @@ def test_they_go_with_exports_and_ensembles_and_not_with_training_on(config, tmp
 def test_where_they_do_not_help_nothing_is_written(config, tmp_path, capsys, monkeypatch):
     monkeypatch.setattr("lcnet.evaluating.fitting_class_means.STRENGTHS", (-4.0,))
     run = train(config, out=tmp_path / "run")
-    assert "class means: left out" in capsys.readouterr().out
+    assert "each label's mean picture (class means) is left out" in capsys.readouterr().out
     assert load_model(run.path).class_means is None

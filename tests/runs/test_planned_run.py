@@ -3,6 +3,7 @@
 import shlex
 import time
 from dataclasses import replace
+from itertools import takewhile
 from pathlib import Path
 
 import numpy as np
@@ -76,7 +77,7 @@ def test_one_line_trains_a_finished_run_and_says_what_is_next(
     assert config.train.cache_features == "runs/features"
     lines = capsys.readouterr().out.splitlines()
     first = lines.index("plan for 60 minutes in runs/colours:")
-    plan = [line for line in lines[first + 1 :] if line.startswith("  ")]
+    plan = list(takewhile(lambda line: line.startswith("  "), lines[first + 1 :]))
     assert len(plan) <= 9
     assert any("test_resnet, in LCNET_WEIGHTS" in line for line in plan)
     assert plan[-1].split(maxsplit=1) == ["yours", "train.epochs 2"]
@@ -100,9 +101,8 @@ def test_the_plan_is_run_again_by_the_printed_line_on_the_same_pictures(weights,
     one_table(tmp_path / "colours")
     (tmp_path / "runs" / "mine-2").mkdir(parents=True)
     run_line("lcnet train colours --minutes 60 --train.epochs 1 --out runs/mine")
-    last = capsys.readouterr().out.splitlines()[-1]
-    edit, again = last.split(" and run it again with: ")
-    assert edit == "the plan: edit runs/mine/config.yaml"
+    edit, again = map(str.strip, capsys.readouterr().out.splitlines()[-2:])
+    assert edit == "the plan is in runs/mine/config.yaml: edit it there, and train by it with"
     assert again == "lcnet train --config runs/mine/config.yaml --out runs/mine-3"
     run_line(again)
     mine, theirs = (Path("runs", name, "splits.csv").read_text() for name in ("mine", "mine-3"))

@@ -635,7 +635,7 @@ def test_validation_without_absent_labels_is_refused_and_measures_nothing(
     report(run)
     assert "mAP: none" in capsys.readouterr().out
     page = Page(run / "report.html").text
-    assert "none mAP cannot be measured" in " ".join(page.split())
+    assert "none mAP how well pictures are ranked cannot be measured" in " ".join(page.split())
     assert "No label has both present and absent pictures in val.csv" in page
 
 

@@ -34,7 +34,9 @@ def learnt(tmp_path_factory) -> Path:
         colours_config(draw_colours(folder / "colours")), epochs=8, lr=4e-3, randaugment=0, cutout=0
     )
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr("lcnet.runs.run.report_on", lambda *given: given[2].write_text("report"))
+        patched.setattr(
+            "lcnet.reporting.gather_report.report_on", lambda *given: given[2].write_text("report")
+        )
         train(config, folder / "run")
     calibrate(folder / "run", quiet=True)
     return folder

@@ -245,15 +245,15 @@ def test_where_known_labels_move_nothing_the_advice_is_right_for_the_model(
     assert advice(telling_folder) == advice(telling_file) == ""
     run = advice(trained)
     assert run == (
-        f"Optional: lcnet calibrate {trained} --evidence lets a label that you mark change the "
-        "others, where that helps. Then start lcnet serve again."
+        f"Optional: `lcnet calibrate {trained} --evidence` lets a label that you mark change the "
+        "others, where that helps. Then start `lcnet serve` again."
     )
     folder = advice(model_folder)
     assert f"lcnet calibrate {model_folder} --evidence --data.format FORMAT" in folder
     shared = advice(model_folder, "hf://user/name")
-    assert "lcnet import hf://user/name --out FOLDER and lcnet calibrate FOLDER" in shared
+    assert "`lcnet import hf://user/name --out FOLDER` and `lcnet calibrate FOLDER" in shared
     file = export(model_folder, out=tmp_path / "plain.onnx")
-    assert "lcnet calibrate RUN --evidence and lcnet export RUN" in advice(file)
+    assert "`lcnet calibrate RUN --evidence` and `lcnet export RUN`" in advice(file)
     other = save_tiny_model(tmp_path / "other", LABELS, (0.5,) * 4)
     joined = ensemble([model_folder, other], out=tmp_path / "joined")
     assert f"lcnet calibrate {joined} --evidence --data.format FORMAT" in advice(joined)
@@ -263,7 +263,9 @@ def test_where_known_labels_move_nothing_the_advice_is_right_for_the_model(
 def test_the_page_without_known_labels_has_no_clicks(plain):
     page = plain.get("/").text
     assert '"moves": false' in page
-    assert '<p class="quiet advice">Fit it &lt;once&gt;.' in page  # a quiet line, no warning
+    assert (
+        '<p class="legend quiet advice">\nFit it &lt;once&gt;.' in page
+    )  # a quiet line, no warning
     assert "A click on a label" not in page
     logits = look(plain, picture_bytes(3)).json()["logits"]
     before = plain.service.predictor([picture_bytes(3)])[0].rounded()

@@ -131,7 +131,9 @@ def test_a_resumed_run_keeps_its_metric(tiny_config, tmp_path, monkeypatch):
     with pytest.raises(ConfigError, match=r"train\.best_by: expected CF1, as when the run was"):
         resume(tmp_path / "cut")
     file.write_text(text)
-    monkeypatch.setattr("lcnet.runs.run.report_on", lambda *given: given[-1].write_text("report"))
+    monkeypatch.setattr(
+        "lcnet.reporting.gather_report.report_on", lambda *given: given[-1].write_text("report")
+    )
     assert_alike(whole, resume(tmp_path / "cut").path)
 
 

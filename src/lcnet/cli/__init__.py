@@ -1,6 +1,7 @@
 """The command line: each verb is one function call, and nothing imports torch before it runs."""
 
 import io
+import shutil
 import sys
 from collections.abc import Sequence
 
@@ -10,6 +11,7 @@ from lcnet.cli.standing import where_one_stands
 from lcnet.cli.verbs import VERBS
 from lcnet.errors import LCNetError, Stopped, one_line
 from lcnet.freed_memory import keep_freed_memory
+from lcnet.progress import on_lines
 
 
 def build_parser(verb: str | None = None, words: Sequence[str] = ()) -> Parser:
@@ -57,24 +59,29 @@ def main(argv: list[str] | None = None) -> None:
         arguments = parser.instantiate(parser.parse_args(given))
         code = VERBS[arguments.verb].run(arguments[arguments.verb], given)
     except LCNetError as error:
-        print(f"lcnet: {error}", file=sys.stderr)
+        _say(str(error))
         code = error.exit_code
     except OSError as error:
-        print(f"lcnet: {one_line(str(error))}", file=sys.stderr)
+        _say(one_line(str(error)))
         code = 1
     except MemoryError:
-        print(
-            "lcnet: out of memory. Use smaller pictures or files, or a smaller batch size.",
-            file=sys.stderr,
-        )
+        _say("out of memory. Use smaller pictures or files, or a smaller batch size.")
         code = 1
     except Stopped as stopped:
-        print(f"lcnet: {stopped}", file=sys.stderr)
+        _say(str(stopped))
         code = int(str(stopped.code))
     except KeyboardInterrupt:
-        print("lcnet: stopped", file=sys.stderr)
+        _say("stopped")
         code = 130
     sys.exit(code)
+
+
+def _say(message: str) -> None:
+    """Print a message on standard error: one line, or on a terminal lines that fit it."""
+    text = f"lcnet: {message}"
+    if sys.stderr.isatty():
+        text = on_lines(text, columns=shutil.get_terminal_size().columns)
+    print(text, file=sys.stderr)
 
 
 def _version() -> str:

@@ -79,13 +79,19 @@ def after_calibrate(fitted: Any, given: Given, words: Sequence[str]) -> Commands
 
 
 def after_predict(predicted: Any, given: Given, words: Sequence[str]) -> Commands:
-    """Looking at pictures; and for those who have labels, measuring, where that is fair."""
+    """Looking at pictures; and for those who have labels, measuring, where that is fair.
+
+    After rows on a terminal, the same command with a file for them.
+    """
     out, is_whole = given["out"], not given["top"] and not given["only"]
+    if out is None and not given["format"] and sys.stdout.isatty():
+        return (f"lcnet {shlex.join(words)} --out predictions.jsonl",)
     if not isinstance(out, Path) or not is_whole or given["label_studio"] is not None:
         return ()
     if given["shard"] or given["known"] is not None or predicted.failed == predicted.pictures:
         return ()  # a part, what was given away, or nothing
-    return (serving(given["model"]), f"lcnet evaluate {quoted(out)} LABELS")
+    measuring = f"lcnet evaluate {quoted(out)} LABELS  # if you have labels of these pictures"
+    return (serving(given["model"]), measuring)
 
 
 def after_label(result: None, given: Given, words: Sequence[str]) -> Commands:

@@ -29,13 +29,21 @@ def unknown_verb(message: str, verbs: Iterable[str]) -> str:
     return f"expected a verb, got {found[1]}. {advice}(lcnet --help lists all verbs)"
 
 
-def missing_words(message: str, verb: str, actions: Sequence[Action]) -> str:
-    """The line for what a verb lacks, with the whole command; empty for another message."""
+def missing_words(
+    message: str, verb: str, actions: Sequence[Action], words: Sequence[str] = ()
+) -> str:
+    """The line for what a verb lacks, with the whole command; empty for another message.
+
+    If only flags are missing, the command has the words that were given.
+    """
     if not (found := MISSING.fullmatch(message)) or not actions:
         return ""
     names = [name.removeprefix(f"{verb}.") for name in found[1].split(", ")]
     lacking = [_place(one) for one in actions if one.dest in names]
     needed = [_place(one) for one in actions if one.required and one.nargs != "?"]
+    if verb in words and all(place.startswith("--") for place in lacking):
+        given = words[words.index(verb) + 1 :]
+        needed = [*map(shlex.quote, given), *lacking]
     return (
         f"{verb}: expected {' and '.join(lacking)}, got none. "
         f"Write: lcnet {' '.join([verb, *needed])} (lcnet {verb} --help lists all flags)"

@@ -31,7 +31,7 @@ class Parser(ArgumentParser):
         of_verb = verbs[self.verb]._actions if self.verb in verbs else self._actions
         text = counted(in_words(message, self, prefix="--"))
         head, _, unknown = text.partition("unrecognized arguments: ")
-        said = unknown_verb(text, verbs) or missing_words(text, self.verb, of_verb)
+        said = unknown_verb(text, verbs) or missing_words(text, self.verb, of_verb, self.words)
         if unknown and not head:
             said = too_many_words(unknown, self.verb, self.words)
         if said:

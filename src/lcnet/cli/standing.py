@@ -12,9 +12,11 @@ from lcnet.config import Config
 from lcnet.errors import LCNetError, quoted
 from lcnet.progress import next_lines
 from lcnet.run_folder import RunFolder
-from lcnet.runs.next_commands import predicting
+from lcnet.runs.next_commands import predicting, serving
 
 RUNS = Path("runs")
+PREDICTIONS = Path("predictions.jsonl")
+"""What the command that is proposed for predicting writes: once it is there, that was done."""
 MOST = 8
 """Runs that are shown: the newest."""
 DEPTH = 3
@@ -34,9 +36,9 @@ class Standing:
     val: str = ""
     """The validation mAP: as measured last, or the best so far; empty if not known."""
     test: str = ""
-    """The test mAP, if it was measured last; empty if not known."""
+    """The test mAP; empty if it was not measured."""
     is_unmeasured: bool = False
-    """Whether it has a test split on which it was not measured last."""
+    """Whether it has a test split on which it was not measured."""
 
     @property
     def is_readable(self) -> bool:
@@ -90,18 +92,19 @@ def _standing(run: RunFolder) -> Standing:
 
 def _of_run(run: RunFolder) -> Standing:
     config, measured = run.config(), _metrics(run)
+    of = {content.get("role"): content for content in reversed(measured)}
     rows = run.history() if run.history_file.is_file() else []
     done = int(rows[-1]["epoch"]) if rows else 0
     state = _state(run, is_finished=run.is_finished)
     val = _best(run, config, rows)
     if state == "finished":
         progress = f"finished, {done} epoch{'s' * (done != 1)}"
-        val = _measured(measured, "val") or val
+        val = _measured(of.get("val", {})) or val  # the kept model's before the training's
     else:
         verb = "training" if state == "training" else "stopped"
         progress = f"{verb}, {done} of {config.train.epochs} epochs"
-    test = _measured(measured, "test") if state == "finished" else ""
-    is_unmeasured = bool(config.data.test) and measured.get("role") != "test"
+    test = _measured(of.get("test", {})) if state == "finished" else ""
+    is_unmeasured = bool(config.data.test) and "test" not in of
     return Standing(run, state, _data_name(config), progress, val, test, is_unmeasured)
 
 
@@ -112,10 +115,11 @@ def _of_folds(run: RunFolder) -> Standing:
     state = _state(run, is_finished=is_finished)
     progress = f"finished, {done} folds" if is_finished else f"{state}, {done} folds finished"
     data = _data_name(folds[0].config()) if folds else ""
-    test = _measured(measured, "test")
+    of = {content.get("role"): content for content in reversed(measured)}
+    test = _measured(of.get("test", {}))
     # Without a test split folds are measured on their own pictures, each by a model that has not
     # seen it: the validation of all folds.
-    val = "" if test else _measured(measured)
+    val = "" if test or not measured else _measured(measured[0])
     return Standing(run, state, data, progress, val, test)
 
 
@@ -125,21 +129,22 @@ def _state(run: RunFolder, *, is_finished: bool) -> Literal["finished", "stopped
     return "finished" if is_finished else "stopped"
 
 
-def _metrics(run: RunFolder) -> dict[str, Any]:
-    """The last evaluation; empty where there is none that can be read."""
-    try:
-        content = json.loads(run.metrics_file.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
-    return content if isinstance(content, dict) else {}
+def _metrics(run: RunFolder) -> list[dict[str, Any]]:
+    """The evaluations of the run's own splits, that in metrics.json first."""
+    found = []
+    for file in (run.metrics_file, *map(run.metrics_of, ("train", "val", "test"))):
+        try:
+            content = json.loads(file.read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            continue
+        found += [content] if isinstance(content, dict) else []
+    return found
 
 
-def _measured(metrics: dict[str, Any], role: str = "") -> str:
-    """The mAP of the last evaluation, and of how many pictures; empty if of another split."""
+def _measured(metrics: dict[str, Any]) -> str:
+    """The mAP of an evaluation, and of how many pictures; empty if there is none."""
     mAP = metrics.get("mAP")
-    if not isinstance(mAP, int | float) or (role and metrics.get("role") != role):
-        return ""
-    return _of_pictures(mAP, metrics.get("images"))
+    return _of_pictures(mAP, metrics.get("images")) if isinstance(mAP, int | float) else ""
 
 
 def _best(run: RunFolder, config: Config, rows: Sequence[dict[str, float]]) -> str:
@@ -188,6 +193,8 @@ def _next(rows: Sequence[Standing]) -> list[str]:
         commands.append(f"lcnet train --resume {quoted(stopped.run.path)}")
     if finished and finished.is_unmeasured:
         commands.append(f"lcnet evaluate {quoted(finished.run.path)}")
+    elif finished and PREDICTIONS.is_file():
+        commands.append(serving(finished.run.path))
     elif finished:
         commands.append(predicting(finished.run.path))
     return commands if rows else ["lcnet check DATA", training("DATA")]

@@ -48,6 +48,8 @@ class Verb:
     """Calls the function with the arguments that were parsed, from the words of the command."""
     place: Callable[[Namespace], None] = lambda parsed: None
     """Gives words that could stand for two arguments to the right one."""
+    loads: bool = False
+    """Whether a word is said at once of the model that it loads, since importing takes seconds."""
     following: Following = after_nothing
     """The commands that people want next."""
 
@@ -74,6 +76,9 @@ class Verb:
         """Call the function; returns the exit code."""
         self.place(arguments)
         given = arguments_of(self.function, arguments)
+        if self.loads and sys.stderr.isatty():
+            models = given["model"] if isinstance(given["model"], list) else [given["model"]]
+            print(f"loading {', '.join(map(str, models))}, some seconds", file=sys.stderr)
         result = self.call(self.function, dict(given), words)
         tell_following(self.following(result, given, words))
         return self.exit_code(result)
@@ -220,9 +225,12 @@ VERBS: Mapping[str, Verb] = {
         "evaluating.evaluate:evaluate",
         "lcnet evaluate runs/mine DATA/new.csv",
         place=_measured_and_data,
+        loads=True,
         following=after_evaluate,
     ),
-    "report": Verb("reporting.report:report", "lcnet report runs/mine --split test.csv"),
+    "report": Verb(
+        "reporting.report:report", "lcnet report runs/mine --split test.csv", loads=True
+    ),
     "calibrate": Verb(
         "evaluating.calibrate:calibrate",
         "lcnet calibrate runs/mine --goal precision --at_least 0.9",
@@ -256,10 +264,13 @@ VERBS: Mapping[str, Verb] = {
         "curl -F picture=@it.jpg http://127.0.0.1:7860/predict",
     ),
     "export": Verb(
-        "exporting.export:export", "lcnet export runs/mine --format onnx", following=after_export
+        "exporting.export:export",
+        "lcnet export runs/mine --format onnx",
+        loads=True,
+        following=after_export,
     ),
     "push": Verb("reporting.push:push", "lcnet push runs/mine user/name --license apache-2.0"),
-    "graph": Verb("reporting.graph:graph", "lcnet graph runs/mine --edges 50"),
+    "graph": Verb("reporting.graph:graph", "lcnet graph runs/mine --edges 50", loads=True),
     "compare": Verb(
         "runs.compare:compare",
         "lcnet compare DATA --heads '[lcnet,csra,gap]' --out runs/heads",

@@ -59,7 +59,10 @@ def recognise(path: AnyPath, data: Data | None = None, *, divide: bool = True) -
     said = recognised.said
     if data.train != recognised.data.train:
         usual, data = data.shares, _with_enough(data)
-        said += f"; no validation split, so parts are drawn: {_shares(data)}"
+        if data.splits:
+            said += f"; parts as in {data.splits}"
+        else:
+            said += f"; no validation split, so parts are drawn: {_shares(data)}"
         if data.shares != usual:
             said += " (larger ones, since there are few pictures; --data.shares decides)"
     return Recognised(data, said)

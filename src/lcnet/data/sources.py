@@ -8,11 +8,10 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from PIL import Image
 
-from lcnet.data.array_pictures import Array
 from lcnet.data.containers import (
     PARQUET,
     TAR,
@@ -23,10 +22,15 @@ from lcnet.data.containers import (
     picture_column,
     pyarrow_parquet,
 )
-from lcnet.data.decoding import PICTURE_SUFFIXES
-from lcnet.errors import ConfigError, DataError, reason_of
+from lcnet.data.opening import PICTURE_SUFFIXES
+from lcnet.errors import ConfigError, DataError, quoted, reason_of
+
+if TYPE_CHECKING:  # it brings torch, and a wrong path must be refused before that is imported
+    from lcnet.data.array_pictures import Array
 
 LIST = ".txt"
+MOST_PIECES = 8
+"""Pieces into which a shell cuts a name with spaces, when a mistake is looked for."""
 ROWS_AT_ONCE = 64
 """Rows of a Parquet file that are in memory at a time."""
 
@@ -40,7 +44,7 @@ class Picture:
     name: str
     """Its path, made `writable`; `SHARD.tar/MEMBER` inside a tar file; `FILE.parquet/ROW`, counted
     from 0, inside a Parquet file."""
-    content: Path | Slice | ParquetRow | bytes | Image.Image | Array | DataError
+    content: "Path | Slice | ParquetRow | bytes | Image.Image | Array | DataError"
     """A `DataError` says why there is none."""
     known: Mapping[str, bool] = field(default_factory=dict)
     """Labels that are known to be present (True) or absent (False)."""
@@ -84,6 +88,18 @@ class PictureSources:
         self.lists: Counter[str] = Counter()
         """How many pictures the lists among the paths named in the last pass."""
 
+    def _torn(self, path: str) -> str:
+        """The name with spaces that a shell has cut at them, so that `path` is a piece; or empty.
+
+        `new pics/1.jpg` without quotes are the paths new and pics/1.jpg.
+        """
+        place = self.paths.index(path)
+        for first in range(place, max(place - MOST_PIECES, -1), -1):
+            for last in range(max(place, first + 1), min(first + MOST_PIECES, len(self.paths))):
+                if Path(whole := " ".join(self.paths[first : last + 1])).exists():
+                    return whole
+        return ""
+
     @property
     def are_files(self) -> bool:
         """Whether every picture is a file of its own."""
@@ -115,11 +131,25 @@ class PictureSources:
                     seen.add(picture.name)
                     yield picture
             if is_empty:
-                raise DataError(
-                    f"{path}: no picture there (expected a picture, a folder or glob of pictures, "
-                    f"or a {LIST}, {TAR} or {PARQUET} file of them; picture files end in "
-                    f"{', '.join(sorted(PICTURE_SUFFIXES))}). Correct the path."
-                )
+                raise self._no_picture(path)
+
+    def require(self) -> None:
+        """Look for the first picture of each path; raises DataError as iterating does."""
+        for path in dict.fromkeys(self.paths):
+            if not any(True for _ in _pictures_of(path, Counter(), light=True)):
+                raise self._no_picture(path)
+
+    def _no_picture(self, path: str) -> DataError:
+        if torn := self._torn(path):
+            return DataError(
+                f"{path}: no such picture or folder, but there is {torn!r}. Quote names with "
+                f"spaces: {quoted(torn)}"
+            )
+        return DataError(
+            f"{path}: no picture there (expected a picture, a folder or glob of pictures, "
+            f"or a {LIST}, {TAR} or {PARQUET} file of them; picture files end in "
+            f"{', '.join(sorted(PICTURE_SUFFIXES))}). Correct the path."
+        )
 
 
 def find_images(paths: Iterable[str]) -> list[Path]:

@@ -75,8 +75,9 @@ def evaluate(
             probabilities; with --fit, fitted weights where they help.
         scores: What the numbers are in files of other tools whose columns do not say it. If not
             given, probabilities, and values outside 0 to 1 are refused.
-        out: JSON file to write. If not given, MODEL/metrics.json, or FILE with the suffix
-            .metrics.json; none for several files.
+        out: JSON file to write. If not given, MODEL/metrics.json; beside it, such as
+            MODEL/metrics-val.json, where that is of the test split or of other data. For FILE,
+            its name with the suffix .metrics.json; none for several files.
         quiet: Print nothing.
 
     Returns:
@@ -143,7 +144,7 @@ def evaluate(
         print_known,
     )
     from lcnet.evaluating.measuring import measure
-    from lcnet.evaluating.metrics_file import write_metrics
+    from lcnet.evaluating.metrics_file import keep_metrics, write_metrics
     from lcnet.evaluating.metrics_table import print_metrics
     from lcnet.evaluating.threshold_support import read_fitting, resting_on_few
     from lcnet.evaluating.uncalibrated import gain_of_calibrating
@@ -192,12 +193,19 @@ def evaluate(
     more: dict[str, Any] = {"known_labels": [row.to_dict() for row in rows]} if rows else {}
     if known_errors:
         more["known_errors"] = known_errors
-    write_metrics(out or RunFolder(folder).metrics_file, measured, ranges, more=more)
+    kept, usual = out, RunFolder(folder).metrics_file
+    if kept is None:
+        is_own = data is None or RunFolder(folder).data() is None
+        kept = keep_metrics(RunFolder(folder), measured, ranges, more=more, is_own=is_own)
+    else:
+        write_metrics(kept, measured, ranges, more=more)
     if not quiet:
         fitting = read_fitting(folder, measured.fingerprint)
         print_metrics(measured, ranges, resting_on_few(measured, fitting))
         if rows:
             print_known(rows, title=known_title(known_errors))
+        if out is None and kept != usual:
+            tell(f"kept in {kept}; {usual.name} stays as it is")
         if threshold is None and (gain := gain_of_calibrating(measured, given[0])):
             tell(gain)
     if ways:

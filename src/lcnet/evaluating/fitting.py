@@ -204,7 +204,8 @@ def fit_scores(
         console.print(paragraph(line), soft_wrap=True)
     changed = with_rounding(changed, scored.run, samples, scored.data, quiet=quiet)
     if changed.rounding:
-        console.print(paragraph(f"bfloat16: {changed.rounding}"), soft_wrap=True)
+        text = f"faster arithmetic (bfloat16): {changed.rounding}"
+        console.print(paragraph(text), soft_wrap=True)
     write_decisions(scored.run, changed)
     written = {
         "model": model_fingerprint(scored.run),
@@ -230,9 +231,10 @@ def write_decisions(run: Path, info: ModelInfo) -> None:
 def _tell_older(run: Path) -> None:
     """Say which of the run's results are of the model as it was before."""
     folder = RunFolder(run)
-    older = [file for file in (folder.metrics_file, folder.report_file) if file.is_file()]
+    older = folder.metrics_files() + folder.report_files()
     if older:
-        names = " and ".join(file.name for file in older)
+        names = ", ".join(file.name for file in older[:-1])
+        names = f"{names} and {older[-1].name}" if names else older[-1].name
         name = quoted(run)
         anew = f"lcnet evaluate {name}\n      lcnet report {name}"
         tell(f"{names}: of the model before\nanew: {anew}")
@@ -281,7 +283,7 @@ def reset(run: Path) -> None:
 
 
 _METHODS = {
-    "platt": "a slope and a bias per label",
+    "platt": "probabilities corrected label by label",
     "temperature": "one temperature",
     "none": "probabilities as they are",
 }
@@ -381,14 +383,11 @@ def _outcome(
                 f"warning: {goal}: not reached; the nearest is {mean} {value:.1f} on new "
                 "pictures. Train a better model, ask for less, or use more validation pictures."
             )
-    thresholds = fitted.thresholds
+    thresholds, common = fitted.thresholds, "they get the threshold that is best for all labels"
     for indices, what in (
         (thresholds.unreachable, f"no threshold reaches a {goal}, the nearest is taken"),
-        (thresholds.without_positive, "no positive to fit to, the common threshold is taken"),
-        (
-            thresholds.without_absent,
-            "no absent picture to fit to, so left out: the common threshold is taken",
-        ),
+        (thresholds.without_positive, f"no picture shows them, so {common}"),
+        (thresholds.without_absent, f"every picture shows them, so left out: {common}"),
     ):
         if indices:
             yield f"{what}: {', '.join(labels[index] for index in indices)}"
@@ -400,8 +399,8 @@ def _outcome(
     ]
     more = f" and {len(labels) - LISTED:,} more" if len(labels) > LISTED else ""
     yield (
-        f"thresholds (pictures that show the label): {', '.join(shown)}{more}; common threshold "
-        f"{thresholds.common:.2f}"
+        f"thresholds (pictures that show the label): {', '.join(shown)}{more}; the best for all "
+        f"labels together {thresholds.common:.2f}"
     )
     if few := int((counts < FEW_POSITIVES).sum()):
         yield (

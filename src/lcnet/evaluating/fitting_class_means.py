@@ -14,7 +14,7 @@ from lcnet.data.loading import eval_loader
 from lcnet.data.pictures import eval_pictures
 from lcnet.data.readers import load_split_for
 from lcnet.data.transforms import Normalize
-from lcnet.evaluating.frozen_features import frozen_features
+from lcnet.evaluating.frozen_features import frozen_features, in_float32
 from lcnet.metrics.bootstrap import mean_ap
 from lcnet.metrics.calibration import to_probabilities
 from lcnet.model.class_means import ClassMeans, Moments, pooled
@@ -46,14 +46,20 @@ def fit_class_means(run: RunFolder, config: Config) -> None:
     logits, scores, truth = _in_validation(config, model, info, means)
     strength, without, best = _best_strength(logits, scores, truth)
     if not strength:
-        tell("class means: left out, since they make nothing better in validation")
+        tell(
+            "each label's mean picture (class means) is left out, since it makes nothing better in "
+            "validation"
+        )
         return
     means.weight *= strength
     means.bias *= strength
     means.bias -= _shift(logits, logits + strength * scores)
     model.class_means = means
     ModelFolder.at(run.path).save(model, info)
-    tell(f"class means, times {strength:g}: validation mAP {without:.1f} -> {best:.1f}")
+    tell(
+        "each label's mean picture counts too, beside what was learned (class means, times "
+        f"{strength:g}): validation mAP {without:.1f} -> {best:.1f}"
+    )
 
 
 def _in_validation(
@@ -92,7 +98,12 @@ def _maps(
 ) -> Iterator[tuple[Tensor, Tensor]]:
     """The feature maps (B V C h w, float32) and targets (B L) of a split; mirror images too."""
     split: Split = load_split_for(config.data, name, info.labels)
-    device, recipe = next(model.parameters()).device, config.train
+    device = next(model.parameters()).device
+    if not mirrored:
+        # Features that were kept in bfloat16 can rank few pictures otherwise; so what decides, and
+        # is said, is computed as the model will be measured. Training's own are but averaged.
+        config = in_float32(config)
+    recipe = config.train
     if recipe.cache_features:
         kept = frozen_features(config, model, info, split, mirrored=mirrored and recipe.flip)
         for version in kept.versions:

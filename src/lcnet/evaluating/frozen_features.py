@@ -1,6 +1,7 @@
 """A frozen backbone's feature maps of a split, kept in the folder `train.cache_features`."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -15,6 +16,11 @@ from lcnet.data.transforms import Normalize, eval_transform
 from lcnet.model.classifier import Classifier
 from lcnet.model_folder import ModelInfo
 from lcnet.progress import track
+
+
+def in_float32(config: Config) -> Config:
+    """The config whose features are those that a model is measured on, which are kept apart."""
+    return replace(config, train=replace(config.train, precision="fp32"))
 
 
 def frozen_features(

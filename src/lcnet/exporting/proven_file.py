@@ -105,7 +105,10 @@ def _check(
     proof = prove(model, other, pictures, info)
     small, large = BATCH_SIZES
     tell(f"checked with {runtime}: {pictures.source}, {small} and {large} at a time")
-    tell(f"largest logit difference {proof.largest:.2g}, tolerance {choices.tolerance:g}")
+    tell(
+        "scores before the sigmoid (logits) differ from the model's by at most "
+        f"{proof.largest:.2g}; {choices.tolerance:g} is allowed"
+    )
     tell(_mean_ap(proof))
     if not proof.largest <= choices.tolerance:  # also NaN
         raise CheckpointError(
@@ -154,7 +157,7 @@ def _make_int8(
         f"{megabytes[0]:.1f}"
     )
     proof = prove(exact, small, pictures, info)
-    tell(f"largest logit difference to float32 {proof.largest:.2g}")
+    tell(f"logits differ from those in float32 by at most {proof.largest:.2g}")
     tell(f"{_mean_ap(proof)}, allowed to lose {choices.most_loss:g}")
     for size in BATCH_SIZES:
         images = next(pictures.batches(info.preprocessing, (size,)))

@@ -10,7 +10,7 @@ from PIL import Image
 from rich.console import Console
 
 from lcnet.compute import Precision
-from lcnet.data.decoding import PICTURE_SUFFIXES, read_image
+from lcnet.data.decoding import read_image
 from lcnet.data.passed_over import in_words
 from lcnet.data.sources import Picture, PictureSources, Shard
 from lcnet.errors import ConfigError, DataError
@@ -20,6 +20,7 @@ from lcnet.model_folder import local_model, model_fingerprint
 from lcnet.predicting.embedding_files import check_embeddings_file, embeddings_file
 from lcnet.predicting.known_table import KnownTable
 from lcnet.predicting.label_studio import labelling_config, version_of, write_tasks
+from lcnet.predicting.out_names import refuse_name
 from lcnet.predicting.outcome import Outcome, read_and_not
 from lcnet.predicting.outcome import pictures as in_pictures
 from lcnet.predicting.output_files import Job, open_shard
@@ -31,8 +32,6 @@ from lcnet.predicting.runtime_choice import Runtime, measured_runtime
 from lcnet.predicting.selection import Selection, selection
 from lcnet.progress import track
 
-OTHER_KINDS = frozenset({".csv", ".tsv", ".xlsx", ".parquet", ".json", ".gz", ".zip"})
-"""Suffixes that promise another kind of file than JSON lines."""
 COMPILE_FROM = 5_000
 """From this many pictures on, compiling saves more time than it takes (docs/guide/speed.md)."""
 
@@ -83,7 +82,7 @@ def predict_all(
     sources = PictureSources(paths)
     _refuse(sources, out, explain, format, ray)
     if not format and label_studio is None:
-        _refuse_name(out)
+        refuse_name(out)
     if label_studio is not None and (format or not isinstance(out, Path)):
         raise ConfigError("--label_studio: needs --out FILE, and no --format. Name a JSON file.")
     if embeddings is not None:
@@ -149,7 +148,8 @@ def predict_all(
                 rows = write_tasks(rows, file, label_studio, version_of(predictor.path))
             else:
                 rows = _written(rows, file)
-            failed = _follow(rows, predictor, outcome, total)
+            on_screen = file is not None and file.isatty()
+            failed = _follow(rows, predictor, outcome, total, on_screen=on_screen)
     if isinstance(out, Path):
         detail = read_and_not(total, failed)
         _console().print(f"{in_pictures(total)} -> {out}{': ' * bool(detail)}{detail}")
@@ -253,22 +253,6 @@ def _refuse(
         )
 
 
-def _refuse_name(out: Path | TextIO | None) -> None:
-    """Raise ConfigError for a file whose name promises something else than JSON lines."""
-    suffix = out.suffix.lower() if isinstance(out, Path) else ""
-    if suffix not in OTHER_KINDS and suffix not in PICTURE_SUFFIXES:
-        return
-    others = {
-        ".csv": ". For CSV: --format csv --out FOLDER",
-        ".parquet": ". For Parquet: --format parquet --out FOLDER",
-        ".json": ". For a list of tasks in JSON: --label_studio PREFIX",
-    }
-    raise ConfigError(
-        f"--out {out}: expected a name that ends in .jsonl, since JSON lines are written"
-        f"{others.get(suffix, '')}."
-    )
-
-
 def _count_finished(names: Iterable[str], finished: Set[str], out: Path, shard: Shard) -> int:
     """How many of the shard's pictures are finished.
 
@@ -292,13 +276,16 @@ def _follow(
     predictor: Predictor | RayPredictor,
     outcome: Outcome,
     total: int,
+    *,
+    on_screen: bool = False,
 ) -> int:
     """Take all predictions, showing progress; return how many pictures could not be read.
 
-    The rows are counted in `outcome` as they come.
+    The rows are counted in `outcome` as they come. Rows that are shown on a terminal
+    (`on_screen`) are their own progress, and a bar would stand on the first of them.
     """
     _console().print(f"{in_pictures(total)} on {predictor.device}: {predictor.how}")
-    for _ in track(outcome.counted(rows), "Predicting", total):
+    for _ in track(outcome.counted(rows), "Predicting", total, quiet=on_screen):
         pass
     if isinstance(predictor, Predictor) and predictor.views_taken:
         _console().print(f"looked where it mattered: {predictor.views_taken}")

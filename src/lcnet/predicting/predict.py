@@ -9,6 +9,7 @@ from lcnet.config import MOST_WORKERS
 from lcnet.config.known_errors import WrongShare
 from lcnet.errors import ConfigError
 from lcnet.files import AnyPath
+from lcnet.hub import is_shared
 
 if TYPE_CHECKING:
     from lcnet.predicting.job import Predicted
@@ -106,14 +107,22 @@ def predict(
         raise ConfigError("--ray_address, --ray_workers: need --engine ray. Add it.")
     if known_errors and known is None:
         raise ConfigError("--known_errors: needs --known TABLE. Add it.")
-    from lcnet.data.sources import Shard
+    from lcnet.data.sources import PictureSources, Shard
+    from lcnet.predicting.out_names import refuse_name
+
+    # What is wrong at a glance is refused before torch is imported, which takes seconds.
+    if not is_shared(model):
+        PictureSources([paths] if isinstance(paths, str) else paths).require()
+    out = Path(out) if isinstance(out, str) else out
+    if not format and label_studio is None:
+        refuse_name(out)
     from lcnet.predicting.job import predict_all
     from lcnet.predicting.ray_engine import RayCluster
 
     return predict_all(
         model,
         [paths] if isinstance(paths, str) else paths,
-        Path(out) if isinstance(out, str) else out,
+        out,
         format=format,
         rows_per_file=rows_per_file,
         shard=Shard.parse(shard),

@@ -17,13 +17,14 @@ from lcnet.data.readers import load_split_for
 from lcnet.data.statistics import Statistics, count_labels
 from lcnet.errors import LCNetError
 from lcnet.evaluating.measuring import Measured, mean_ap_text, measure
+from lcnet.evaluating.part_files import beside, part_of, part_of_other, place
 from lcnet.evaluating.threshold_support import read_fitting
 from lcnet.files import AnyPath
 from lcnet.metrics.bootstrap import RESAMPLES
 from lcnet.model.graph_matrices import GraphMatrices
 from lcnet.model_folder import load_model, local_model
 from lcnet.progress import tell
-from lcnet.reporting.report_page import split_of_page, write_report
+from lcnet.reporting.report_page import model_of_page, split_of_page, write_report
 from lcnet.reporting.run_report import RunReport
 from lcnet.run_folder import RunFolder
 
@@ -57,14 +58,40 @@ def report_model(
         batch_size=batch_size,
         quiet=quiet,
     )
-    file = out or RunFolder(run).report_file
-    before, now = split_of_page(file), measured.samples.name
-    report_on(run, measured, file)
-    if not quiet and before not in ("", now):
-        tell(f"{file.name} was of {before} and is of {now} now")
+    if out is None:
+        is_own = data is None or RunFolder(run).data() is None
+        file = keep_report(run, measured, is_own=is_own, quiet=quiet)
+    else:
+        report_on(run, measured, file := out)
     if not quiet:
         tell(f"{mean_ap_text(measured.verification)} on {measured.samples.name} -> {file}")
     return file
+
+
+def keep_report(run: Path, measured: Measured, *, is_own: bool = True, quiet: bool = False) -> Path:
+    """Write the page into the folder of the model, and return its file.
+
+    This is report.html; but where that is of the same model's test split, another split's page is
+    written beside it (report-val.html), and the page that the test split replaces is kept there.
+    The page of another data set than the run's (not `is_own`) is always beside it.
+    """
+    file, data = RunFolder(run).report_file, measured.data
+    if not is_own:
+        other = beside(file, part_of_other(data, measured.samples.name))
+        report_on(run, measured, other)
+        return other
+    split, model = split_of_page(file), model_of_page(file)
+    before = part_of(data, split) if split and model == measured.fingerprint else ""
+    part = part_of(data, measured.samples.name)
+    written = place(file, part, before)
+    report_on(run, measured, written)
+    if written == file:
+        beside(file, part).unlink(missing_ok=True)  # an older one of the same split
+    if not quiet and before not in ("", part):
+        kept = f"; that of {split} is {beside(file, before).name} now" if written == file else ""
+        stays = "" if written == file else f"; {file.name} stays that of {split}"
+        tell(f"{written.name} shows {measured.samples.name}{kept}{stays}")
+    return written
 
 
 def report_on(run: Path, measured: Measured, file: Path) -> None:

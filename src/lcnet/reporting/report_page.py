@@ -69,18 +69,30 @@ def write_report(file: Path, report: RunReport) -> None:
 
 SUBTITLE = re.compile(r'<p class="quiet">lcnet report on (.*), \d{4}-\d\d-\d\d \d\d:\d\d UTC</p>')
 """The line of the template that says which split a page is of."""
+MODEL = re.compile(r'<meta name="lcnet-model" content="(\w+)">')
+"""The element of the template that says which model a page is of."""
 BEGINNING = 1 << 16
-"""Bytes of a page in which that line stands."""
+"""Bytes of a page in which these stand."""
 
 
 def split_of_page(file: Path) -> str:
     """The split that a report is of; empty if there is no such file, or it is another page."""
+    return _found(SUBTITLE, file)
+
+
+def model_of_page(file: Path) -> str:
+    """The fingerprint of the model that a report is of; empty if there is none that says it."""
+    return _found(MODEL, file)
+
+
+def _found(sought: re.Pattern[str], file: Path) -> str:
+    """What stands in the group of a pattern at the beginning of a page; empty if nothing does."""
     try:
         with file.open("rb") as page:
             beginning = page.read(BEGINNING).decode("utf-8", "replace")
     except OSError:
         return ""
-    found = SUBTITLE.search(beginning)
+    found = sought.search(beginning)
     return unescape(found[1]) if found else ""
 
 

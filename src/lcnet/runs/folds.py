@@ -16,7 +16,7 @@ from lcnet.errors import CheckpointError, ConfigError, quoted
 from lcnet.evaluating.after_training import fitted_by_itself
 from lcnet.evaluating.ensemble_folder import write_data
 from lcnet.evaluating.measuring import Measured, judge, measure
-from lcnet.evaluating.metrics_file import write_metrics
+from lcnet.evaluating.metrics_file import keep_metrics
 from lcnet.evaluating.out_of_fold import score_out_of_fold
 from lcnet.files import AnyPath, is_free, write_text
 from lcnet.model.members import MOST_MEMBERS
@@ -198,7 +198,7 @@ def _finish(run: RunFolder, config: Config) -> None:
     for line in _lines(measured, more):
         tell(line)
     report_if_possible(run, measured)
-    write_metrics(run.metrics_file, measured, more={"folds": more})
+    keep_metrics(run, measured, more={"folds": more})
 
 
 def _of_folds(measured: Measured, each: Sequence[Measured]) -> dict[str, object]:

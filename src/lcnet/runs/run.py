@@ -14,13 +14,13 @@ from lcnet.data.readers import record_parts
 from lcnet.errors import CheckpointError, ConfigError, TimeUp, quoted, reason_of
 from lcnet.evaluating.after_training import fitted_by_itself
 from lcnet.evaluating.fitting_class_means import fit_class_means
-from lcnet.evaluating.measuring import Measured, judge, score
-from lcnet.evaluating.metrics_file import write_metrics
+from lcnet.evaluating.measuring import Measured, judge, mean_ap_text, score
+from lcnet.evaluating.metrics_file import keep_metrics
 from lcnet.files import AnyPath
 from lcnet.model_folder import for_data, load_model, local_model
 from lcnet.progress import tell
 from lcnet.published.imported import Import
-from lcnet.reporting.gather_report import report_on
+from lcnet.reporting.gather_report import keep_report
 from lcnet.run_folder import RunFolder, best_epoch
 from lcnet.runs.fit import fit
 from lcnet.runs.record import has_init, init_of, record_finish, record_resumption, record_start
@@ -279,7 +279,8 @@ def _finish(config: Config, run: RunFolder, engine: Engine) -> RunFolder:
         if config.train.calibrate:
             scored = fitted_by_itself(scored)
         measured = judge(scored)
-        write_metrics(run.metrics_file, measured)
+        tell(_kept(measured))
+        keep_metrics(run, measured)
     record_finish(run)
     report_if_possible(run, measured)
     return run
@@ -302,15 +303,27 @@ def _best_of(run: RunFolder) -> str:
     text = f"best validation {name} " + (f"{best:.4g}" if name == "loss" else f"{best:.1f}")
     if name != "mAP":
         text += f", mAP {rows[-1]['best_mAP']:.1f}"
-    epoch = best_epoch(rows, name)
-    return text if epoch is None else f"{text}, epoch {epoch}"
+    epoch, precision = best_epoch(rows, name), run.config().train.precision
+    text += "" if epoch is None else f", epoch {epoch}"
+    return text if precision == "fp32" else f"{text} (in {precision}, as training computes)"
+
+
+def _kept(measured: Measured) -> str:
+    """What the model that is kept reaches in validation, as `lcnet evaluate` measures it.
+
+    That can differ a little from the best epoch's: training computes in its own precision, and
+    class means come after it.
+    """
+    pictures = len(measured.targets)
+    of = f"{pictures:,} picture{'s' * (pictures != 1)}"
+    reached = mean_ap_text(measured.verification)
+    return f"the kept model, as lcnet evaluate measures it: validation {reached} on {of}"
 
 
 def report_if_possible(run: RunFolder, measured: Measured) -> None:
     """Write the report; if that fails, warn only, since the run is trained and measured."""
     try:
-        report_on(run.path, measured, run.report_file)
-        tell(f"report: {run.report_file}")
+        tell(f"report: {keep_report(run.path, measured, quiet=True)}")
     except Exception as error:
         tell(
             f"warning: no {run.report_file.name} ({type(error).__name__}: {reason_of(error)}). "

@@ -65,6 +65,8 @@ def train(
     """
     started = time.monotonic()
     _quiet_torch()
+    if out is not None and not folds and not dry_run and "LOCAL_RANK" not in os.environ:
+        RunFolder(Path(out)).check_free(overwrite=overwrite)  # before torch, which takes seconds
     if minutes is not None or preset is not None:
         _check_plannable(init=init, folds=folds)
         from lcnet.runs.planning.planned_run import minutes_for, train_as_planned

@@ -16,14 +16,16 @@ def advice_on_known(model: AnyPath, predictor: Predictor, verb: str) -> str:
     """What to run so that known labels move the others; empty if they do, or if there are none.
 
     `model` is what the user named, and `verb` the command that runs, which is to be started again.
+    Commands are in backticks.
     """
     if predictor.takes_known or len(predictor.info.labels) == 1:
         return ""
     commands = _commands(model)
     lets = "lets" if len(commands) == 1 else "let"
+    shown = " and ".join(f"`{command}`" for command in commands)
     return (
-        f"Optional: {' and '.join(commands)} {lets} a label that you mark change the others, where "
-        f"that helps. Then start lcnet {verb} again."
+        f"Optional: {shown} {lets} a label that you mark change the others, where that helps. "
+        f"Then start `lcnet {verb}` again."
     )
 
 
@@ -33,7 +35,7 @@ def _commands(model: AnyPath) -> tuple[str, ...]:
         return fetch, f"lcnet calibrate FOLDER --evidence {DATA}"
     path = Path(model)
     if path.is_file():
-        return "lcnet calibrate RUN --evidence", "lcnet export RUN (the run it came from)"
+        return "lcnet calibrate RUN --evidence", "lcnet export RUN"
     command = f"lcnet calibrate {quoted(path)} --evidence"
     return (command if _names_data(RunFolder(path)) else f"{command} {DATA}",)
 

@@ -86,7 +86,12 @@ function left(counts) {
   return parts.join(" · ");
 }
 
+function isLookingFirst(counts) {
+  return PAGE.correct && !counts.pictures && counts.unscored > 0 && !counts.failure;
+}
+
 function leftToCorrect(counts) {
+  if (isLookingFirst(counts)) return `looking at the pictures ... (${many(counts.unscored, "to come", "to come")})`;
   const parts = [`${many(counts.doubtful, "given label", "given labels")} worth a look`];
   if (counts.cells) parts.push(many(counts.cells, "blank cell", "blank cells"));
   parts.push(`in ${many(counts.pictures, "picture", "pictures")} of ${counts.total.toLocaleString("en")}`);
@@ -98,8 +103,9 @@ function leftToCorrect(counts) {
 }
 
 function showDone(counts) {
+  at("done-buttons").hidden = isLookingFirst(counts);
   if (PAGE.correct && !counts.pictures) {
-    const isLooking = counts.unscored && !counts.failure;
+    const isLooking = isLookingFirst(counts);
     at("done-title").textContent = isLooking ? "Looking at the pictures" : "Nothing is left that is worth a look";
     at("done-text").textContent = isLooking
       ? `${many(counts.unscored, "picture", "pictures")} to come. This page goes on by itself.`

@@ -144,13 +144,13 @@ def _head(plan: Plan) -> str:
     head = settings.get("model.head", "lcnet")
     if head != "lcnet":
         return f"{head}, as given"
-    text = f"LCNet of depth {settings.get('model.depth')}, width {settings.get('model.width', 256)}"
-    if settings.get("model.read") == "scores":
-        text += ", reading scores"
-    if settings.get("model.earlier_stages"):
-        text += " and the backbone's earlier stages"
+    layers = settings.get("model.depth", 1)
+    text = f"LCNet with {layers} decoder layer{'s' * (layers != 1)}"
+    sees = ["each label's scores over the picture"] * (settings.get("model.read") == "scores")
+    sees += ["fine details"] * bool(settings.get("model.earlier_stages"))
+    text += f"; it uses {' and '.join(sees)}" if sees else ""
     if settings.get("train.class_means"):
-        text += ", then class means"
+        text += ", and in the end compares with each label's mean picture"
     is_own = plan.option.how == "frozen" and not any("model." in name for name in plan.replaced)
     return text + (": the best on photographs so far" if is_own else "")
 

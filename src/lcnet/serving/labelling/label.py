@@ -75,3 +75,8 @@ def label(
         address = address_of(host, listening)
         run(desk, listening, host, lambda: tell(f"page {address}, answers in {out}; Ctrl+C stops"))
     tell(f"stopped; all answers are in {out}")
+    if Path(table).is_dir():
+        tell(
+            f"{out} has the pictures of {table} alone. How to train on them together with an older "
+            "table: docs/guide/label_page.md"
+        )
