@@ -154,7 +154,7 @@ def test_a_runtime_must_have_been_measured(tmp_path, monkeypatch):
     with pytest.raises(ConfigError, match="First run: lcnet predict "):
         Predictor(model, runtime="onnxruntime")
     auto = Predictor(model, runtime="auto")
-    assert auto.measured is None and auto.how.startswith("float32, ")
+    assert auto.measured is None and auto.how.startswith("float32")
     other = save_tiny_model(tmp_path / "other", ("cat", "dog"), (0.5, 0.5))
     with pytest.raises(ConfigError, match="expected one model's folder, got several"):
         Predictor([model, other], runtime="onnxruntime")
@@ -199,7 +199,7 @@ def test_torch_stays_where_it_is_as_fast_and_the_line_says_why(cached, monkeypat
     keep(cached, table, monkeypatch)
     how = Predictor(cached, runtime="auto").how
     assert "onnxruntime in float32 takes 1.02 of torch's time; openvino cannot run it" in how
-    assert how.startswith("float32, ")
+    assert how.startswith("float32")
 
 
 def test_what_cannot_be_measured_is_refused(cached, tmp_path, colour_table, monkeypatch):
