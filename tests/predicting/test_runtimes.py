@@ -158,8 +158,10 @@ def test_a_runtime_must_have_been_measured(tmp_path, monkeypatch):
     other = save_tiny_model(tmp_path / "other", ("cat", "dog"), (0.5, 0.5))
     with pytest.raises(ConfigError, match="expected one model's folder, got several"):
         Predictor([model, other], runtime="onnxruntime")
+    picture = tmp_path / "it.jpg"
+    picture.write_bytes(b"is not opened")
     with pytest.raises(ConfigError, match="measure: does not work with --compile"):
-        predict(model, "it.jpg", runtime="measure", compile=True)
+        predict(model, str(picture), runtime="measure", compile=True)
     assert not (tmp_path / "cache").exists()
 
 

@@ -20,7 +20,7 @@ from lcnet.data.pictures import eval_pictures
 from lcnet.data.readers import load_split_for
 from lcnet.data.transforms import Normalize
 from lcnet.errors import ConfigError
-from lcnet.evaluating.frozen_features import frozen_features
+from lcnet.evaluating.frozen_features import kept_features
 from lcnet.evaluating.measuring import data_set
 from lcnet.evaluating.needed_tiles import (
     FOLDS,
@@ -48,7 +48,6 @@ from lcnet.model_folder import (
 )
 from lcnet.model_folder.views_saved import ViewsSaved
 from lcnet.progress import tell, track
-from lcnet.run_folder import RunFolder
 
 MOST_BYTES = 2**31
 """Bytes of feature maps that are kept in half precision; of more pictures some are drawn."""
@@ -192,17 +191,17 @@ def look(
     quiet: bool,
 ) -> Seen:
     """What a model makes of a split, or of as many of its pictures as fit into the memory."""
-    config, device = RunFolder(run).config() if RunFolder(run).is_run else None, usual_device()
-    kept = config is not None and bool(config.train.cache_features)
-    kept = kept and config is not None and config.train.precision == "fp32"
+    device = usual_device()
     normalize = Normalize(info.preprocessing).to(device)
     model.to(device).eval()
     some = _sampled(model, info, samples)
+    features = kept_features(run, model, info, some)
+    kept = features is not None
     pictures: Pictures
-    if kept and config is not None:
-        pictures = frozen_features(config, model, info, some)
-    else:
+    if features is None:
         pictures = eval_pictures(some, data, info.preprocessing, quiet=quiet)
+    else:
+        pictures = features
     loader = eval_loader(pictures, batch_size=batch_size, workers=0 if kept else data.workers)
     parts, targets = [], []
     for images, of_batch in track(loader, f"Looking at {samples.name}", len(loader), quiet=quiet):

@@ -16,11 +16,24 @@ from lcnet.data.transforms import Normalize, eval_transform
 from lcnet.model.classifier import Classifier
 from lcnet.model_folder import ModelInfo
 from lcnet.progress import track
+from lcnet.run_folder import RunFolder
 
 
 def in_float32(config: Config) -> Config:
     """The config whose features are those that a model is measured on, which are kept apart."""
     return replace(config, train=replace(config.train, precision="fp32"))
+
+
+def kept_features(run: Path, model: Classifier, info: ModelInfo, split: Split) -> CachedMaps | None:
+    """The features of a split in float32, in which models are measured; None if a run keeps none.
+
+    A run in half precision keeps them beside its own.
+    """
+    folder = RunFolder(run)
+    config = folder.config() if folder.is_run else None
+    if config is None or not config.train.cache_features:
+        return None
+    return frozen_features(in_float32(config), model, info, split)
 
 
 def frozen_features(

@@ -20,7 +20,7 @@ from lcnet.data.recognising import data_at
 from lcnet.data.rules_file import read_rules
 from lcnet.data.transforms import Normalize, Preprocessing
 from lcnet.errors import ConfigError, quoted
-from lcnet.evaluating.frozen_features import frozen_features, in_float32
+from lcnet.evaluating.frozen_features import kept_features
 from lcnet.evaluating.protocols import PROTOCOLS, Protocol
 from lcnet.files import AnyPath
 from lcnet.metrics import Floats, Targets, Verification, verify
@@ -364,27 +364,22 @@ def score_split(
 ) -> tuple[NDArray[np.float32], NDArray[np.int8]]:
     """The logits and targets of all pictures of a split, N x L each.
 
-    `use_cache` reads a frozen backbone's features from the run's cache, if the run has one and
-    they are in float32, in which models are measured, or class means were fitted to such. The
+    `use_cache` reads a frozen backbone's features from the run's cache, if the run has one. The
     pictures that could not be read are added to `unread`; their targets are all unknown.
     """
     model, info = load_model(run), for_data(info, data)
-    pictures: Pictures
-    config = RunFolder(run).config() if use_cache else None
-    recipe = config.train if config else None
-    cached = (
-        recipe is not None
-        and bool(recipe.cache_features)
-        and (recipe.precision == "fp32" or recipe.class_means)
-        and not info.test_time
-    )
     model.see(info.test_time)
     if info.views is None:
         model.needed = None
-    if config is not None and cached:
-        pictures = frozen_features(in_float32(config), model, info, samples)
-    else:
+    kept = None
+    if use_cache and not info.test_time:
+        kept = kept_features(run, model, info, samples)
+    cached = kept is not None
+    pictures: Pictures
+    if kept is None:
         pictures = eval_pictures(samples, data, info.preprocessing, quiet=quiet)
+    else:
+        pictures = kept
     loader = eval_loader(pictures, batch_size=batch_size, workers=0 if cached else data.workers)
     what = f"Evaluating {samples.name}, batches"
     batches = track(loader, what, len(loader), quiet=quiet)
