@@ -46,13 +46,16 @@ def test_enough_pictures_are_printed_as_they_were(trained, capsys, monkeypatch):
     assert re.search(r"\d red +\d", said)
 
 
+NONE = ", since the file has none; labels that it names are not judged"
+
+
 def test_a_file_of_few_predictions_is_said_in_the_same_words(trained, tmp_path, capsys):
     file = tmp_path / "seen.csv"
     lcnet.evaluate(trained, predictions=file)
     rough = re.compile(r"^(mAP .*\(.*95 %\)|only \d+ pictures, so .*|AP of each.*|AP as .*)$", re.M)
     of_run = rough.findall(capsys.readouterr().out)
     lcnet.evaluate(file)
-    of_file = rough.findall(capsys.readouterr().out.replace(", since the file has none", ""))
+    of_file = rough.findall(capsys.readouterr().out.replace(NONE, ""))
     assert of_file == of_run
     assert len(of_run) == 4
 

@@ -201,7 +201,7 @@ def test_logits_of_another_tool_are_asked_for(tmp_path, capsys):
     with pytest.raises(DataError, match=r"expected probabilities from 0 to 1, got -2\.5 to 3"):
         evaluate(file, data=labels, scores="probabilities", quiet=True)
     printed = evaluated(f"{file} {labels} --scores logits", capsys)
-    assert "threshold 0.5, since the file has none" in printed
+    assert "threshold 0.5, since the file has none; labels that it names are not" in printed
 
 
 def test_probabilities_of_another_tool_keep_their_digits(tmp_path):

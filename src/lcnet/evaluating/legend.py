@@ -1,5 +1,6 @@
 """What the names in the tables mean, a short line each, for who reads them on a terminal."""
 
+import textwrap
 from collections.abc import Collection, Iterator, Mapping
 
 from rich.console import Console
@@ -37,11 +38,12 @@ def print_legend(
         return
     if title:
         console.print(f"\n{title}")
-    for line in _lines(names or meanings, meanings):
+    for line in _lines(names or meanings, meanings, console.width):
         console.print(line, style="dim", soft_wrap=True)
 
 
-def _lines(names: Collection[str], meanings: Mapping[str, str]) -> Iterator[str]:
+def _lines(names: Collection[str], meanings: Mapping[str, str], columns: int) -> Iterator[str]:
     width = max(map(len, names))
     for name in names:
-        yield f"{name:{width}}  {meanings[name]}"
+        line, hang = f"{name:{width}}  {meanings[name]}", " " * (width + 2)
+        yield textwrap.fill(line, columns, subsequent_indent=hang, break_on_hyphens=False)

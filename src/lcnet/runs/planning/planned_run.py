@@ -84,7 +84,10 @@ def train_as_planned(
     taken = time.monotonic() - started
     tell(f"took {in_minutes(taken)} of {in_minutes(plan.budget_s)}")
     tell(next_lines(next_commands(run)))
-    tell(f"the plan is in {run.config_file}: edit it there, and train by it with")
+    tell(
+        f"the plan is in {run.config_file}: to change it, add flags such as --train.epochs 8, or "
+        "edit a copy; train by it with"
+    )
     tell(
         f"      lcnet train --config {quoted(run.config_file)} "
         f"--out {quoted(free_beside(run.path))}"
