@@ -15,12 +15,11 @@ from torch import Tensor
 from lcnet.compute import usual_device
 from lcnet.config import Data
 from lcnet.data.dataset import Split
-from lcnet.data.loading import Pictures, eval_loader
-from lcnet.data.pictures import eval_pictures
+from lcnet.data.loading import eval_loader
 from lcnet.data.readers import load_split_for
 from lcnet.data.transforms import Normalize
 from lcnet.errors import ConfigError
-from lcnet.evaluating.frozen_features import kept_features
+from lcnet.evaluating.frozen_features import kept_features, kept_or_opened
 from lcnet.evaluating.measuring import data_set
 from lcnet.evaluating.needed_tiles import (
     FOLDS,
@@ -197,11 +196,7 @@ def look(
     some = _sampled(model, info, samples)
     features = kept_features(run, model, info, some)
     kept = features is not None
-    pictures: Pictures
-    if features is None:
-        pictures = eval_pictures(some, data, info.preprocessing, quiet=quiet)
-    else:
-        pictures = features
+    pictures = kept_or_opened(features, some, data, info, quiet=quiet)
     loader = eval_loader(pictures, batch_size=batch_size, workers=0 if kept else data.workers)
     parts, targets = [], []
     for images, of_batch in track(loader, f"Looking at {samples.name}", len(loader), quiet=quiet):

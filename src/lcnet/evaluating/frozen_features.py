@@ -8,10 +8,11 @@ from pathlib import Path
 from torch import Tensor
 
 from lcnet.compute import HALVES, autocast, usual_device
-from lcnet.config import Config
+from lcnet.config import Config, Data
 from lcnet.data.dataset import ImageLabels, Split
 from lcnet.data.feature_cache import CachedMaps, cached_maps, network_key
-from lcnet.data.loading import eval_loader
+from lcnet.data.loading import Pictures, eval_loader
+from lcnet.data.pictures import eval_pictures
 from lcnet.data.transforms import Normalize, eval_transform
 from lcnet.model.classifier import Classifier
 from lcnet.model_folder import ModelInfo
@@ -34,6 +35,13 @@ def kept_features(run: Path, model: Classifier, info: ModelInfo, split: Split) -
     if config is None or not config.train.cache_features:
         return None
     return frozen_features(in_float32(config), model, info, split)
+
+
+def kept_or_opened(
+    kept: CachedMaps | None, split: Split, data: Data, info: ModelInfo, *, quiet: bool
+) -> Pictures:
+    """The kept features of a split; without them its pictures, as the model is to see them."""
+    return eval_pictures(split, data, info.preprocessing, quiet=quiet) if kept is None else kept
 
 
 def frozen_features(

@@ -13,14 +13,13 @@ from lcnet.compute import usual_device
 from lcnet.config import Data
 from lcnet.data.changes import tell_changes
 from lcnet.data.dataset import ImageLabels, Split
-from lcnet.data.loading import Pictures, eval_loader
-from lcnet.data.pictures import eval_pictures
+from lcnet.data.loading import eval_loader
 from lcnet.data.readers.split_names import load_split_called
 from lcnet.data.recognising import data_at
 from lcnet.data.rules_file import read_rules
 from lcnet.data.transforms import Normalize, Preprocessing
 from lcnet.errors import ConfigError, quoted
-from lcnet.evaluating.frozen_features import kept_features
+from lcnet.evaluating.frozen_features import kept_features, kept_or_opened
 from lcnet.evaluating.protocols import PROTOCOLS, Protocol
 from lcnet.files import AnyPath
 from lcnet.metrics import Floats, Targets, Verification, verify
@@ -375,11 +374,7 @@ def score_split(
     if use_cache and not info.test_time:
         kept = kept_features(run, model, info, samples)
     cached = kept is not None
-    pictures: Pictures
-    if kept is None:
-        pictures = eval_pictures(samples, data, info.preprocessing, quiet=quiet)
-    else:
-        pictures = kept
+    pictures = kept_or_opened(kept, samples, data, info, quiet=quiet)
     loader = eval_loader(pictures, batch_size=batch_size, workers=0 if cached else data.workers)
     what = f"Evaluating {samples.name}, batches"
     batches = track(loader, what, len(loader), quiet=quiet)
