@@ -46,7 +46,7 @@ def test_enough_pictures_are_printed_as_they_were(trained, capsys, monkeypatch):
     assert re.search(r"\d red +\d", said)
 
 
-NONE = ", since the file has none; labels that it names are not judged"
+NONE = ", since the file has none"
 
 
 def test_a_file_of_few_predictions_is_said_in_the_same_words(trained, tmp_path, capsys):

@@ -148,14 +148,16 @@ def predicted(run: Path, out: Path, form: str) -> Path:
 @pytest.mark.parametrize("form", ["jsonl", "csv", "parquet"])
 def test_rows_of_predict_are_measured_with_a_label_table(run, tmp_path, form, capsys):
     file = predicted(run, tmp_path, form)
-    expected = evaluate(run, split="val.csv", threshold=0.5, out=tmp_path / "m.json", quiet=True)
+    expected = evaluate(run, split="val.csv", out=tmp_path / "m.json", quiet=True)
     capsys.readouterr()
     printed = evaluated(f"{file} {run.parent}/colours/val.csv", capsys)
     assert "matched by path; without truth, not counted: 24 predictions" in printed
     measured = evaluate(file, data=run.parent / "colours" / "val.csv", quiet=True)
     assert measured.images == 12
     assert measured.ap == pytest.approx(expected.ap, abs=1e-3)
-    assert pytest.approx(expected.at_threshold.CF1) == measured.at_threshold.CF1
+    assert "thresholds are those above which its rows name labels" in printed
+    assert len(set(measured.threshold)) > 1
+    assert measured.at_threshold == expected.at_threshold
 
 
 @pytest.mark.parametrize("form", ["jsonl", "csv", "parquet"])
@@ -169,6 +171,46 @@ def test_a_folder_of_predict_is_measured_as_one_file(run, tmp_path, form, capsys
     capsys.readouterr()
     assert "12 pictures" in evaluated(f"{rows} {labels}", capsys)
     assert (rows / "metrics.json").is_file()
+
+
+def rows_that_name(folder: Path, named: list[list[str]]) -> Path:
+    """Rows of three pictures, which name these labels."""
+    values = [{"red": 0.6, "blue": 0.9}, {"red": 0.2, "blue": 0.3}, {"red": 0.7, "blue": 0.1}]
+    file = folder / "p.jsonl"
+    with file.open("w") as rows:
+        for name, labels, one in zip("abc", named, values, strict=True):
+            rows.write(json.dumps({"image": name, "labels": labels, "probabilities": one}) + "\n")
+    (folder / "l.csv").write_text("image,red,blue\na,1,1\nb,0,1\nc,1,0\n")
+    return file
+
+
+@pytest.mark.parametrize(
+    ("named", "threshold"),
+    [
+        ([["blue", "red"], [], ["red"]], 0.5),
+        ([["blue", "red"], ["blue"], ["red"]], (0.5, 0.2)),
+        ([["blue", "red"], ["blue", "red"], ["red", "blue"]], (0.1, 0.05)),
+        ([[], [], []], (0.85, 0.95)),
+        ([["red"], ["blue"], []], None),
+    ],
+)
+def test_labels_that_rows_name_are_judged(tmp_path, capsys, named, threshold):
+    file = rows_that_name(tmp_path, named)
+    measured = evaluate(file, data=tmp_path / "l.csv")
+    printed = " ".join(capsys.readouterr().out.split())
+    assert ("labels that they name are not judged" in printed) == (threshold is None)
+    assert measured.threshold == pytest.approx(threshold or 0.5)
+    if threshold:
+        present = [{"red", "blue"}, {"blue"}, {"red"}]
+        hits = sum(len(truth & set(row)) for truth, row in zip(present, named, strict=True))
+        assert measured.at_threshold.OR == pytest.approx(100 * hits / 4)
+    assert evaluate(file, data=tmp_path / "l.csv", threshold=0.3, quiet=True).threshold == 0.3
+
+
+def test_a_row_that_names_a_label_without_a_probability_is_refused(tmp_path):
+    file = rows_that_name(tmp_path, [["red"], ["green"], []])
+    with pytest.raises(DataError, match="got 'green' without one"):
+        evaluate(file, data=tmp_path / "l.csv", quiet=True)
 
 
 def test_rows_of_predict_leave_out_what_could_not_be_read(tmp_path, capsys):
@@ -201,7 +243,7 @@ def test_logits_of_another_tool_are_asked_for(tmp_path, capsys):
     with pytest.raises(DataError, match=r"expected probabilities from 0 to 1, got -2\.5 to 3"):
         evaluate(file, data=labels, scores="probabilities", quiet=True)
     printed = evaluated(f"{file} {labels} --scores logits", capsys)
-    assert "threshold 0.5, since the file has none; labels that it names are not" in printed
+    assert "threshold 0.5, since the file has none" in printed
 
 
 def test_probabilities_of_another_tool_keep_their_digits(tmp_path):

@@ -196,5 +196,5 @@ def _why(one: Predictions, given: float | None) -> str:
     return (
         ""
         if given is not None or one.thresholds
-        else ", since the file has none; labels that it names are not judged"
+        else ", since the file has none"
     )

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from lcnet.errors import DataError
 from lcnet.evaluating.kept_rows import KeptRows, check_space
+from lcnet.evaluating.named_labels import FOUND, NOT_FOUND, Named, NamedLabels
 from lcnet.evaluating.picture_names import NamesKept
 from lcnet.evaluating.prediction_columns import PLAIN, Scores
 from lcnet.evaluating.predictions import Predictions
@@ -68,16 +69,24 @@ class Gathered:
         self._names = NamesKept(self.place)
         self._kept: dict[str, KeptRows] = {}
         self._range = _Range()
+        self._named: NamedLabels | None = None
         self._rows = 0
         self._is_checked = self.place is None
 
     def add(
-        self, labels: Sequence[str], pictures: Sequence[str], numbers: Numbers, *, where: str = ""
+        self,
+        labels: Sequence[str],
+        pictures: Sequence[str],
+        numbers: Numbers,
+        *,
+        named: Named | None = None,
+        where: str = "",
     ) -> None:
         """Add rows, N x L of each kind; `where` is a part of the file, if it has parts.
 
-        Raises DataError if labels or kinds are not those of the rows before, if a number is not
-        finite or a target not 1, 0 or -1, and TooWide.
+        `named` are the labels that each row names as present, if rows say it. Raises DataError if
+        labels or kinds are not those of the rows before, if a number is not finite, a target not
+        1, 0 or -1, or a label that is named has no number, and TooWide.
         """
         if not len(pictures):
             return
@@ -91,6 +100,8 @@ class Gathered:
                     f"pictures by labels, got {values.shape}. Write the file again."
                 )
             self._take(kind, values, pictures)
+        if named is not None:
+            self._take_named(named, numbers[PROBABILITY])
         self._check_space()
 
     def _check_same(self, labels: tuple[str, ...], kinds: frozenset[str], where: str) -> None:
@@ -119,6 +130,16 @@ class Gathered:
             self._keep(kind, values)
         if kind == LOGIT and PROBABILITY not in self._kinds:
             self._keep(PROBABILITY, _sigmoid(values))
+
+    def _take_named(self, named: Named, probabilities: NDArray[Any]) -> None:
+        self._named = self._named or NamedLabels(len(self.labels))
+        try:
+            self._named.add(named, self.labels, probabilities)
+        except KeyError as error:
+            raise DataError(
+                f"{self.where}: expected rows that name labels with a probability, got "
+                f"{error.args[0]!r} without one. Predict again, or correct the row."
+            ) from None
 
     def _take_thresholds(self, rows: NDArray[Any]) -> None:
         """Keep the thresholds of the first row, if they are those of all rows."""
@@ -176,6 +197,9 @@ class Gathered:
         if self.unread:
             self.notes.append(f"{self.unread:,} pictures could not be read and are not counted")
         self._check_scores()
+        if self._named is not None:
+            self.thresholds = self._named.thresholds()
+            self.notes.append(NOT_FOUND if self.thresholds is None else FOUND)
         is_made_here = PROBABILITY not in self._all_kinds()
         arrays = {kind: rows.array() for kind, rows in self._kept.items()}
         return Predictions(

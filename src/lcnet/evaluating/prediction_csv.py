@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 
 PREDICTED = ("image", "error", "labels")
 """The columns before the probabilities in a table of `lcnet predict`."""
+BETWEEN_NAMES = "|"
+"""What stands between the names in its column `labels`."""
 
 
 def read_csv(path: Path, gathered: Gathered) -> None:
@@ -56,9 +58,15 @@ def read_csv(path: Path, gathered: Gathered) -> None:
         }
         blank += int(np.isnan(numbers[TARGET]).sum()) if TARGET in numbers else 0
         pictures = frame[columns.picture].fillna("").tolist()
-        gathered.add(columns.labels, pictures, numbers, where=str(path))
+        named = _named(frame[2]) if is_predicted else None
+        gathered.add(columns.labels, pictures, numbers, named=named, where=str(path))
     if blank:
         gathered.note(f"{blank:,} blank targets: taken as unknown")
+
+
+def _named(cells: "pandas.Series[str]") -> list[list[str]]:
+    """The labels in each cell."""
+    return [cell.split(BETWEEN_NAMES) if cell else [] for cell in cells.fillna("")]
 
 
 def _frames(table: TableFile, columns: Columns) -> "Iterator[tuple[int, pandas.DataFrame]]":

@@ -19,13 +19,17 @@ def read_lines(path: Path, gathered: Gathered) -> None:
     labels: tuple[str, ...] = ()
     names: list[str] = []
     rows: list[list[Any]] = []
+    named: list[list[str]] = []
 
     def add() -> None:
         if names:
             values = np.array(rows, dtype=np.float64)
-            gathered.add(labels, names, {PROBABILITY: values}, where=str(path))
-            names.clear()
-            rows.clear()
+            says = len(named) == len(names)
+            gathered.add(
+                labels, names, {PROBABILITY: values}, named=named if says else None, where=str(path)
+            )
+            for one in (names, rows, named):
+                one.clear()
 
     gathered.expected = gathered.expected or rows_of_text(path)
     for number, row in _rows(path):
@@ -46,6 +50,8 @@ def read_lines(path: Path, gathered: Gathered) -> None:
         labels = labels or tuple(values)
         names.append(row["image"])
         rows.append(_in_order(values, labels, where))
+        if "labels" in row:
+            named.append(row["labels"])
         if len(rows) * len(labels) >= VALUES_AT_ONCE:
             add()
     add()

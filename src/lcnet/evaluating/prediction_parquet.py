@@ -107,12 +107,15 @@ def _batches(table: Any, width: int, *, columns: Sequence[str] | None = None) ->
 
 def _read_predicted(path: Path, table: Any, gathered: Gathered) -> None:
     """The rows of `lcnet predict`; a picture that could not be read has no probabilities."""
-    place = table.schema_arrow.get_field_index("probabilities")
-    labels = tuple(entry.name for entry in table.schema_arrow.field(place).type)
-    for batch in _batches(table, len(labels), columns=["image", "probabilities"]):
+    schema = table.schema_arrow
+    labels = tuple(entry.name for entry in schema.field("probabilities").type)
+    columns = [name for name in ("image", "probabilities", "labels") if name in schema.names]
+    for batch in _batches(table, len(labels), columns=columns):
         is_read = ~batch.column(1).is_null().to_numpy(zero_copy_only=False)
         gathered.unread += int((~is_read).sum())
         pictures = batch.column(0).to_pylist()
         names = [name for name, there in zip(pictures, is_read, strict=True) if there]
         fields = [one.to_numpy(zero_copy_only=False) for one in batch.column(1).flatten()]
-        gathered.add(labels, names, {PROBABILITY: _together(fields)[is_read]}, where=str(path))
+        numbers = {PROBABILITY: _together(fields)[is_read]}
+        named = batch.column("labels").filter(is_read).to_pylist() if len(columns) == 3 else None
+        gathered.add(labels, names, numbers, named=named, where=str(path))
