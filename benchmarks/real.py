@@ -8,7 +8,8 @@ Each contestant (benchmarks/real.yaml) tries the learning rates with the first s
 on with the best in validation. A finished run is not repeated, so the command goes on where it
 stopped. OUT/results.md has a table for each set and backbone.
 
-Posters have no validation table: every sixth row of the training table selects.
+Posters have no validation table: every sixth row of the training table selects. Digits are drawn
+into OUT/digits, and never mirrored.
 """
 
 import argparse
@@ -36,6 +37,8 @@ class PhotoSet:
     val: str
     test: str
     view_size: int
+    is_drawn: bool = False
+    """Whether it is the digits, which lcnet draws itself."""
 
 
 SETS = {
@@ -43,6 +46,7 @@ SETS = {
     "corel90": PhotoSet("corel5k", "train90.csv", "val90.csv", "test90.csv", 192),
     "corel260": PhotoSet("corel5k", "train.csv", "val.csv", "test.csv", 192),
     "posters": PhotoSet("posters", "train.csv", "", "val.csv", 224),
+    "digits": PhotoSet("digits", "train", "val", "test", 192, is_drawn=True),
 }
 
 
@@ -72,8 +76,8 @@ def config_of(
     train, val = tables(data, photos, out)
     config = Config(
         data=Data(
-            format="table",
-            root=str(data / photos.folder),
+            format="digits" if photos.is_drawn else "table",
+            root=str((out.parent if photos.is_drawn else data) / photos.folder),
             train=train,
             val=val,
             test=photos.test,
@@ -95,6 +99,7 @@ def config_of(
             ema_decay=0.99,
             backbone_lr_factor=0.0,
             cache_features=str(features),
+            flip=not photos.is_drawn,
             randaugment=0,
             cutout=0.0,
         ),

@@ -67,7 +67,7 @@ def test_each_verb_ends_with_a_command_that_works(trained, terminal, tmp_path, p
     assert serve == f"lcnet serve {trained}"
     evaluate, _, when = evaluate.partition("  # ")
     assert evaluate == f"lcnet evaluate {tmp_path}/predictions.jsonl LABELS"
-    assert when == "if you have labels of these pictures"
+    assert when == "if you have labels"
     assert give(evaluate.removeprefix("lcnet ").replace("LABELS", table)) == []
     assert give(f"calibrate {trained} --reset") == [predict]
 

@@ -203,7 +203,7 @@ def test_labels_that_rows_name_are_judged(tmp_path, capsys, named, threshold):
     if threshold:
         present = [{"red", "blue"}, {"blue"}, {"red"}]
         hits = sum(len(truth & set(row)) for truth, row in zip(present, named, strict=True))
-        assert measured.at_threshold.OR == pytest.approx(100 * hits / 4)
+        assert pytest.approx(100 * hits / 4) == measured.at_threshold.OR
     assert evaluate(file, data=tmp_path / "l.csv", threshold=0.3, quiet=True).threshold == 0.3
 
 

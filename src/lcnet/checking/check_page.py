@@ -91,7 +91,7 @@ class CheckReport:
         """What to do now if training is not safe; empty if it is."""
         unsafe = dict.fromkeys(finding.kind for finding in self.findings if finding.unsafe)
         what = dict.fromkeys(MEND.get(kind, "see the lines above") for kind in unsafe)
-        return f"Next: {'; '.join(what)}. Then run the check again." if what else ""
+        return f"What to do: {'; '.join(what)}. Then run the check again." if what else ""
 
     @cached_property
     def _counts(self) -> list[dict[str, Count]]:

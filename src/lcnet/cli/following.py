@@ -90,7 +90,7 @@ def after_predict(predicted: Any, given: Given, words: Sequence[str]) -> Command
         return ()
     if given["shard"] or given["known"] is not None or predicted.failed == predicted.pictures:
         return ()  # a part, what was given away, or nothing
-    measuring = f"lcnet evaluate {quoted(out)} LABELS  # if you have labels of these pictures"
+    measuring = f"lcnet evaluate {quoted(out)} LABELS  # if you have labels"
     return (serving(given["model"]), measuring)
 
 
@@ -98,16 +98,17 @@ def after_label(result: None, given: Given, words: Sequence[str]) -> Commands:
     """Training on the table that a run divided, now corrected, and comparing the two.
 
     The splits are those of the run, so that both are measured on pictures that neither has seen.
+    Of another table a look at what was labelled.
     """
     from lcnet.data.dividing import file_of  # it brings torch, which is there after the verb
 
     run, out = RunFolder(Path(given["model"])), Path(given["out"])
-    if not run.is_run:
-        return ()
-    data = run.config().data
-    own = Path(data.root, file_of(data.train))
-    if not data.splits or own.resolve() != Path(given["table"]).resolve():
-        return ()
+    if not out.is_file():
+        return ()  # nothing was answered
+    data = run.config().data if run.is_run else None
+    own = Path(data.root, file_of(data.train)) if data is not None and data.splits else None
+    if data is None or own is None or own.resolve() != Path(given["table"]).resolve():
+        return (f"lcnet check {quoted(out)}",)
     again = free_beside(run.path)
     return (
         training(f"{quoted(out)} --data.splits {quoted(Path(data.splits))}", again),

@@ -11,6 +11,7 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
+from lcnet.compute import usual_device
 from lcnet.config import Data
 from lcnet.data.readers.split_names import split_called
 from lcnet.data.rules_file import read_rules
@@ -204,7 +205,9 @@ def fit_scores(
         console.print(paragraph(line), soft_wrap=True)
     changed = with_rounding(changed, scored.run, samples, scored.data, quiet=quiet)
     if changed.rounding:
-        text = f"faster arithmetic (bfloat16): {changed.rounding}"
+        is_taken = changed.rounding.is_small(usual_device())
+        taken = "taken" if is_taken else "not taken, unless --precision bf16 asks for it"
+        text = f"predictions in bfloat16, which is faster: {taken}; {changed.rounding}"
         console.print(paragraph(text), soft_wrap=True)
     write_decisions(scored.run, changed)
     written = {

@@ -193,8 +193,4 @@ def _threshold(one: Predictions, given: float | None) -> float | np.ndarray:
 
 
 def _why(one: Predictions, given: float | None) -> str:
-    return (
-        ""
-        if given is not None or one.thresholds
-        else ", since the file has none"
-    )
+    return "" if given is not None or one.thresholds else ", since the file has none"

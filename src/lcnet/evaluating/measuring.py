@@ -142,7 +142,11 @@ def how_measured(measured: Measured) -> Iterator[str]:
 def few_pictures(targets: Targets) -> Iterator[str]:
     """That the numbers are rough, if they are of few pictures."""
     if len(targets) < FEW:
-        yield f"only {len(targets)} picture{'s' * (len(targets) != 1)}, so these numbers are rough"
+        few = f"only {len(targets)} picture{'s' * (len(targets) != 1)}"
+        yield (
+            f"{few}, so these numbers are rough: intervals can be lopsided, and labels' own "
+            "thresholds worse than 0.5"
+        )
 
 
 def plainly(verification: Verification) -> str:

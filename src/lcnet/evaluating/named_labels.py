@@ -43,7 +43,7 @@ class NamedLabels:
         None if there is no such probability for some label.
         """
         low, high = np.maximum(self.left_out, 0), np.minimum(self.taken, 1)
-        is_usual = (low <= USUAL_THRESHOLD) & (USUAL_THRESHOLD < high)
+        is_usual = (low <= USUAL_THRESHOLD) & (high > USUAL_THRESHOLD)
         found = np.where(is_usual, USUAL_THRESHOLD, (low + high) / 2)
         is_right = (self.left_out <= found) & (found < self.taken)
         return found if is_right.all() else None

@@ -6,7 +6,7 @@ from typing import Any
 
 from lcnet import config
 from lcnet.model.backbone import BackboneSpec
-from lcnet.schema import check_fields, check_mapping, check_names, check_options
+from lcnet.schema import check_mapping, check_names, check_options
 
 MOST_MEMBERS = 64
 """Most models in an ensemble."""
@@ -40,11 +40,10 @@ class Member:
     def from_dict(cls, stored: object, where: str) -> "Member":
         """The member that `to_dict` wrote. Raises ValueError or KeyError for anything else."""
         given = check_mapping(stored, where)
-        stored = config.with_former_defaults(config.with_new_names({"model": given["model"]}))
         labels = given.get("labels", [])
         options = check_mapping(given["head_options"], f"{where}.head_options")
         return cls(
-            model=config.Model(**check_fields(config.Model, stored["model"], f"{where}.model")),
+            model=config.stored_model(given["model"], f"{where}.model"),
             backbone=BackboneSpec.from_dict(given["backbone"]),
             head_options=check_options(options, f"{where}.head_options", most=65_536, length=256),
             labels=check_names(labels, f"{where}.labels") if labels else (),

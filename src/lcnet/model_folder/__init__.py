@@ -44,7 +44,7 @@ from lcnet.model.size import as_large_as
 from lcnet.model.test_time import check_ways
 from lcnet.model_folder.views_saved import ViewsSaved
 from lcnet.run_folder import RunFolder
-from lcnet.schema import check_fields, check_mapping, check_names, check_numbers, check_options
+from lcnet.schema import check_mapping, check_names, check_numbers, check_options
 
 DESCRIPTION, WEIGHTS = "model.json", "model.safetensors"
 PAIRS = "statistics.pairs."
@@ -196,8 +196,7 @@ class ModelInfo:
         by_hand = fields.get("thresholds_by_hand", [])
         rules = fields.get("rules")
         head_options = check_mapping(fields["head_options"], "head_options")
-        settings = config.with_former_defaults(config.with_new_names({"model": fields["model"]}))
-        model = config.Model(**check_fields(config.Model, settings["model"], "model"))
+        model = config.stored_model(fields["model"], "model")
         backbone = BackboneSpec.from_dict(fields["backbone"])
         views = fields.get("views")
         members, ways = fields.get("members"), check_ways(fields.get("test_time", []))

@@ -120,7 +120,9 @@ def test_a_misspelt_name_asks_for_the_nearest_that_no_row_lists(tmp_path: Path) 
     report = check(Given(root), quiet=True)
     (missing,) = (one for one in report.findings if one.kind == "missing-image")
     assert "Did you mean 26771.jpg? Else" in missing.detail
-    assert report.next_step.startswith("Next: correct the rows of missing pictures, or drop them")
+    assert report.next_step.startswith(
+        "What to do: correct the rows of missing pictures, or drop them"
+    )
     assert report.next_step.endswith("Then run the check again.")
     (left,) = (one for one in report.findings if one.kind == "passed-over")
     assert "for 1 picture (1 .jpg)" in left.detail
