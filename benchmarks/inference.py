@@ -4,7 +4,7 @@
     python -m benchmarks.inference levels        the default LCNet, crop levels 0 to 3
     python -m benchmarks.inference backbones     the default LCNet on other backbones
     python -m benchmarks.inference heads         every head of lcnet compare
-    python -m benchmarks.inference exported      the default LCNet against its ONNX file
+    python -m benchmarks.inference exported      the default LCNet against exported files
 
 Prints markdown tables: images per second, time relative to the first row, the time of the decoder,
 the change of the probabilities, and the share of the machine's measured matmul peak. Weights are
@@ -33,15 +33,17 @@ from benchmarks.timing import (
     rates,
     side_by_side,
 )
-from lcnet.compute import best_precision
+from lcnet.compute import Precision, best_precision
 from lcnet.config import Model
-from lcnet.exporting.formats import trace, write_onnx
+from lcnet.exporting.formats import openvino_from_onnx, trace, write_onnx
 from lcnet.exporting.onnx_model import OnnxModel
+from lcnet.exporting.openvino_model import compiled as compiled_by_openvino
+from lcnet.exporting.quantize import quantize
 from lcnet.model.backbone import describe_backbone
 from lcnet.model.classifier import Classifier
 from lcnet.model.fast import FastClassifier
 from lcnet.model_folder import ModelInfo
-from lcnet.model_folder.exported import describe
+from lcnet.model_folder.exported import LOGITS, describe
 
 
 def published(batch: int, rounds: int, *, compiled: bool) -> None:
@@ -58,7 +60,7 @@ def published(batch: int, rounds: int, *, compiled: bool) -> None:
     theirs, own = operations(released, images), operations(ours, images)
     with TemporaryDirectory() as folder:
         for name, settings in {"released layout": PUBLISHED, "default LCNet": DEFAULT}.items():
-            forms[f"{name}, onnxruntime"] = in_onnxruntime(settings, Path(folder) / f"{name}.onnx")
+            forms |= in_runtimes(f"{name}, ", settings, Path(folder) / name)
         flops = {name: own if "default" in name else theirs for name in forms}
         compare(forms, images.contiguous(), rounds, flops)
     with torch.inference_mode():
@@ -77,14 +79,14 @@ def published(batch: int, rounds: int, *, compiled: bool) -> None:
 
 
 def exported(settings: Model, batch: int, rounds: int, *, compiled: bool) -> None:
-    """Compare a model in torch with its ONNX file in onnxruntime."""
+    """Compare a model in torch with its exported files."""
     images = images_for(settings, batch)
     model = build(settings)
     with TemporaryDirectory() as folder:
         forms: dict[str, Callable[[Tensor], Tensor]] = {
             "plain": Plain(model),
             **fast_forms("", model, compiled=compiled),
-            "onnxruntime": in_onnxruntime(settings, Path(folder) / "model.onnx"),
+            **in_runtimes("", settings, Path(folder) / "exported"),
         }
         flops = operations(model, images)
         compare(forms, images.contiguous(), rounds, dict.fromkeys(forms, flops))
@@ -102,12 +104,32 @@ def fast_forms(
     return forms
 
 
-def in_onnxruntime(settings: Model, file: Path) -> OnnxModel:
-    """The model that `build` gives, exported to a file and loaded by onnxruntime."""
+def in_runtimes(name: str, settings: Model, folder: Path) -> dict[str, Callable[[Tensor], Tensor]]:
+    """The model that `build` gives, exported to `folder` and loaded by each runtime.
+
+    `name` begins the name of each form. The scales of int8 are from one batch of noise.
+    """
     spec = describe_backbone(settings.backbone, settings.view_size)
     info = ModelInfo(tuple(map(str, range(LABELS))), settings, spec, thresholds=(0.5,) * LABELS)
+    folder.mkdir()
+    file, small = folder / "model.onnx", folder / "model.int8.onnx"
     write_onnx(trace(build(settings), settings.image_size), describe(info), file)
-    return OnnxModel(file, device=DEVICE.type)
+    quantize(file, small, iter([images_for(settings, 2).cpu()]))
+    forms: dict[str, Callable[[Tensor], Tensor]] = {}
+    for kind, source in {"": file, ", int8": small}.items():
+        forms[f"{name}onnxruntime{kind}"] = OnnxModel(source, device=DEVICE.type)
+        graph, weights = source.with_suffix(".xml"), source.with_suffix(".bin")
+        openvino_from_onnx(source, describe(info), graph, weights)
+        forms[f"{name}openvino{kind}"] = in_openvino(graph, weights, "fp32")
+        if not kind:
+            forms[f"{name}openvino, bf16"] = in_openvino(graph, weights, "bf16")
+    return forms
+
+
+def in_openvino(graph: Path, weights: Path, precision: Precision) -> Callable[[Tensor], Tensor]:
+    """The logits of images, by OpenVINO on the CPU."""
+    network, _ = compiled_by_openvino(graph, weights, precision)
+    return lambda images: torch.from_numpy(network([images.cpu().numpy()])[LOGITS].copy())
 
 
 def compare(

@@ -35,8 +35,8 @@ class PlainAttention(Attention):
 class PlainDecoder(Decoder):
     """Each released layer reads and then exchanges, the last one too."""
 
-    def forward(self, labels: Tensor, image: Tensor, graph: Tensor | None) -> Tensor:
-        """The label tokens (B L D) after all layers: B L D."""
+    def forward(self, labels: Tensor, image: Tensor, graph: Tensor | None) -> tuple[Tensor, Tensor]:
+        """The label tokens (B L D) and the image tokens (B T D) after all layers."""
         if not self.read_first:
             return super().forward(labels, image, graph)
         for number in range(self.depth):
@@ -44,7 +44,7 @@ class PlainDecoder(Decoder):
             labels = layer.read(labels, image)
             if layer.exchange is not None and graph is not None:
                 image, graph = layer.exchange(image, graph)
-        return labels
+        return labels, image
 
 
 class Plain(nn.Module):

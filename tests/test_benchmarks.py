@@ -8,6 +8,8 @@ import pytest
 import torch
 from benchmarks import accelerator
 from benchmarks.accelerator import FORMS, TINY, Deadline, Measured, attempt, main, table
+from benchmarks.models import DEFAULT, PUBLISHED, build, images_for, usual
+from benchmarks.plain import Plain
 
 
 def test_the_accelerator_script_fills_its_tables_on_the_cpu(tmp_path, monkeypatch, capsys):
@@ -32,6 +34,17 @@ def test_the_accelerator_script_fills_its_tables_on_the_cpu(tmp_path, monkeypatc
         assert float(rate) > 0 and float(milliseconds) > 0
         assert memory == "" and share.endswith("%")
     assert "## The loader's share" in text and "| 0 | " in text
+
+
+@pytest.mark.parametrize(
+    "settings", [PUBLISHED, DEFAULT, usual(64)], ids=["released", "same", "usual"]
+)
+def test_the_plain_form_gives_the_same_logits(settings):
+    """With two pictures too, whose logits would be taken for two outputs."""
+    small = replace(settings, backbone="test_resnet", view_size=64)
+    model, images = build(small), images_for(small, 2)
+    with torch.inference_mode():
+        assert torch.allclose(Plain(model)(images), model(images), atol=1e-5)
 
 
 def test_a_full_run_needs_an_accelerator(monkeypatch, capsys):
