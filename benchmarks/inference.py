@@ -19,7 +19,6 @@ from tempfile import TemporaryDirectory
 
 import torch
 from torch import Tensor
-from torch.utils.flop_counter import FlopCounterMode
 
 from benchmarks.models import DEFAULT, LABELS, PUBLISHED, build, family, images_for, usual
 from benchmarks.plain import Plain
@@ -28,6 +27,7 @@ from benchmarks.timing import (
     gibibytes,
     machine,
     matmul_peak,
+    operations,
     peak_memory,
     print_row,
     rates,
@@ -57,7 +57,7 @@ def published(batch: int, rounds: int, *, compiled: bool) -> None:
         **fast_forms("released layout, ", released, compiled=compiled),
         **fast_forms("default LCNet, ", ours, compiled=compiled),
     }
-    theirs, own = operations(released, images), operations(ours, images)
+    theirs, own = operations_of(released, images), operations_of(ours, images)
     with TemporaryDirectory() as folder:
         for name, settings in {"released layout": PUBLISHED, "default LCNet": DEFAULT}.items():
             forms |= in_runtimes(f"{name}, ", settings, Path(folder) / name)
@@ -88,7 +88,7 @@ def exported(settings: Model, batch: int, rounds: int, *, compiled: bool) -> Non
             **fast_forms("", model, compiled=compiled),
             **in_runtimes("", settings, Path(folder) / "exported"),
         }
-        flops = operations(model, images)
+        flops = operations_of(model, images)
         compare(forms, images.contiguous(), rounds, dict.fromkeys(forms, flops))
 
 
@@ -160,11 +160,10 @@ def compare(
         print(f"| {name} | {rate:.2f} | {times.ratio:.2f} | {change} | {share:.0%} |")
 
 
-def operations(model: Classifier, images: Tensor) -> int:
-    """Floating point operations of one pass; a multiplication with an addition counts as two."""
-    with FlopCounterMode(display=False) as counter, torch.inference_mode():
-        model(images)
-    return counter.get_total_flops()
+def operations_of(model: Classifier, images: Tensor) -> int:
+    """Floating point operations of one pass."""
+    with torch.inference_mode():
+        return operations(partial(model, images))
 
 
 def table(settings: dict[str, Model], batch: int, rounds: int) -> None:
@@ -185,7 +184,7 @@ def table(settings: dict[str, Model], batch: int, rounds: int) -> None:
                 rounds,
             )
         memory = [peak_memory(prepared, model_settings, batch, fast) for fast in (False, True)]
-        work = f"{operations(model, images) / batch / 1e9:.1f}"
+        work = f"{operations_of(model, images) / batch / 1e9:.1f}"
         print_row(name, work, *rates(timed, batch), *map(gibibytes, memory))
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
+from torch.utils.flop_counter import FlopCounterMode
 
 from lcnet.compute import usual_device
 
@@ -98,6 +99,13 @@ def matmul_peak(kind: torch.dtype, size: int = 2048) -> float:
     right = torch.randn(size, size, device=DEVICE, dtype=kind)
     best = min(_seconds(lambda: left @ right) for _ in range(10))
     return 2 * size**3 / best
+
+
+def operations(work: Callable[[], object]) -> int:
+    """Floating point operations of some work; a multiplication with an addition counts as two."""
+    with FlopCounterMode(display=False) as counter:
+        work()
+    return counter.get_total_flops()
 
 
 def _seconds(work: Callable[[], object]) -> float:

@@ -23,6 +23,8 @@ from benchmarks.timing import (
     DEVICE,
     gibibytes,
     machine,
+    matmul_peak,
+    operations,
     peak_memory,
     print_row,
     rates,
@@ -66,7 +68,11 @@ def step(settings: Model, batch: int, form: str) -> Callable[[], object]:
 
 
 def compare(arms: dict[str, tuple[Model, str]], batch: int, rounds: int) -> None:
-    """Print time and peak memory of steps, each against the first."""
+    """Print time and peak memory of steps, each against the first.
+
+    The share of the matmul peak counts the operations that the step needs if all views are kept;
+    what is computed again to save memory does not count.
+    """
     timed = side_by_side(
         {name: step(settings, batch, form) for name, (settings, form) in arms.items()}, rounds
     )
@@ -74,13 +80,20 @@ def compare(arms: dict[str, tuple[Model, str]], batch: int, rounds: int) -> None
         name: peak_memory(step, settings, batch, form) for name, (settings, form) in arms.items()
     }
     first = next(iter(memory.values()))
+    peaks = {kind: matmul_peak(kind) for kind in (torch.float32, torch.bfloat16)}
     print(
-        "| step | seconds | time against the first | peak memory | against the first |\n"
-        "|---|---|---|---|---|"
+        "| step | seconds | time against the first | share of matmul peak | peak memory | against "
+        "the first |\n|---|---|---|---|---|---|"
     )
+    whole = {name: replace(settings, view_chunk=0) for name, (settings, _) in arms.items()}
+    needed = {one: operations(step(one, batch, "fp32")) for one in set(whole.values())}
     for name, times in timed.items():
+        form = arms[name][1]
+        kind = torch.bfloat16 if form.endswith("bf16") else torch.float32
+        share = f"{needed[whole[name]] / times.seconds / peaks[kind]:.0%}"
         seconds, ratio = f"{times.seconds:.2f}", f"{times.ratio:.2f}"
-        print_row(name, seconds, ratio, gibibytes(memory[name]), f"{memory[name] / first:.2f}")
+        size, of_first = gibibytes(memory[name]), f"{memory[name] / first:.2f}"
+        print_row(name, seconds, ratio, share, size, of_first)
 
 
 def published(batch: int, rounds: int) -> None:
@@ -91,6 +104,8 @@ def published(batch: int, rounds: int) -> None:
             "plain": (PUBLISHED, "plain"),
             "all views at once": (PUBLISHED, "fp32"),
             "all views at once, bf16": (PUBLISHED, "bf16"),
+            "all views at once, compiled": (PUBLISHED, "compiled fp32"),
+            "all views at once, compiled, bf16": (PUBLISHED, "compiled bf16"),
             f"{batch} views at a time": (chunked, "fp32"),
             f"{batch} views at a time, bf16": (chunked, "bf16"),
         },

@@ -37,4 +37,5 @@ function addPages(table) {
   after.addEventListener("click", () => from(first + ROWS));
   table.addEventListener("sorted", () => from(0));
   show();
+  table.classList.add("cut");
 }

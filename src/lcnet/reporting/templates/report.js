@@ -1,7 +1,5 @@
 // Sorting, choosing and tooltips on the report's page. Without a script everything is shown.
 
-document.documentElement.classList.add("scripted");
-
 // A click on a header sorts by its column, the next click in reverse. Cells without a value stay
 // last.
 for (const header of document.querySelectorAll("table.sortable th")) {
@@ -11,6 +9,8 @@ for (const header of document.querySelectorAll("table.sortable th")) {
   button.addEventListener("click", () => sortBy(header));
 }
 
+const valueOf = (cell) => cell.dataset.value ?? cell.textContent;
+
 function sortBy(header) {
   const column = header.cellIndex;
   const body = header.closest("table").tBodies[0];
@@ -18,7 +18,7 @@ function sortBy(header) {
   const rises = header.ariaSort ? header.ariaSort === "descending" : !isNumber;
   for (const other of header.parentNode.cells) other.removeAttribute("aria-sort");
   header.setAttribute("aria-sort", rises ? "ascending" : "descending");
-  const keyed = [...body.rows].map((row) => [row.cells[column].dataset.value, row]);
+  const keyed = [...body.rows].map((row) => [valueOf(row.cells[column]), row]);
   const compare = (one, other) => isNumber
     ? one - other
     : one.localeCompare(other, undefined, { numeric: true });
