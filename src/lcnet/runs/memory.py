@@ -20,6 +20,8 @@ USABLE = 0.8
 IN_FLIGHT = 3.2
 """Memory that the decoder of many labels takes while it is computed again, as a multiple of what
 autograd keeps of it: gradients on their way, and gaps between blocks. Measured on a CPU."""
+LATER = 128 * 2**20
+"""Bytes of what a run on a CPU loads after its first batch, for the calibration and the report."""
 USUAL_BATCH = config.Train().batch
 """Pictures per step of the optimizer that `batch_size: auto` aims at."""
 
@@ -40,14 +42,14 @@ class Memory:
     """Kept of the graph of many labels, and while the decoder of a few pictures is computed again,
     whatever the batch."""
     held: int = 0
-    """What the process holds already besides the weights, such as Python and its packages."""
+    """What the process holds besides: Python and its packages, also those that it loads later."""
 
     def needs(self, batch: int) -> int:
         """The estimate for a batch of this many pictures, of the whole process."""
         return self.held + self.adds(batch)
 
     def adds(self, batch: int) -> int:
-        """The same without what the process holds already."""
+        """The same without what the process holds besides."""
         return self.weights + batch * self.picture + self.chunk + self.labels
 
     def largest_batch(self) -> int:
@@ -101,7 +103,7 @@ def training_memory(
         chunk=chunk,
         free=free_memory(device),
         labels=graph + again,
-        held=max(0, held - all_weights) if device.type == "cpu" else 0,
+        held=max(0, held - all_weights) + LATER if device.type == "cpu" else 0,
     )
 
 
