@@ -155,7 +155,7 @@ def test_rows_of_predict_are_measured_with_a_label_table(run, tmp_path, form, ca
     measured = evaluate(file, data=run.parent / "colours" / "val.csv", quiet=True)
     assert measured.images == 12
     assert measured.ap == pytest.approx(expected.ap, abs=1e-3)
-    assert "thresholds are those above which its rows name labels" in printed
+    assert "thresholds are read from the labels that its rows name" in printed
     assert len(set(measured.threshold)) > 1
     assert measured.at_threshold == expected.at_threshold
 

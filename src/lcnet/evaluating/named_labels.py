@@ -10,7 +10,7 @@ from lcnet.metrics import Floats
 
 Named = Sequence[Sequence[str]]
 """The labels that each row names."""
-FOUND = "its thresholds are those above which its rows name labels"
+FOUND = "thresholds are read from the labels that its rows name"
 NOT_FOUND = (
     "its rows do not name each label above a probability (by rules between labels, or by hand), so "
     "the labels that they name are not judged"
