@@ -207,6 +207,13 @@ def test_labels_that_rows_name_are_judged(tmp_path, capsys, named, threshold):
     assert evaluate(file, data=tmp_path / "l.csv", threshold=0.3, quiet=True).threshold == 0.3
 
 
+def test_rows_of_which_one_says_nothing_are_not_judged(tmp_path):
+    file = rows_that_name(tmp_path, [["red", "blue"], ["blue"], ["red"]])
+    file.write_text(file.read_text().replace('"labels": ["blue"], ', ""))
+    measured = evaluate(file, data=tmp_path / "l.csv", quiet=True)
+    assert measured.threshold == 0.5
+
+
 def test_a_row_that_names_a_label_without_a_probability_is_refused(tmp_path):
     file = rows_that_name(tmp_path, [["red"], ["green"], []])
     with pytest.raises(DataError, match="got 'green' without one"):

@@ -70,6 +70,7 @@ class Gathered:
         self._kept: dict[str, KeptRows] = {}
         self._range = _Range()
         self._named: NamedLabels | None = None
+        self._do_all_name = True
         self._rows = 0
         self._is_checked = self.place is None
 
@@ -100,7 +101,9 @@ class Gathered:
                     f"pictures by labels, got {values.shape}. Write the file again."
                 )
             self._take(kind, values, pictures)
-        if named is not None:
+        if named is None:
+            self._do_all_name = False
+        else:
             self._take_named(named, numbers[PROBABILITY])
         self._check_space()
 
@@ -197,7 +200,7 @@ class Gathered:
         if self.unread:
             self.notes.append(f"{self.unread:,} pictures could not be read and are not counted")
         self._check_scores()
-        if self._named is not None:
+        if self._named is not None and self._do_all_name:
             self.thresholds = self._named.thresholds()
             self.notes.append(NOT_FOUND if self.thresholds is None else FOUND)
         is_made_here = PROBABILITY not in self._all_kinds()
