@@ -380,3 +380,34 @@ def test_boxes_tell_how_small_objects_are(tmp_path):
     assert data_facts(boxed, *splits).object_side == 6.0
     facts = data_facts(colours_config(tmp_path / "colours").data, *splits)
     assert (facts.object_side, facts.width, facts.training, facts.labels) == (0.0, 24, 24, 3)
+
+
+def test_a_run_is_measured_on_its_own_pictures_from_another_folder(
+    weights, capsys, tmp_path, monkeypatch
+):
+    """Its splits and settings stay: drawn anew, the parts would have pictures of training."""
+    one_table(tmp_path / "colours")
+    table = tmp_path / "colours" / "labels.csv"
+    table.write_text(table.read_text() + "images/nothing.png;\n")
+    (tmp_path / "colours" / "images" / "nothing.png").write_bytes(
+        next((tmp_path / "colours" / "images").glob("*.png")).read_bytes()
+    )
+    names = [line.split(";")[0] for line in table.read_text().splitlines()[1:]]
+    rows = [f"{name},{'test' if number % 2 else 'train'}" for number, name in enumerate(names)]
+    rows[-5::2] = [row.replace(",test", ",val").replace(",train", ",val") for row in rows[-5::2]]
+    Path("own.csv").write_text("picture,split\n" + "\n".join(rows) + "\n")
+    run_line(
+        "lcnet train colours --data.splits own.csv --data.table.unknown '[\"\"]' --minutes 60 "
+        "--train.epochs 1 --out runs/mine"
+    )
+    run_line("lcnet evaluate runs/mine --predictions here.csv")
+    (tmp_path / "away").mkdir()
+    monkeypatch.chdir(tmp_path / "away")
+    capsys.readouterr()
+    with pytest.raises(SystemExit) as ended:
+        main(shlex.split("evaluate ../runs/mine"))
+    assert ended.value.code == 1
+    assert "--root FOLDER" in capsys.readouterr().err
+    for flag in ("--root", "--data.root"):
+        run_line(f"lcnet evaluate ../runs/mine {flag} ../colours --predictions there.csv")
+        assert Path("there.csv").read_text() == (tmp_path / "here.csv").read_text()

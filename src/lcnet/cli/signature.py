@@ -19,6 +19,7 @@ from lcnet.cli.parser import ConfigFile, Parser, SettingsParser
 from lcnet.config import SECTIONS, Config, Data, Table, by_name, config_parser
 from lcnet.config.named import names
 from lcnet.errors import ConfigError
+from lcnet.run_folder import RunFolder
 
 Function = Callable[..., Any]
 FOR_PYTHON = ("quiet", "given")
@@ -80,6 +81,8 @@ def arguments_of(function: Function, parsed: Namespace) -> dict[str, Any]:
             read.add(PATH)
             if parsed.get(PATH) is not None:
                 built[name] = _at_path(parsed)
+            elif NoneType in kinds and (moved := _moved_to(parsed)):
+                built |= {name: None, "root": moved}
             elif NoneType in kinds:
                 built[name] = _data_if_any(parsed)
             else:
@@ -247,6 +250,20 @@ def _data_to_read(parsed: Namespace, default: Any) -> Data:
 def _from_flags(parsed: Namespace) -> Data:
     file = parsed.get("config")
     return _changed(Data() if file is None else Config.load(file).data, _given(parsed))
+
+
+def _moved_to(parsed: Namespace) -> str:
+    """Where the own data set of a run is now, if --data.root alone says so; else empty.
+
+    It would be wrong to take the folder for another data set: that has other parts, in which there
+    are pictures that the run was trained on.
+    """
+    given, model = _given(parsed), parsed.get("model")
+    run = model[0] if isinstance(model, list) and len(model) == 1 else model
+    if set(given) != {"root"} or "root" not in parsed or not isinstance(run, str | Path):
+        return ""
+    is_own = RunFolder(Path(run)).data() is not None
+    return str(parsed.root or given["root"]) if is_own else ""
 
 
 def _data_if_any(parsed: Namespace) -> Data | None:

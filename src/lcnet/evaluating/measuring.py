@@ -18,7 +18,7 @@ from lcnet.data.readers.split_names import load_split_called
 from lcnet.data.recognising import data_at
 from lcnet.data.rules_file import read_rules
 from lcnet.data.transforms import Normalize, Preprocessing
-from lcnet.errors import ConfigError, quoted
+from lcnet.errors import ConfigError, DataError, quoted
 from lcnet.evaluating.frozen_features import kept_features, kept_or_opened
 from lcnet.evaluating.protocols import PROTOCOLS, Protocol
 from lcnet.files import AnyPath
@@ -312,7 +312,7 @@ def data_set(
         data = data_at(data, quiet=quiet, divide=False)
         if not data.val and not data.test:
             data = replace(data, train="", val=data.train)
-    default_batch_size = BATCH_SIZE
+    is_own, default_batch_size = data is None, BATCH_SIZE
     if (folder := RunFolder(run)).is_run:
         config = folder.config()
         data, default_batch_size = data or config.data, config.train.batch
@@ -321,6 +321,11 @@ def data_set(
         raise ConfigError(
             f"{run}: expected a run folder, or --data flags, got a folder that names no data set. "
             "Name the data set behind it: lcnet evaluate MODEL PATH."
+        )
+    if is_own and not root and data.format != "digits" and not Path(data.root).is_dir():
+        raise DataError(
+            f"{data.root}: expected the folder of the data set of {run}, got none there. If it has "
+            "moved, or you are in another folder than in training: --root FOLDER."
         )
     return replace(data, root=root or data.root), batch_size or default_batch_size
 
