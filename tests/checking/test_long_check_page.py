@@ -25,5 +25,5 @@ def test_many_labels_get_pages_and_few_do_not(tmp_path):
             )
     lcnet.check(colours, html=tmp_path / "many.html", quiet=True)
     text = (tmp_path / "many.html").read_text()
-    assert text.count("<script>") == 1 and "addPages" in text and "const ROWS = 100;" in text
+    assert text.count("<script>") == 2 and "addPages" in text and "const ROWS = 100;" in text
     assert all(name in text for name in names)

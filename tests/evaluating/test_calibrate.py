@@ -1,6 +1,7 @@
 """`lcnet calibrate` from a trained run to what evaluation and prediction make of it."""
 
 import json
+import re
 
 import numpy as np
 import pytest
@@ -94,10 +95,16 @@ def test_a_goal_out_of_reach_and_labels_without_a_positive_are_said(run, tmp_pat
     # Red says nothing of these pictures, and blue is nowhere present.
     rows = [f"{row.split(',')[0]},{number % 2},1,0" for number, row in enumerate(rows)]
     file.write_text("\n".join([header, *rows]))
+    before = (run / "model/model.json").read_bytes()
     fitted = calibrate(run, goal="precision", at_least=0.99)
     shown = " ".join(capsys.readouterr().out.split())
     assert not fitted.reached
-    assert "warning: precision of at least 99: not reached" in shown
+    said = r"precision of at least 99: not reached, and nothing is changed: CP .* ([\d.]+), and at "
+    found = re.search(said + r"0.5 it is ([\d.]+)\.", shown)
+    assert found and float(found[1]) < float(found[2])
+    assert (run / "model/model.json").read_bytes() == before
+    fitted = calibrate(run)
+    shown = " ".join(capsys.readouterr().out.split())
     assert (
         "no picture shows them, so they get the threshold that is best for all labels: blue"
         in shown

@@ -265,7 +265,7 @@ def test_the_worst_errors_name_their_row_and_show_their_picture(page, tmp_path):
     found = page(made)
     shown = found.text[found.text.index("False positives") :]
     assert shown.startswith(
-        "False positives marked absent, but the model finds the label very probable "
+        "False positives marked absent, but above the label's threshold; the most probable first "
         f"{LABELS[label]} {absent.max():.3f}"
     )
     assert f"{picture}.png val.csv:{picture + 2}" in shown

@@ -10,6 +10,7 @@ from lcnet.evaluating.calibrate import calibrate, set_thresholds
 from lcnet.evaluating.evaluate import evaluate
 from lcnet.evaluating.fitting import fit_scores
 from lcnet.evaluating.measuring import score
+from lcnet.metrics.calibration import to_probabilities
 from lcnet.metrics.thresholds import Goal
 from lcnet.model_folder import model_fingerprint, read_info
 from lcnet.runs.train import resume, train
@@ -61,6 +62,29 @@ def test_too_few_pictures_change_nothing(trained, capsys):
     assert (trained / "model/model.json").read_bytes() == before
     fit_scores(sure, read_info(trained), goal=Goal(), method="platt", shrinkage=1.0, quiet=True)
     assert (trained / "model/model.json").read_bytes() != before
+
+
+def test_labels_stay_where_fitted_thresholds_do_not_help_though_probabilities_do(
+    trained, capsys, read_json
+):
+    """Labels are right at 0.5, and probabilities surer than they are right."""
+    scored = score(trained, split="val.csv", quiet=True)
+    logits = np.where(scored.targets == 1, 6.0, -6.0).astype(np.float32)
+    logits[:3] *= np.float32(-1)
+    sure = replace(scored, logits=logits)
+    fit_scores(
+        sure, read_info(trained), goal=Goal(), method="platt", shrinkage=1.0, only_if_better=True
+    )
+    shown = " ".join(capsys.readouterr().out.split())
+    assert "labels stay as at 0.5, since fitted thresholds would not improve" in shown
+    assert "thresholds (pictures" not in shown
+    info = read_info(trained)
+    assert info.calibration
+    labels = to_probabilities(logits, info.calibration) > np.array(info.thresholds)
+    assert (labels == (logits > 0)).all()
+    assert "positives" not in read_json(trained / "calibration.json")
+    fit_scores(sure, read_info(trained), goal=Goal(), method="platt", shrinkage=1.0)
+    assert "--reset" in capsys.readouterr().out
 
 
 def test_evaluate_says_what_calibrating_would_gain(tiny_config, tmp_path, no_report, capsys):

@@ -393,7 +393,7 @@ def _splits_table(report: CheckReport) -> Table:
             name,
             *([", ".join(checked.roles)] if used_for else []),
             f"{len(checked.split):,}",
-            f"{checked.statistics.labels_a_picture:.2f}",
+            f"{checked.labels_each:.2f}",
             f"{100 * checked.statistics.unknown_share:.1f} %",
             report.sizes(checked),
         )

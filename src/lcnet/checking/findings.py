@@ -124,6 +124,13 @@ class CheckedSplit:
         """The counts of its labels."""
         return count_labels(self.split.targets)
 
+    @cached_property
+    def labels_each(self) -> float:
+        """How many labels a picture shows on average, of those of which something is known."""
+        targets = self.split.targets
+        known = int((targets >= 0).any(axis=1).sum())
+        return int((targets == 1).sum()) / max(known, 1)
+
     def place(self, index: int) -> str:
         """Where a sample is listed, and its picture."""
         sample = self.split.samples[index]

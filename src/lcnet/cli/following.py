@@ -85,7 +85,10 @@ def after_predict(predicted: Any, given: Given, words: Sequence[str]) -> Command
     """
     out, is_whole = given["out"], not given["top"] and not given["only"]
     if out is None and not given["format"] and sys.stdout.isatty():
-        return (f"lcnet {shlex.join(words)} --out predictions.jsonl",)
+        file = Path("predictions.jsonl")
+        while file.exists():
+            file = free_beside(file.with_suffix("")).with_suffix(".jsonl")
+        return (f"lcnet {shlex.join(words)} --out {file}",)
     if not isinstance(out, Path) or not is_whole or given["label_studio"] is not None:
         return ()
     if given["shard"] or given["known"] is not None or predicted.failed == predicted.pictures:
@@ -101,10 +104,11 @@ def after_label(result: None, given: Given, words: Sequence[str]) -> Commands:
     Of another table a look at what was labelled.
     """
     from lcnet.data.dividing import file_of  # it brings torch, which is there after the verb
+    from lcnet.serving.labelling.answer_log import answered
 
     run, out = RunFolder(Path(given["model"])), Path(given["out"])
-    if not out.is_file():
-        return ()  # nothing was answered
+    if not answered(out):
+        return ()
     data = run.config().data if run.is_run else None
     own = Path(data.root, file_of(data.train)) if data is not None and data.splits else None
     if data is None or own is None or own.resolve() != Path(given["table"]).resolve():

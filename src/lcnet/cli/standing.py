@@ -53,6 +53,8 @@ def where_one_stands() -> str:
     lines = _table(shown) if shown else [f"no runs in {RUNS.absolute()} yet"]
     if more := len(folders) - len(shown):
         lines.append(f"and {more:,} older ones")
+    if any(row.val.endswith(")") or row.test.endswith(")") for row in shown):
+        lines.append("in brackets: the pictures that the mAP is of")
     following = ["", next_lines(commands)] if (commands := _next(shown)) else []
     return "\n".join([*lines, *following, "", HELP])
 

@@ -1,11 +1,12 @@
 """Fits a model's thresholds and probabilities to a goal on a split, and prints the result."""
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, replace
 from difflib import get_close_matches
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from rich.console import Console
@@ -107,8 +108,9 @@ def fit_model(
     # Before the rest, whose files name the model with it.
     sample = sampled(scored)
     parts = fit_evidence(sample, info) if evidence else ()
+    before = info
     fitted, info = fit_scores(
-        scored, info, goal=goal, method=method, shrinkage=shrinkage, quiet=quiet
+        scored, before, goal=goal, method=method, shrinkage=shrinkage, quiet=quiet
     )
     if parts and not quiet:
         show_worth(sample, info, parts)
@@ -117,7 +119,8 @@ def fit_model(
             "known labels tell nothing that can be shown of the others on these "
             f"{len(scored.logits):,} pictures, so nothing was kept of it. More pictures help."
         )
-    _tell_older(run)
+    if info is not before or parts or views:
+        _tell_older(run)
     return fitted
 
 
@@ -161,7 +164,8 @@ def fit_scores(
 
     `before` is the description that gets the calibration and thresholds; decisions keep its rules.
     With `only_if_better` probabilities stay as they are if the Brier score of new pictures would
-    not be better, and thresholds too if CF1 would not. That happens if there are few pictures.
+    not be better, and their labels as at 0.5 if CF1 would not. That happens if there are few
+    pictures. Thresholds that miss a precision or recall by more than 0.5 does are never taken.
     """
     logits, targets, samples = scored.logits, scored.targets, scored.samples
     rules = before.rules.on(before.labels) if before.rules else None
@@ -171,12 +175,6 @@ def fit_scores(
         source += ", with needed views"
     if before.test_time:
         source += f", with {', '.join(before.test_time)}"
-    changed = replace(
-        before,
-        thresholds=fitted.thresholds.values,
-        by_hand=(),
-        calibration=replace(fitted.calibration, source=source),
-    )
     worth = _worth_of(scored, fitted, rules)
     console = _console(quiet=quiet)
     if only_if_better and method != "none" and not _lowers_brier(worth):
@@ -194,6 +192,9 @@ def fit_scores(
     if before.rules:
         console.print(f"decisions keep the model's label rules: {before.rules}")
     _show(console, worth, fitted.folds)
+    if line := _missed_by_more(worth, fitted, goal):
+        console.print(paragraph(line), soft_wrap=True)
+        return fitted, before
     if only_if_better and not _lowers_brier(worth) and not _raises_f1(worth):
         line = (
             "not applied, since labels of new pictures would not improve either: thresholds stay "
@@ -201,8 +202,23 @@ def fit_scores(
         )
         console.print(paragraph(line), soft_wrap=True)
         return fitted, before
-    for line in _outcome(goal, fitted, samples.labels, targets):
+    stays = only_if_better and not _raises_f1(worth)
+    if stays:
+        fitted, source = _at_half(fitted, logits, targets, rules), f"labels as at 0.5; {source}"
+        lines: Iterable[str] = [f"labels stay as at 0.5, since {_worse(worth)}"]
+    else:
+        lines = _outcome(goal, fitted, samples.labels, targets)
+        if goal == Goal() and not _raises_f1(worth):
+            reset = f"lcnet calibrate {quoted(scored.run)} --reset"
+            lines = [*lines, f"warning: {_worse(worth)}. To go back to 0.5: {reset}"]
+    for line in lines:
         console.print(paragraph(line), soft_wrap=True)
+    changed = replace(
+        before,
+        thresholds=fitted.thresholds.values,
+        by_hand=(),
+        calibration=replace(fitted.calibration, source=source),
+    )
     changed = with_rounding(changed, scored.run, samples, scored.data, quiet=quiet)
     if changed.rounding:
         is_taken = changed.rounding.is_small(usual_device())
@@ -210,14 +226,16 @@ def fit_scores(
         text = f"predictions in bfloat16, which is faster: {taken}; {changed.rounding}"
         console.print(paragraph(text), soft_wrap=True)
     write_decisions(scored.run, changed)
-    written = {
+    written: dict[str, Any] = {
         "model": model_fingerprint(scored.run),
         "source": source,
         "reached": fitted.reached,
         "aim": str(fitted.aim),
-        POSITIVES: dict(zip(samples.labels, count_present(targets).tolist(), strict=True)),
         **worth,
     }
+    if not stays:
+        counts = count_present(targets).tolist()
+        written[POSITIVES] = dict(zip(samples.labels, counts, strict=True))
     text = json.dumps(written, indent=1, ensure_ascii=False)
     write_text(RunFolder(scored.run).calibration_file, text)
     for by_hand in before.by_hand:
@@ -328,6 +346,48 @@ def _raises_f1(worth: Mapping[str, Mapping[str, float | None]]) -> bool:
     """Whether fitted thresholds improve the labels of new pictures."""
     before, after = worth["at 0.5"]["CF1"], worth["cross-fitted"]["CF1"]
     return before is not None and after is not None and after > before
+
+
+def _worse(worth: Mapping[str, Mapping[str, float | None]]) -> str:
+    """That fitted thresholds do not improve the labels of new pictures, with the numbers."""
+    before, after = worth["at 0.5"], worth["cross-fitted"]
+    both = ", ".join(f"{name} {or_dash(after[name], 1)}" for name in ("CF1", "OF1"))
+    return (
+        f"fitted thresholds would not improve the labels of new pictures: {both}; at 0.5 "
+        f"{or_dash(before['CF1'], 1)} and {or_dash(before['OF1'], 1)}"
+    )
+
+
+def _missed_by_more(
+    worth: Mapping[str, Mapping[str, float | None]], fitted: Fitted, goal: Goal
+) -> str:
+    """That nothing is changed, where 0.5 is nearer to a goal that is not reached; else empty."""
+    if goal.at_least is None or fitted.reached:
+        return ""
+    mean = "CP" if goal.name == "precision" else "CR"
+    before, after = worth["at 0.5"][mean], worth["cross-fitted"][mean]
+    if before is None or after is None or after >= before:
+        return ""
+    return (
+        f"warning: {goal}: not reached, and nothing is changed: {mean} of new pictures would be "
+        f"{after:.1f}, and at 0.5 it is {before:.1f}. Train a better model, ask for less, or use "
+        "more validation pictures."
+    )
+
+
+def _at_half(
+    fitted: Fitted, logits: Floats, targets: Targets, rules: IndexedRules | None
+) -> Fitted:
+    """The same calibration with thresholds where a probability of 0.5 was before it."""
+    from scipy.special import expit
+
+    values = tuple(expit(np.array(fitted.calibration.bias)).tolist())
+    predicted = predict_at(to_probabilities(logits), np.array(0.5), rules)
+    return replace(
+        fitted,
+        thresholds=replace(fitted.thresholds, values=values),
+        expected=rates(predicted, targets),
+    )
 
 
 def _worth(

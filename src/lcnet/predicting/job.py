@@ -105,6 +105,8 @@ def predict_all(
         _console().print(f"{name}: read as a list of {in_pictures(count)}")
     if sources.passed_over:
         _console().print(f"passed over: {in_words(sources.passed_over)}")
+    if isinstance(out, Path) and not format and out.exists():
+        _console().print(f"{out} is there: replaced when all new rows are written")
     if ray is not None or compiled or embeddings is not None:
         runtime = "torch"
     wanted = measured_runtime(model, runtime, lambda: shard.of(sources), total, batch_size)
@@ -220,7 +222,8 @@ def _into_folder(
     with open_shard(out, job, shard, rows_per_file=rows_per_file) as files:
         done = files.finished()
         ready = _count_finished(shard.of(sources.names()), done.images, out, shard)
-        _console().print(f"{ready:,} of {total:,} pictures already have a row in {out}")
+        if ready:
+            _console().print(f"{ready:,} of {total:,} pictures already have a row in {out}")
         unfinished = (picture for picture in pictures if picture.name not in done.images)
         rows = files.write(map(shown, predictor.stream(unfinished)))
         return done.failed + _follow(rows, predictor, outcome, total - ready)

@@ -139,8 +139,11 @@ def _errors(report: RunReport) -> list[dict[str, Any]]:
     measured = report.measured
     worst = worst_mistakes(measured.probabilities, report.predicted, measured.targets, ERRORS)
     titles = (
-        ("False positives", "marked absent, but the model finds the label very probable"),
-        ("False negatives", "marked present, but the model finds the label improbable"),
+        (
+            "False positives",
+            "marked absent, but above the label's threshold; the most probable first",
+        ),
+        ("False negatives", "marked present, but not above it; the least probable first"),
     )
     return [
         {

@@ -94,8 +94,8 @@ function leftToCorrect(counts) {
   if (isLookingFirst(counts)) return `looking at the pictures ... (${many(counts.unscored, "to come", "to come")})`;
   const parts = [`${many(counts.doubtful, "given label", "given labels")} worth a look`];
   if (counts.cells) parts.push(many(counts.cells, "blank cell", "blank cells"));
-  parts.push(`in ${many(counts.pictures, "picture", "pictures")} of ${counts.total.toLocaleString("en")}`);
-  let words = parts.join(" \u00b7 ").replace(" \u00b7 in ", " in ");
+  const where = `in ${many(counts.pictures, "picture", "pictures")} of ${counts.total.toLocaleString("en")}`;
+  let words = `${parts.join(" and ")}${counts.cells ? ", together" : ""} ${where}`;
   if (counts.unscored) words += ` so far (${many(counts.unscored, "to come", "to come")})`;
   if (counts.unreadable) words += ` \u00b7 ${many(counts.unreadable, "picture cannot", "pictures cannot")} be read`;
   if (counts.failure) words += ` \u00b7 looking ahead failed: ${counts.failure}`;

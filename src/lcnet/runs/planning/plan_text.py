@@ -51,9 +51,11 @@ def _data(plan: Plan) -> str:
         f"{data.labels_a_picture:.1f} a picture, the rarest in {data.rarest:,}"
     )
     if data.rare:
-        text += f"; {data.rare:,} in fewer than {RARE}"
+        text += f"; {data.rare:,} label{'s' * (data.rare != 1)} in fewer than {RARE} of them"
     if data.unjudged:
-        text += f"; {data.unjudged:,} that validation cannot judge"
+        text += (
+            f"; {data.unjudged:,} label{'s' * (data.unjudged != 1)} that validation cannot judge"
+        )
     if data.validation < FEW:
         text += "; so few to validate that the run's figures are rough"
     if data.unknown >= UNKNOWN_SHOWN:

@@ -17,6 +17,16 @@ Answer = tuple[bool | None, str]
 """The state of a label, and who gave it."""
 
 
+def log_of(out: Path) -> Path:
+    """The log beside a table of answers."""
+    return out.with_name(f"{out.name}.log")
+
+
+def answered(out: Path) -> bool:
+    """Whether anything was answered in a table of answers, now or before."""
+    return log_of(out).is_file()
+
+
 class AnswerLog:
     """The last answer for each cell, also those of other processes. Calls must not overlap."""
 

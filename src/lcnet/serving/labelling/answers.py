@@ -18,7 +18,7 @@ from filelock import FileLock, Timeout
 from lcnet.errors import DataError, reason_of
 from lcnet.files import written_whole
 from lcnet.predicting.known_table import KnownTable, name_beside
-from lcnet.serving.labelling.answer_log import AnswerLog
+from lcnet.serving.labelling.answer_log import AnswerLog, log_of
 
 WAIT = 30.0
 """Seconds to wait for another process that writes to the file."""
@@ -63,7 +63,7 @@ class AnswerFile:
         self.file = file
         self.labels = table.labels
         self.annotator = annotator
-        self._log = AnswerLog(file.with_name(f"{file.name}.log"), annotator)
+        self._log = AnswerLog(log_of(file), annotator)
         self._guard = RLock()
         self._lock = FileLock(file.with_name(f".{file.name}.lock"))
         self._rows = {path: dict(known) for path, known in table.pictures()}

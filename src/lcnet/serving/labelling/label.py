@@ -56,6 +56,7 @@ def label(
     with listening_at(host, port) as listening:
         # torch and the model take seconds, so a word comes before they are imported.
         tell(f"loading {model}; the page's address comes when it answers, in some seconds")
+        from lcnet.serving.labelling.answer_log import answered
         from lcnet.serving.labelling.desk import open_desk
         from lcnet.serving.labelling.server import run
 
@@ -74,8 +75,9 @@ def label(
             )
         address = address_of(host, listening)
         run(desk, listening, host, lambda: tell(f"page {address}, answers in {out}; Ctrl+C stops"))
-    tell(f"stopped; all answers are in {out}")
-    if Path(table).is_dir():
+    is_answered = answered(Path(out))
+    tell(f"stopped; all answers are in {out}" if is_answered else "stopped; nothing was answered")
+    if is_answered and Path(table).is_dir():
         tell(
             f"{out} has the pictures of {table} alone. How to train on them together with an older "
             "table: docs/guide/label_page.md"
