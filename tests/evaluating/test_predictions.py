@@ -214,6 +214,21 @@ def test_rows_of_which_one_says_nothing_are_not_judged(tmp_path):
     assert measured.threshold == 0.5
 
 
+@pytest.mark.parametrize("sign", [", ", "|", "; "])
+def test_few_rows_of_truth_are_separated_where_all_names_are_predicted_labels(
+    tmp_path, capsys, sign
+):
+    file = rows_that_name(tmp_path, [["red", "blue"], ["blue"], ["red"]])
+    labels = tmp_path / "names.csv"
+    labels.write_text(f'picture,shown\na,"red{sign}blue"\nb,blue\nc,red\n')
+    expected = evaluate(file, data=tmp_path / "l.csv", quiet=True)
+    measured = evaluate(file, data=labels)
+    assert (measured.ap, measured.images) == (expected.ap, 3)
+    labels.write_text(f'picture,shown\na,"red{sign}blue"\nb,"blue{sign}green"\nc,red\n')
+    with pytest.raises(DataError, match=r"others: '|can be one name or several"):
+        evaluate(file, data=labels, quiet=True)
+
+
 def test_a_row_that_names_a_label_without_a_probability_is_refused(tmp_path):
     file = rows_that_name(tmp_path, [["red"], ["green"], []])
     with pytest.raises(DataError, match="got 'green' without one"):

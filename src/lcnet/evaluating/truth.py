@@ -7,13 +7,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lcnet.config import Data
+from lcnet.data.dataset import Split
+from lcnet.data.label_names import SEPARATORS
 from lcnet.data.readers import read_split
 from lcnet.data.readers.layout import Given
 from lcnet.data.readers.split_names import naming_splits, split_called
 from lcnet.data.readers.table_file import is_table
 from lcnet.data.readers.table_understanding import understand
 from lcnet.data.recognising import data_at
-from lcnet.errors import DataError
+from lcnet.errors import DataError, LCNetError
 from lcnet.evaluating.kept_rows import KeptRows
 from lcnet.evaluating.matching import match
 from lcnet.evaluating.predictions import Predictions, named
@@ -41,13 +43,13 @@ def with_truth(
     Pictures are matched by name, so that their files need not be there. Raises DataError if the
     data set cannot be read, has other labels or no such picture.
     """
-    data = _settings(data, quiet=quiet)
-    if not data.val and not data.test:
-        data = replace(data, train="", val=data.train)
-    name = split_called(data, split or data.test or data.val)
-    with naming_splits(data, name, whose="this data set"):
-        samples = read_split(data, name)
-    _check_labels(set(samples.labels), predictions, f"{data.root}, {name}")
+    try:
+        data, name, samples = _read(predictions, data, split, quiet=quiet)
+    except DataError:
+        parted = _read_by_names(predictions, data, split, quiet=quiet)
+        if parted is None:
+            raise
+        data, name, samples = parted
     if set(samples.labels) != set(predictions.labels):
         samples = read_split(data, name, predictions.labels)  # it knows what the others are
     columns = [samples.labels.index(label) for label in predictions.labels]
@@ -72,6 +74,44 @@ def with_truth(
     for rows in spans(len(found.theirs), len(columns)):
         targets.add(samples.targets[found.theirs[rows]][:, columns])
     return Judged(replace(chosen, targets=targets.array(), split=name), found.ours, said)
+
+
+def _read(
+    predictions: Predictions, data: Data | Given | AnyPath, split: str, *, quiet: bool
+) -> tuple[Data, str, Split]:
+    """The settings of a data set, the name of the split, and the split."""
+    data = _settings(data, quiet=quiet)
+    if not data.val and not data.test:
+        data = replace(data, train="", val=data.train)
+    name = split_called(data, split or data.test or data.val)
+    with naming_splits(data, name, whose="this data set"):
+        samples = read_split(data, name)
+    _check_labels(set(samples.labels), predictions, f"{Path(data.root, name)}")
+    return data, name, samples
+
+
+def _read_by_names(
+    predictions: Predictions, data: Data | Given | AnyPath, split: str, *, quiet: bool
+) -> tuple[Data, str, Split] | None:
+    """The same, with the sign between names under which all of them are predicted labels.
+
+    None if there is no such sign, or the settings say one. A table of few rows may not show by
+    itself whether `cat, dog` is one name or two.
+    """
+    given = data if isinstance(data, Data | Given) else Given(Path(data))
+    if isinstance(given, Data) or given.data.separator:
+        return None
+    for sign in SEPARATORS:
+        parted = replace(given, data=replace(given.data, separator=sign))
+        try:
+            found = _read(predictions, parted, split, quiet=True)
+        except LCNetError:
+            continue
+        if not quiet:
+            why = "each of them is a predicted label then"
+            tell(f"{given.path}: read again with names separated at {sign!r}, as {why}")
+        return found
+    return None
 
 
 def _settings(data: Data | Given | AnyPath, *, quiet: bool) -> Data:
