@@ -109,6 +109,7 @@ def allowed(hint: Any) -> str:
     return "" if bound is None else ", or ".join([str(bound), *_literals(hint)])
 
 
+LIST = "a list"
 WORDS = {bool: "true or false", int: "a whole number", float: "a number", str: "text"}
 
 
@@ -122,7 +123,7 @@ def described(hint: Any) -> str:
         choices = [str(choice) for choice in get_args(hint) if choice != ""]
         return f"one of {', '.join(choices)}" if len(choices) > 1 else choices[0]
     if get_origin(hint) in (list, tuple):
-        return "a list"
+        return LIST
     return WORDS.get(hint, getattr(hint, "__name__", str(hint)))
 
 

@@ -162,6 +162,8 @@ def test_only_the_flags_of_the_verb_that_is_asked_for_are_made():
         ("evaluate nowhere --batch_size 0", 2, "--batch_size: expected at least 1, got 0"),
         ("evaluate nowhere --data.images all", 2, "--data.images: expected --data.format as well"),
         ("evaluate nowhere --data.formt x", 2, "Did you mean --data.format?"),
+        ("check . --data.folders photos", 2, "expected a list, got photos. Write '[photos]'"),
+        ("predict run x --threshold 0.5", 2, "lcnet calibrate RUN --reset"),
         ("evaluate nowhere --data.workers x", 2, "--data.workers"),
         ("calibrate nowhere", 1, "no model here"),
         ("calibrate nowhere --reset", 1, "no model here"),
@@ -187,6 +189,12 @@ def test_a_mistake_gives_one_line_and_an_exit_code(
     assert (got, error.count("\n")) == (code, 1), error
     assert message in error
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_reader_that_has_seen_enough_ends_a_command_quietly():
+    line = f"{shlex.quote(sys.executable)} -m lcnet train --help | head -c 5"
+    ended = subprocess.run(line, shell=True, capture_output=True, check=False)
+    assert (ended.stdout, ended.stderr) == (b"usage", b"")
 
 
 def test_train_evaluate_and_predict_by_the_command_line(capsys, tiny_config, tmp_path, read_json):

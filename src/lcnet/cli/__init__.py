@@ -1,6 +1,7 @@
 """The command line: each verb is one function call, and nothing imports torch before it runs."""
 
 import io
+import os
 import shutil
 import sys
 from collections.abc import Sequence
@@ -46,7 +47,10 @@ def build_parser(verb: str | None = None, words: Sequence[str] = ()) -> Parser:
 
 
 def main(argv: list[str] | None = None) -> None:
-    """Run the command line and exit: 0 done, 1 wrong data, 2 wrong command, 130 or 143 stopped."""
+    """Run the command line and exit.
+
+    0: done. 1: wrong data. 2: wrong command. 130, 141 or 143: stopped.
+    """
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # a file name may hold any bytes
     try:
@@ -61,6 +65,9 @@ def main(argv: list[str] | None = None) -> None:
     except LCNetError as error:
         _say(str(error))
         code = error.exit_code
+    except BrokenPipeError:  # head, or another reader, has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = 141
     except OSError as error:
         _say(one_line(str(error)))
         code = 1

@@ -20,6 +20,13 @@ COUNTED = {"--minutes": "a number of minutes "}
 """What a number of these flags counts; it goes before the bound."""
 
 
+ELSEWHERE = {
+    ("predict", "--threshold"): "thresholds are the model's: lcnet calibrate RUN --set LABEL=0.5, "
+    "or for 0.5 everywhere lcnet calibrate RUN --reset",
+}
+"""What to write in place of a flag that people look for at a verb without it."""
+
+
 def unknown_verb(message: str, verbs: Iterable[str]) -> str:
     """The line for a word that is no verb, with the nearest one; empty for another message."""
     if not (found := NO_VERB.fullmatch(message)):

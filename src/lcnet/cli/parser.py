@@ -8,7 +8,7 @@ import yaml
 from jsonargparse import ActionConfigFile, ArgumentParser  # type: ignore[attr-defined]
 
 from lcnet.cli.help import Help, by_subject
-from lcnet.cli.mistakes import counted, missing_words, too_many_words, unknown_verb
+from lcnet.cli.mistakes import ELSEWHERE, counted, missing_words, too_many_words, unknown_verb
 from lcnet.config import MOVED, Config, config_file, in_words, with_new_names
 from lcnet.config.plain_yaml import read_yaml
 from lcnet.errors import ConfigError
@@ -37,7 +37,10 @@ class Parser(ArgumentParser):
         if said:
             raise ConfigError(said)
         if unknown and not head:
-            near = self._nearest(unknown.split()[0].split("=")[0])
+            flag = unknown.split()[0].split("=")[0]
+            near, other = self._nearest(flag), ELSEWHERE.get((self.verb, flag), "")
+            if other:
+                raise ConfigError(f"{flag}: {self.verb} has no such flag; {other}")
             text += f". Did you mean {near}?" if near else "."
         raise ConfigError(f"{text} (lcnet VERB --help lists all flags)")
 

@@ -13,7 +13,7 @@ from typing import Any, get_type_hints
 import yaml
 from jsonargparse import ArgumentParser, set_parsing_settings
 
-from lcnet.bounds import described, require
+from lcnet.bounds import LIST, described, require
 from lcnet.config.data import Data
 from lcnet.config.model import Model
 from lcnet.config.moved import MOVED, with_former_defaults, with_new_names
@@ -130,7 +130,9 @@ def in_words(message: str, parser: ArgumentParser, *, prefix: str = "") -> str:
     misfit = MISFIT.fullmatch(text)
     if misfit and misfit[1] in hints:
         name, value = misfit.groups()
-        return f"{prefix}{name}: expected {described(hints[name])}, got {value or 'nothing'}"
+        expected = described(hints[name])
+        one = f". Write '[{value}]'" if expected == LIST and value and value[0] not in "[{" else ""
+        return f"{prefix}{name}: expected {expected}, got {value or 'nothing'}{one}"
     return text.replace('Parser key "', prefix).replace('":', ":")
 
 

@@ -70,6 +70,15 @@ def test_folders_that_lead_to_nothing_are_said(tmp_path: Path) -> None:
         recognise(table(tmp_path, LISTED), Data(folders=["../nowhere"]))
 
 
+def test_a_link_to_the_folder_of_the_pictures_is_named_with_the_setting(tmp_path: Path) -> None:
+    draw(tmp_path / "photos", *(f"{number}.jpg" for number in range(8)))
+    root = table(tmp_path, [f"{number}.jpg" for number in range(8)])
+    (root / "linked").symlink_to(tmp_path / "photos", target_is_directory=True)
+    with pytest.raises(DataError, match=r"--data\.folders '\[linked\]', since a link"):
+        recognise(root)
+    assert "below linked" in recognise(root, Data(folders=["linked"])).said
+
+
 def test_a_missing_picture_comes_with_the_setting_and_is_told_in_the_counts(tmp_path: Path) -> None:
     root = table(tmp_path, [f"{number}.jpg" for number in range(8)])
     draw(root, *(f"{number}.jpg" for number in range(7)))
