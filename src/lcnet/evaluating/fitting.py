@@ -257,8 +257,8 @@ def _tell_older(run: Path) -> None:
         names = ", ".join(file.name for file in older[:-1])
         names = f"{names} and {older[-1].name}" if names else older[-1].name
         name = quoted(run)
-        anew = f"lcnet evaluate {name}\n      lcnet report {name}"
-        tell(f"{names}: of the model before\nanew: {anew}")
+        tell(f"the model has changed since these were written: {names}; to write them again")
+        tell(f"      lcnet evaluate {name}\n      lcnet report {name}")
 
 
 def replace_thresholds(run: Path, thresholds: Mapping[str, float], *, quiet: bool) -> None:

@@ -125,7 +125,7 @@ def measure_files(
             *notes,
             *together.said,
             plainly(verification) + _why(one, threshold),
-            *few_pictures(one.targets),
+            *few_pictures(verification),
         ),
     )
 

@@ -132,21 +132,19 @@ def how_measured(measured: Measured) -> Iterator[str]:
         yield f"test-time augmentation: mean with {', '.join(measured.info.test_time)}"
     if measured.info.by_hand and not protocol:
         yield f"threshold set by hand: {', '.join(measured.info.by_hand)}"
-    yield from few_pictures(measured.targets)
+    yield from few_pictures(measured.verification)
     if rules := measured.info.rules:
         kept = "decisions, and so their rates, keep them; mAP and top 3 do not know them"
         ignored = "not applied, since published work has none"
         yield f"label rules ({rules}): {kept if measured.rules else ignored}"
 
 
-def few_pictures(targets: Targets) -> Iterator[str]:
+def few_pictures(verification: Verification) -> Iterator[str]:
     """That the numbers are rough, if they are of few pictures."""
-    if len(targets) < FEW:
-        few = f"only {len(targets)} picture{'s' * (len(targets) != 1)}"
-        yield (
-            f"{few}, so these numbers are rough: intervals can be lopsided, and labels' own "
-            "thresholds worse than 0.5"
-        )
+    if (count := verification.images) < FEW:
+        rough = f"only {count} picture{'s' * (count != 1)}, so these numbers are rough"
+        own = not isinstance(verification.threshold, float)
+        yield f"{rough}: intervals can be lopsided" + ", and own thresholds worse than 0.5" * own
 
 
 def plainly(verification: Verification) -> str:
