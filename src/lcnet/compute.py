@@ -14,6 +14,8 @@ Precision = Literal["fp32", "bf16"]
 """Precision of inference."""
 MOST_ROUNDING = 0.01
 """Largest change of a probability with which `auto` still takes bfloat16."""
+FEWEST_ROUNDED = 100
+"""Pictures of which no label may change before `auto` takes bfloat16: fewer say too little."""
 HALVES = {"fp32": None, "bf16": torch.bfloat16, "fp16": torch.float16}
 """The half-precision type that each `precision` mixes with float32; None for none."""
 
@@ -54,8 +56,9 @@ class Rounding:
         return cls(**check_fields(cls, stored, "arithmetic.bf16"))
 
     def is_small(self, device: torch.device) -> bool:
-        """Whether `auto` may take bfloat16 on the device, so that no label is known to change."""
-        return self.device == device.type and self.largest <= MOST_ROUNDING and not self.relabelled
+        """Whether `auto` may take bfloat16 on the device: no label changes of enough pictures."""
+        is_known = self.device == device.type and self.pictures >= FEWEST_ROUNDED
+        return is_known and self.largest <= MOST_ROUNDING and not self.relabelled
 
     def __str__(self) -> str:
         return (

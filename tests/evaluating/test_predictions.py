@@ -207,6 +207,15 @@ def test_labels_that_rows_name_are_judged(tmp_path, capsys, named, threshold):
     assert evaluate(file, data=tmp_path / "l.csv", threshold=0.3, quiet=True).threshold == 0.3
 
 
+def test_rows_with_known_labels_are_said(tmp_path, capsys):
+    file = rows_that_name(tmp_path, [["red", "blue"], ["blue"], ["red"]])
+    evaluate(file, data=tmp_path / "l.csv")
+    assert "predict --known" not in capsys.readouterr().out
+    file.write_text(file.read_text().replace('"labels"', '"known": {"red": true}, "labels"', 1))
+    evaluate(file, data=tmp_path / "l.csv")
+    assert capsys.readouterr().out.count("predict --known") == 1
+
+
 def test_rows_of_which_one_says_nothing_are_not_judged(tmp_path):
     file = rows_that_name(tmp_path, [["red", "blue"], ["blue"], ["red"]])
     file.write_text(file.read_text().replace('"labels": ["blue"], ', ""))

@@ -53,6 +53,7 @@ def test_the_measured_difference_is_that_of_the_predictions(run, tmp_path, has_b
         (None, "fp32"),
         (replace(SMALL, largest=0.011), "fp32"),
         (replace(SMALL, relabelled=1), "fp32"),
+        (replace(SMALL, pictures=99), "fp32"),
         (replace(SMALL, device="cuda"), "fp32"),
     ],
 )

@@ -1,6 +1,7 @@
 """`lcnet train --minutes`: the plan is made, said and kept, on tiny sets with tiny backbones."""
 
 import shlex
+import shutil
 import time
 from dataclasses import replace
 from itertools import takewhile
@@ -411,3 +412,23 @@ def test_a_run_is_measured_on_its_own_pictures_from_another_folder(
     for flag in ("--root", "--data.root"):
         run_line(f"lcnet evaluate ../runs/mine {flag} ../colours --predictions there.csv")
         assert Path("there.csv").read_text() == (tmp_path / "here.csv").read_text()
+    with pytest.raises(SystemExit) as ended:
+        main(shlex.split("evaluate ../runs/mine --data.root ../colours --data.workers 0"))
+    assert ended.value.code == 2
+    assert "expected --root ../colours alone" in capsys.readouterr().err
+
+
+def test_a_data_set_with_pictures_of_the_training_is_measured_with_a_warning(
+    weights, capsys, tmp_path
+):
+    one_table(tmp_path / "colours")
+    run_line("lcnet train colours --minutes 60 --train.epochs 1 --out runs/mine")
+    seen = Path("runs/mine/splits.csv").read_text().count(",train")
+    shutil.copytree("colours", "copy")
+    capsys.readouterr()
+    for words in ("colours", "copy", "--split labels.csv"):
+        run_line(f"lcnet evaluate runs/mine {words} --out {tmp_path}/other.json")
+        said = " ".join(capsys.readouterr().out.split())
+        assert f"warning: runs/mine was trained on {seen} of the 36 pictures" in said, words
+    run_line("lcnet evaluate runs/mine")
+    assert "was trained on" not in capsys.readouterr().out

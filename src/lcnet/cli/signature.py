@@ -258,12 +258,19 @@ def _moved_to(parsed: Namespace) -> str:
     It would be wrong to take the folder for another data set: that has other parts, in which there
     are pictures that the run was trained on.
     """
-    given, model = _given(parsed), parsed.get("model")
-    run = model[0] if isinstance(model, list) and len(model) == 1 else model
-    if set(given) != {"root"} or "root" not in parsed or not isinstance(run, str | Path):
+    given = _given(parsed)
+    if set(given) != {"root"} or not _names_run_with_data(parsed):
         return ""
-    is_own = RunFolder(Path(run)).data() is not None
-    return str(parsed.root or given["root"]) if is_own else ""
+    return str(parsed.root or given["root"])
+
+
+def _names_run_with_data(parsed: Namespace) -> bool:
+    """Whether the model of a verb that has --root names a data set itself."""
+    model = parsed.get("model")
+    run = model[0] if isinstance(model, list) and len(model) == 1 else model
+    if "root" not in parsed or not isinstance(run, str | Path):
+        return False
+    return RunFolder(Path(run)).data() is not None
 
 
 def _data_if_any(parsed: Namespace) -> Data | None:
@@ -271,6 +278,13 @@ def _data_if_any(parsed: Namespace) -> Data | None:
     given = _given(parsed)
     if not given:
         return None
+    if _names_run_with_data(parsed) and "format" not in given and "root" in given:
+        others = " and ".join(f"--data.{name}" for name in given if name != "root")
+        raise ConfigError(
+            f"{others}: expected --root {given['root']} alone, which says where the run's own data "
+            "set is now, got settings of a data set as well. For another data set name it behind "
+            "the run, before the flags: RUN PATH."
+        )
     if "format" not in given and "root" not in given:
         raise ConfigError(
             f"--data.{next(iter(given))}: expected --data.format as well, since --data "

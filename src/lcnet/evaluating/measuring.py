@@ -21,6 +21,7 @@ from lcnet.data.transforms import Normalize, Preprocessing
 from lcnet.errors import ConfigError, DataError, quoted
 from lcnet.evaluating.frozen_features import kept_features, kept_or_opened
 from lcnet.evaluating.protocols import PROTOCOLS, Protocol
+from lcnet.evaluating.trained_on import trained_on
 from lcnet.files import AnyPath
 from lcnet.metrics import Floats, Targets, Verification, verify
 from lcnet.metrics.bootstrap import RESAMPLES, Interval, intervals
@@ -237,6 +238,12 @@ def score(
     if is_own and not quiet and has_learned:
         tell(
             f"warning: all models of {run} but one were trained on each picture of "
+            f"{samples.name}, so expect less of new ones"
+        )
+    is_held_out = is_own and samples.name in (data.val, data.test)
+    if not quiet and not is_held_out and (seen := trained_on(run, samples, data.root)):
+        tell(
+            f"warning: {run} was trained on {seen:,} of the {len(samples):,} pictures of "
             f"{samples.name}, so expect less of new ones"
         )
     unread: list[Path] = []

@@ -35,6 +35,11 @@ PICTURE_COLUMNS = (
 """The names of a column of pictures, in lower case; the first that is there is it."""
 PLAIN = ""
 """The kind of a column that is called as its label."""
+KNOWN = (
+    "warning: rows hold labels that were known when they were predicted (predict --known), and "
+    "these count as right here; what they tell of the others: lcnet evaluate RUN --known"
+)
+"""What is said of such rows."""
 LEFT_ALONE = "__index_level_"
 """How pandas begins the name of a column that it adds to a Parquet file."""
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from lcnet.errors import DataError
 from lcnet.evaluating.gathered import Gathered
-from lcnet.evaluating.prediction_columns import VALUES_AT_ONCE, Peek, rows_of_text
+from lcnet.evaluating.prediction_columns import KNOWN, VALUES_AT_ONCE, Peek, rows_of_text
 from lcnet.evaluating.predictions import named
 from lcnet.evaluating.writing_predictions import PROBABILITY
 
@@ -42,6 +42,8 @@ def read_lines(path: Path, gathered: Gathered) -> None:
         if "error" in row:
             gathered.unread += 1
             continue
+        if row.get("known"):
+            gathered.note(KNOWN)
         values = row.get("probabilities")
         if not isinstance(values, dict) or not values:
             raise DataError(

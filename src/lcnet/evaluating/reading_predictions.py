@@ -1,5 +1,6 @@
 """Reads files of predictions: lcnet's own, and those that other tools wrote."""
 
+import json
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -7,7 +8,7 @@ from pathlib import Path
 from lcnet.errors import ConfigError, DataError, LCNetError, reason_of
 from lcnet.evaluating.gathered import Gathered, TooWide
 from lcnet.evaluating.prediction_arrays import peek_npz, read_npz
-from lcnet.evaluating.prediction_columns import Peek, Scores
+from lcnet.evaluating.prediction_columns import KNOWN, Peek, Scores
 from lcnet.evaluating.prediction_csv import peek_csv, read_csv
 from lcnet.evaluating.prediction_lines import peek_lines, read_lines
 from lcnet.evaluating.prediction_parquet import peek_parquet, read_parquet
@@ -74,6 +75,8 @@ def gathered_from(
 
 
 def _read(path: Path, gathered: Gathered) -> Predictions:
+    if path.is_dir() and json.loads((path / "manifest.json").read_text("utf-8")).get("known"):
+        gathered.note(KNOWN)
     for part in _parts(path) if path.is_dir() else [path]:
         READERS[part.suffix.lower()](part, gathered)
     return gathered.predictions()

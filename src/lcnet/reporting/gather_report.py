@@ -19,6 +19,7 @@ from lcnet.errors import LCNetError
 from lcnet.evaluating.measuring import Measured, mean_ap_text, measure
 from lcnet.evaluating.part_files import beside, part_of, part_of_other, place
 from lcnet.evaluating.threshold_support import read_fitting
+from lcnet.evaluating.trained_on import trained_on
 from lcnet.files import AnyPath
 from lcnet.metrics.bootstrap import RESAMPLES
 from lcnet.model.graph_matrices import GraphMatrices
@@ -112,7 +113,7 @@ def report_on(run: Path, measured: Measured, file: Path) -> None:
             history=history,
             config=config,
             graph=_graph(run) if measured.info.model.head == "lcnet" else None,
-            cautions=tuple(_cautions(measured)),
+            cautions=tuple(_cautions(run, measured)),
             notes=tuple(notes),
             environment=_environment(run, measured, config),
             fitting=_fitting(run, measured),
@@ -185,7 +186,7 @@ def _graph(run: Path) -> GraphMatrices | None:
     return load_model(run).graph_matrices()
 
 
-def _cautions(measured: Measured) -> Iterator[str]:
+def _cautions(run: Path, measured: Measured) -> Iterator[str]:
     """Warnings for a split that measures nothing, or that the model has seen in training."""
     name, data = measured.samples.name, measured.data
     if np.isnan(measured.verification.mAP):
@@ -193,7 +194,13 @@ def _cautions(measured: Measured) -> Iterator[str]:
             f"No label has both present and absent pictures in {name}, so it cannot be measured "
             "how good the model is. Mark absent labels with 0."
         )
-    if name == data.train:
+    is_other = RunFolder(run).data() not in (None, data)
+    if is_other and (seen := trained_on(run, measured.samples, data.root)):
+        yield (
+            f"The model was trained on {seen:,} of these {len(measured.samples):,} pictures. It "
+            "knows them, so expect less on new ones."
+        )
+    elif name == data.train:
         yield (
             f"{name} is the split that the model was trained on. It knows these pictures, so "
             "expect less on new ones."
