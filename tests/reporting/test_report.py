@@ -20,6 +20,7 @@ from lcnet.reporting import gather_report as module
 from lcnet.reporting.label_links import PAGE
 from lcnet.reporting.report import report
 from lcnet.reporting.report_page import ERRORS, model_of_page, split_of_page, write_report
+from lcnet.run_folder import RunFolder
 from lcnet.runs.train import train
 
 DASH = "\N{EN DASH}"
@@ -91,6 +92,20 @@ def test_the_command_writes_the_page_of_another_split(run, tmp_path, capsys):
     assert "lcnet report run --split train.csv" in text
     # The run's own folder and all above it are nobody's business.
     assert str(run) not in (tmp_path / "train.html").read_text()
+
+
+def test_a_page_of_another_data_set_says_which_pictures_were_trained_on(run, tmp_path):
+    data = RunFolder(run).data()
+    both = tmp_path / "both.csv"
+    header, *rows = Path(data.root, "train.csv").read_text().splitlines()
+    rows = [*rows[:5], *Path(data.root, "val.csv").read_text().splitlines()[1:]]
+    both.write_text("\n".join([header, *rows]) + "\n")
+    other = replace(data, train="", val=str(both), test="")
+    text = Page(report(run, data=other, out=tmp_path / "both.html", quiet=True)).text
+    assert f"The model was trained on 5 of these {len(rows)} pictures." in text
+    unseen = replace(data, train="", val="val.csv", test="")
+    text = Page(report(run, data=unseen, out=tmp_path / "val.html", quiet=True)).text
+    assert "was trained on" not in text
 
 
 def test_the_page_of_a_less_important_split_goes_beside_the_other(run, capsys):
