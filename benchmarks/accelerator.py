@@ -22,7 +22,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from benchmarks.inference import operations
+from benchmarks.inference import operations_of
 from benchmarks.loading import photo
 from benchmarks.models import LABELS, build, fresh, images_for
 from benchmarks.timing import DEVICE, gibibytes, machine, matmul_peak
@@ -214,7 +214,7 @@ def table(
 
 
 def _flops(model: Classifier, settings: Model) -> int:
-    return operations(model, images_for(settings, 1))
+    return operations_of(model, images_for(settings, 1))
 
 
 def _cells(found: Measured | str, batch: int, seconds_at_peak: float) -> list[str]:

@@ -106,7 +106,7 @@ def test_columns_in_another_order_give_the_same_numbers(run, tmp_path):
 
 def test_a_moved_data_set_is_found_by_root(run, tmp_path):
     (tmp_path / "colours").rename(tmp_path / "moved")
-    with pytest.raises(DataError, match="no folder"):
+    with pytest.raises(DataError, match="--root FOLDER"):
         evaluate(run, quiet=True)
     assert evaluate(run, root=str(tmp_path / "moved"), quiet=True).images == 12
 

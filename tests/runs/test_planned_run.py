@@ -133,7 +133,7 @@ def test_a_corrected_table_is_trained_on_the_same_splits_and_compared(weights, c
     was = answers.of(one)
     answers.change(one, lambda states: {"red": not states["red"]}, was)
     given = {"model": Path("runs/mine"), "table": table, "out": out}
-    again, compare = after_label(None, given, [])
+    again, compare = after_label(True, given, [])
     assert again == (
         "lcnet train corrected.csv --data.splits runs/mine/splits.csv --minutes 30 "
         "--out runs/mine-2"
@@ -145,9 +145,9 @@ def test_a_corrected_table_is_trained_on_the_same_splits_and_compared(weights, c
     run_line(compare)
     assert "measured by the labels of corrected.csv[test]" in capsys.readouterr().out
     assert Path("runs/mine-2/against_mine.html").is_file()
-    (look,) = after_label(None, {**given, "table": out}, [])
+    (look,) = after_label(True, {**given, "table": out}, [])
     assert look == "lcnet check corrected.csv"
-    assert after_label(None, {**given, "out": Path("unanswered.csv")}, []) == ()
+    assert after_label(False, given, []) == ()
     run_line(
         "lcnet train corrected.csv --data.shares [0.5,0.25,0.25] --minutes 60 "
         "--train.epochs 1 --out runs/other"

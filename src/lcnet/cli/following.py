@@ -97,17 +97,16 @@ def after_predict(predicted: Any, given: Given, words: Sequence[str]) -> Command
     return (serving(given["model"]), measuring)
 
 
-def after_label(result: None, given: Given, words: Sequence[str]) -> Commands:
+def after_label(is_answered: bool, given: Given, words: Sequence[str]) -> Commands:
     """Training on the table that a run divided, now corrected, and comparing the two.
 
     The splits are those of the run, so that both are measured on pictures that neither has seen.
     Of another table a look at what was labelled.
     """
     from lcnet.data.dividing import file_of  # it brings torch, which is there after the verb
-    from lcnet.serving.labelling.answer_log import answered
 
     run, out = RunFolder(Path(given["model"])), Path(given["out"])
-    if not answered(out):
+    if not is_answered:
         return ()
     data = run.config().data if run.is_run else None
     own = Path(data.root, file_of(data.train)) if data is not None and data.splits else None

@@ -15,7 +15,7 @@ from lcnet.config.config import (
 )
 from lcnet.config.data import MOST_WORKERS, Data, Fit, Format
 from lcnet.config.model import MOST_CHANNELS, Model, PixelStatistics, Released
-from lcnet.config.moved import MOVED, stored_model, with_new_names
+from lcnet.config.moved import MOVED, with_former_defaults, with_new_names
 from lcnet.config.named import config_file
 from lcnet.config.recipe import BestBy, Train, Unknown
 from lcnet.config.table import Table
@@ -41,7 +41,7 @@ __all__ = [
     "config_parser",
     "in_words",
     "parse_config",
-    "stored_model",
     "type_of",
+    "with_former_defaults",
     "with_new_names",
 ]

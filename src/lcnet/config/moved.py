@@ -3,9 +3,6 @@
 from collections.abc import Mapping
 from typing import Any
 
-from lcnet.config.model import Model
-from lcnet.schema import check_fields
-
 MOVED = {
     "model.antialias": "model.released.antialias",
     "model.graph_low": "model.released.graph_low",
@@ -54,12 +51,3 @@ def with_former_defaults(fields: Mapping[str, Any]) -> dict[str, Any]:
         if isinstance(settings, Mapping):
             whole[section] = {setting: value, **settings}
     return whole
-
-
-def stored_model(stored: object, where: str) -> Model:
-    """The settings of a model that an lcnet of any age stored as JSON.
-
-    `where` names their place in messages. Raises ValueError for anything else.
-    """
-    settings = with_former_defaults(with_new_names({"model": stored}))["model"]
-    return Model(**check_fields(Model, settings, where))

@@ -6,6 +6,7 @@ from typing import Any
 
 from lcnet import config
 from lcnet.model.backbone import BackboneSpec
+from lcnet.model.stored_settings import stored_model
 from lcnet.schema import check_mapping, check_names, check_options
 
 MOST_MEMBERS = 64
@@ -43,7 +44,7 @@ class Member:
         labels = given.get("labels", [])
         options = check_mapping(given["head_options"], f"{where}.head_options")
         return cls(
-            model=config.stored_model(given["model"], f"{where}.model"),
+            model=stored_model(given["model"], f"{where}.model"),
             backbone=BackboneSpec.from_dict(given["backbone"]),
             head_options=check_options(options, f"{where}.head_options", most=65_536, length=256),
             labels=check_names(labels, f"{where}.labels") if labels else (),

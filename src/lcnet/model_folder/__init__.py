@@ -41,6 +41,7 @@ from lcnet.model.label_edges import Edges
 from lcnet.model.members import Member, members_from
 from lcnet.model.needed_views import NeededViews
 from lcnet.model.size import as_large_as
+from lcnet.model.stored_settings import stored_model
 from lcnet.model.test_time import check_ways
 from lcnet.model_folder.views_saved import ViewsSaved
 from lcnet.run_folder import RunFolder
@@ -196,7 +197,7 @@ class ModelInfo:
         by_hand = fields.get("thresholds_by_hand", [])
         rules = fields.get("rules")
         head_options = check_mapping(fields["head_options"], "head_options")
-        model = config.stored_model(fields["model"], "model")
+        model = stored_model(fields["model"], "model")
         backbone = BackboneSpec.from_dict(fields["backbone"])
         views = fields.get("views")
         members, ways = fields.get("members"), check_ways(fields.get("test_time", []))

@@ -21,7 +21,7 @@ def label(
     port: Annotated[int, Within(0, 65_535)] = 7870,
     batch_size: Annotated[int, AtLeast(1)] = 8,
     correct: bool = False,
-) -> None:
+) -> bool:
     """Fill the blank cells of a label table by hand, on a page that asks the most telling first.
 
     Each answer moves the other labels' probabilities and is written to --out at once. Runs until
@@ -41,6 +41,9 @@ def label(
         correct: Also ask about filled cells, where the model contradicts them most first; the
             table needs no blank cell. A picture is opened by its path, ADDRESS/?picture=PATH, as
             the report links its worst errors.
+
+    Returns:
+        Whether anything was answered, now or before.
 
     Raises:
         DataError: if a table cannot be read.
@@ -82,3 +85,4 @@ def label(
             f"{out} has the pictures of {table} alone. How to train on them together with an older "
             "table: docs/guide/label_page.md"
         )
+    return is_answered
