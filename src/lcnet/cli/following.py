@@ -101,13 +101,13 @@ def after_label(is_answered: bool, given: Given, words: Sequence[str]) -> Comman
     """Training on the table that a run divided, now corrected, and comparing the two.
 
     The splits are those of the run, so that both are measured on pictures that neither has seen.
-    Of another table a look at what was labelled.
+    Of another table a look at what was labelled; of a folder of pictures nothing.
     """
     from lcnet.data.dividing import file_of  # it brings torch, which is there after the verb
 
     run, out = RunFolder(Path(given["model"])), Path(given["out"])
-    if not is_answered:
-        return ()
+    if not is_answered or Path(given["table"]).is_dir():
+        return ()  # a folder's answers are joined with an older table, as the verb says
     data = run.config().data if run.is_run else None
     own = Path(data.root, file_of(data.train)) if data is not None and data.splits else None
     if data is None or own is None or own.resolve() != Path(given["table"]).resolve():

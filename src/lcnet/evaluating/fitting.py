@@ -204,8 +204,14 @@ def fit_scores(
         return fitted, before
     stays = only_if_better and not _raises_f1(worth)
     if stays:
-        fitted, source = _at_half(fitted, logits, targets, rules), f"labels as at 0.5; {source}"
-        lines: Iterable[str] = [f"labels stay as at 0.5, since {_worse(worth)}"]
+        fitted, source = (
+            _at_half(fitted, logits, targets, rules),
+            f"labels as at 0.5 before the correction; {source}",
+        )
+        lines: Iterable[str] = [
+            f"labels stay as at 0.5, since {_worse(worth)}. A threshold is where 0.5 was before "
+            "probabilities were corrected."
+        ]
     else:
         lines = _outcome(goal, fitted, samples.labels, targets)
         if goal == Goal() and not _raises_f1(worth):

@@ -31,7 +31,7 @@ def missing_split(path: Path, split: str, existing: Iterable[str]) -> MissingSpl
     there = f"there are: {', '.join(names)}" if names else "there are none"
     return MissingSplit(
         f"{split}: no such split, expected {path} ({there}). "
-        "Name a split that exists, or set --data.root to another folder."
+        "Name a split that exists, or another folder of the data set."
     )
 
 
