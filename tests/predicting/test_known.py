@@ -7,12 +7,14 @@ import numpy as np
 import pytest
 import torch
 from starlette.testclient import TestClient
+from tests.conftest import one_table
 
 from lcnet.errors import ConfigError, DataError
 from lcnet.exporting.export import export
 from lcnet.exporting.onnx_model import OnnxModel
 from lcnet.model.evidence import Evidence
 from lcnet.model_folder import ModelFolder, load_model, read_info
+from lcnet.predicting.known_table import KnownTable
 from lcnet.predicting.predict import predict
 from lcnet.predicting.predictor import Predictor
 from lcnet.serving.app import build_app
@@ -258,3 +260,16 @@ def test_an_exported_file_takes_known_labels(run, exported, pictures, tmp_path, 
     assert not plain.takes_known
     assert again(images, torch.zeros(3, 3)).equal(again(images))
     torch.testing.assert_close(again(images), plain(images), atol=1e-6, rtol=1e-6)
+
+
+def test_a_table_whose_empty_cells_training_reads_otherwise_says_so(tmp_path, capsys):
+    table = one_table(tmp_path / "colours") / "labels.csv"
+    header, *rows = table.read_text().splitlines()
+    rows = [row for row in rows if not row.endswith(";")]
+    table.write_text("\n".join([header, *rows]) + "\n")
+    KnownTable(table, ("red", "green", "blue"))
+    assert "as none of the labels" not in capsys.readouterr().out
+    blank = rows[0].split(";")[0]
+    table.write_text("\n".join([header, f"{blank};", *rows[1:]]) + "\n")
+    KnownTable(table, ("red", "green", "blue"))
+    assert "lcnet train and check read it as none of the labels" in capsys.readouterr().out

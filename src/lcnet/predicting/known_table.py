@@ -11,11 +11,14 @@ from lcnet.config import Data, Table
 from lcnet.data.passed_over import in_words
 from lcnet.data.readers import load_split
 from lcnet.data.readers.layout import Given
-from lcnet.data.recognising import data_at
+from lcnet.data.recognising import recognised_at
 from lcnet.data.sources import Picture, PictureSources
 from lcnet.errors import ConfigError, DataError
 from lcnet.progress import tell
 from lcnet.schema import unknown_label
+
+UNKNOWN_CELLS = "an empty cell is unknown"
+"""How the line on a column of names says that it has empty cells, which are blanks here."""
 
 
 class KnownTable:
@@ -39,13 +42,19 @@ class KnownTable:
         """The labels in the table."""
         self._known: dict[Path, dict[str, bool]] = {}
         try:
-            data = data_at(Given(table, blank), quiet=quiet, divide=False)
+            read = recognised_at(Given(table, blank), quiet=quiet, divide=False)
         except DataError:
             if not takes_pictures or not table.is_dir():
                 raise
             self.labels, self._known = tuple(labels), {picture: {} for picture in _only_in(table)}
             tell(f"{table}: {len(self):,} pictures, no labels, so every cell is blank")
             return
+        data = read.data
+        if not quiet and UNKNOWN_CELLS in read.said:
+            tell(
+                "here an empty cell is one that nobody has labelled; lcnet train and check read it "
+                "as none of the labels, unless --data.table.unknown '[\"\"]' is set"
+            )
         for name in dict.fromkeys(filter(None, (data.train, data.val, data.test))):
             split = load_split(data, name)
             self.labels = self.labels or split.labels
