@@ -108,10 +108,13 @@ def after_label(is_answered: bool, given: Given, words: Sequence[str]) -> Comman
     run, out = RunFolder(Path(given["model"])), Path(given["out"])
     if not is_answered or Path(given["table"]).is_dir():
         return ()  # a folder's answers are joined with an older table, as the verb says
-    data = run.config().data if run.is_run else None
-    own = Path(data.root, file_of(data.train)) if data is not None and data.splits else None
-    if data is None or own is None or own.resolve() != Path(given["table"]).resolve():
-        return (f"lcnet check {quoted(out)}",)
+    look = (f"lcnet check {quoted(out)}",)
+    if not run.is_run:
+        return look
+    data = run.config().data
+    own = Path(data.root, file_of(data.train))
+    if not data.splits or own.resolve() != Path(given["table"]).resolve():
+        return look
     again = free_beside(run.path)
     return (
         training(f"{quoted(out)} --data.splits {quoted(Path(data.splits))}", again),

@@ -57,6 +57,13 @@ def missing_words(
     )
 
 
+def elsewhere(unknown: str, verb: str) -> str:
+    """The line for a flag that is sought at a verb without it; empty for another one."""
+    flag = unknown.split()[0].split("=")[0]
+    other = ELSEWHERE.get((verb, flag))
+    return f"{flag}: {verb} has no such flag; {other}" if other else ""
+
+
 def too_many_words(unknown: str, verb: str, words: Sequence[str]) -> str:
     """The line for words that are too many; empty if the first of them is a flag."""
     if unknown.startswith("-") or not verb:

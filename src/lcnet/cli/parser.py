@@ -8,7 +8,7 @@ import yaml
 from jsonargparse import ActionConfigFile, ArgumentParser  # type: ignore[attr-defined]
 
 from lcnet.cli.help import Help, by_subject
-from lcnet.cli.mistakes import ELSEWHERE, counted, missing_words, too_many_words, unknown_verb
+from lcnet.cli.mistakes import counted, elsewhere, missing_words, too_many_words, unknown_verb
 from lcnet.config import MOVED, Config, config_file, in_words, with_new_names
 from lcnet.config.plain_yaml import read_yaml
 from lcnet.errors import ConfigError
@@ -33,14 +33,11 @@ class Parser(ArgumentParser):
         head, _, unknown = text.partition("unrecognized arguments: ")
         said = unknown_verb(text, verbs) or missing_words(text, self.verb, of_verb, self.words)
         if unknown and not head:
-            said = too_many_words(unknown, self.verb, self.words)
+            said = too_many_words(unknown, self.verb, self.words) or elsewhere(unknown, self.verb)
         if said:
             raise ConfigError(said)
         if unknown and not head:
-            flag = unknown.split()[0].split("=")[0]
-            near, other = self._nearest(flag), ELSEWHERE.get((self.verb, flag), "")
-            if other:
-                raise ConfigError(f"{flag}: {self.verb} has no such flag; {other}")
+            near = self._nearest(unknown.split()[0].split("=")[0])
             text += f". Did you mean {near}?" if near else "."
         raise ConfigError(f"{text} (lcnet VERB --help lists all flags)")
 

@@ -256,11 +256,17 @@ def _moved_to(parsed: Namespace) -> str:
     """Where the own data set of a run is now, if --data.root alone says so; else empty.
 
     It would be wrong to take the folder for another data set: that has other parts, in which there
-    are pictures that the run was trained on.
+    are pictures that the run was trained on. Raises ConfigError for other settings beside it.
     """
     given = _given(parsed)
-    if set(given) != {"root"} or not _names_run_with_data(parsed):
+    if "root" not in given or "format" in given or not _names_run_with_data(parsed):
         return ""
+    if others := " and ".join(f"--data.{name}" for name in given if name != "root"):
+        raise ConfigError(
+            f"{others}: expected --root {given['root']} alone, which says where the run's own data "
+            "set is now, got settings of a data set as well. For another data set name it behind "
+            "the run, before the flags: RUN PATH."
+        )
     return str(parsed.root or given["root"])
 
 
@@ -278,13 +284,6 @@ def _data_if_any(parsed: Namespace) -> Data | None:
     given = _given(parsed)
     if not given:
         return None
-    if _names_run_with_data(parsed) and "format" not in given and "root" in given:
-        others = " and ".join(f"--data.{name}" for name in given if name != "root")
-        raise ConfigError(
-            f"{others}: expected --root {given['root']} alone, which says where the run's own data "
-            "set is now, got settings of a data set as well. For another data set name it behind "
-            "the run, before the flags: RUN PATH."
-        )
     if "format" not in given and "root" not in given:
         raise ConfigError(
             f"--data.{next(iter(given))}: expected --data.format as well, since --data "

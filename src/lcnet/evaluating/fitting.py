@@ -204,10 +204,8 @@ def fit_scores(
         return fitted, before
     stays = only_if_better and not _raises_f1(worth)
     if stays:
-        fitted, source = (
-            _at_half(fitted, logits, targets, rules),
-            f"labels as at 0.5 before the correction; {source}",
-        )
+        fitted = _at_half(fitted, logits, targets, rules)
+        source = f"labels as at 0.5 before the correction; {source}"
         lines: Iterable[str] = [
             f"labels stay as at 0.5, since {_worse(worth)}. A threshold is where 0.5 was before "
             "probabilities were corrected."
@@ -370,14 +368,13 @@ def _missed_by_more(
     """That nothing is changed, where 0.5 is nearer to a goal that is not reached; else empty."""
     if goal.at_least is None or fitted.reached:
         return ""
-    mean = "CP" if goal.name == "precision" else "CR"
-    before, after = worth["at 0.5"][mean], worth["cross-fitted"][mean]
+    before, after = worth["at 0.5"][goal.mean], worth["cross-fitted"][goal.mean]
     if before is None or after is None or after >= before:
         return ""
     return (
-        f"warning: {goal}: not reached, and nothing is changed: {mean} of new pictures would be "
-        f"{after:.1f}, and at 0.5 it is {before:.1f}. Train a better model, ask for less, or use "
-        "more validation pictures."
+        f"warning: {goal}: not reached, and nothing is changed: {goal.mean} of new pictures would "
+        f"be {after:.1f}, and at 0.5 it is {before:.1f}. Train a better model, ask for less, or "
+        "use more validation pictures."
     )
 
 
@@ -442,8 +439,7 @@ def _outcome(
 ) -> Iterator[str]:
     """Whether the goal is reached, the labels that are special, and all thresholds; a line each."""
     if goal.at_least is not None:
-        mean = "CP" if goal.name == "precision" else "CR"
-        value = getattr(fitted.expected, mean)
+        mean, value = goal.mean, getattr(fitted.expected, goal.mean)
         if fitted.reached:
             margin = "" if fitted.aim == goal else f", with thresholds for {fitted.aim}"
             yield f"{goal}: reached, {mean} {value:.1f} on new pictures{margin}"

@@ -6,7 +6,7 @@ from pathlib import Path
 from lcnet.config import Data
 from lcnet.data.dataset import Split
 from lcnet.data.readers import read_split
-from lcnet.errors import LCNetError
+from lcnet.errors import DataError, LCNetError
 from lcnet.run_folder import RunFolder
 
 
@@ -21,19 +21,21 @@ def trained_on(run: Path, samples: Split, root: str) -> int:
         if data is None or data.format == "digits":
             return 0
         moved = not Path(data.root).is_dir()
-        paths, inside = _pictures(replace(data, root=root) if moved else data)
+        data = replace(data, root=root) if moved else data
+        paths = picture_files(data, data.train)
     except (LCNetError, OSError):
         return 0  # the run's data set is gone, and so are its pictures' names
-    here = Path(root).resolve()
+    there, here = Path(data.root).resolve(), Path(root).resolve()
+    inside = {str(path.relative_to(there)): path for path in paths if path.is_relative_to(there)}
     measured = [sample.path.resolve() for sample in samples.samples]
     return sum(_is_among(path, here, paths, inside) for path in measured)
 
 
-def _pictures(data: Data) -> tuple[set[Path], dict[str, Path]]:
-    """The training pictures, and these by their paths in the data set's folder."""
-    root = Path(data.root).resolve()
-    paths = {sample.path.resolve() for sample in read_split(data, data.train).samples}
-    return paths, {str(path.relative_to(root)): path for path in paths if path.is_relative_to(root)}
+def picture_files(data: Data, split: str) -> set[Path]:
+    """The files of a split's pictures, as absolute paths. Raises DataError if it cannot be read."""
+    if not Path(data.root).exists():  # a data set that is drawn would be drawn now
+        raise DataError(f"data.root: no folder {data.root}.")
+    return {sample.path.resolve() for sample in read_split(data, split).samples}
 
 
 def _is_among(path: Path, root: Path, paths: set[Path], inside: dict[str, Path]) -> bool:

@@ -116,6 +116,6 @@ def _choose(goal: Goal, expected: list[Rates]) -> tuple[int, bool]:
     """The number of the aim to take, given the rates of each, and whether the goal is reached."""
     if goal.at_least is None:
         return 0, True
-    values = [each.CP if goal.name == "precision" else each.CR for each in expected]
+    values = [getattr(each, goal.mean) for each in expected]
     enough = [number for number, value in enumerate(values) if value >= 100 * goal.at_least]
     return (enough[0], True) if enough else (int(np.argmax(values)), False)

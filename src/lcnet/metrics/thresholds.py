@@ -36,6 +36,11 @@ class Goal:
                 f"{self.name}, got {self.at_least}. Set it, for example --at_least 0.9."
             )
 
+    @property
+    def mean(self) -> Literal["CP", "CR"]:
+        """The mean over labels that a goal of precision (CP) or recall (CR) is about."""
+        return "CP" if self.name == "precision" else "CR"
+
     def __str__(self) -> str:
         """The goal in words."""
         if self.at_least is None:

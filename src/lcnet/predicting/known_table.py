@@ -10,14 +10,16 @@ from pathlib import Path
 from lcnet.config import Data, Table
 from lcnet.data.passed_over import in_words
 from lcnet.data.readers import load_split
+from lcnet.data.readers.blanks import SAID
 from lcnet.data.readers.layout import Given
+from lcnet.data.readers.table_names import EMPTY
 from lcnet.data.recognising import recognised_at
 from lcnet.data.sources import Picture, PictureSources
 from lcnet.errors import ConfigError, DataError
 from lcnet.progress import tell
 from lcnet.schema import unknown_label
 
-UNKNOWN_CELLS = "an empty cell is unknown"
+UNKNOWN_CELLS = f"{SAID[EMPTY]} is unknown"
 """How the line on a column of names says that it has empty cells, which are blanks here."""
 
 

@@ -175,15 +175,16 @@ def _understood(
 
 def _no_picture(data: Data, name: str, example: str) -> DataError:
     """The error for a table that leads to no picture."""
-    where = f"{data.root} or below"
-    links = [path.name for path in Path(data.root).iterdir() if path.is_symlink() and path.is_dir()]
-    folder = links[0] if links else "../photos"
-    advice = "Set --data.folders to their folder as seen from there, such as "
-    advice += f"--data.folders '[{folder}]'"
-    advice += ", since a link to a folder is not followed." if links else "."
     if data.folders:
         where = f"{', '.join(data.folders)} (--data.folders, as seen from {data.root})"
         advice = "Correct it."
+    else:
+        inside = Path(data.root).iterdir()
+        links = [path.name for path in inside if path.is_symlink() and path.is_dir()]
+        where, folder = f"{data.root} or below", links[0] if links else "../photos"
+        advice = "Set --data.folders to their folder as seen from there, such as "
+        advice += f"--data.folders '[{folder}]'"
+        advice += ", since a link to a folder is not followed." if links else "."
     return DataError(
         f"{name}: no picture that it lists was found in {where}, such as {example!r}. {advice}"
     )

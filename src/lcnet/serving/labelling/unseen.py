@@ -4,12 +4,11 @@ A model agrees with the labels that it learned from, also where they are wrong. 
 corrected by a model that has not seen them.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
-from lcnet.config import Data
-from lcnet.data.readers import read_split
 from lcnet.errors import ConfigError, DataError
+from lcnet.evaluating.trained_on import picture_files
 from lcnet.files import AnyPath
 from lcnet.hub import is_shared
 from lcnet.predicting.predictor import Predictor
@@ -35,7 +34,7 @@ def unseen_by(
         if run is not None and run.has_folds:
             return _by_folds(run, numbers, batch_size)
         if run is not None and (data := run.data()) is not None:
-            seen = len(numbers.keys() & set(_pictures(data, data.train)))
+            seen = len(numbers.keys() & picture_files(data, data.train))
             return {}, _caution(seen, len(paths)) if seen else ""
     except (ConfigError, DataError):
         pass  # the data set has moved, and the model can be used all the same
@@ -51,7 +50,7 @@ def _by_folds(
     unseen: dict[int, Predictor] = {}
     for fold in run.folds():
         data = fold.config().data
-        if held_out := numbers.keys() & set(_pictures(data, data.val)):
+        if held_out := numbers.keys() & picture_files(data, data.val):
             member = Predictor(fold.path, batch_size=batch_size, precision="auto")
             unseen |= {numbers[path]: member for path in held_out}
     if not unseen:
@@ -68,9 +67,3 @@ def _caution(seen: int, total: int) -> str:
         f"The model was trained on {of} pictures, so it agrees with their given labels more than "
         f"it should, also with wrong ones. {BETTER}"
     )
-
-
-def _pictures(data: Data, split: str) -> Iterable[Path]:
-    if not Path(data.root).exists():  # a data set that is drawn would be drawn now
-        raise DataError(f"data.root: no folder {data.root}.")
-    return (sample.path.resolve() for sample in read_split(data, split).samples)
