@@ -14,7 +14,9 @@ from lcnet.runs.planning.rules import (
     Plan,
     Speed,
     choose,
+    largest_view,
     tiles_wanted,
+    views_of,
     wanted_epochs,
 )
 
@@ -26,6 +28,7 @@ COCO18 = DataFacts(4_800, 700, 18, 320, 240, labels_a_picture=1.55, rarest=40)
 COREL = DataFacts(3_998, 491, 260, 192, 128, rarest=1, rare=150, unjudged=70)
 POSTERS = DataFacts(2_400, 1_200, 22, 256, 373)
 FEW = DataFacts(60, 12, 2, 640, 480)
+CAMERA = DataFacts(1_000, 200, 10, 640, 480)
 MANY_LABELS = DataFacts(5_000, 600, 300, 64, 64, rarest=2)
 HUGE_PICTURES = DataFacts(40, 8, 3, 4_000, 3_000)
 
@@ -67,12 +70,14 @@ def planned(
 @pytest.mark.parametrize(
     ("data", "minutes", "backbone", "view", "level", "mirrored"),
     [
-        (COCO18, 30, "lite", 256, 0, True),
+        (COCO18, 60, "lite", 320, 0, True),  # as many pixels as the pictures have
+        (COCO18, 30, "lite", 320, 0, True),
         (COCO18, 5, "mobile", 224, 0, False),
         (COREL, 30, "lite", 256, 0, True),
-        (POSTERS, 30, "lite", 256, 2, False),  # tiles go before mirrored copies
-        (POSTERS, 60, "lite", 256, 2, True),
-        (POSTERS, 5, "mobile", 224, 0, True),
+        (POSTERS, 60, "lite", 352, 0, True),  # no more than 1.45 times its own
+        (POSTERS, 5, "mobile", 320, 0, False),  # larger views go before mirrored copies
+        (CAMERA, 60, "lite", 256, 2, True),  # larger than any view
+        (CAMERA, 8, "lite", 352, 0, True),
         (MANY_LABELS, 30, "lite", 256, 0, True),
         (FEW, 5, "lite", 256, 2, True),
     ],
@@ -109,7 +114,8 @@ def test_more_time_never_gives_a_smaller_backbone_or_fewer_views():
         order = []
         for minutes in (3, 5, 8, 12, 20, 30, 60, 120):
             chosen = planned(data, minutes).option
-            order.append((chosen.speed.weights, chosen.view, chosen.level, chosen.mirrored))
+            pixels = views_of(chosen.level) * chosen.view**2
+            order.append((chosen.speed.weights, pixels, chosen.mirrored))
         assert order == sorted(order)
 
 
@@ -142,6 +148,35 @@ def test_the_quickest_plan_takes_smaller_views():
 )
 def test_tiles_show_what_one_view_would_lose(data, view, level):
     assert tiles_wanted(data, view) == level
+
+
+@pytest.mark.parametrize(
+    ("data", "speed", "side"),
+    [
+        (COCO18, MOBILE, 320),
+        (COCO18, LITE, 320),
+        (POSTERS, LITE, 352),
+        (HUGE_PICTURES, MOBILE, 320),
+        (COREL, LITE, 256),  # never smaller than its own
+        (COCO18, replace(LITE, is_fixed=True), 256),
+    ],
+)
+def test_the_largest_view_has_no_more_pixels_than_the_pictures(data, speed, side):
+    assert largest_view(data, speed) == side
+
+
+def test_a_larger_view_that_takes_too_long_is_said():
+    text = plan_text(plan_with_folder(planned(COCO18, 5)), "runs/x")
+    assert "the whole picture at 224 px; at 320 px it would take" in text
+    larger = plan_text(plan_with_folder(planned(COCO18, 30)), "runs/x")
+    assert "320 px (pretrained at 256; larger views show smaller objects); no tiles" in larger
+    given = planned(COCO18, 30, model_view_size=320)
+    assert "pretrained at" not in plan_text(plan_with_folder(given), "runs/x")
+
+
+def test_a_network_that_is_fine_tuned_keeps_its_own_view():
+    assert planned(COCO18, 600, train_backbone_lr_factor=0.1).option.view == 256
+    assert planned(COCO18, 60, [RANDOM]).option.view == 128
 
 
 def test_small_objects_are_the_reason_that_is_given():

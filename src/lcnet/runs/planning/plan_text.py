@@ -110,20 +110,24 @@ def _training(plan: Plan) -> str:
 
 
 def _views(plan: Plan) -> str:
-    option = plan.option
-    size = f"{option.view} px"
-    if option.view != option.speed.view_size and "model.view_size" not in plan.case.given:
-        return f"the whole picture at {size} in place of {option.speed.view_size}, for the time"
+    option, own = plan.option, plan.option.speed.view_size
+    size, is_given = f"{option.view} px", "model.view_size" in plan.case.given
+    if option.view < own and not is_given:
+        return f"the whole picture at {size} in place of {own}, for the time"
+    if option.view > own and not is_given:
+        size += f" (pretrained at {own}; larger views show smaller objects)"
     if option.level:
         level = option.level
         text = f"{level} x {level} tiles and the whole, each at {size}"
         return f"{text}: {_why_tiles(plan)}{_fewer(plan)}"
     text = f"the whole picture at {size}"
+    if plan.wider:
+        text += f"; at {plan.wider.view} px it would take {_whole(plan, plan.wider)}"
     if "model.crop_level" in plan.case.given:
         return text
     if plan.tiled:
         return f"{text}; tiles would take {_whole(plan, plan.tiled)}"
-    return f"{text}; no tiles, which would show little more"
+    return text if plan.wider else f"{text}; no tiles, which would show little more"
 
 
 def _why_tiles(plan: Plan) -> str:
@@ -198,7 +202,7 @@ def _time(plan: Plan) -> str:
     text = f"about {in_minutes(plan.seconds)}: {', '.join(parts)}"
     if not plan.fits:
         return f"{text}. That is more than {in_minutes(plan.budget_s)}"
-    if not (plan.larger or plan.tiled or plan.twice or plan.tuned) and (
+    if not (plan.larger or plan.wider or plan.tiled or plan.twice or plan.tuned) and (
         option.epochs == plan.wanted_epochs
     ):
         text += ". More time would not change it"

@@ -141,7 +141,7 @@ def _plan(
         case = replace(case, machine=replace(case.machine, slowness=slowness))
         plan = choose(case, speeds, budget_s, spent_s=now - started)
         chosen = plan.option
-        if plan.seconds <= AIM * budget_s and chosen.view == chosen.speed.view_size:
+        if plan.seconds <= AIM * budget_s and chosen.view >= chosen.speed.view_size:
             break
     return plan
 

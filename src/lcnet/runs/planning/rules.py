@@ -30,6 +30,8 @@ FEW = 256
 """With fewer training pictures the batches are small, so that an epoch has some steps."""
 ROUNDED = 500
 """Pictures on which the end of a run compares bfloat16 with float32."""
+WIDER = 1.45
+"""How many times the side of its pretraining a frozen backbone's view may have, if pictures do."""
 LARGER = 1.2
 """How many times as large as a view the pictures must be for tiles to show more than it does."""
 MOST_TILES = 4
@@ -38,6 +40,8 @@ SEEN = 16.0
 """Pixels of a view that the side of a small object should have."""
 USABLE = 0.7
 """Share of the free memory, and of the free disk, that kept features may fill."""
+STRIDE = 32
+"""Pixels of a cell of usual backbones: the side of a view is a multiple of it."""
 SMALLER = (160, 128)
 """Sides of views, in pixels, if the backbone's own are too slow."""
 CHUNK = 32
@@ -136,6 +140,8 @@ class Plan:
     wanted_epochs: int
     larger: Option | None = None
     """With a larger backbone."""
+    wider: Option | None = None
+    """With larger views."""
     tiled: Option | None = None
     """With more views."""
     twice: Option | None = None
@@ -175,6 +181,18 @@ def tiles_wanted(data: DataFacts, view: int) -> int:
     return min(MOST_TILES, max(2, most)) if most else 0
 
 
+def largest_view(data: DataFacts, speed: Speed) -> int:
+    """The side of a frozen backbone's view that shows most: with no more pixels than the pictures.
+
+    Never less than its own.
+    """
+    own = speed.view_size
+    if speed.is_fixed:
+        return own
+    most = min(WIDER * own // STRIDE, ceil(max(data.width, data.height) / STRIDE)) * STRIDE
+    return max(own, int(most))
+
+
 def batch_of(data: DataFacts) -> int:
     """Pictures in a batch."""
     return 32 if data.training >= FEW else 8
@@ -198,9 +216,9 @@ def least_seconds(given: Mapping[str, Any]) -> float:
 def choose(case: Case, speeds: Sequence[Speed], budget_s: float, spent_s: float = 0.0) -> Plan:
     """The plan: the first way that fits, of all ways with the best first.
 
-    A larger backbone goes before more views, these before mirrored copies, and those before the
-    last epochs. If nothing fits, it is the quickest way. `speeds` are of the backbones at hand, the
-    largest first.
+    A larger backbone goes before tiles, these before a larger view, this one before mirrored
+    copies, and those before the last epochs. If nothing fits, it is the quickest way. `speeds` are
+    of the backbones at hand, the largest first.
     """
     left = AIM * budget_s - spent_s
     options = [*_options(case, speeds)]
@@ -212,7 +230,8 @@ def choose(case: Case, speeds: Sequence[Speed], budget_s: float, spent_s: float 
     origin, chosen = best
     before = [_least(one, case) for one in options[: options.index(origin)]]
     alike = [one for one in before if one.how == chosen.how]
-    same = [one for one in alike if (one.speed, one.view) == (chosen.speed, chosen.view)]
+    beside = [one for one in alike if one.speed is chosen.speed]
+    views = chosen.view, chosen.level
     settings = _settings(chosen, case)
     return Plan(
         case=case,
@@ -227,8 +246,9 @@ def choose(case: Case, speeds: Sequence[Speed], budget_s: float, spent_s: float 
         spent_s=spent_s,
         wanted_epochs=wanted_epochs(chosen.how, case),
         larger=_last([one for one in alike if one.speed is not chosen.speed]),
-        tiled=_last([one for one in same if one.level > chosen.level]),
-        twice=None if chosen.mirrored else _last([one for one in same if one.mirrored]),
+        wider=_last([one for one in beside if one.view > chosen.view]),
+        tiled=_last([one for one in beside if one.level > chosen.level]),
+        twice=_last([one for one in beside if (one.view, one.level) == views]),
         tuned=_last([one for one in before if one.how == "tuned" != chosen.how]),
     )
 
@@ -245,8 +265,7 @@ def _options(case: Case, speeds: Sequence[Speed]) -> Iterator[Option]:
     hows = _hows(case, speeds)
     for how in hows:
         for speed in speeds:
-            view = case.given.get("model.view_size", speed.view_size)
-            for level in _levels(case, view):
+            for view, level in _views(case, speed, how):
                 copies = _mirrored(how, case)
                 both = [_option(case, speed, how, view, level, mirrored=one) for one in copies]
                 # Mirrored copies that cannot be kept are not worth the time of others.
@@ -270,6 +289,19 @@ def _hows(case: Case, speeds: Sequence[Speed]) -> tuple[How, ...]:
     if case.given.get("train.cache_features"):
         return ("frozen",)
     return ("tuned", "frozen") if case.machine.accelerator else ("frozen",)
+
+
+def _views(case: Case, speed: Speed, how: How) -> list[tuple[int, int]]:
+    """The sides of a view to try, each with its crop level; the best first."""
+    own, given = speed.view_size, "model.view_size" in case.given
+    if given:
+        own = int(case.given["model.view_size"])
+    largest = own if given or how != "frozen" else largest_view(case.data, speed)
+    levels = _levels(case, own)
+    if "model.crop_level" not in case.given and not tiles_wanted(case.data, largest):
+        levels = [0]  # tiles show no more than one large view, for twice its time
+    tiles, whole = [level for level in levels if level], [largest, own] if 0 in levels else []
+    return [*((own, level) for level in tiles), *((side, 0) for side in dict.fromkeys(whole))]
 
 
 def _levels(case: Case, view: int) -> list[int]:

@@ -25,7 +25,15 @@ from lcnet.runs.new_model import new_model
 from lcnet.runs.planning.backbones_at_hand import AtHand, made_for
 from lcnet.runs.planning.facts import DataFacts
 from lcnet.runs.planning.recipes import FROZEN, RANDOM
-from lcnet.runs.planning.rules import UNCHANGED, Case, Speed, head_work, tiles_wanted, views_of
+from lcnet.runs.planning.rules import (
+    STRIDE,
+    UNCHANGED,
+    Case,
+    Speed,
+    head_work,
+    tiles_wanted,
+    views_of,
+)
 from lcnet.runs.start import with_precision
 from lcnet.training.averaging import Average
 from lcnet.training.objective import Objective
@@ -39,8 +47,6 @@ KEPT = 32
 """Pictures of a step that trains a head on kept features."""
 REPEATS = 6
 """Times that something is measured at most; the median counts."""
-STRIDE = 32
-"""Pixels of a cell of usual backbones: the side of a view is a multiple of it."""
 RANDOM_VIEW = 128
 """Largest side in pixels of a view for a network that learns from random weights."""
 
