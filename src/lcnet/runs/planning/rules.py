@@ -181,6 +181,11 @@ def tiles_wanted(data: DataFacts, view: int) -> int:
     return min(MOST_TILES, max(2, most)) if most else 0
 
 
+def picture_side(data: DataFacts) -> int:
+    """The longer side of the usual picture in pixels, rounded up to whole cells of a backbone."""
+    return ceil(max(data.width, data.height) / STRIDE) * STRIDE
+
+
 def largest_view(data: DataFacts, speed: Speed) -> int:
     """The side of a frozen backbone's view that shows most: with no more pixels than the pictures.
 
@@ -189,8 +194,7 @@ def largest_view(data: DataFacts, speed: Speed) -> int:
     own = speed.view_size
     if speed.is_fixed:
         return own
-    most = min(WIDER * own // STRIDE, ceil(max(data.width, data.height) / STRIDE)) * STRIDE
-    return max(own, int(most))
+    return max(own, min(int(WIDER * own) // STRIDE * STRIDE, picture_side(data)))
 
 
 def batch_of(data: DataFacts) -> int:
@@ -293,15 +297,18 @@ def _hows(case: Case, speeds: Sequence[Speed]) -> tuple[How, ...]:
 
 def _views(case: Case, speed: Speed, how: How) -> list[tuple[int, int]]:
     """The sides of a view to try, each with its crop level; the best first."""
-    own, given = speed.view_size, "model.view_size" in case.given
-    if given:
-        own = int(case.given["model.view_size"])
-    largest = own if given or how != "frozen" else largest_view(case.data, speed)
+    if "model.view_size" in case.given:
+        own = largest = int(case.given["model.view_size"])
+    else:
+        own = speed.view_size
+        largest = largest_view(case.data, speed) if how == "frozen" else own
     levels = _levels(case, own)
     if "model.crop_level" not in case.given and not tiles_wanted(case.data, largest):
         levels = [0]  # tiles show no more than one large view, for twice its time
-    tiles, whole = [level for level in levels if level], [largest, own] if 0 in levels else []
-    return [*((own, level) for level in tiles), *((side, 0) for side in dict.fromkeys(whole))]
+    views = [(own, level) for level in levels]
+    if largest > own and levels[-1] == 0:
+        views.insert(-1, (largest, 0))
+    return views
 
 
 def _levels(case: Case, view: int) -> list[int]:

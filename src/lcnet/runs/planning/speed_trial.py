@@ -31,6 +31,7 @@ from lcnet.runs.planning.rules import (
     Case,
     Speed,
     head_work,
+    picture_side,
     tiles_wanted,
     views_of,
 )
@@ -79,9 +80,8 @@ def view_for(at_hand: AtHand, data: DataFacts) -> tuple[int, bool]:
     side, is_fixed = made_for(at_hand.backbone)
     if is_fixed:
         return side, True
-    largest = -(-max(data.width, data.height) // STRIDE) * STRIDE
     usual = side // STRIDE * STRIDE if at_hand.is_pretrained else RANDOM_VIEW
-    return max(STRIDE, min(usual, largest)), False
+    return max(STRIDE, min(usual, picture_side(data))), False
 
 
 def speed_of(
