@@ -2,11 +2,11 @@
 
     python -m benchmarks.real ../data --sets coco18 corel90 --backbones mobilenetv2_100_in1k
 
-DATA holds coco18/, corel5k/, posters/ and weights/ (a folder for each backbone in timm's own
-format); it is no part of the project. Backbones are frozen and their features kept, in one view.
-Each contestant (benchmarks/real.yaml) tries the learning rates with the first seed and is trained
-on with the best in validation. A finished run is not repeated, so the command goes on where it
-stopped. OUT/results.md has a table for each set and backbone.
+DATA holds coco18/, corel5k/, posters/, vectors/ (word vectors) and weights/ (a folder for each
+backbone in timm's own format); it is no part of the project. Backbones are frozen and their
+features kept, in one view. Each contestant (benchmarks/real.yaml) tries the learning rates with the
+first seed and is trained on with the best in validation. A finished run is not repeated, so the
+command goes on where it stopped. OUT/results.md has a table for each set and backbone.
 
 Posters have no validation table: every sixth row of the training table selects. Digits are drawn
 into OUT/digits, and never mirrored.
@@ -107,6 +107,19 @@ def config_of(
     return config.changed(changes, "--set")
 
 
+def contestants(file: Path, data: Path) -> dict[str, dict[str, Any]]:
+    """The variants of a file; a text that begins with DATA/ is a path in `data`."""
+
+    def placed(value: Any) -> Any:
+        is_in_data = isinstance(value, str) and value.startswith("DATA/")
+        return str(data / value.removeprefix("DATA/")) if is_in_data else value
+
+    return {
+        name: {flag: placed(value) for flag, value in settings.items()}
+        for name, settings in read_variants(file).items()
+    }
+
+
 def main() -> None:
     """Compare on each set with each backbone, and write the tables."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -123,7 +136,7 @@ def main() -> None:
     parser.add_argument("--set", nargs="*", default=[], help="flags for all, as model.width=256")
     given = parser.parse_args()
     keep_freed_memory()
-    variants = read_variants(given.variants)
+    variants = contestants(given.variants, given.data.resolve())
     variants = {name: variants[name] for name in given.only or variants}
     changes = {
         flag: json.loads(value) for flag, _, value in (one.partition("=") for one in given.set)

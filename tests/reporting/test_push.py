@@ -3,6 +3,7 @@
 import json
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import yaml
 from huggingface_hub import constants
@@ -166,6 +167,16 @@ def test_the_card_says_what_was_measured(run, hub, tmp_path):
     assert table(page, "Cost")["parameters"][0].startswith(f"{parameters / 1e6:.2f} million")
     assert "32 x 32 pixels, as 2 views of 32 x 32" in page
     assert str(tmp_path) not in card
+
+
+@pytest.mark.parametrize(("blank", "words"), [(False, "with 1.0"), (True, "with at least 1.0")])
+def test_with_blanks_a_picture_has_at_least_so_many_labels(run, tmp_path, blank, words):
+    statistics = count_labels(np.array([[1, -1 if blank else 0, 0]], np.int8))
+    model, info = load_model(run), replace(read_info(run / "model"), statistics=statistics)
+    ModelFolder(run / "model").save(model, info)
+    measure_anew(run)
+    push(run, NAME, dry_run=tmp_path / "dry")
+    assert f"{words} labels each on average" in (tmp_path / "dry" / "README.md").read_text()
 
 
 def test_a_label_without_a_positive_is_a_limit(run, hub, tmp_path):

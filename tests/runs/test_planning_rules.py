@@ -125,6 +125,12 @@ def test_what_does_not_fit_is_not_said_to_fit():
     assert "That is more than 1 minute" in plan_text(plan_with_folder(plan), "runs/x")
 
 
+def test_with_blanks_a_picture_has_at_least_so_many_labels():
+    blank = replace(COCO18, unknown=0.004)
+    for data, words in ((COCO18, ", 1.6 a picture"), (blank, ", at least 1.6 a picture")):
+        assert words in plan_text(plan_with_folder(planned(data, 30)), "runs/x")
+
+
 def test_the_quickest_plan_takes_smaller_views():
     slow = [replace(one, view_s=6 * one.view_s) for one in BOTH]
     chosen = planned(COCO18, 12, slow).option

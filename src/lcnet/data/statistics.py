@@ -39,7 +39,7 @@ class Statistics:
 
     @property
     def labels_a_picture(self) -> float:
-        """How many labels a picture shows, on average."""
+        """How many labels a picture is known to show, on average; at least so many are there."""
         return sum(self.positives) / max(self.images, 1)
 
     @property

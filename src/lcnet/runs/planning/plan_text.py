@@ -48,7 +48,8 @@ def _data(plan: Plan) -> str:
     text = (
         f"{data.training:,} pictures to train on, {data.validation:,} to validate, about "
         f"{data.width:,} x {data.height:,} px; {data.labels:,} label{'s' * (data.labels != 1)}, "
-        f"{data.labels_a_picture:.1f} a picture, the rarest in {data.rarest:,}"
+        f"{'at least ' * (data.unknown > 0)}{data.labels_a_picture:.1f} a picture, "
+        f"the rarest in {data.rarest:,}"
     )
     if data.rare:
         text += f"; {data.rare:,} label{'s' * (data.rare != 1)} in fewer than {RARE} of them"
