@@ -15,13 +15,14 @@ def attended(part: Attended, maps: torch.Tensor, views: range, label: int) -> to
         ]
     )
     shares = scores.exp() / scores.exp().sum()
-    return scores.mean() + 0.1 * (shares * scores).sum()
+    return scores.mean() + part.attended * (shares * scores).sum()
 
 
-@pytest.mark.parametrize("apart", [True, False])
-def test_a_label_gets_a_mean_and_an_attended_score(apart):
+@pytest.mark.parametrize(("apart", "weight"), [(True, 0.1), (False, 0.1), (True, 0.4), (False, 0)])
+def test_a_label_gets_a_mean_and_an_attended_score(apart, weight):
     torch.manual_seed(0)
-    pooling = Pooling(3, 6, apart=apart)
+    pooling = Pooling(3, 6, apart=apart, attended=weight)
+    assert {part.attended for part in pooling.modules() if isinstance(part, Attended)} == {weight}
     for weight in pooling.parameters():
         torch.nn.init.normal_(weight)
     maps = torch.randn(2, 5, 6, 2, 4)

@@ -1,10 +1,12 @@
 """The rival heads against their papers' formulas, and as parts of whole models."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
 import torch
+from tests.model.conftest import tiny_settings
 from tests.published import plain
 from torch import Tensor, nn
 
@@ -159,6 +161,13 @@ def test_csra_is_equations_1_to_5_of_its_paper(heads, temperatures):
 def test_csra_starts_with_the_paper_s_one_head_and_lambda():
     head = CSRA(5, CHANNELS)
     assert (len(head.classifiers), head.temperatures, head.weight) == (1, (1.0,), 0.1)
+
+
+@pytest.mark.parametrize("weight", [0.1, 0.4])
+def test_what_the_attended_mean_counts_is_a_setting(weight):
+    settings = tiny_settings(attended=weight)
+    assert build_model(replace(settings, head="csra"), 5).head.weight == weight
+    assert build_model(settings, 5).pooling.whole.attended == weight
 
 
 @pytest.mark.parametrize("vectors", [None, 7])

@@ -172,6 +172,7 @@ OTHERS = {
     "view_size": 48,
     "view_chunk": 1,
     "dropout": 0.5,
+    "attended": 0.4,
     "decoder_gradient": 0.5,
     "position": True,
     "released.label_tokens": "frozen",

@@ -72,7 +72,7 @@ class Model:
     training, but every view is then computed twice."""
     head: Literal["lcnet", "gap", "csra", "ml_gcn", "query2label", "ml_decoder"] = "lcnet"
     """What turns feature maps into logits: LCNet, or a rival with the sizes of its paper. The
-    settings of LCNet's head do not apply to rivals."""
+    settings of LCNet's head do not apply to rivals, but for `attended`, which CSRA has too."""
     width: Annotated[int, Within(6, MOST_WIDTH)] = 256
     """Width of all tokens; a multiple of the number of heads."""
     heads: Width = 4
@@ -108,6 +108,9 @@ class Model:
     """Branch of attention pooling, as in CSRA; its logits and the decoder's are averaged.
     one_classifier: the same for all views. two_classifiers: one for the tiles, one for the whole
     image. none: no branch."""
+    attended: Annotated[float, Share()] = 0.1
+    """Weight of the attended mean of a label's scores beside their plain mean: in the pooling
+    branch, and in CSRA, whose paper calls it lambda."""
     decoder_gradient: Annotated[float, Share()] = 0.0
     """With pooling: how much the decoder trains the backbone. 0: pooling alone trains it. 1: both
     do. Without pooling it is always 1."""

@@ -70,7 +70,7 @@ def build_model(
     return RivalNet(
         crops=_crops(settings),
         backbone=backbone,
-        head=_head(settings.head, backbone.channels, labels, prior, vectors, head_options or {}),
+        head=_head(settings, backbone.channels, labels, prior, vectors, head_options or {}),
     )
 
 
@@ -188,25 +188,25 @@ def _pooling(settings: config.Model, labels: int, channels: int) -> Pooling | No
     if settings.pooling == "none":
         return None
     apart = settings.pooling == "two_classifiers" and settings.crop_level > 0
-    return Pooling(labels, channels, apart=apart)
+    return Pooling(labels, channels, apart=apart, attended=settings.attended)
 
 
 # Rivals
 
 
 def _head(
-    name: str,
+    settings: config.Model,
     channels: int,
     labels: int,
     prior: Tensor | Edges | None,
     vectors: Tensor | None,
     options: abc.Mapping[str, Any],
 ) -> Head:
-    match name:
+    match settings.head:
         case "gap":
             return GlobalPooling(labels, channels, **options)
         case "csra":
-            return CSRA(labels, channels, **options)
+            return CSRA(labels, channels, **{"weight": settings.attended, **options})
         case "ml_gcn":
             return MLGCN(_all_pairs(labels, prior), channels, vectors=vectors, **options)
         case "query2label":

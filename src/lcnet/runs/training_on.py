@@ -33,6 +33,7 @@ CHANGEABLE = (
     "view_size",
     "view_chunk",
     "dropout",
+    "attended",
     "decoder_gradient",
     "position",
     "released.label_tokens",
