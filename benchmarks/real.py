@@ -6,7 +6,8 @@ DATA holds coco18/, corel5k/, posters/, vectors/ (word vectors) and weights/ (a 
 backbone in timm's own format); it is no part of the project. Backbones are frozen and their
 features kept, in one view. Each contestant (benchmarks/real.yaml) tries the learning rates with the
 first seed and is trained on with the best in validation. A finished run is not repeated, so the
-command goes on where it stopped. OUT/results.md has a table for each set and backbone.
+command goes on where it stopped. OUT/results.md has a table for each set and backbone. One OUT
+holds runs of one --set; kept features (--features) can be shared.
 
 Posters have no validation table: every sixth row of the training table selects. Digits are drawn
 into OUT/digits, and never mirrored.

@@ -125,6 +125,18 @@ def test_what_does_not_fit_is_not_said_to_fit():
     assert "That is more than 1 minute" in plan_text(plan_with_folder(plan), "runs/x")
 
 
+def test_a_frozen_backbone_gets_no_label_graph_unless_one_is_asked_for():
+    for given, graph in (
+        ({}, "none"),
+        ({"model_graph": "learned"}, "learned"),
+        ({"model_graph_prior": "uniform"}, "learned"),
+        ({"model_label_vectors": "vectors.txt"}, "learned"),
+    ):
+        plan = plan_with_folder(planned(COCO18, 30, **given))
+        assert Config().changed(plan.settings).model.graph == graph
+        assert ("without a label graph" in plan_text(plan, "runs/x")) == (graph == "none")
+
+
 def test_with_blanks_a_picture_has_at_least_so_many_labels():
     blank = replace(COCO18, unknown=0.004)
     for data, words in ((COCO18, ", 1.6 a picture"), (blank, ", at least 1.6 a picture")):

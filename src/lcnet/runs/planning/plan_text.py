@@ -153,11 +153,11 @@ def _head(plan: Plan) -> str:
         return f"{head}, as given"
     layers = settings.get("model.depth", 1)
     text = f"LCNet with {layers} decoder layer{'s' * (layers != 1)}"
+    text += ", without a label graph" * (settings.get("model.graph") == "none")
     sees = ["each label's scores over the picture"] * (settings.get("model.read") == "scores")
     sees += ["fine details"] * bool(settings.get("model.earlier_stages"))
-    text += f"; it uses {' and '.join(sees)}" if sees else ""
-    if settings.get("train.class_means"):
-        text += ", and in the end compares with each label's mean picture"
+    sees += ["each label's mean picture"] * bool(settings.get("train.class_means"))
+    text += f"; it uses {', '.join(sees)}" if sees else ""
     is_own = plan.option.how == "frozen" and not any("model." in name for name in plan.replaced)
     return text + (": the best on photographs so far" if is_own else "")
 

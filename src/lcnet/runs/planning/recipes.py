@@ -1,5 +1,6 @@
 """The settings that a plan starts from; docs/guide/plan.md says where each was measured."""
 
+from collections.abc import Mapping
 from typing import Any
 
 FROZEN: dict[str, Any] = {
@@ -7,6 +8,7 @@ FROZEN: dict[str, Any] = {
     "model.depth": 1,
     "model.width": 128,
     "model.mlp_width": 256,
+    "model.graph": "none",
     "model.dropout": 0.3,
     "train.lr": 9e-3,
     "train.weight_decay": 3.0,
@@ -17,6 +19,8 @@ FROZEN: dict[str, Any] = {
     "train.cutout": 0.0,
 }
 """A frozen backbone whose features are kept."""
+OF_A_GRAPH = {"model.graph_prior", "model.graph_edges", "model.label_vectors"}
+"""Settings that ask for a label graph."""
 TUNED: dict[str, Any] = {"model.depth": 1, "model.dropout": 0.1, "train.lr": 3e-4}
 """A pretrained backbone that is trained with the head."""
 RANDOM: dict[str, Any] = {
@@ -32,3 +36,9 @@ RANDOM: dict[str, Any] = {
 """A small network from random weights, as in configs/digits.yaml."""
 GENTLE_LR = 3e-3
 """The rate of a head on kept features in batches smaller than usual."""
+
+
+def frozen_recipe(given: Mapping[str, Any]) -> dict[str, Any]:
+    """`FROZEN`, with the default label graph if a given setting is one of a graph."""
+    without = {"model.graph"} if OF_A_GRAPH & given.keys() else set[str]()
+    return {name: value for name, value in FROZEN.items() if name not in without}

@@ -9,7 +9,7 @@ from math import ceil
 from typing import Any, Literal
 
 from lcnet.runs.planning.facts import DataFacts, Machine
-from lcnet.runs.planning.recipes import FROZEN, GENTLE_LR, RANDOM, TUNED
+from lcnet.runs.planning.recipes import GENTLE_LR, RANDOM, TUNED, frozen_recipe
 
 How = Literal["frozen", "tuned", "random"]
 """How the backbone takes part: frozen, fine-tuned, or trained from random weights."""
@@ -406,7 +406,7 @@ def _within(option: Option, case: Case, left: float) -> Option | None:
 
 def _settings(option: Option, case: Case) -> dict[str, Any]:
     """The settings of model and recipe by the names of their flags, but for `cache_features`."""
-    recipe = {"frozen": FROZEN, "tuned": TUNED, "random": RANDOM}[option.how]
+    recipe = {"frozen": frozen_recipe(case.given), "tuned": TUNED, "random": RANDOM}[option.how]
     steps = option.epochs * max(1, case.data.training // batch_of(case.data))
     settings = recipe | {
         "model.backbone": option.speed.backbone,

@@ -24,7 +24,7 @@ from lcnet.model_folder import ModelInfo
 from lcnet.runs.new_model import new_model
 from lcnet.runs.planning.backbones_at_hand import AtHand, made_for
 from lcnet.runs.planning.facts import DataFacts
-from lcnet.runs.planning.recipes import FROZEN, RANDOM
+from lcnet.runs.planning.recipes import RANDOM, frozen_recipe
 from lcnet.runs.planning.rules import (
     STRIDE,
     UNCHANGED,
@@ -157,7 +157,7 @@ def learner(model: Classifier, recipe: Train, preprocessing: Preprocessing) -> S
 
 
 def _config(at_hand: AtHand, case: Case, config: Config, view: int, level: int) -> Config:
-    recipe = FROZEN if at_hand.is_pretrained else RANDOM
+    recipe = frozen_recipe(case.given) if at_hand.is_pretrained else RANDOM
     settings = recipe | {
         "model.backbone": at_hand.backbone,
         "model.pretrained": at_hand.is_pretrained,
