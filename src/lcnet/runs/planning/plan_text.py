@@ -159,7 +159,7 @@ def _head(plan: Plan) -> str:
     sees += ["each label's mean picture"] * bool(settings.get("train.class_means"))
     text += f"; it uses {', '.join(sees)}" if sees else ""
     is_own = plan.option.how == "frozen" and not any("model." in name for name in plan.replaced)
-    return text + (": the best on photographs so far" if is_own else "")
+    return text + (": no other was surely better on photographs" if is_own else "")
 
 
 def _epochs(plan: Plan) -> str:
