@@ -137,7 +137,8 @@ def main() -> None:
     parser.add_argument("--set", nargs="*", default=[], help="flags for all, as model.width=256")
     given = parser.parse_args()
     keep_freed_memory()
-    variants = contestants(given.variants, given.data.resolve())
+    data = given.data.resolve()
+    variants = contestants(given.variants, data)
     variants = {name: variants[name] for name in given.only or variants}
     changes = {
         flag: json.loads(value) for flag, _, value in (one.partition("=") for one in given.set)
@@ -147,7 +148,7 @@ def main() -> None:
         for backbone in given.backbones:
             out, started = given.out / f"{name}-{backbone}", time.monotonic()
             config = config_of(
-                given.data.resolve(), SETS[name], backbone, out,
+                data, SETS[name], backbone, out,
                 (given.features or given.out / "features").resolve(), changes,
             )  # fmt: skip
             compare_all(

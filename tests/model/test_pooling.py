@@ -4,7 +4,9 @@ import torch
 from lcnet.model.pooling import Attended, Pooling
 
 
-def attended(part: Attended, maps: torch.Tensor, views: range, label: int) -> torch.Tensor:
+def attended(
+    part: Attended, maps: torch.Tensor, views: range, label: int, share: float
+) -> torch.Tensor:
     """One label's mean and attended score over some views of one picture (V C h w)."""
     scores = torch.stack(
         [
@@ -15,14 +17,14 @@ def attended(part: Attended, maps: torch.Tensor, views: range, label: int) -> to
         ]
     )
     shares = scores.exp() / scores.exp().sum()
-    return scores.mean() + part.attended * (shares * scores).sum()
+    return scores.mean() + share * (shares * scores).sum()
 
 
-@pytest.mark.parametrize(("apart", "weight"), [(True, 0.1), (False, 0.1), (True, 0.4), (False, 0)])
-def test_a_label_gets_a_mean_and_an_attended_score(apart, weight):
+@pytest.mark.parametrize(("apart", "share"), [(True, 0.1), (False, 0.1), (True, 0.4), (False, 0)])
+def test_a_label_gets_a_mean_and_an_attended_score(apart, share):
     torch.manual_seed(0)
-    pooling = Pooling(3, 6, apart=apart, attended=weight)
-    assert {part.attended for part in pooling.modules() if isinstance(part, Attended)} == {weight}
+    pooling = Pooling(3, 6, apart=apart, attended=share)
+    assert {part.attended for part in pooling.modules() if isinstance(part, Attended)} == {share}
     for weight in pooling.parameters():
         torch.nn.init.normal_(weight)
     maps = torch.randn(2, 5, 6, 2, 4)
@@ -30,10 +32,11 @@ def test_a_label_gets_a_mean_and_an_attended_score(apart, weight):
     for image in range(2):
         for label in range(3):
             if apart:
-                expected = attended(pooling.tiles, maps[image], range(4), label)
-                expected = expected + attended(pooling.whole, maps[image], range(4, 5), label)
+                expected = attended(pooling.tiles, maps[image], range(4), label, share)
+                whole = attended(pooling.whole, maps[image], range(4, 5), label, share)
+                expected = expected + whole
             else:
-                expected = attended(pooling.whole, maps[image], range(5), label)
+                expected = attended(pooling.whole, maps[image], range(5), label, share)
             torch.testing.assert_close(logits[image, label], expected + pooling.bias[label])
 
 

@@ -168,6 +168,7 @@ def test_what_the_attended_mean_counts_is_a_setting(weight):
     settings = tiny_settings(attended=weight)
     assert build_model(replace(settings, head="csra"), 5).head.weight == weight
     assert build_model(settings, 5).pooling.whole.attended == weight
+    assert build_model(tiny_settings(), 5).pooling.whole.attended == 0.1
 
 
 @pytest.mark.parametrize("vectors", [None, 7])

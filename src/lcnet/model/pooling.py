@@ -19,7 +19,7 @@ class Pooling(nn.Module):
     docs/reference/method.md.
     """
 
-    def __init__(self, labels: int, channels: int, *, apart: bool, attended: float = 0.1) -> None:
+    def __init__(self, labels: int, channels: int, *, apart: bool, attended: float) -> None:
         super().__init__()
         self.whole = Attended(labels, channels, attended)
         self.tiles = Attended(labels, channels, attended) if apart else None

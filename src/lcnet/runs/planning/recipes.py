@@ -40,5 +40,6 @@ GENTLE_LR = 3e-3
 
 def frozen_recipe(given: Mapping[str, Any]) -> dict[str, Any]:
     """`FROZEN`, with the default label graph if a given setting is one of a graph."""
-    without = {"model.graph"} if OF_A_GRAPH & given.keys() else set[str]()
-    return {name: value for name, value in FROZEN.items() if name not in without}
+    if not OF_A_GRAPH & given.keys():
+        return FROZEN
+    return {name: value for name, value in FROZEN.items() if name != "model.graph"}
