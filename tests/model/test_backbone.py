@@ -100,6 +100,71 @@ def test_a_backbone_without_earlier_stages_is_refused_where_they_are_wanted(name
         build_backbone(spec, earlier_stages=True)
 
 
+@pytest.mark.parametrize(
+    ("name", "learning", "first"),
+    [
+        ("resnet18", 1, "layer4.0.conv1.weight"),
+        ("resnet18", 2, "layer3.0.conv1.weight"),
+        ("mobilenetv2_100", 1, "blocks.5.0.conv_pw.weight"),
+        ("convnext_atto", 1, "stages.3.downsample.0.weight"),
+        ("vit_tiny_patch16_224", 2, "blocks.10.norm1.weight"),
+    ],
+)
+def test_only_the_last_stages_learn_and_the_norms_before_them_stay(name, learning, first):
+    backbone = Backbone(timm.create_model(name, num_classes=0))
+    backbone.freeze(learning=learning)
+    learns = {name: weight.requires_grad for name, weight in backbone.features.named_parameters()}
+    place = list(learns).index(first)
+    assert not any([*learns.values()][:place])
+    assert all([*learns.values()][place:])
+    backbone.train()
+    for part, module in backbone.features.named_modules():
+        own = [f"{part}.{name}" for name, _ in module.named_parameters(recurse=False)]
+        if own and part:
+            assert module.training is learns[own[0]], part
+    assert not any(module.training for module in backbone.eval().modules())
+
+
+def test_norms_can_stay_where_weights_learn():
+    backbone = Backbone(timm.create_model("mobilenetv2_100", num_classes=0))
+    backbone.freeze(learning=1, keep_norms=True)
+    backbone.train()
+    norms = [part for part in backbone.modules() if isinstance(part, torch.nn.BatchNorm2d)]
+    assert norms
+    assert not any(norm.training for norm in norms)
+    assert backbone.features.conv_head.training
+    assert backbone.features.bn2.weight.requires_grad
+    assert not backbone.features.bn1.weight.requires_grad
+
+
+def test_all_stages_learn_again_or_none():
+    backbone = Backbone(timm.create_model("test_resnet", num_classes=0))
+    backbone.freeze(learning=0)
+    assert not any(module.training for module in backbone.train().features.modules())
+    assert not any(weight.requires_grad for weight in backbone.parameters())
+    backbone.freeze(learning=None)
+    assert all(module.training for module in backbone.train().modules())
+
+
+@pytest.mark.parametrize("count", [5, 9])
+def test_more_learning_stages_than_a_backbone_has_are_refused(count):
+    backbone = Backbone(timm.create_model("resnet18", num_classes=0))
+    with pytest.raises(
+        ConfigError, match=f"backbone_stages: expected 0 to 4, as the backbone has 5, got {count}"
+    ):
+        backbone.freeze(learning=count)
+
+
+def test_stages_are_wanted_of_a_network_that_names_none():
+    class Plain(torch.nn.Module):
+        num_features = 3
+
+    with pytest.raises(
+        ConfigError, match="backbone_stages: expected 0, as timm names no stages of it, got 1"
+    ):
+        Backbone(Plain()).freeze(learning=1)
+
+
 def test_a_backbone_that_gives_channels_last_is_understood():
     class Swinlike(torch.nn.Module):
         num_features = 3

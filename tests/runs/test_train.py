@@ -422,6 +422,21 @@ def test_label_vectors_from_a_file_reach_the_graph(tiny_config, tmp_path):
     assert load_model(run).graph.vectors.tolist()[2] == pytest.approx([0.3, 0.3, -1])
 
 
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ({"graph": "none"}, "a model without a label graph.* --model.graph learned"),
+        ({"head": "csra"}, "the head csra.* --model.head lcnet or ml_gcn"),
+    ],
+)
+def test_label_vectors_that_nothing_would_use_are_refused(tiny_config, tmp_path, settings, words):
+    (tmp_path / "vectors.txt").write_text("red 1 0\ngreen 0 1\nblue 1 1\n")
+    model = replace(tiny_config.model, label_vectors=str(tmp_path / "vectors.txt"), **settings)
+    with pytest.raises(ConfigError, match=f"model.label_vectors: expected none with {words}"):
+        train(replace(tiny_config, model=model), tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
 def test_pictures_of_every_mode_can_be_trained_on(tiny_config, tmp_path):
     images = tmp_path / "colours" / "images"
     for index, mode in enumerate(["L", "RGBA", "P", "CMYK", "I", "1"]):

@@ -96,6 +96,34 @@ def test_a_part_in_freeze_does_not_learn_later_if_the_backbone_never_does(tiny_c
     assert all(kept[name].equal(end[name]) for name in of_backbone)
 
 
+def test_only_the_last_stage_learns_with_the_head_and_only_its_norms_move(tiny_config, tmp_path):
+    start = load_model(train(with_train(tiny_config, epochs=1), tmp_path / "first").path)
+    config = with_train(tiny_config, backbone_stages=1, ema_decay=0.0)
+    run = train(config, tmp_path / "run", init=tmp_path / "first").path
+    before, end = start.state_dict(), weights(run)
+    stays = {name for name in before if before[name].equal(end[name])}
+    earlier = {n for n in before if n.startswith("backbone.") and ".layer4." not in n}
+    assert earlier <= stays
+    assert any("running_mean" in name for name in earlier)
+    assert "backbone.features.layer4.0.bn1.running_mean" in before.keys() - stays
+    assert {"backbone.features.layer4.0.conv1.weight", "mapping.bias"} <= before.keys() - stays
+
+
+def test_norms_stay_in_a_backbone_that_learns(tiny_config, tmp_path):
+    start = load_model(train(with_train(tiny_config, epochs=1), tmp_path / "first").path)
+    config = with_train(tiny_config, keep_norms=True, ema_decay=0.0)
+    end = weights(train(config, tmp_path / "run", init=tmp_path / "first").path)
+    for name, before in start.state_dict().items():
+        if name.startswith("backbone."):
+            stays = "running_" in name or name.endswith("num_batches_tracked")
+            assert before.equal(end[name]) is stays, name
+
+
+def test_learning_stages_of_a_frozen_backbone_are_refused():
+    with pytest.raises(ConfigError, match=r"train\.backbone_stages: expected 0 with .* got 1"):
+        Train(backbone_stages=1, backbone_lr_factor=0.0)
+
+
 def test_a_frozen_part_that_does_not_exist_is_named_with_those_that_do(tiny_config, tmp_path):
     config = with_train(tiny_config, freeze="backbone.features.layr1")
     with pytest.raises(

@@ -35,6 +35,13 @@ class Train:
     """Peak learning rate."""
     backbone_lr_factor: NotNegative = 1.0
     """The backbone's learning rate as a multiple of `lr`; 0 freezes the backbone."""
+    backbone_stages: Annotated[int, AtLeast(0)] = 0
+    """How many of the backbone's last stages learn; the earlier ones stay as they are, with the
+    statistics of their batch norms. 1 is the last stage, such as a ResNet's layer4 or a ViT's last
+    block. 0: all stages learn."""
+    keep_norms: bool = False
+    """Keep the statistics of the backbone's batch norms as they are, also where its weights learn.
+    Better for a short fine-tuning of a pretrained backbone; wrong for random weights."""
     precision: Literal["fp32", "bf16", "fp16", "auto"] = "fp32"
     """Arithmetic: float32, or mixed precision with bfloat16 or float16. auto: bfloat16 on devices
     with hardware for it, float32 on others."""
@@ -186,6 +193,12 @@ class Train:
             self._check_features_can_be_cached()
         if self.mixes:
             self._check_images_can_be_mixed()
+        require(
+            self.backbone_lr_factor > 0 or self.backbone_stages == 0,
+            "train.backbone_stages",
+            expected="0 with train.backbone_lr_factor 0, which freezes them all",
+            got=self.backbone_stages,
+        )
         unknown = [name for name in self.logger_names if name not in LOGGERS]
         require(not unknown, "train.loggers", expected=f"of {', '.join(LOGGERS)}", got=unknown)
         require(
@@ -233,6 +246,11 @@ class Train:
             expected="ignore or negative with train.mixup or train.cutmix",
             got=self.unknown,
         )
+
+    @property
+    def learning_stages(self) -> int | None:
+        """How many of the backbone's last stages learn; None for the whole backbone."""
+        return 0 if self.backbone_lr_factor == 0 else self.backbone_stages or None
 
     @property
     def mixes(self) -> bool:

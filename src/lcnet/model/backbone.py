@@ -244,6 +244,47 @@ class Backbone(nn.Module):
         """Channels of the earlier stages whose statistics are added, by timm's number for each."""
         self.channels: int = self.features.num_features + 2 * sum(self.stages.values())
         """C: the last stage's channels, and two statistics for each earlier one's."""
+        self.still: tuple[str, ...] = ()
+        """The parts of `features` that stay in evaluation; their own parts are named too."""
+
+    def freeze(self, *, learning: int | None, keep_norms: bool = False) -> None:
+        """Keep all but the last `learning` stages as they are; None lets all of them learn.
+
+        Stages are timm's: the last one is what comes after the last change of the cells' size, or a
+        block of a ViT. Weights do not learn, and the statistics of batch norms stay. With
+        `keep_norms` the statistics stay in all stages. Raises ConfigError if timm names fewer.
+        """
+        before = () if learning is None else self._before_last(learning)
+        for name in before:
+            for weight in self.features.get_submodule(name).parameters(recurse=False):
+                weight.requires_grad_(False)
+        parts = self.features.named_modules() if keep_norms else ()
+        norms = [name for name, part in parts if isinstance(part, _BatchNorm)]
+        self.still = tuple(dict.fromkeys((*before, *norms)))
+
+    def _before_last(self, count: int) -> tuple[str, ...]:
+        """The names of all parts before the last stages, in the order in which images pass them."""
+        names = [name for name, _ in self.features.named_modules()]
+        if not count:
+            return tuple(names)
+        stages = [stage["module"] for stage in getattr(self.features, "feature_info", None) or ()]
+        if count >= len(stages):
+            most = f"0 to {len(stages) - 1}" if stages else "0"
+            has = f"the backbone has {len(stages)}" if stages else "timm names no stages of it"
+            raise ConfigError(
+                f"train.backbone_stages: expected {most}, as {has}, got {count}. Set 0 to let all "
+                "of it learn."
+            )
+        before = stages[-count - 1]
+        of_stage = [name == before or name.startswith(f"{before}.") for name in names]
+        return tuple(names[: len(names) - of_stage[::-1].index(True)])
+
+    def train(self, mode: bool = True) -> "Backbone":
+        """Switch to training or evaluation, in which the parts in `still` always are."""
+        super().train(mode)
+        for name in self.still:
+            self.features.get_submodule(name).training = False
+        return self
 
     @property
     def last_channels(self) -> int:
@@ -263,7 +304,8 @@ class Backbone(nn.Module):
         return torch.cat([self._chunk(chunk) for chunk in views.split(self.chunk)])
 
     def _chunk(self, views: Tensor) -> Tensor:
-        if not (torch.is_grad_enabled() and next(self.features.parameters()).requires_grad):
+        learns = any(weight.requires_grad for weight in self.features.parameters())
+        if not (torch.is_grad_enabled() and learns):
             return self._map(views)
         maps: Tensor = checkpoint(
             self._map,

@@ -46,6 +46,7 @@ def new_model(
     if settings.backbone_weights and settings.pretrained:
         settings = replace(settings, pretrained=False)
     if settings.label_vectors:
+        _check_vectors_are_used(settings)
         vectors = torch.from_numpy(read_vectors(Path(settings.label_vectors), labels))
     spec = describe_backbone(settings.backbone, settings.view_size, settings.channels)
     spec = spec.normalised_by(settings.pixel_statistics)
@@ -66,6 +67,20 @@ def new_model(
     check_forward(settings, model)
     thresholds = (0.5,) * len(labels)
     return model, ModelInfo(labels, settings, spec, thresholds, counted)
+
+
+def _check_vectors_are_used(settings: config.Model) -> None:
+    """Raises ConfigError for a model without a part that starts from label vectors."""
+    if settings.head == "ml_gcn" or (settings.head == "lcnet" and settings.graph != "none"):
+        return
+    if settings.head == "lcnet":
+        without, instead = "a model without a label graph", "set --model.graph learned"
+    else:
+        without, instead = f"the head {settings.head}", "set --model.head lcnet or ml_gcn"
+    raise ConfigError(
+        f"model.label_vectors: expected none with {without}, which would not use them, got "
+        f"{settings.label_vectors!r}. Leave it out, or {instead}."
+    )
 
 
 def graph_prior(settings: config.Model, known: Statistics) -> torch.Tensor | Edges | None:

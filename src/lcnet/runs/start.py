@@ -231,8 +231,8 @@ def with_batch_size(start: Start, engine: Engine) -> Start:
 
 def memory_of(config: Config, model: Classifier) -> Memory:
     """Move the model to the device where it is trained; returns the memory that training needs."""
-    if config.train.backbone_lr_factor == 0:
-        model.backbone.features.requires_grad_(False)
+    recipe = config.train
+    model.backbone.freeze(learning=recipe.learning_stages, keep_norms=recipe.keep_norms)
     return training_memory(
         model.to(usual_device()), config.train, config.model.image_size, config.model.channels
     )

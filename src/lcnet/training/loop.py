@@ -108,7 +108,7 @@ class Loop:
         for weight in self.frozen:
             weight.requires_grad_(learns)
         features = self.state.objective.model.backbone.features
-        if not learns and {*map(id, features.parameters())} <= {*map(id, self.frozen)}:
+        if not any(weight.requires_grad for weight in features.parameters()):
             features.eval()  # its maps stay those that it was trained to give
 
     def step(self, loss: torch.Tensor) -> None:

@@ -37,21 +37,13 @@ class Objective(nn.Module):
         self.model = model.to(memory_format=torch.channels_last)
         self.recipe = recipe
         self.normalize = Normalize(preprocessing)
-        if recipe.backbone_lr_factor == 0:
-            self.model.backbone.features.requires_grad_(False)
+        self.model.backbone.freeze(learning=recipe.learning_stages, keep_norms=recipe.keep_norms)
         weights = None
         if recipe.positive_weight and statistics is not None:
             unknown = recipe.weight_of_unknown(len(statistics.positives))
             by_label = statistics.positive_weights(recipe.positive_weight, unknown)
             weights = torch.from_numpy(by_label).float()
         self.register_buffer("positive_weight", weights, persistent=False)
-
-    def train(self, mode: bool = True) -> "Objective":
-        """Switch dropout and batch statistics on or off; in a frozen backbone they stay off."""
-        super().train(mode)
-        if self.recipe.backbone_lr_factor == 0:
-            self.model.backbone.features.eval()
-        return self
 
     def forward(
         self, images: Tensor, targets: Tensor | None = None, entries: Tensor | None = None
