@@ -23,7 +23,7 @@ from lcnet.errors import ConfigError
 from lcnet.predicting.known_table import KnownTable
 from lcnet.run_folder import RunFolder, free_beside
 from lcnet.runs.next_commands import next_commands
-from lcnet.runs.planning import planned_run
+from lcnet.runs.planning import planned_run, rules
 from lcnet.runs.planning.backbones_at_hand import backbones_at_hand, made_for
 from lcnet.runs.planning.facts import data_facts
 from lcnet.runs.planning.keeping_time import TimeLimit
@@ -273,6 +273,65 @@ def test_a_run_whose_time_is_up_is_finished_with_its_best_model(tiny_config, tmp
     assert run.is_finished
     go_on(run)
     assert len(history(run.path)) == 4
+
+
+@pytest.fixture
+def few_will_do(monkeypatch):
+    """The last stage learns with as few pictures as the colours have."""
+    monkeypatch.setattr(rules, "LEAST_FOR_STAGE", 1)
+
+
+def test_the_head_learns_first_and_then_the_last_stage_too(weights, bare, few_will_do, capsys):
+    run = train(bare, minutes=60)
+    head = RunFolder(Path("runs/colours-head"))
+    assert (run.path, head.is_finished, run.is_finished) == (Path("runs/colours"), True, True)
+    first, then = head.config().train, run.config().train
+    assert (first.backbone_lr_factor, first.cache_features) == (0.0, "runs/features")
+    assert (then.backbone_lr_factor, then.backbone_stages, then.keep_norms) == (1.0, 1, True)
+    assert (then.cache_features, then.epochs, then.calibrate) == ("", 4, True)
+    rows = history(run.path)
+    assert [row["epoch"] for row in rows] == ["0", "1", "2", "3", "4"]
+    assert float(rows[0]["val_mAP"]) == pytest.approx(
+        max(float(row["val_mAP"]) for row in history(head.path)), abs=0.5
+    )
+    said = capsys.readouterr().out
+    assert "the last stage has raised the validation mAP from" in said or (
+        "the last stage made nothing better in validation: the model is that of" in said
+    )
+    again = said.splitlines()[-1].strip()
+    assert again.startswith(
+        "lcnet train --config runs/colours/config.yaml --init runs/colours-head"
+    )
+    run_line(again)
+    assert history(Path("runs/colours-2"))[-1]["val_mAP"] == rows[-1]["val_mAP"]
+
+
+def test_if_the_head_takes_all_the_time_its_model_is_the_runs(
+    weights, bare, few_will_do, monkeypatch, capsys
+):
+    real = planned_run.begin
+
+    def slow(config, run, **given):
+        if given["init"] is not None:
+            given["watch"] = TimeLimit(time.monotonic() - 1)
+        return real(config, run, **given)
+
+    monkeypatch.setattr(planned_run, "begin", slow)
+    run = train(bare, minutes=60)
+    assert run.is_finished
+    assert [row["epoch"] for row in history(run.path)] == ["0"]
+    said = capsys.readouterr().out
+    assert "time is up after epoch 0: the best epoch so far is taken" in said
+    assert "made nothing better in validation: the model is that of runs/colours-head" in said
+
+
+def test_a_run_of_the_head_is_not_replaced_unasked(weights, bare, few_will_do):
+    Path("runs/colours-head").mkdir(parents=True)
+    Path("runs/colours-head/notes.txt").write_text("mine")
+    assert planned_run.free_run(bare.data).path == Path("runs/colours-2")
+    with pytest.raises(ConfigError, match="--out runs/colours-head: already there"):
+        train(bare, "runs/colours", minutes=60)
+    assert not Path("runs/colours").exists()
 
 
 @pytest.mark.parametrize(("best", "is_said"), [(1, False), (8, False), (9, True), (10, True)])

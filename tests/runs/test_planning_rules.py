@@ -14,9 +14,9 @@ from lcnet.runs.planning.rules import (
     Plan,
     Speed,
     choose,
-    largest_view,
     tiles_wanted,
     views_of,
+    views_to_try,
     wanted_epochs,
 )
 
@@ -58,6 +58,7 @@ LITE = replace(
 )
 RANDOM = replace(MOBILE, backbone="resnet18", name="resnet18", is_pretrained=False, view_size=128)
 BOTH = [LITE, MOBILE]
+FOLDERS = ("runs/x", "runs/x-head")
 
 
 def planned(
@@ -97,15 +98,15 @@ def test_two_cores_keep_the_features_of_the_largest_backbone_that_fits(
 @pytest.mark.parametrize(
     ("machine", "speeds"), [(LAPTOP, BOTH), (LAPTOP, [RANDOM]), (GPU, [MOBILE])]
 )
-def test_every_plan_is_a_valid_config_in_ten_lines(data, minutes, machine, speeds):
+def test_every_plan_is_a_valid_config_in_eleven_lines(data, minutes, machine, speeds):
     plan = planned(data, minutes, speeds, machine)
     settings = dict(plan.settings)
     if plan.option.is_kept:
         settings["train.cache_features"] = "features"
     config = Config().changed(settings)
     assert config.model.backbone == plan.option.speed.backbone
-    text = plan_text(replace(plan, settings=settings), "runs/x", others=1).splitlines()
-    assert len(text) <= 10
+    text = plan_text(replace(plan, settings=settings), *FOLDERS, others=1).splitlines()
+    assert len(text) <= 11
     assert all(len(line) < 200 and "  " not in line.strip()[10:].strip() for line in text[1:])
 
 
@@ -122,7 +123,7 @@ def test_more_time_never_gives_a_smaller_backbone_or_fewer_views():
 def test_what_does_not_fit_is_not_said_to_fit():
     plan = planned(replace(COCO18, training=100_000), 1)
     assert not plan.fits
-    assert "That is more than 1 minute" in plan_text(plan_with_folder(plan), "runs/x")
+    assert "That is more than 1 minute" in plan_text(plan_with_folder(plan), *FOLDERS)
 
 
 def test_a_frozen_backbone_gets_no_label_graph_unless_one_is_asked_for():
@@ -134,13 +135,13 @@ def test_a_frozen_backbone_gets_no_label_graph_unless_one_is_asked_for():
     ):
         plan = plan_with_folder(planned(COCO18, 30, **given))
         assert Config().changed(plan.settings).model.graph == graph
-        assert ("without a label graph" in plan_text(plan, "runs/x")) == (graph == "none")
+        assert ("without a label graph" in plan_text(plan, *FOLDERS)) == (graph == "none")
 
 
 def test_with_blanks_a_picture_has_at_least_so_many_labels():
     blank = replace(COCO18, unknown=0.004)
     for data, words in ((COCO18, ", 1.6 a picture"), (blank, ", at least 1.6 a picture")):
-        assert words in plan_text(plan_with_folder(planned(data, 30)), "runs/x")
+        assert words in plan_text(plan_with_folder(planned(data, 30)), *FOLDERS)
 
 
 def test_the_quickest_plan_takes_smaller_views():
@@ -180,16 +181,18 @@ def test_tiles_show_what_one_view_would_lose(data, view, level):
     ],
 )
 def test_the_largest_view_has_no_more_pixels_than_the_pictures(data, speed, side):
-    assert largest_view(data, speed) == side
+    own, is_fixed = speed.view_size, speed.is_fixed
+    views = views_to_try(Case(data, LAPTOP), "frozen", own, is_fixed=is_fixed)
+    assert max(view for view, _ in views) == side
 
 
 def test_a_larger_view_that_takes_too_long_is_said():
-    text = plan_text(plan_with_folder(planned(COCO18, 5)), "runs/x")
+    text = plan_text(plan_with_folder(planned(COCO18, 5)), *FOLDERS)
     assert "the whole picture at 224 px; at 320 px it would take" in text
-    larger = plan_text(plan_with_folder(planned(COCO18, 30)), "runs/x")
+    larger = plan_text(plan_with_folder(planned(COCO18, 30)), *FOLDERS)
     assert "320 px (pretrained at 256; larger views show smaller objects); no tiles" in larger
     given = planned(COCO18, 30, model_view_size=320)
-    assert "pretrained at" not in plan_text(plan_with_folder(given), "runs/x")
+    assert "pretrained at" not in plan_text(plan_with_folder(given), *FOLDERS)
 
 
 def test_a_network_that_is_fine_tuned_keeps_its_own_view():
@@ -202,7 +205,7 @@ def test_small_objects_are_the_reason_that_is_given():
     plan = planned(marked, 120, machine=replace(LAPTOP, memory=64 * 2**30))
     assert plan.option.level == 3
     assert "a tenth of the objects are smaller than 8 px" in plan_text(
-        plan_with_folder(plan), "runs/x"
+        plan_with_folder(plan), *FOLDERS
     )
 
 
@@ -216,14 +219,68 @@ def test_an_accelerator_fine_tunes_if_there_is_time():
     slower = [replace(one, learn_view_s=0.5) for one in quick]
     plan = planned(COCO18, 30, slower, GPU)
     assert plan.option.how == "frozen"
-    assert "as fine-tuning would take" in plan_text(plan_with_folder(plan), "runs/x")
+    assert "as fine-tuning all of it would take" in plan_text(plan_with_folder(plan), *FOLDERS)
+
+
+STAGED = [replace(LITE, learn_stage_s=0.07), replace(MOBILE, learn_stage_s=0.03)]
+
+
+def test_time_that_is_left_is_for_the_last_stage():
+    plan = planned(COCO18, 90, STAGED)
+    assert (plan.option.speed.name, plan.option.view, plan.option.epochs) == ("lite", 320, 8)
+    assert plan.option.stage_epochs == 4
+    assert plan.seconds <= AIM * 60 * 90
+    changed = Config().changed(plan.stage_settings | {"train.cache_features": ""}).train
+    assert (changed.backbone_stages, changed.backbone_lr_factor, changed.lr) == (1, 1.0, 3e-4)
+    assert (changed.epochs, changed.keep_norms, changed.cache_features) == (4, True, "")
+    text = plan_text(plan_with_folder(plan), *FOLDERS)
+    assert "then      4 epochs in which the backbone's last stage learns too, rate 0.0003" in text
+    assert "stays in runs/x-head" in text.replace("\n            ", " ")
+    assert "More time would not change it" in text.replace("\n            ", " ")
+
+
+@pytest.mark.parametrize(("minutes", "epochs"), [(30, 0), (60, 2), (90, 4)])
+def test_the_last_stage_learns_for_as_many_epochs_as_there_is_time_for(minutes, epochs):
+    plan = planned(COCO18, minutes, STAGED)
+    assert (plan.option.speed.name, plan.option.epochs) == ("lite", 8)
+    assert plan.option.stage_epochs == epochs
+    assert plan.seconds <= AIM * 60 * minutes
+    text = plan_text(plan_with_folder(plan), *FOLDERS).replace("\n            ", " ")
+    assert ("last stage learns too, which is better, it would take" in text) == (not epochs)
+    assert ("More time would not change it" in text) == (epochs == 4)
+
+
+@pytest.mark.parametrize(
+    ("data", "speeds", "machine", "given"),
+    [
+        (FEW, STAGED, LAPTOP, {}),
+        (CAMERA, STAGED, LAPTOP, {}),  # in tiles
+        (COCO18, BOTH, LAPTOP, {}),  # not measured, as timm names no stages
+        (COCO18, STAGED, LAPTOP, {"train_backbone_lr_factor": 0.0}),
+        (COCO18, STAGED, LAPTOP, {"train_epochs": 8}),
+        (COCO18, STAGED, LAPTOP, {"train_randaugment": 9}),
+        (COCO18, STAGED, GPU, {}),  # where all of it is fine-tuned
+        (COCO18, [RANDOM], LAPTOP, {}),
+    ],
+)
+def test_elsewhere_the_last_stage_does_not_learn_by_itself(data, speeds, machine, given):
+    plan = planned(data, 600, speeds, machine, **given)
+    assert plan.option.stage_epochs == 0
+    assert plan.staged is None
+    assert plan.stage_settings == {}
+    assert "last stage" not in plan_text(plan_with_folder(plan), *FOLDERS)
+
+
+@pytest.mark.parametrize("given", [{"train_backbone_stages": 2}, {"train_keep_norms": True}])
+def test_a_wish_for_learning_stages_is_one_for_fine_tuning(given):
+    assert planned(COCO18, 600, STAGED, **given).option.how == "tuned"
 
 
 def test_random_weights_are_said_plainly_and_trained_whole():
     plan = planned(COCO18, 60, [RANDOM])
     assert plan.option.how == "random"
     assert not plan.option.is_kept
-    assert "no pretrained backbone is at hand" in plan_text(plan, "runs/x")
+    assert "no pretrained backbone is at hand" in plan_text(plan, *FOLDERS)
     assert "train.backbone_lr_factor" not in plan.settings
 
 
@@ -240,7 +297,7 @@ def test_a_busy_machine_needs_longer_and_is_said_to():
     alone, beside = planned(COCO18, 60).option, planned(COCO18, 60, machine=busy).option
     assert beside.finish_s == 6 * alone.finish_s
     assert "all takes 6 times as long" in plan_text(
-        plan_with_folder(planned(COCO18, 60, machine=busy)), "runs/x"
+        plan_with_folder(planned(COCO18, 60, machine=busy)), *FOLDERS
     )
 
 
@@ -281,11 +338,11 @@ def test_what_the_user_gives_wins(given, changed):
 def test_the_plan_says_what_it_would_have_taken_instead():
     plan = planned(COCO18, 30, train_lr=1e-3)
     assert plan.replaced == {"train.lr": 9e-3}
-    text = plan_text(plan_with_folder(plan), "runs/x")
+    text = plan_text(plan_with_folder(plan), *FOLDERS)
     assert "yours     train.lr 0.001 in place of 0.009" in text
     same = planned(COCO18, 30, train_lr=9e-3, train_epochs=8)
-    assert "yours     train.lr 0.009, train.epochs 8" in plan_text(plan_with_folder(same), "x")
-    plain = plan_text(plan_with_folder(planned(COCO18, 30)), "runs/x")
+    assert "yours     train.lr 0.009, train.epochs 8" in plan_text(plan_with_folder(same), *FOLDERS)
+    plain = plan_text(plan_with_folder(planned(COCO18, 30)), *FOLDERS)
     assert "yours" not in plain and "so few to validate" not in plain
 
 

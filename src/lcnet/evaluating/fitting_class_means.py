@@ -7,7 +7,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from lcnet.compute import usual_device
+from lcnet.compute import autocast, usual_device
 from lcnet.config import Config
 from lcnet.data.dataset import Split
 from lcnet.data.loading import eval_loader
@@ -118,4 +118,6 @@ def _maps(
     pictures = eval_pictures(split, config.data, info.preprocessing, quiet=True)
     loader = eval_loader(pictures, batch_size=recipe.batch, workers=config.data.workers)
     for images, targets in track(loader, f"Class means of {split.name}, batches", len(loader)):
-        yield model.maps(normalize(images)).float(), targets
+        with autocast(device, recipe.precision):
+            maps = model.maps(normalize(images))
+        yield maps.float(), targets

@@ -168,7 +168,9 @@ def _rows(
     contestants: Mapping[str, Settings],
     chosen: Mapping[str, Sequence[RunFolder]],
 ) -> list[Row]:
-    predictions = {name: [_predictions(run) for run in runs] for name, runs in chosen.items()}
+    predictions = {
+        name: [predictions_of_test(run) for run in runs] for name, runs in chosen.items()
+    }
     first, rows = next(iter(chosen)), []
     for name, runs in chosen.items():
         of_name = [probabilities for probabilities, _ in predictions[name]]
@@ -202,7 +204,7 @@ def _rows(
     return rows
 
 
-def _predictions(run: RunFolder) -> tuple[np.ndarray, np.ndarray]:
+def predictions_of_test(run: RunFolder) -> tuple[np.ndarray, np.ndarray]:
     """Probabilities and targets (N x L each) of a run's best model on its test split.
 
     They are kept in the run folder and read from there the next time.

@@ -1,4 +1,4 @@
-"""A plan in at most ten lines, with its reasons in plain words."""
+"""A plan in at most eleven lines, with its reasons in plain words."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -6,6 +6,7 @@ from typing import Any
 from lcnet.evaluating.measuring import FEW
 from lcnet.progress import disk_size, memory_size, paragraph
 from lcnet.runs.planning.facts import RARE
+from lcnet.runs.planning.recipes import LAST_STAGE
 from lcnet.runs.planning.rules import SEEN, Option, Plan
 
 UNKNOWN_SHOWN = 0.005
@@ -18,8 +19,12 @@ BUSY = 2.0
 """Slowness from which a word is said of it."""
 
 
-def plan_text(plan: Plan, folder: str, *, others: int = 0) -> str:
-    """The plan for a run in `folder`; `others` smaller backbones are at hand too."""
+def plan_text(plan: Plan, folder: str, head: str, *, others: int = 0) -> str:
+    """The plan for a run in `folder`; `others` smaller backbones are at hand too.
+
+    `head` is the folder of the run in which the head learns first, where the last stage is to learn
+    too.
+    """
     lines = {
         "data": _data(plan),
         "machine": _machine(plan),
@@ -28,6 +33,7 @@ def plan_text(plan: Plan, folder: str, *, others: int = 0) -> str:
         "views": _views(plan),
         "head": _head(plan),
         "epochs": _epochs(plan),
+        "then": _then(plan, head),
         "time": _time(plan),
         "yours": _yours(plan),
     }
@@ -98,12 +104,14 @@ def _training(plan: Plan) -> str:
     if option.how == "tuned":
         return "the backbone is fine-tuned with the head"
     if plan.tuned:
-        why = f"as fine-tuning would take {_whole(plan, plan.tuned)}"
+        why = f", as fine-tuning all of it would take {_whole(plan, plan.tuned)}"
     elif plan.case.given.get("train.backbone_lr_factor") == 0:
-        why = "as given"
+        why = ", as given"
+    elif option.stage_epochs:
+        why = " while the head learns"
     else:
-        why = "as fine-tuning wants an accelerator" if not plan.case.machine.accelerator else ""
-    text = f"backbone frozen{', ' * bool(why)}{why}"
+        why = "" if plan.case.machine.accelerator else ", as fine-tuning wants an accelerator"
+    text = f"backbone frozen{why}"
     if option.is_kept:
         kept = plan.settings["train.cache_features"]
         return f"{text}; its features are kept in {kept}, {disk_size(option.kept_bytes)}"
@@ -172,6 +180,24 @@ def _epochs(plan: Plan) -> str:
     return f"{text}, rate {settings['train.lr']:g}; {'; '.join(_augmentation(plan))}"
 
 
+def _then(plan: Plan, head: str) -> str:
+    """What comes after the head."""
+    if plan.staged:
+        return (
+            "nothing; with epochs in which the backbone's last stage learns too, which is better, "
+            f"it would take {_whole(plan, plan.staged)}"
+        )
+    if not plan.option.stage_epochs:
+        return ""
+    rate = plan.stage_settings["train.lr"]
+    sides = "mirrored and " if plan.option.mirrored else ""
+    return (
+        f"{plan.option.stage_epochs} epochs in which the backbone's last stage learns too, rate "
+        f"{rate:g}, on pictures {sides}cropped at random; the head alone stays in "
+        f"{head}"
+    )
+
+
 def _augmentation(plan: Plan) -> Iterator[str]:
     option, settings = plan.option, plan.settings
     if option.is_kept:
@@ -198,13 +224,18 @@ def _time(plan: Plan) -> str:
         copies = data.training * (1 + option.mirrored) + data.validation
         rate = copies / option.features_s
         parts.append(f"{_number(option.features_s)} for features ({rate:,.0f} pictures/s)")
-    parts.append(f"{_number(training_s)} to train")
-    parts.append(f"{_number(option.seconds - option.features_s - training_s)} for the rest")
+    parts.append(f"{_number(training_s)} to train{' the head' * bool(option.stage_epochs)}")
+    if option.stage_epochs:
+        parts.append(f"{_number(option.stage_s)} for the last stage")
+    parts.append(f"{_number(option.head_s - option.features_s - training_s)} for the rest")
     text = f"about {in_minutes(plan.seconds)}: {', '.join(parts)}"
     if not plan.fits:
         return f"{text}. That is more than {in_minutes(plan.budget_s)}"
-    if not (plan.larger or plan.wider or plan.tiled or plan.twice or plan.tuned) and (
+    if not (
+        plan.larger or plan.wider or plan.tiled or plan.twice or plan.tuned or plan.staged
+    ) and (
         option.epochs == plan.wanted_epochs
+        and option.stage_epochs in (0, LAST_STAGE["train.epochs"])
     ):
         text += ". More time would not change it"
     return text

@@ -68,19 +68,29 @@ def train_as_planned(
     case = Case(data_facts(config.data, *splits), machine_facts(run.path, config.data), kept)
     plan = _plan(case, at_hand, config, splits[0], 60 * minutes, started)
     plan = _with_features(plan, run)
-    tell(plan_text(plan, str(run), others=len(at_hand) - 1))
+    tell(plan_text(plan, str(run), str(head_run(run)), others=len(at_hand) - 1))
     if dry_run:
         return run
+    if plan.option.stage_epochs:
+        head_run(run).check_free(overwrite=overwrite)
     if not plan.fits:
         raise ConfigError(
             f"--minutes {minutes:g}: expected at least {_enough(plan.seconds)} for these pictures "
             f"on this machine. Give more, fewer pictures, or {_instead(plan)}."
         )
-    limit = TimeLimit(started + plan.budget_s - plan.option.finish_s)
-    config = config.changed(plan.settings, "plan")
-    begin(
-        config, run, overwrite=overwrite, init=None, watch=limit, splits=splits, settle=limit.settle
-    )
+    if plan.option.stage_epochs:
+        _train_in_two_steps(plan, run, config, splits, overwrite=overwrite, started=started)
+    else:
+        limit = TimeLimit(started + plan.budget_s - plan.option.finish_s)
+        begin(
+            config.changed(plan.settings, "plan"),
+            run,
+            overwrite=overwrite,
+            init=None,
+            watch=limit,
+            splits=splits,
+            settle=limit.settle,
+        )
     taken = time.monotonic() - started
     tell(f"took {in_minutes(taken)} of {in_minutes(plan.budget_s)}")
     tell(next_lines(next_commands(run)))
@@ -88,11 +98,68 @@ def train_as_planned(
         f"the plan is in {run.config_file}: to change it, add flags such as --train.epochs 8, or "
         "edit a copy; train by it with"
     )
+    head = head_run(run)
+    init = f"--init {quoted(head)} " if plan.option.stage_epochs else ""
     tell(
-        f"      lcnet train --config {quoted(run.config_file)} "
+        f"      lcnet train --config {quoted(run.config_file)} {init}"
         f"--out {quoted(free_beside(run.path))}"
     )
     return run
+
+
+def head_run(run: RunFolder) -> RunFolder:
+    """The run in which the head learns alone, and from which the last stage then starts."""
+    return RunFolder(run.path.with_name(f"{run.path.name}-head"))
+
+
+def _train_in_two_steps(
+    plan: Plan,
+    run: RunFolder,
+    config: Config,
+    splits: tuple[Split, Split],
+    *,
+    overwrite: bool,
+    started: float,
+) -> None:
+    """Train the head in a run of its own, then head and last stage in `run`, in the plan's time."""
+    option, head = plan.option, head_run(run)
+    limit = TimeLimit(started + plan.budget_s - option.finish_s - option.stage_s)
+    settings = {**plan.settings, "train.calibrate": False}  # the model that stays is calibrated
+    begin(
+        config.changed(settings, "plan"),
+        head,
+        overwrite=overwrite,
+        init=None,
+        watch=limit,
+        splits=splits,
+        settle=limit.settle,
+    )
+    now = time.monotonic()
+    slowness = max(1.0, (now - started) / (plan.spent_s + option.head_s))
+    until = started + plan.budget_s - option.finish_s - slowness * option.stage_finish_s
+    left = until - now - slowness * option.stage_start_s
+    epochs = max(1, min(option.stage_epochs, int(left / (slowness * option.stage_epoch_s))))
+    if epochs < option.stage_epochs:
+        tell(
+            f"the head took longer than planned, so that there is time for {epochs} "
+            f"epoch{'s' * (epochs != 1)} of the last stage in place of {option.stage_epochs}"
+        )
+    begin(
+        config.changed(plan.stage_settings | {"train.epochs": epochs}, "plan"),
+        run,
+        overwrite=overwrite,
+        init=head.path,
+        watch=TimeLimit(until),
+    )
+    before, *rows = run.history()
+    best = max([before, *rows], key=lambda row: row["val_mAP"])["val_mAP"]
+    if best > before["val_mAP"]:
+        tell(
+            f"the last stage has raised the validation mAP from {before['val_mAP']:.1f}, that of "
+            f"{head}, to {best:.1f}"
+        )
+    else:
+        tell(f"the last stage made nothing better in validation: the model is that of {head}")
 
 
 def minutes_for(preset: str | None) -> float:
@@ -102,10 +169,16 @@ def minutes_for(preset: str | None) -> float:
 
 
 def free_run(data: Data) -> RunFolder:
-    """The first free folder runs/NAME, runs/NAME-2 and so on, NAME being that of the data set."""
+    """The first of runs/NAME, runs/NAME-2 and so on that is free, NAME being that of the data set.
+
+    Free is one that has no run of the head beside it either.
+    """
     name = Path(data.root).resolve().name or "run"
     name = f"{name}_run" if name == FEATURES else name
-    return RunFolder(free_folder(Path("runs", name)))
+    run = RunFolder(free_folder(Path("runs", name)))
+    while head_run(run).path.exists():
+        run = RunFolder(free_beside(run.path))
+    return run
 
 
 def given_settings(config: Config, names: Collection[str] | None) -> dict[str, Any]:

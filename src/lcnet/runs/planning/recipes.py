@@ -21,6 +21,19 @@ FROZEN: dict[str, Any] = {
 """A frozen backbone whose features are kept."""
 OF_A_GRAPH = {"model.graph_prior", "model.graph_edges", "model.label_vectors"}
 """Settings that ask for a label graph."""
+LAST_STAGE: dict[str, Any] = {
+    "train.cache_features": "",
+    "train.epochs": 4,
+    "train.lr": 3e-4,
+    "train.warmup": 0.1,
+    "train.decoder_lr_factor": 1.0,
+    "train.backbone_lr_factor": 1.0,
+    "train.backbone_stages": 1,
+    "train.keep_norms": True,
+    "train.weight_decay": 0.3,
+    "train.min_scale": 0.5,
+}
+"""What changes once the head has learned, so that the backbone's last stage learns with it."""
 TUNED: dict[str, Any] = {"model.depth": 1, "model.dropout": 0.1, "train.lr": 3e-4}
 """A pretrained backbone that is trained with the head."""
 RANDOM: dict[str, Any] = {
@@ -43,3 +56,11 @@ def frozen_recipe(given: Mapping[str, Any]) -> dict[str, Any]:
     if not OF_A_GRAPH & given.keys():
         return FROZEN
     return {name: value for name, value in FROZEN.items() if name != "model.graph"}
+
+
+def stage_may_learn(given: Mapping[str, Any]) -> bool:
+    """Whether the last stage may learn once the head has, for these settings of the user.
+
+    Not if one of them is what then changes: it is meant for the whole run.
+    """
+    return LAST_STAGE.keys().isdisjoint(given)

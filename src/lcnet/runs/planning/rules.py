@@ -9,7 +9,14 @@ from math import ceil
 from typing import Any, Literal
 
 from lcnet.runs.planning.facts import DataFacts, Machine
-from lcnet.runs.planning.recipes import GENTLE_LR, RANDOM, TUNED, frozen_recipe
+from lcnet.runs.planning.recipes import (
+    GENTLE_LR,
+    LAST_STAGE,
+    RANDOM,
+    TUNED,
+    frozen_recipe,
+    stage_may_learn,
+)
 
 How = Literal["frozen", "tuned", "random"]
 """How the backbone takes part: frozen, fine-tuned, or trained from random weights."""
@@ -44,6 +51,12 @@ STRIDE = 32
 """Pixels of a cell of usual backbones: the side of a view is a multiple of it."""
 SMALLER = (160, 128)
 """Sides of views, in pixels, if the backbone's own are too slow."""
+LEAST_FOR_STAGE = 1_000
+"""Training pictures from which the backbone's last stage learns too; with fewer it is untried."""
+LEAST_STAGE_EPOCHS = 2
+"""Epochs of the last stage with which a plan still makes do."""
+IN_FLOAT32 = 2.0
+"""How many times as long as in bfloat16 a view takes in float32, where there is bfloat16."""
 CHUNK = 32
 """Views that pass through the backbone together where a picture has several."""
 UNCHANGED: dict[str, Any] = {
@@ -81,6 +94,8 @@ class Speed:
     """Seconds to train the whole network on a view; 0 if that was not measured."""
     view_bytes: int
     """Bytes of a view's kept features."""
+    learn_stage_s: float = 0.0
+    """Seconds to train head and last stage on a view; 0 if that was not measured."""
     has_stages: bool = True
     """Whether the backbone gives its earlier stages."""
     is_pretrained: bool = True
@@ -117,11 +132,29 @@ class Option:
     epoch_s: float = 0.0
     finish_s: float = 0.0
     kept_bytes: int = 0
+    stage_epochs: int = 0
+    """Epochs in which the backbone's last stage learns too, once the head has learned."""
+    stage_epoch_s: float = 0.0
+    stage_start_s: float = 0.0
+    """What comes before these: a start, and the validation of the head alone."""
+    stage_finish_s: float = 0.0
+    """What comes after them: class means of the new features."""
+
+    @property
+    def stage_s(self) -> float:
+        """What the epochs of the last stage take, with all that belongs to them."""
+        epochs_s = self.stage_epochs * self.stage_epoch_s
+        return self.stage_start_s + epochs_s + self.stage_finish_s
+
+    @property
+    def head_s(self) -> float:
+        """What it takes without the last stage, from now on."""
+        return self.start_s + self.features_s + self.epochs * self.epoch_s + self.finish_s
 
     @property
     def seconds(self) -> float:
         """What it takes from now on."""
-        return self.start_s + self.features_s + self.epochs * self.epoch_s + self.finish_s
+        return self.head_s + self.stage_s
 
 
 @dataclass(frozen=True)
@@ -148,6 +181,15 @@ class Plan:
     """With mirrored copies."""
     tuned: Option | None = None
     """With the backbone fine-tuned."""
+    staged: Option | None = None
+    """With a last stage that learns too."""
+
+    @property
+    def stage_settings(self) -> dict[str, Any]:
+        """The settings with which the last stage learns; empty if it does not."""
+        if not self.option.stage_epochs:
+            return {}
+        return {**self.settings, **LAST_STAGE, "train.epochs": self.option.stage_epochs}
 
     @property
     def seconds(self) -> float:
@@ -186,14 +228,11 @@ def picture_side(data: DataFacts) -> int:
     return ceil(max(data.width, data.height) / STRIDE) * STRIDE
 
 
-def largest_view(data: DataFacts, speed: Speed) -> int:
+def largest_view(data: DataFacts, own: int) -> int:
     """The side of a frozen backbone's view that shows most: with no more pixels than the pictures.
 
     Never less than its own.
     """
-    own = speed.view_size
-    if speed.is_fixed:
-        return own
     return max(own, min(int(WIDER * own) // STRIDE * STRIDE, picture_side(data)))
 
 
@@ -221,8 +260,9 @@ def choose(case: Case, speeds: Sequence[Speed], budget_s: float, spent_s: float 
     """The plan: the first way that fits, of all ways with the best first.
 
     A larger backbone goes before tiles, these before a larger view, this one before mirrored
-    copies, and those before the last epochs. If nothing fits, it is the quickest way. `speeds` are
-    of the backbones at hand, the largest first.
+    copies, and those before the last epochs. What time is left is for the backbone's last stage.
+    If nothing fits, it is the quickest way. `speeds` are of the backbones at hand, the largest
+    first.
     """
     left = AIM * budget_s - spent_s
     options = [*_options(case, speeds)]
@@ -237,9 +277,10 @@ def choose(case: Case, speeds: Sequence[Speed], budget_s: float, spent_s: float 
     beside = [one for one in alike if one.speed is chosen.speed]
     views = chosen.view, chosen.level
     settings = _settings(chosen, case)
+    staged = _with_stage(chosen, case, left)
     return Plan(
         case=case,
-        option=chosen,
+        option=staged if staged and staged.seconds <= left else chosen,
         settings=settings | dict(case.given),
         replaced={
             name: value
@@ -254,6 +295,7 @@ def choose(case: Case, speeds: Sequence[Speed], budget_s: float, spent_s: float 
         tiled=_last([one for one in beside if one.level > chosen.level]),
         twice=_last([one for one in beside if (one.view, one.level) == views]),
         tuned=_last([one for one in before if one.how == "tuned" != chosen.how]),
+        staged=staged if staged and staged.seconds > left else None,
     )
 
 
@@ -266,10 +308,11 @@ def _last(options: Sequence[Option]) -> Option | None:
 
 
 def _options(case: Case, speeds: Sequence[Speed]) -> Iterator[Option]:
-    hows = _hows(case, speeds)
+    hows = hows_to_try(case, is_pretrained=speeds[0].is_pretrained)
     for how in hows:
         for speed in speeds:
-            for view, level in _views(case, speed, how):
+            own, is_fixed = speed.view_size, speed.is_fixed
+            for view, level in views_to_try(case, how, own, is_fixed=is_fixed):
                 copies = _mirrored(how, case)
                 both = [_option(case, speed, how, view, level, mirrored=one) for one in copies]
                 # Mirrored copies that cannot be kept are not worth the time of others.
@@ -283,25 +326,31 @@ def _options(case: Case, speeds: Sequence[Speed]) -> Iterator[Option]:
                 yield _option(case, quickest, hows[-1], view, level, mirrored=mirrored)
 
 
-def _hows(case: Case, speeds: Sequence[Speed]) -> tuple[How, ...]:
-    """How the backbone may take part. Fine-tuning needs an accelerator, or the user's word."""
-    if not speeds[0].is_pretrained:
+def hows_to_try(case: Case, *, is_pretrained: bool) -> tuple[How, ...]:
+    """How the backbone may take part, the best first.
+
+    Fine-tuning all of it needs an accelerator, or the user's word.
+    """
+    if not is_pretrained:
         return ("random",)
     factor = case.given.get("train.backbone_lr_factor")
     if factor is not None:
         return ("frozen",) if factor == 0 else ("tuned",)
+    if case.given.get("train.backbone_stages") or case.given.get("train.keep_norms"):
+        return ("tuned",)
     if case.given.get("train.cache_features"):
         return ("frozen",)
     return ("tuned", "frozen") if case.machine.accelerator else ("frozen",)
 
 
-def _views(case: Case, speed: Speed, how: How) -> list[tuple[int, int]]:
-    """The sides of a view to try, each with its crop level; the best first."""
+def views_to_try(case: Case, how: How, own: int, *, is_fixed: bool) -> list[tuple[int, int]]:
+    """The sides of a view to try, each with its crop level; the best first.
+
+    `own` is the side for which the backbone was made, which `is_fixed` if it takes no other.
+    """
+    largest = own if is_fixed or how != "frozen" else largest_view(case.data, own)
     if "model.view_size" in case.given:
         own = largest = int(case.given["model.view_size"])
-    else:
-        own = speed.view_size
-        largest = largest_view(case.data, speed) if how == "frozen" else own
     levels = _levels(case, own)
     if "model.crop_level" not in case.given and not tiles_wanted(case.data, largest):
         levels = [0]  # tiles show no more than one large view, for twice its time
@@ -399,6 +448,40 @@ def _within(option: Option, case: Case, left: float) -> Option | None:
         return None
     more = int((left - least.seconds) / option.epoch_s)
     return replace(option, epochs=min(option.epochs, least.epochs + more))
+
+
+def _with_stage(option: Option, case: Case, left: float) -> Option | None:
+    """The option with as many epochs of the last stage as there is time for, and never too few.
+
+    None where it is not to learn: in tiles and with few pictures it was not tried, and what the
+    user says of the rates or the epochs is for a plan without it.
+    """
+    data, machine, speed = case.data, case.machine, option.speed
+    if (
+        not option.is_kept
+        or option.level
+        or not speed.learn_stage_s
+        or data.training < LEAST_FOR_STAGE
+        or option.epochs < wanted_epochs(option.how, case)
+        or not stage_may_learn(case.given)
+    ):
+        return None
+    views = (option.view / speed.view_size) ** 2
+    seen_s = _together(speed.decode_s, speed.view_s * views, machine)
+    learn_s = _together(speed.decode_s, speed.learn_stage_s * views, machine)
+    in_validation_s = data.validation * seen_s * (IN_FLOAT32 if machine.has_bf16 else 1.0)
+    whole = replace(
+        option,
+        stage_epochs=LEAST_STAGE_EPOCHS,
+        stage_epoch_s=data.training * learn_s
+        + data.validation * seen_s
+        + machine.slowness * EPOCH_S,
+        stage_start_s=option.start_s + data.validation * seen_s,
+        stage_finish_s=data.training * seen_s + in_validation_s,
+    )
+    more = max(0, int((left - whole.seconds) / whole.stage_epoch_s))
+    wanted = int(LAST_STAGE["train.epochs"])
+    return replace(whole, stage_epochs=min(wanted, whole.stage_epochs + more))
 
 
 # Its settings

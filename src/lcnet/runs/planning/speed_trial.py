@@ -24,16 +24,17 @@ from lcnet.model_folder import ModelInfo
 from lcnet.runs.new_model import new_model
 from lcnet.runs.planning.backbones_at_hand import AtHand, made_for
 from lcnet.runs.planning.facts import DataFacts
-from lcnet.runs.planning.recipes import RANDOM, frozen_recipe
+from lcnet.runs.planning.recipes import LAST_STAGE, RANDOM, frozen_recipe, stage_may_learn
 from lcnet.runs.planning.rules import (
     STRIDE,
     UNCHANGED,
     Case,
     Speed,
     head_work,
+    hows_to_try,
     picture_side,
-    tiles_wanted,
     views_of,
+    views_to_try,
 )
 from lcnet.runs.start import with_precision
 from lcnet.training.averaging import Average
@@ -93,8 +94,9 @@ def speed_of(
     """
     view, is_fixed = view_for(at_hand, case.data)
     view = int(case.given.get("model.view_size", view))
-    level = int(case.given.get("model.crop_level", tiles_wanted(case.data, view)))
-    config = _config(at_hand, case, config, view, level)
+    how = hows_to_try(case, is_pretrained=at_hand.is_pretrained)[0]
+    level = views_to_try(case, how, view, is_fixed=is_fixed)[0][1]
+    config = _config(at_hand, case, config, view, level, learns=how == "tuned")
     split = training.chosen(evenly(len(training), max(2, VIEWS // views_of(level))))
     model, info = _model(config, training)
     preprocessing = _with_range(info.preprocessing, config, split)
@@ -104,13 +106,15 @@ def speed_of(
     decode_s = watch.of(lambda: [pictures[index] for index in range(len(split))], 0.2)
     batch = stack_images([pictures[index][0] for index in range(len(split))])
     view_s, maps = _seeing(model, preprocessing, batch, config.train.precision, watch)
-    learn_s = head_s = 0.0
-    if not at_hand.is_pretrained or case.machine.accelerator or _tunes(case):
+    learn_s = head_s = stage_s = 0.0
+    if how != "frozen":
         learnt = batch[:LEARNT], split.targets
         learn_s = _learning(model, config.train, preprocessing, *learnt, 0.3, watch)
     if at_hand.is_pretrained:
         kept = maps.repeat(-(-KEPT // len(maps)), 1, 1, 1, 1)[:KEPT], split.targets
-        head_s = _learning(model, kept_recipe(config.train), preprocessing, *kept, 0.2, watch)
+        head_s = _learning(model, kept_recipe(config.train), preprocessing, *kept, 0.1, watch)
+        if how == "frozen" and not level and stage_may_learn(case.given):
+            stage_s = _learning_stage(model, config, preprocessing, batch, split.targets, watch)
     return Speed(
         backbone=at_hand.backbone,
         name=at_hand.name,
@@ -122,6 +126,7 @@ def speed_of(
         head_s=head_s / head_work(views),
         learn_view_s=learn_s / views,
         view_bytes=2 * maps[0, 0].numel(),
+        learn_stage_s=stage_s,
         has_stages=bool(model.backbone.stages),
         is_pretrained=at_hand.is_pretrained,
         is_fixed=is_fixed,
@@ -130,7 +135,7 @@ def speed_of(
 
 def kept_recipe(recipe: Train) -> Train:
     """The recipe for kept features, wherever they are kept."""
-    still: dict[str, Any] = {**UNCHANGED, "backbone_lr_factor": 0.0}
+    still: dict[str, Any] = {**UNCHANGED, "backbone_lr_factor": 0.0, "backbone_stages": 0}
     return replace(recipe, **still, cache_features=recipe.cache_features or "features")
 
 
@@ -156,16 +161,23 @@ def learner(model: Classifier, recipe: Train, preprocessing: Preprocessing) -> S
     return step
 
 
-def _config(at_hand: AtHand, case: Case, config: Config, view: int, level: int) -> Config:
+def _config(
+    at_hand: AtHand, case: Case, config: Config, view: int, level: int, *, learns: bool
+) -> Config:
     recipe = frozen_recipe(case.given) if at_hand.is_pretrained else RANDOM
-    settings = recipe | {
-        "model.backbone": at_hand.backbone,
-        "model.pretrained": at_hand.is_pretrained,
-        "model.earlier_stages": at_hand.is_pretrained,
-        "model.view_size": view,
-        "model.crop_level": level,
-        "train.precision": "auto",
-    }
+    learning = {"train.backbone_lr_factor": 1.0} if learns else {}
+    settings = (
+        recipe
+        | learning
+        | {
+            "model.backbone": at_hand.backbone,
+            "model.pretrained": at_hand.is_pretrained,
+            "model.earlier_stages": at_hand.is_pretrained,
+            "model.view_size": view,
+            "model.crop_level": level,
+            "train.precision": "auto",
+        }
+    )
     return with_precision(config.changed(settings | dict(case.given)))
 
 
@@ -218,6 +230,17 @@ def _learning(
     return watch.of(lambda: step(batch, rows), share) / len(batch)
 
 
-def _tunes(case: Case) -> bool:
-    """Whether the user wants the backbone fine-tuned."""
-    return bool(case.given.get("train.backbone_lr_factor"))
+def _learning_stage(
+    model: Classifier,
+    config: Config,
+    expected: Preprocessing,
+    batch: Tensor,
+    targets: Targets,
+    watch: Stopwatch,
+) -> float:
+    """The seconds for a picture in a step of head and last stage; 0 for a backbone without."""
+    recipe = config.changed(LAST_STAGE).train
+    try:
+        return _learning(model, recipe, expected, batch[:LEARNT], targets, 0.2, watch)
+    except ConfigError:
+        return 0.0
