@@ -246,7 +246,7 @@ def test_the_last_stage_learns_for_as_many_epochs_as_there_is_time_for(minutes, 
     assert plan.option.stage_epochs == epochs
     assert plan.seconds <= AIM * 60 * minutes
     text = plan_text(plan_with_folder(plan), *FOLDERS).replace("\n            ", " ")
-    assert ("last stage learns too, which is better, it would take" in text) == (not epochs)
+    assert ("last stage to learn too, which is better, it would take" in text) == (not epochs)
     assert ("More time would not change it" in text) == (epochs == 4)
 
 
@@ -256,8 +256,6 @@ def test_the_last_stage_learns_for_as_many_epochs_as_there_is_time_for(minutes, 
         (FEW, STAGED, LAPTOP, {}),
         (CAMERA, STAGED, LAPTOP, {}),  # in tiles
         (COCO18, BOTH, LAPTOP, {}),  # not measured, as timm names no stages
-        (COCO18, STAGED, LAPTOP, {"train_backbone_lr_factor": 0.0}),
-        (COCO18, STAGED, LAPTOP, {"train_epochs": 8}),
         (COCO18, STAGED, LAPTOP, {"train_randaugment": 9}),
         (COCO18, STAGED, GPU, {}),  # where all of it is fine-tuned
         (COCO18, [RANDOM], LAPTOP, {}),
@@ -269,6 +267,15 @@ def test_elsewhere_the_last_stage_does_not_learn_by_itself(data, speeds, machine
     assert plan.staged is None
     assert plan.stage_settings == {}
     assert "last stage" not in plan_text(plan_with_folder(plan), *FOLDERS)
+
+
+@pytest.mark.parametrize("given", [{"train_backbone_lr_factor": 0.0}, {"train_epochs": 8}])
+def test_settings_that_keep_the_last_stage_out_are_said(given):
+    plan = planned(COCO18, 600, STAGED, **given)
+    assert plan.option.stage_epochs == 0
+    name = next(iter(given)).replace("_", ".", 1)
+    text = plan_text(plan_with_folder(plan), *FOLDERS)
+    assert f"last stage learns too only without {name} of yours" in text
 
 
 @pytest.mark.parametrize("given", [{"train_backbone_stages": 2}, {"train_keep_norms": True}])

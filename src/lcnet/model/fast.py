@@ -58,8 +58,8 @@ class FastClassifier:
         test_time = fast.singles()[0].test_time
         self.ways = test_time.ways if test_time else ()
         """The further ways in which it sees each picture."""
-        self.folded = sum(fold_norms(single.backbone.features) for single in fast.singles())
         for single in fast.singles():
+            fold_norms(single.backbone.features)
             if isinstance(single, LCNet):
                 single.fix_graph()
         self.model: nn.Module = fast.to(memory_format=torch.channels_last)

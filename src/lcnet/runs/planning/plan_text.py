@@ -184,9 +184,12 @@ def _then(plan: Plan, head: str) -> str:
     """What comes after the head."""
     if plan.staged:
         return (
-            "nothing; with epochs in which the backbone's last stage learns too, which is better, "
-            f"it would take {_whole(plan, plan.staged)}"
+            "nothing: for the backbone's last stage to learn too, which is better, it would take "
+            f"{_whole(plan, plan.staged)}"
         )
+    if plan.in_the_way:
+        own = ", ".join(plan.in_the_way)
+        return f"nothing: the backbone's last stage learns too only without {own} of yours"
     if not plan.option.stage_epochs:
         return ""
     rate = plan.stage_settings["train.lr"]

@@ -151,12 +151,12 @@ def _train_in_two_steps(
         init=head.path,
         watch=TimeLimit(until),
     )
-    before, *rows = run.history()
-    best = max([before, *rows], key=lambda row: row["val_mAP"])["val_mAP"]
-    if best > before["val_mAP"]:
+    rows = run.history()
+    before, best = rows[0]["val_mAP"], rows[-1]["best_mAP"]
+    if best > before:
         tell(
-            f"the last stage has raised the validation mAP from {before['val_mAP']:.1f}, that of "
-            f"{head}, to {best:.1f}"
+            f"the last stage has raised the validation mAP from {before:.1f}, that of {head}, to "
+            f"{best:.1f}"
         )
     else:
         tell(f"the last stage made nothing better in validation: the model is that of {head}")

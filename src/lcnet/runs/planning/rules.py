@@ -183,6 +183,8 @@ class Plan:
     """With the backbone fine-tuned."""
     staged: Option | None = None
     """With a last stage that learns too."""
+    in_the_way: Sequence[str] = ()
+    """The user's settings without which the last stage might learn too."""
 
     @property
     def stage_settings(self) -> dict[str, Any]:
@@ -296,6 +298,9 @@ def choose(case: Case, speeds: Sequence[Speed], budget_s: float, spent_s: float 
         twice=_last([one for one in beside if (one.view, one.level) == views]),
         tuned=_last([one for one in before if one.how == "tuned" != chosen.how]),
         staged=staged if staged and staged.seconds > left else None,
+        in_the_way=[name for name in case.given if name in LAST_STAGE]
+        if _suits_stage(chosen, case)
+        else (),
     )
 
 
@@ -450,6 +455,16 @@ def _within(option: Option, case: Case, left: float) -> Option | None:
     return replace(option, epochs=min(option.epochs, least.epochs + more))
 
 
+def _suits_stage(option: Option, case: Case) -> bool:
+    """Whether the last stage should learn after an option, if it can be and time is left."""
+    return (
+        option.is_kept
+        and not option.level
+        and case.data.training >= LEAST_FOR_STAGE
+        and option.epochs >= wanted_epochs(option.how, case)
+    )
+
+
 def _with_stage(option: Option, case: Case, left: float) -> Option | None:
     """The option with as many epochs of the last stage as there is time for, and never too few.
 
@@ -457,14 +472,7 @@ def _with_stage(option: Option, case: Case, left: float) -> Option | None:
     user says of the rates or the epochs is for a plan without it.
     """
     data, machine, speed = case.data, case.machine, option.speed
-    if (
-        not option.is_kept
-        or option.level
-        or not speed.learn_stage_s
-        or data.training < LEAST_FOR_STAGE
-        or option.epochs < wanted_epochs(option.how, case)
-        or not stage_may_learn(case.given)
-    ):
+    if not (_suits_stage(option, case) and speed.learn_stage_s and stage_may_learn(case.given)):
         return None
     views = (option.view / speed.view_size) ** 2
     seen_s = _together(speed.decode_s, speed.view_s * views, machine)
