@@ -98,11 +98,10 @@ def train_as_planned(
         f"the plan is in {run.config_file}: to change it, add flags such as --train.epochs 8, or "
         "edit a copy; train by it with"
     )
-    head = head_run(run)
-    init = f"--init {quoted(head)} " if plan.option.stage_epochs else ""
+    start = f" --init {quoted(head_run(run))}" if plan.option.stage_epochs else ""
     tell(
-        f"      lcnet train --config {quoted(run.config_file)} {init}"
-        f"--out {quoted(free_beside(run.path))}"
+        f"      lcnet train --config {quoted(run.config_file)} "
+        f"--out {quoted(free_beside(run.path))}{start}"
     )
     return run
 
