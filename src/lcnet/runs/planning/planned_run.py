@@ -78,19 +78,20 @@ def train_as_planned(
             f"--minutes {minutes:g}: expected at least {_enough(plan.seconds)} for these pictures "
             f"on this machine. Give more, fewer pictures, or {_instead(plan)}."
         )
-    if plan.option.stage_epochs:
-        _train_in_two_steps(plan, run, config, splits, overwrite=overwrite, started=started)
-    else:
-        limit = TimeLimit(started + plan.budget_s - plan.option.finish_s)
-        begin(
-            config.changed(plan.settings, "plan"),
-            run,
-            overwrite=overwrite,
-            init=None,
-            watch=limit,
-            splits=splits,
-            settle=limit.settle,
-        )
+    option = plan.option
+    first = head_run(run) if option.stage_epochs else run
+    limit = TimeLimit(started + plan.budget_s - option.finish_s - option.stage_s)
+    begin(
+        config.changed(plan.first_settings, "plan"),
+        first,
+        overwrite=overwrite,
+        init=None,
+        watch=limit,
+        splits=splits,
+        settle=limit.settle,
+    )
+    if option.stage_epochs:
+        _train_last_stage(plan, first, run, config, overwrite=overwrite, started=started)
     taken = time.monotonic() - started
     tell(f"took {in_minutes(taken)} of {in_minutes(plan.budget_s)}")
     tell(next_lines(next_commands(run)))
@@ -111,28 +112,11 @@ def head_run(run: RunFolder) -> RunFolder:
     return RunFolder(run.path.with_name(f"{run.path.name}-head"))
 
 
-def _train_in_two_steps(
-    plan: Plan,
-    run: RunFolder,
-    config: Config,
-    splits: tuple[Split, Split],
-    *,
-    overwrite: bool,
-    started: float,
+def _train_last_stage(
+    plan: Plan, head: RunFolder, run: RunFolder, config: Config, *, overwrite: bool, started: float
 ) -> None:
-    """Train the head in a run of its own, then head and last stage in `run`, in the plan's time."""
-    option, head = plan.option, head_run(run)
-    limit = TimeLimit(started + plan.budget_s - option.finish_s - option.stage_s)
-    settings = {**plan.settings, "train.calibrate": False}  # the model that stays is calibrated
-    begin(
-        config.changed(settings, "plan"),
-        head,
-        overwrite=overwrite,
-        init=None,
-        watch=limit,
-        splits=splits,
-        settle=limit.settle,
-    )
+    """Train the last stage with the head, from the run of the head alone, in the time left."""
+    option = plan.option
     now = time.monotonic()
     slowness = max(1.0, (now - started) / (plan.spent_s + option.head_s))
     until = started + plan.budget_s - option.finish_s - slowness * option.stage_finish_s

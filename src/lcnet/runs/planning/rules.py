@@ -187,6 +187,12 @@ class Plan:
     """The user's settings without which the last stage might learn too."""
 
     @property
+    def first_settings(self) -> dict[str, Any]:
+        """The settings of the run that comes first; only the last one is calibrated."""
+        calibrated = {"train.calibrate": False} if self.option.stage_epochs else {}
+        return {**self.settings, **calibrated}
+
+    @property
     def stage_settings(self) -> dict[str, Any]:
         """The settings with which the last stage learns; empty if it does not."""
         if not self.option.stage_epochs:
