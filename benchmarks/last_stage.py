@@ -11,25 +11,22 @@ OUT/last_stage.md has the table; its first row is compared with the rest.
 import argparse
 import json
 import statistics
-from dataclasses import asdict
 from pathlib import Path
 
-from lcnet.config import Config
 from lcnet.files import write_text
 from lcnet.freed_memory import keep_freed_memory
 from lcnet.metrics.bootstrap import mean_ap, paired_difference
 from lcnet.run_folder import RunFolder, seconds_of
-from lcnet.runs.comparison import predictions_of_test
+from lcnet.runs.comparison import folder_of, predictions_of_test
+from lcnet.runs.many_runs import Run, RunQueue
 from lcnet.runs.planning.recipes import LAST_STAGE
-from lcnet.runs.train import resume, train
 
 
-def trained_on(head: RunFolder, run: RunFolder) -> RunFolder:
-    """The run in which the last stage learns too, from a run of the head alone."""
-    if run.has_checkpoint:
-        return resume(run.path)
-    config = Config.load(head.config_file).changed(LAST_STAGE)
-    return train(config, run.path, init=head.path, overwrite=run.path.exists())
+def trained_on(comparison: Path, out: Path, name: str, lr: float, seed: int) -> Run:
+    """The run in which the last stage learns too, from the comparison's run of the head alone."""
+    head = folder_of(comparison, name, lr, seed)
+    config = head.config().changed(LAST_STAGE)
+    return Run(f"{name}, seed {seed}", config, folder_of(out, name, lr, seed), init=head)
 
 
 def main() -> None:
@@ -44,14 +41,15 @@ def main() -> None:
     stored = json.loads((given.runs / "comparison.json").read_text())
     rates = {row["name"]: row["lr"] for row in stored["rows"]}
     names, seeds = given.only or list(rates), given.seeds or stored["seeds"]
-    tuned = dict[str, list[RunFolder]]()
-    heads = dict[str, list[RunFolder]]()
+    queue = RunQueue(len(names) * len(seeds))
+    heads: dict[str, list[RunFolder]] = {name: [] for name in names}
+    tuned: dict[str, list[RunFolder]] = {name: [] for name in names}
     for seed in seeds:  # so that a part of the seeds is there for all heads
-        for name in names:
-            place = Path("runs", name.replace("/", "_"), f"lr{rates[name]:.3g}", f"seed{seed}")
-            head, run = RunFolder(given.runs / place), RunFolder(given.out / place)
-            heads.setdefault(name, []).append(head)
-            tuned.setdefault(name, []).append(trained_on(head, run))
+        runs = [trained_on(given.runs, given.out, name, rates[name], seed) for name in names]
+        queue.train(runs)
+        for name, run in zip(names, runs, strict=True):
+            heads[name].append(folder_of(given.runs, name, rates[name], seed))
+            tuned[name].append(run.folder)
         write_text(given.out / "last_stage.md", table(heads, tuned) + "\n")
     print((given.out / "last_stage.md").read_text())
 
@@ -72,13 +70,10 @@ def table(heads: dict[str, list[RunFolder]], tuned: dict[str, list[RunFolder]]) 
         targets = found[name][0][1]
         reached = [mean_ap(probabilities, targets) for probabilities in after]
         alone = statistics.mean(mean_ap(probabilities, targets) for probabilities in before)
-        gain = "{:+.2f} ({:+.2f} to {:+.2f})".format(
-            *asdict(paired_difference(after, before, targets)).values()
-        )
+        gain = paired_difference(after, before, targets).as_difference
         ahead = ""
         if name != first:
-            difference = asdict(paired_difference(of_first, after, targets))
-            ahead = "{:+.2f} ({:+.2f} to {:+.2f})".format(*difference.values())
+            ahead = paired_difference(of_first, after, targets).as_difference
         minutes = statistics.mean(seconds_of(run.history()) for run in runs) / 60
         lines.append(
             f"| {name} | {alone:.2f} | {statistics.mean(reached):.2f} | {min(reached):.2f} to "

@@ -14,13 +14,9 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.timing import print_row
-from lcnet.metrics.bootstrap import Interval, mean_ap, paired_difference
+from lcnet.metrics.bootstrap import mean_ap, paired_difference
 from lcnet.model_folder import read_info
-
-
-def in_words(found: Interval) -> str:
-    """A difference with its interval."""
-    return f"{found.value:+.2f} ({found.low:+.2f} to {found.high:+.2f})"
+from lcnet.runs.comparison import folder_of
 
 
 def main() -> None:
@@ -29,12 +25,13 @@ def main() -> None:
     parser.add_argument("comparison", type=Path, help="the folder of a comparison")
     parser.add_argument("--most", type=int, default=20, help="training pictures of a rare label")
     given = parser.parse_args()
-    rows = json.loads((given.comparison / "comparison.json").read_text())["rows"]
+    stored = json.loads((given.comparison / "comparison.json").read_text())
     runs = {
-        row["name"]: sorted(
-            (given.comparison / "runs" / row["name"] / f"lr{row['lr']:g}").glob("seed*/test.npz")
-        )
-        for row in rows
+        row["name"]: [
+            folder_of(given.comparison, row["name"], row["lr"], seed).test_predictions_file
+            for seed in stored["seeds"]
+        ]
+        for row in stored["rows"]
     }
     first = next(iter(runs.values()))
     statistics = read_info(first[0].parent).statistics
@@ -53,7 +50,7 @@ def main() -> None:
     ours = next(iter(kept.values()))
     for name, theirs in kept.items():
         values = [mean_ap(one, truth) for one in theirs]
-        apart = "" if theirs is ours else in_words(paired_difference(ours, theirs, truth))
+        apart = "" if theirs is ours else paired_difference(ours, theirs, truth).as_difference
         print_row(name, f"{np.mean(values):.2f}", f"{min(values):.2f} to {max(values):.2f}", apart)
 
 

@@ -49,6 +49,19 @@ def test_an_interrupted_run_goes_on_or_starts_anew_if_damaged(
     )
 
 
+def test_a_run_of_the_queue_can_start_from_another_and_is_not_repeated(tiny_config, tmp_path):
+    config = replace(tiny_config, train=replace(tiny_config.train, epochs=1))
+    first = train(config, tmp_path / "first")
+    run = Run("on", config, RunFolder(tmp_path / "on"), init=first)
+    RunQueue(1).train([run])
+    rows = run.folder.history()
+    assert [row["epoch"] for row in rows] == [0, 1]
+    assert rows[0]["val_mAP"] == pytest.approx(first.history()[-1]["best_mAP"], abs=0.5)
+    written = run.folder.history_file.stat().st_mtime_ns
+    RunQueue(1).train([run])
+    assert run.folder.history_file.stat().st_mtime_ns == written
+
+
 def test_a_run_of_an_lcnet_that_did_not_know_a_setting_is_not_taken_for_done(tiny_config, tmp_path):
     run = Run("one", tiny_config, RunFolder(tmp_path / "run"))
     run.check()  # no folder, nothing to hold against it

@@ -30,6 +30,11 @@ class Interval:
     low: float
     high: float
 
+    @property
+    def as_difference(self) -> str:
+        """A difference and its range, with signs, such as `+1.23 (-0.45 to +2.10)`."""
+        return f"{self.value:+.2f} ({self.low:+.2f} to {self.high:+.2f})"
+
 
 @dataclass(frozen=True)
 class ApDifferences:

@@ -304,8 +304,7 @@ class Backbone(nn.Module):
         return torch.cat([self._chunk(chunk) for chunk in views.split(self.chunk)])
 
     def _chunk(self, views: Tensor) -> Tensor:
-        learns = any(weight.requires_grad for weight in self.features.parameters())
-        if not (torch.is_grad_enabled() and learns):
+        if not (torch.is_grad_enabled() and self._learns()):
             return self._map(views)
         maps: Tensor = checkpoint(
             self._map,
@@ -314,6 +313,9 @@ class Backbone(nn.Module):
             context_fn=lambda: (nullcontext(), _statistics_kept(self.features)),
         )
         return maps
+
+    def _learns(self) -> bool:
+        return any(weight.requires_grad for weight in self.features.parameters())
 
     def _map(self, views: Tensor) -> Tensor:
         views = views.contiguous(memory_format=torch.channels_last)

@@ -158,9 +158,13 @@ def _check(
 
 
 def _run(out: Path, name: str, config: Config, lr: float, seed: int) -> Run:
-    folder = out / "runs" / name.replace("/", "_") / f"lr{lr:.3g}" / f"seed{seed}"
     own = replace(config, train=replace(config.train, lr=lr, seed=seed))
-    return Run(f"{name}, lr {lr:.3g}, seed {seed}", own, RunFolder(folder))
+    return Run(f"{name}, lr {lr:.3g}, seed {seed}", own, folder_of(out, name, lr, seed))
+
+
+def folder_of(out: Path, name: str, lr: float, seed: int) -> RunFolder:
+    """The run of a contestant in a comparison's folder."""
+    return RunFolder(out / "runs" / name.replace("/", "_") / f"lr{lr:.3g}" / f"seed{seed}")
 
 
 def _rows(
@@ -269,9 +273,7 @@ def _table(rows: Sequence[Row], seeds: Sequence[int]) -> str:
         "|---|---|---|---|---|---|---|---|---|---|",
     ]
     for row in rows:
-        difference = ""
-        if row.difference:
-            difference = "{:+.2f} ({:+.2f} to {:+.2f})".format(*asdict(row.difference).values())
+        difference = row.difference.as_difference if row.difference else ""
         lines.append(
             f"| {row.name} | {row.mAP:.2f} | {min(row.mAP_of_seeds):.2f} to "
             f"{max(row.mAP_of_seeds):.2f} | {difference} | {row.CF1:.1f} | {row.OF1:.1f} | "

@@ -28,6 +28,8 @@ class Run:
     title: str
     config: Config
     folder: RunFolder
+    init: RunFolder | None = None
+    """The run whose model it starts from; None for a new model."""
 
     def check(self) -> None:
         """Raises ConfigError if the folder holds a run with other settings."""
@@ -141,7 +143,8 @@ def _train(run: Run) -> None:
             return
         except CheckpointError as error:
             tell(f"warning: {error} It is started again now.")
-    train(run.config, run.folder.path, overwrite=run.folder.path.exists())
+    init = run.init.path if run.init else None
+    train(run.config, run.folder.path, overwrite=run.folder.path.exists(), init=init)
 
 
 def _begin(threads: int) -> None:

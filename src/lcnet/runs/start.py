@@ -234,7 +234,7 @@ def memory_of(config: Config, model: Classifier) -> Memory:
     recipe = config.train
     model.backbone.freeze(learning=recipe.learning_stages, keep_norms=recipe.keep_norms)
     return training_memory(
-        model.to(usual_device()), config.train, config.model.image_size, config.model.channels
+        model.to(usual_device()), recipe, config.model.image_size, config.model.channels
     )
 
 

@@ -68,22 +68,21 @@ def train_as_planned(
     case = Case(data_facts(config.data, *splits), machine_facts(run.path, config.data), kept)
     plan = _plan(case, at_hand, config, splits[0], 60 * minutes, started)
     plan = _with_features(plan, run)
-    tell(plan_text(plan, str(run), str(head_run(run)), others=len(at_hand) - 1))
+    option, head = plan.option, head_run(run)
+    tell(plan_text(plan, str(run), str(head), others=len(at_hand) - 1))
     if dry_run:
         return run
-    if plan.option.stage_epochs:
-        head_run(run).check_free(overwrite=overwrite)
+    if option.stage_epochs:
+        head.check_free(overwrite=overwrite)
     if not plan.fits:
         raise ConfigError(
             f"--minutes {minutes:g}: expected at least {_enough(plan.seconds)} for these pictures "
             f"on this machine. Give more, fewer pictures, or {_instead(plan)}."
         )
-    option = plan.option
-    first = head_run(run) if option.stage_epochs else run
     limit = TimeLimit(started + plan.budget_s - option.finish_s - option.stage_s)
     begin(
         config.changed(plan.first_settings, "plan"),
-        first,
+        head if option.stage_epochs else run,
         overwrite=overwrite,
         init=None,
         watch=limit,
@@ -91,7 +90,7 @@ def train_as_planned(
         settle=limit.settle,
     )
     if option.stage_epochs:
-        _train_last_stage(plan, first, run, config, overwrite=overwrite, started=started)
+        _train_last_stage(plan, head, run, config, overwrite=overwrite, started=started)
     taken = time.monotonic() - started
     tell(f"took {in_minutes(taken)} of {in_minutes(plan.budget_s)}")
     tell(next_lines(next_commands(run)))
@@ -99,7 +98,7 @@ def train_as_planned(
         f"the plan is in {run.config_file}: to change it, add flags such as --train.epochs 8, or "
         "edit a copy; train by it with"
     )
-    start = f" --init {quoted(head_run(run))}" if plan.option.stage_epochs else ""
+    start = f" --init {quoted(head)}" if option.stage_epochs else ""
     tell(
         f"      lcnet train --config {quoted(run.config_file)} "
         f"--out {quoted(free_beside(run.path))}{start}"

@@ -58,9 +58,9 @@ def frozen_recipe(given: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in FROZEN.items() if name != "model.graph"}
 
 
-def stage_may_learn(given: Mapping[str, Any]) -> bool:
-    """Whether the last stage may learn once the head has, for these settings of the user.
+def in_the_way_of_stage(given: Mapping[str, Any]) -> list[str]:
+    """Those of the user's settings with which the last stage does not learn once the head has.
 
-    Not if one of them is what then changes: it is meant for the whole run.
+    They are what would change then, but are meant for the whole run.
     """
-    return LAST_STAGE.keys().isdisjoint(given)
+    return [name for name in given if name in LAST_STAGE]

@@ -15,7 +15,7 @@ from lcnet.runs.planning.recipes import (
     RANDOM,
     TUNED,
     frozen_recipe,
-    stage_may_learn,
+    in_the_way_of_stage,
 )
 
 How = Literal["frozen", "tuned", "random"]
@@ -304,9 +304,7 @@ def choose(case: Case, speeds: Sequence[Speed], budget_s: float, spent_s: float 
         twice=_last([one for one in beside if (one.view, one.level) == views]),
         tuned=_last([one for one in before if one.how == "tuned" != chosen.how]),
         staged=staged if staged and staged.seconds > left else None,
-        in_the_way=[name for name in case.given if name in LAST_STAGE]
-        if _suits_stage(chosen, case)
-        else (),
+        in_the_way=in_the_way_of_stage(case.given) if _suits_stage(chosen, case) else (),
     )
 
 
@@ -390,7 +388,7 @@ def _mirrored(how: How, case: Case) -> tuple[bool, ...]:
 def _option(case: Case, speed: Speed, how: How, view: int, level: int, *, mirrored: bool) -> Option:
     """A way to train with what it takes, with as many epochs as are wanted."""
     data, machine = case.data, case.machine
-    views = views_of(level) * (view / speed.view_size) ** 2  # in views as they were measured
+    views = _in_views(speed, view, level)
     seen_s = _together(speed.decode_s, speed.view_s * views, machine)
     head_s = speed.head_s * head_work(views)
     copies = data.training * (1 + mirrored) + data.validation
@@ -419,6 +417,11 @@ def _option(case: Case, speed: Speed, how: How, view: int, level: int, *, mirror
         finish_s=machine.slowness * FINISH_S + again_s + compared_s,
         kept_bytes=kept_bytes if is_kept else 0,
     )
+
+
+def _in_views(speed: Speed, view: int, level: int) -> float:
+    """The pixels that are seen of a picture, in views of the size that was measured."""
+    return views_of(level) * (view / speed.view_size) ** 2
 
 
 def _together(decode_s: float, network_s: float, machine: Machine) -> float:
@@ -478,9 +481,9 @@ def _with_stage(option: Option, case: Case, left: float) -> Option | None:
     user says of the rates or the epochs is for a plan without it.
     """
     data, machine, speed = case.data, case.machine, option.speed
-    if not (_suits_stage(option, case) and speed.learn_stage_s and stage_may_learn(case.given)):
+    if not (_suits_stage(option, case) and speed.learn_stage_s) or in_the_way_of_stage(case.given):
         return None
-    views = (option.view / speed.view_size) ** 2
+    views = _in_views(speed, option.view, option.level)
     seen_s = _together(speed.decode_s, speed.view_s * views, machine)
     learn_s = _together(speed.decode_s, speed.learn_stage_s * views, machine)
     in_validation_s = data.validation * seen_s * (IN_FLOAT32 if machine.has_bf16 else 1.0)

@@ -24,7 +24,7 @@ from lcnet.model_folder import ModelInfo
 from lcnet.runs.new_model import new_model
 from lcnet.runs.planning.backbones_at_hand import AtHand, made_for
 from lcnet.runs.planning.facts import DataFacts
-from lcnet.runs.planning.recipes import LAST_STAGE, RANDOM, frozen_recipe, stage_may_learn
+from lcnet.runs.planning.recipes import LAST_STAGE, RANDOM, frozen_recipe, in_the_way_of_stage
 from lcnet.runs.planning.rules import (
     STRIDE,
     UNCHANGED,
@@ -113,7 +113,7 @@ def speed_of(
     if at_hand.is_pretrained:
         kept = maps.repeat(-(-KEPT // len(maps)), 1, 1, 1, 1)[:KEPT], split.targets
         head_s = _learning(model, kept_recipe(config.train), preprocessing, *kept, 0.1, watch)
-        if how == "frozen" and not level and stage_may_learn(case.given):
+        if how == "frozen" and not level and not in_the_way_of_stage(case.given):
             stage_s = _learning_stage(model, config, preprocessing, batch, split.targets, watch)
     return Speed(
         backbone=at_hand.backbone,
@@ -165,19 +165,16 @@ def _config(
     at_hand: AtHand, case: Case, config: Config, view: int, level: int, *, learns: bool
 ) -> Config:
     recipe = frozen_recipe(case.given) if at_hand.is_pretrained else RANDOM
-    learning = {"train.backbone_lr_factor": 1.0} if learns else {}
-    settings = (
-        recipe
-        | learning
-        | {
-            "model.backbone": at_hand.backbone,
-            "model.pretrained": at_hand.is_pretrained,
-            "model.earlier_stages": at_hand.is_pretrained,
-            "model.view_size": view,
-            "model.crop_level": level,
-            "train.precision": "auto",
-        }
-    )
+    if learns:
+        recipe = recipe | {"train.backbone_lr_factor": 1.0}
+    settings = recipe | {
+        "model.backbone": at_hand.backbone,
+        "model.pretrained": at_hand.is_pretrained,
+        "model.earlier_stages": at_hand.is_pretrained,
+        "model.view_size": view,
+        "model.crop_level": level,
+        "train.precision": "auto",
+    }
     return with_precision(config.changed(settings | dict(case.given)))
 
 
