@@ -2,7 +2,6 @@
 
 import csv
 import json
-import time
 from pathlib import Path
 
 import pytest
@@ -37,6 +36,12 @@ class Page:
         """What a script gives once it is true."""
         wait = WebDriverWait(self.driver, 90)
         return wait.until(lambda page: page.execute_script(f"return {condition}", *values))
+
+    def downloaded(self, file: Path) -> Path:
+        """The file, once it is whole: Chromium first makes an empty one of its name."""
+        wait = WebDriverWait(self.driver, 30)
+        wait.until(lambda _: file.exists() and file.stat().st_size)
+        return file
 
     def drop(self, name: str, *files: Path) -> None:
         self.all(f"#{name}")[0].send_keys("\n".join(map(str, files)))
@@ -189,10 +194,7 @@ def test_many_pictures_become_a_table_and_the_graph_is_drawn(
     assert text.startswith("3 of 5 pictures have been given labels.")
     assert "large.png: expected at most 1 MB, got 1.1" in text
     page.all("#table a.button")[0].click()
-    table = tmp_path / "downloads" / "predictions.csv"
-    until = time.monotonic() + 30
-    while not table.exists() and time.monotonic() < until:
-        time.sleep(0.1)
+    table = page.downloaded(tmp_path / "downloads" / "predictions.csv")
     assert table.read_bytes().startswith(b"\xef\xbb\xbfimage,error,labels,")
     with table.open(encoding="utf-8-sig", newline="") as opened:
         rows = list(csv.DictReader(opened))
