@@ -252,7 +252,8 @@ class Backbone(nn.Module):
 
         Stages are timm's: the last one is what comes after the last change of the cells' size, or a
         block of a ViT. Weights do not learn, and the statistics of batch norms stay. With
-        `keep_norms` the statistics stay in all stages. Raises ConfigError if timm names fewer.
+        `keep_norms` the statistics stay in all stages. Weights that an earlier call has kept do not
+        learn again. Raises ConfigError if timm names fewer stages.
         """
         before = () if learning is None else self._before_last(learning)
         for name in before:
