@@ -3,6 +3,8 @@
 run/
 ├── config.yaml            every setting, as `lcnet train --config` reads it
 ├── run.json               command, seed, versions, device, data; when it was resumed and finished
+├── head/                  the run of the head alone, if the backbone's last stage learned after it
+├── last_stage.yaml        the settings with which it then learns
 ├── splits.csv             which picture is in which split, if the data set does not say it
 ├── fingerprints.json.gz   fingerprints of the data, so that a change is noticed
 ├── history.csv            a row per epoch
@@ -67,6 +69,16 @@ class RunFolder:
     def plan_file(self) -> Path:
         """How a folder of folds is trained. A folder with this file is one."""
         return self.path / "folds.json"
+
+    @property
+    def head(self) -> "RunFolder":
+        """The run in which the head learned alone, before the backbone's last stage did too."""
+        return RunFolder(self.path / "head")
+
+    @property
+    def last_stage_file(self) -> Path:
+        """The settings with which the last stage learns once the head has learned."""
+        return self.path / "last_stage.yaml"
 
     @property
     def record_file(self) -> Path:
@@ -183,6 +195,18 @@ class RunFolder:
         """Whether the folder is one of folds, each of which is a run in it."""
         return self.plan_file.is_file()
 
+    @property
+    def waits_for_head(self) -> bool:
+        """Whether its head has begun to learn alone, and its last stage has not begun yet."""
+        return not self.is_run and self.last_stage_file.is_file() and self.head.is_run
+
+    @property
+    def whole(self) -> "RunFolder":
+        """The run that waits for this one, which is its head; else this one."""
+        outer = RunFolder(self.path.parent)
+        is_head = outer.head.path == self.path and outer.waits_for_head
+        return outer if is_head else self
+
     def folds(self) -> list["RunFolder"]:
         """The runs of the folds, in order; none for other folders."""
         runs = (RunFolder(self.path / f"fold{number}") for number in count(1))
@@ -208,7 +232,7 @@ class RunFolder:
     @property
     def continuation(self) -> str:
         """How to continue the run, as a sentence for messages."""
-        return f"Continue with: lcnet train --resume {quoted(self.path)}"
+        return f"Continue with: lcnet train --resume {quoted(self.whole.path)}"
 
     # Content
 
@@ -310,7 +334,7 @@ class RunFolder:
                 f"--out {self.path}: already there. Choose another folder, replace it with "
                 f"--overwrite, or continue it with: lcnet train --resume {quoted(self.path)}"
             )
-        if not self.is_run:
+        if not (self.is_run or self.waits_for_head):
             raise ConfigError(
                 f"--out {self.path}: expected a run folder to overwrite, got a folder without "
                 f"{self.config_file.name}. Choose another folder."
@@ -320,22 +344,37 @@ class RunFolder:
         """Whether the folder is missing, or holds only what a run leaves if killed at its start."""
         if not self.path.exists():
             return True
-        written_first = (self.lock_file, self.record_file, self.fingerprints_file)
+        written_first = (
+            *(self.lock_file, self.record_file, self.fingerprints_file, self.last_stage_file),
+            *([self.head.path] if self.head.path.exists() and self.head._is_unused() else ()),
+        )
         return self.path.is_dir() and all(
             path in written_first or path.suffix == ".part" for path in self.path.iterdir()
         )
 
-    def clear(self, *, keep: str = "") -> None:
-        """Remove everything but the lock, and but `keep` if it is the run's own list of splits."""
+    def clear(self, *, keep: str = "", init: object = None) -> None:
+        """Remove everything but the lock and what the run that replaces this one is made of.
+
+        That is `keep`, if it is the run's own list of splits, and the head, if `init` is a path in
+        it.
+        """
         kept = [self.lock_file]
         if keep and Path(keep).resolve() == self.splits_file.resolve():
-            kept.append(self.splits_file)  # the run that replaces this one divides by it
+            kept.append(self.splits_file)
+        if self.starts_from_head(init):
+            kept += [self.head.path, self.last_stage_file]
         # config.yaml goes last: a clear that is interrupted still leaves a run to overwrite.
         for path in sorted(self.path.iterdir(), key=lambda path: path == self.config_file):
+            if path in kept:
+                continue
             if path.is_dir() and not path.is_symlink():
                 shutil.rmtree(path)
-            elif path not in kept:
+            else:
                 path.unlink()
+
+    def starts_from_head(self, init: object) -> bool:
+        """Whether the model that the run starts from is a path in its own head."""
+        return isinstance(init, Path) and init.resolve().is_relative_to(self.head.path.resolve())
 
     def of_folds(self) -> list[Path]:
         """What training folds has written here, the plan last; all else is somebody's own."""

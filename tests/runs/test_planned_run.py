@@ -1,7 +1,10 @@
 """`lcnet train --minutes`: the plan is made, said and kept, on tiny sets with tiny backbones."""
 
+import os
+import re
 import shlex
 import shutil
+import signal
 import time
 from dataclasses import replace
 from itertools import takewhile
@@ -17,11 +20,15 @@ from tests.conftest import colours_config, draw_colours, one_table, with_train
 
 from lcnet.cli import main
 from lcnet.cli.following import after_label
+from lcnet.cli.standing import where_one_stands
 from lcnet.config import Config, Data, Model
 from lcnet.data.recognising import data_at
-from lcnet.errors import ConfigError
+from lcnet.errors import CheckpointError, ConfigError, Stopped
+from lcnet.model_folder import load_model
 from lcnet.predicting.known_table import KnownTable
 from lcnet.run_folder import RunFolder, free_beside
+from lcnet.runs import last_stage
+from lcnet.runs import run as run_module
 from lcnet.runs.next_commands import next_commands
 from lcnet.runs.planning import planned_run, rules
 from lcnet.runs.planning.backbones_at_hand import backbones_at_hand, made_for
@@ -29,8 +36,9 @@ from lcnet.runs.planning.facts import data_facts
 from lcnet.runs.planning.keeping_time import TimeLimit
 from lcnet.runs.run import begin, go_on
 from lcnet.runs.start import load_splits
-from lcnet.runs.train import train
+from lcnet.runs.train import resume, train
 from lcnet.serving.labelling.answers import AnswerFile
+from lcnet.training import loop
 
 pytestmark = pytest.mark.usefixtures("no_report")
 
@@ -277,13 +285,15 @@ def test_a_run_whose_time_is_up_is_finished_with_its_best_model(tiny_config, tmp
 
 @pytest.fixture
 def few_will_do(monkeypatch):
-    """The last stage learns with as few pictures as the colours have."""
+    """The last stage learns with as few pictures as the colours have, after a short head."""
     monkeypatch.setattr(rules, "LEAST_FOR_STAGE", 1)
+    monkeypatch.setattr(rules, "STEPS", 1)
 
 
 def test_the_head_learns_first_and_then_the_last_stage_too(weights, bare, few_will_do, capsys):
     run = train(bare, minutes=60)
-    head = RunFolder(Path("runs/colours-head"))
+    head = run.head
+    assert head.path == Path("runs/colours/head")
     assert (run.path, head.is_finished, run.is_finished) == (Path("runs/colours"), True, True)
     first, then = head.config().train, run.config().train
     assert (first.backbone_lr_factor, first.cache_features) == (0.0, "runs/features")
@@ -299,7 +309,7 @@ def test_the_head_learns_first_and_then_the_last_stage_too(weights, bare, few_wi
         "the last stage made nothing better in validation: the model is that of" in said
     )
     again = said.splitlines()[-1].strip()
-    flags = "--config runs/colours/config.yaml --out runs/colours-2 --init runs/colours-head"
+    flags = "--config runs/colours/config.yaml --out runs/colours-2 --init runs/colours/head"
     assert again == f"lcnet train {flags}"
     run_line(again)
     assert history(Path("runs/colours-2"))[-1]["val_mAP"] == rows[-1]["val_mAP"]
@@ -308,29 +318,116 @@ def test_the_head_learns_first_and_then_the_last_stage_too(weights, bare, few_wi
 def test_if_the_head_takes_all_the_time_its_model_is_the_runs(
     weights, bare, few_will_do, monkeypatch, capsys
 ):
-    real = planned_run.begin
+    real = last_stage.begin
 
     def slow(config, run, **given):
-        if given["init"] is not None:
-            given["watch"] = TimeLimit(time.monotonic() - 1)
-        return real(config, run, **given)
+        return real(config, run, **given | {"watch": TimeLimit(time.monotonic() - 1)})
 
-    monkeypatch.setattr(planned_run, "begin", slow)
+    monkeypatch.setattr(last_stage, "begin", slow)
     run = train(bare, minutes=60)
     assert run.is_finished
     assert [row["epoch"] for row in history(run.path)] == ["0"]
     said = capsys.readouterr().out
     assert "time is up after epoch 0: the best epoch so far is taken" in said
-    assert "made nothing better in validation: the model is that of runs/colours-head" in said
+    assert "made nothing better in validation: the model is that of runs/colours/head" in said
 
 
-def test_a_run_of_the_head_is_not_replaced_unasked(weights, bare, few_will_do):
-    Path("runs/colours-head").mkdir(parents=True)
-    Path("runs/colours-head/notes.txt").write_text("mine")
-    assert planned_run.free_run(bare.data).path == Path("runs/colours-2")
-    with pytest.raises(ConfigError, match="--out runs/colours-head: already there"):
-        train(bare, "runs/colours", minutes=60)
-    assert not Path("runs/colours").exists()
+def signal_in(monkeypatch, folder: Path) -> None:
+    """Send SIGTERM in the second epoch of the run in this folder, once only."""
+    real_fit, real_step, running = run_module.fit, loop.seed_step, []
+
+    def fit(run, *given):
+        running[:] = [run.path]
+        real_fit(run, *given)
+
+    def step(seed, epoch, batch, rank):
+        if running == [folder] and epoch == 1:
+            monkeypatch.setattr(loop, "seed_step", real_step)
+            os.kill(os.getpid(), signal.SIGTERM)
+        real_step(seed, epoch, batch, rank)
+
+    monkeypatch.setattr(run_module, "fit", fit)
+    monkeypatch.setattr(loop, "seed_step", step)
+
+
+@pytest.fixture(scope="module")
+def in_two_parts(weights_once, tmp_path_factory) -> tuple[Path, Config]:
+    """A planned run of head and last stage that nothing happened to, and its data."""
+    place = tmp_path_factory.mktemp("two_parts")
+    data = Config(data=data_at(one_table(place / "colours")))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("LCNET_WEIGHTS", str(weights_once))
+        patch.setattr(rules, "LEAST_FOR_STAGE", 1)
+        patch.setattr(rules, "STEPS", 1)
+        patch.setattr("lcnet.runs.run.report_if_possible", lambda *given: None)
+        return train(data, place / "run", minutes=60).path, data
+
+
+@pytest.mark.parametrize("part", ["head", "."])
+def test_a_run_in_two_parts_goes_on_in_either(
+    part, in_two_parts, weights, few_will_do, monkeypatch, capsys
+):
+    whole, data = in_two_parts
+    run = RunFolder(Path("runs/cut"))
+    signal_in(monkeypatch, run.path / part)
+    with pytest.raises(Stopped, match=r"SIGTERM in epoch 2.*--resume runs/cut$"):
+        train(data, run.path, minutes=60)
+    assert run.waits_for_head == (part == "head")
+    assert run.head.whole == (run if part == "head" else run.head)
+    stand = where_one_stands()
+    assert re.search(r"runs/cut +colours +stopped, 1 of \d+ epochs", stand)
+    assert ("epochs of the head" in stand) == (part == "head")
+    assert "next: lcnet train --resume runs/cut\n" in stand
+    if part == "head":
+        with pytest.raises(ConfigError, match=r"--train\.epochs: expected none while the head"):
+            resume(run.path, epochs=3)
+    capsys.readouterr()
+    resume(run.path / part)
+    assert run.is_finished
+    assert ("the last stage" in capsys.readouterr().out) == (part == "head")
+    for one in (whole, whole / "head"):
+        there = run.path / one.relative_to(whole)
+        assert [row["val_mAP"] for row in history(there)] == [
+            row["val_mAP"] for row in history(one)
+        ]
+        assert (there / "splits.csv").read_bytes() == (one / "splits.csv").read_bytes()
+    assert "already finished" not in where_one_stands()
+
+
+def test_a_run_whose_head_has_learned_keeps_it_until_its_last_stage_is_there(
+    in_two_parts, weights, few_will_do, monkeypatch, tmp_path
+):
+    run = RunFolder(tmp_path / "run")
+    shutil.copytree(in_two_parts[0] / "head", run.head.path)
+    shutil.copy(in_two_parts[0] / "last_stage.yaml", run.last_stage_file)
+    with pytest.raises(ConfigError, match=r"already there.*--resume"):
+        train(in_two_parts[1], run.path, minutes=60)
+    # What fails before it has begun leaves the head as it is.
+    with monkeypatch.context() as patch:
+        patch.setattr(run_module, "fit", lambda *given: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            resume(run.path)
+    assert run.waits_for_head
+    with pytest.raises(CheckpointError, match=r"no model yet.*lcnet train --resume"):
+        load_model(run.path)
+    resume(run.path)
+    assert history(run.path)[-1]["val_mAP"] == history(in_two_parts[0])[-1]["val_mAP"]
+    # Replaced by another plan, nothing of the old one is left.
+    (run.head.path / "old").touch()
+    train(with_train(in_two_parts[1], epochs=1), run.path, minutes=60, overwrite=True)
+    assert not run.head.path.exists()
+    assert not run.last_stage_file.exists()
+
+
+def test_a_head_that_cannot_begin_leaves_nothing(weights, bare, few_will_do, monkeypatch):
+    monkeypatch.setattr(run_module, "fit", lambda *given: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        train(bare, "runs/mine", minutes=60)
+    assert not Path("runs/mine").exists()
+    Path("runs/mine/head").mkdir(parents=True)
+    Path("runs/mine/head/notes.txt").write_text("mine")
+    with pytest.raises(ConfigError, match="--out runs/mine: already there"):
+        train(bare, "runs/mine", minutes=60)
 
 
 @pytest.mark.parametrize(("best", "is_said"), [(1, False), (8, False), (9, True), (10, True)])

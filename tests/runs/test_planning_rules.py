@@ -58,7 +58,7 @@ LITE = replace(
 )
 RANDOM = replace(MOBILE, backbone="resnet18", name="resnet18", is_pretrained=False, view_size=128)
 BOTH = [LITE, MOBILE]
-FOLDERS = ("runs/x", "runs/x-head")
+FOLDERS = ("runs/x", "runs/x/head")
 
 
 def planned(
@@ -235,7 +235,7 @@ def test_time_that_is_left_is_for_the_last_stage():
     assert (changed.epochs, changed.keep_norms, changed.cache_features) == (4, True, "")
     text = plan_text(plan_with_folder(plan), *FOLDERS)
     assert "then      4 epochs in which the backbone's last stage learns too, rate 0.0003" in text
-    assert "stays in runs/x-head" in text.replace("\n            ", " ")
+    assert "stays in runs/x/head" in text.replace("\n            ", " ")
     assert "More time would not change it" in text.replace("\n            ", " ")
 
 

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import isnan
 from pathlib import Path
 from typing import Any, Literal
@@ -69,7 +69,7 @@ def _runs(folder: Path, depth: int = DEPTH) -> Iterator[RunFolder]:
     except OSError:
         return
     for run in map(RunFolder, inside):
-        if run.is_run or run.has_folds:
+        if run.is_run or run.has_folds or run.waits_for_head:
             yield run
         elif depth > 1:
             yield from _runs(run.path, depth - 1)
@@ -77,6 +77,8 @@ def _runs(folder: Path, depth: int = DEPTH) -> Iterator[RunFolder]:
 
 def _changed(run: RunFolder) -> float:
     """When a run changed last."""
+    if run.waits_for_head:
+        return _changed(run.head)
     files = (run.history_file, run.metrics_file, run.record_file, run.config_file, run.plan_file)
     return max(file.stat().st_mtime for file in files if file.is_file())
 
@@ -87,6 +89,8 @@ def _changed(run: RunFolder) -> float:
 def _standing(run: RunFolder) -> Standing:
     """How far a run is; one that cannot be read is said to be so."""
     try:
+        if run.waits_for_head:
+            return _of_head(run)
         return _of_folds(run) if run.has_folds else _of_run(run)
     except LCNetError as error:
         return Standing(run, "unreadable", progress=f"cannot be read: {error}")
@@ -108,6 +112,13 @@ def _of_run(run: RunFolder) -> Standing:
     test = _measured(of.get("test", {})) if state == "finished" else ""
     is_unmeasured = bool(config.data.test) and "test" not in of
     return Standing(run, state, _data_name(config), progress, val, test, is_unmeasured)
+
+
+def _of_head(run: RunFolder) -> Standing:
+    """How far a run is whose head learns alone before the rest of it begins."""
+    head, state = _of_run(run.head), _state(run.head, is_finished=False)
+    progress = head.progress.replace("finished", "stopped", 1)
+    return replace(head, run=run, state=state, progress=f"{progress} of the head")
 
 
 def _of_folds(run: RunFolder) -> Standing:

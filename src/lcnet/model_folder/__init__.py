@@ -310,6 +310,10 @@ class ModelFolder:
         """The model at `path`, a model or run folder. Raises CheckpointError if there is none."""
         if folder := cls.find(path):
             return folder
+        if (run := RunFolder(path)).waits_for_head:
+            raise CheckpointError(
+                f"{path}: no model yet, as the training is not beyond its head. {run.continuation}"
+            )
         raise CheckpointError(
             f"{path}: no model here (expected a run folder, or a model folder with {DESCRIPTION} "
             f"and {WEIGHTS}). Train one with: lcnet train DATA --minutes 30 --out RUN"

@@ -113,7 +113,7 @@ def _begin(
         with _locked(run, engine):
             if engine.is_first:
                 run.check_free(overwrite=overwrite)
-                run.clear(keep=config.data.splits)
+                run.clear(keep=config.data.splits, init=init)
                 config = replace(config, data=record_parts(config.data, run.splits_file))
                 record_start(run, config, start.training, start.validation, init=init)
                 config.save(run.config_file)  # from here on `resume` knows the run
@@ -128,8 +128,12 @@ def _begin(
                     tell(f"{up.message.partition('. ')[0]}: the best epoch so far is taken")
                 return _finish(config, run, engine)
             except Exception:
+                # It failed before there was anything to keep, but for the head it starts from.
                 if engine.is_first and not run.has_checkpoint:
-                    shutil.rmtree(run.path)  # it failed before there was anything to keep
+                    if run.starts_from_head(init):
+                        run.clear(init=init)
+                    else:
+                        shutil.rmtree(run.path)
                 raise
 
 

@@ -107,9 +107,10 @@ def resume(run: AnyPath, *, epochs: int | None = None) -> RunFolder:
     """Continue an interrupted run at its last checkpoint, as if it had not been stopped.
 
     A run that was stopped before its first checkpoint starts from the beginning, with the same
-    result. A run that was stopped after its last epoch is measured. A finished run is left as it
-    is. Versions and data that have changed since the run's start are printed. A damaged best model
-    is moved aside, and the best of the epochs to come replaces it.
+    result. One that was stopped while its head learned alone goes on with the head, and then with
+    the backbone's last stage. A run that was stopped after its last epoch is measured. A finished
+    run is left as it is. Versions and data that have changed since the run's start are printed. A
+    damaged best model is moved aside, and the best of the epochs to come replaces it.
 
     Args:
         run: Run folder to continue, or the folder of folds.
@@ -134,7 +135,18 @@ def resume(run: AnyPath, *, epochs: int | None = None) -> RunFolder:
         from lcnet.runs.folds import go_on_with_folds
 
         return go_on_with_folds(RunFolder(Path(run)))
-    continued = go_on(RunFolder(Path(run)), epochs)
+    whole = RunFolder(Path(run)).whole
+    if whole.waits_for_head:
+        if epochs is not None:
+            raise ConfigError(
+                f"--train.epochs: expected none while the head of {whole} learns alone. Leave it "
+                "out."
+            )
+        from lcnet.runs.last_stage import go_on_with_head
+
+        continued = go_on_with_head(whole)
+    else:
+        continued = go_on(whole, epochs)
     _tell_next(continued)
     return continued
 

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Collection, Sequence
+from contextlib import nullcontext
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from lcnet.data.dataset import Split
 from lcnet.errors import ConfigError, quoted
 from lcnet.progress import next_lines, tell
 from lcnet.run_folder import RunFolder, free_beside, free_folder
+from lcnet.runs.last_stage import begin_last_stage, head_first
 from lcnet.runs.next_commands import next_commands
 from lcnet.runs.planning.backbones_at_hand import VARIABLE, AtHand, backbones_at_hand
 from lcnet.runs.planning.facts import data_facts, machine_facts
@@ -68,29 +70,31 @@ def train_as_planned(
     case = Case(data_facts(config.data, *splits), machine_facts(run.path, config.data), kept)
     plan = _plan(case, at_hand, config, splits[0], 60 * minutes, started)
     plan = _with_features(plan, run)
-    option, head = plan.option, head_run(run)
-    tell(plan_text(plan, str(run), str(head), others=len(at_hand) - 1))
+    option = plan.option
+    tell(plan_text(plan, str(run), str(run.head), others=len(at_hand) - 1))
     if dry_run:
         return run
-    if option.stage_epochs:
-        head.check_free(overwrite=overwrite)
     if not plan.fits:
         raise ConfigError(
             f"--minutes {minutes:g}: expected at least {_enough(plan.seconds)} for these pictures "
             f"on this machine. Give more, fewer pictures, or {_instead(plan)}."
         )
     limit = TimeLimit(started + plan.budget_s - option.finish_s - option.stage_s)
-    begin(
-        config.changed(plan.first_settings, "plan"),
-        head if option.stage_epochs else run,
-        overwrite=overwrite,
-        init=None,
-        watch=limit,
-        splits=splits,
-        settle=limit.settle,
-    )
-    if option.stage_epochs:
-        _train_last_stage(plan, head, run, config, overwrite=overwrite, started=started)
+    first = config.changed(plan.first_settings, "plan")
+    then = config.changed(plan.stage_settings, "plan") if option.stage_epochs else None
+    place = nullcontext(run) if then is None else head_first(run, then, overwrite=overwrite)
+    with place as folder:
+        begin(
+            first,
+            folder,
+            overwrite=overwrite,
+            init=None,
+            watch=limit,
+            splits=splits,
+            settle=limit.settle,
+        )
+    if then is not None:
+        _train_last_stage(plan, then, run, started)
     taken = time.monotonic() - started
     tell(f"took {in_minutes(taken)} of {in_minutes(plan.budget_s)}")
     tell(next_lines(next_commands(run)))
@@ -98,7 +102,7 @@ def train_as_planned(
         f"the plan is in {run.config_file}: to change it, add flags such as --train.epochs 8, or "
         "edit a copy; train by it with"
     )
-    start = f" --init {quoted(head)}" if option.stage_epochs else ""
+    start = f" --init {quoted(run.head)}" if option.stage_epochs else ""
     tell(
         f"      lcnet train --config {quoted(run.config_file)} "
         f"--out {quoted(free_beside(run.path))}{start}"
@@ -106,15 +110,8 @@ def train_as_planned(
     return run
 
 
-def head_run(run: RunFolder) -> RunFolder:
-    """The run in which the head learns alone, and from which the last stage then starts."""
-    return RunFolder(run.path.with_name(f"{run.path.name}-head"))
-
-
-def _train_last_stage(
-    plan: Plan, head: RunFolder, run: RunFolder, config: Config, *, overwrite: bool, started: float
-) -> None:
-    """Train the last stage with the head, from the run of the head alone, in the time left."""
+def _train_last_stage(plan: Plan, config: Config, run: RunFolder, started: float) -> None:
+    """Train the last stage with the head that has learned alone, in the time left."""
     option = plan.option
     now = time.monotonic()
     slowness = max(1.0, (now - started) / (plan.spent_s + option.head_s))
@@ -126,22 +123,7 @@ def _train_last_stage(
             f"the head took longer than planned, so that there is time for {epochs} "
             f"epoch{'s' * (epochs != 1)} of the last stage in place of {option.stage_epochs}"
         )
-    begin(
-        config.changed(plan.stage_settings | {"train.epochs": epochs}, "plan"),
-        run,
-        overwrite=overwrite,
-        init=head.path,
-        watch=TimeLimit(until),
-    )
-    rows = run.history()
-    before, best = rows[0]["val_mAP"], rows[-1]["best_mAP"]
-    if best > before:
-        tell(
-            f"the last stage has raised the validation mAP from {before:.1f}, that of {head}, to "
-            f"{best:.1f}"
-        )
-    else:
-        tell(f"the last stage made nothing better in validation: the model is that of {head}")
+    begin_last_stage(config.changed({"train.epochs": epochs}, "plan"), run, watch=TimeLimit(until))
 
 
 def minutes_for(preset: str | None) -> float:
@@ -151,16 +133,10 @@ def minutes_for(preset: str | None) -> float:
 
 
 def free_run(data: Data) -> RunFolder:
-    """The first of runs/NAME, runs/NAME-2 and so on that is free, NAME being that of the data set.
-
-    Free is one that has no run of the head beside it either.
-    """
+    """The first of runs/NAME, runs/NAME-2 and so on that is free; NAME is the data set's."""
     name = Path(data.root).resolve().name or "run"
     name = f"{name}_run" if name == FEATURES else name
-    run = RunFolder(free_folder(Path("runs", name)))
-    while head_run(run).path.exists():
-        run = RunFolder(free_beside(run.path))
-    return run
+    return RunFolder(free_folder(Path("runs", name)))
 
 
 def given_settings(config: Config, names: Collection[str] | None) -> dict[str, Any]:
