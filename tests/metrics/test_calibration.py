@@ -9,7 +9,7 @@ from sklearn.linear_model import LogisticRegression
 from tests.drawn import Split, splits
 
 from lcnet.metrics import average_precision, calibration_scores
-from lcnet.metrics.calibration import Calibration, fit_calibration, probabilities
+from lcnet.metrics.calibration import Calibration, fit_calibration, probabilities, softened
 
 
 def drawn(slope, bias, *, images=20_000, seed=0):
@@ -64,9 +64,35 @@ def test_a_rare_label_is_drawn_to_the_common_calibration_and_an_empty_one_takes_
     assert abs(found.bias[2] - found.bias[1]) < abs(full.bias[2] - full.bias[0]) / 2
     values = np.concatenate([logits[:, :2].ravel(), logits[:20, 2]])[:, None]
     truth = np.concatenate([targets[:, :2].ravel(), targets[:20, 2]])
-    common = LogisticRegression(C=np.inf).fit(values, truth)
+    # A target between 0 and 1 is an entry that is present and absent, each with its weight.
+    soft = softened(truth == 1)
+    both = np.concatenate([values, values]), np.repeat([1, 0], len(truth))
+    common = LogisticRegression(C=np.inf).fit(*both, np.concatenate([soft, 1 - soft]))
     assert found.bias[1] == pytest.approx(common.intercept_[0], abs=1e-3)
     assert found.slope[1] == pytest.approx(common.coef_[0, 0], rel=1e-3)
+
+
+@pytest.mark.parametrize("method", ["platt", "temperature"])
+@pytest.mark.parametrize("images", [10, 60, 500])
+def test_what_is_separated_is_not_made_certain(method: str, images: int) -> None:
+    rng = np.random.default_rng(images)
+
+    def separated(count: int, spread: float) -> tuple[np.ndarray, np.ndarray]:
+        targets = rng.integers(0, 2, (count, 2)).astype(np.int8)
+        return (6 * targets - 3 + rng.normal(0, spread, targets.shape)).astype(np.float32), targets
+
+    found = fit_calibration(*separated(images, 0.7), method)
+    assert min(found.slope) > 0.3 and max(found.slope) < 4
+    logits, targets = separated(2_000, 2.5)  # new pictures are harder
+    before, after = (probabilities(torch.from_numpy(logits), one).numpy() for one in (None, found))
+    np.testing.assert_allclose(
+        average_precision(before, targets), average_precision(after, targets), atol=1e-4
+    )
+
+
+def test_softened_targets_are_those_of_platt() -> None:
+    present = np.array([True, True, False, True, False])
+    np.testing.assert_allclose(softened(present), [4 / 5, 4 / 5, 1 / 4, 4 / 5, 1 / 4])
 
 
 def test_calibration_lowers_the_error_of_new_images_and_keeps_the_average_precision() -> None:

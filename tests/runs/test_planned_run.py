@@ -87,7 +87,7 @@ def test_one_line_trains_a_finished_run_and_says_what_is_next(
     lines = capsys.readouterr().out.splitlines()
     first = lines.index("plan for 60 minutes in runs/colours:")
     plan = list(takewhile(lambda line: line.startswith("  "), lines[first + 1 :]))
-    assert len(plan) <= 9
+    assert len(plan) <= 10
     assert any("test_resnet, in LCNET_WEIGHTS" in line for line in plan)
     assert plan[-1].split(maxsplit=1) == ["yours", "train.epochs 2"]
     assert any(line.startswith("took ") and line.endswith(" of 60 minutes") for line in lines)
@@ -182,6 +182,16 @@ def test_a_dry_run_makes_nothing(weights, bare, tmp_path, capsys):
     assert files_below(tmp_path) == before
     assert str(run) == "runs/colours"
     assert "plan for 30 minutes" in capsys.readouterr().out
+
+
+def test_a_run_is_named_so_that_others_can_be_made_beside_it(weights, bare, monkeypatch):
+    Path("here").mkdir()
+    for out in ("runs/features", "features", "/"):
+        with pytest.raises(ConfigError, match=r"--out .*: expected another name"):
+            train(bare, out, minutes=30, dry_run=True)
+    bare = replace(bare, data=replace(bare.data, root=str(Path(bare.data.root).resolve())))
+    monkeypatch.chdir("here")
+    assert str(train(bare, ".", minutes=30, dry_run=True)) == str(Path.cwd())
 
 
 def test_presets_are_minutes(weights, bare, capsys):
@@ -306,7 +316,7 @@ def test_the_head_learns_first_and_then_the_last_stage_too(weights, bare, few_wi
     )
     said = capsys.readouterr().out
     assert "the last stage has raised the validation mAP from" in said or (
-        "the last stage made nothing better in validation: the model is that of" in said
+        "the last stage made nothing better in validation: the weights are of" in said
     )
     again = said.splitlines()[-1].strip()
     flags = "--config runs/colours/config.yaml --out runs/colours-2 --init runs/colours/head"
@@ -329,7 +339,7 @@ def test_if_the_head_takes_all_the_time_its_model_is_the_runs(
     assert [row["epoch"] for row in history(run.path)] == ["0"]
     said = capsys.readouterr().out
     assert "time is up after epoch 0: the best epoch so far is taken" in said
-    assert "made nothing better in validation: the model is that of runs/colours/head" in said
+    assert "made nothing better in validation: the weights are of runs/colours/head" in said
 
 
 def signal_in(monkeypatch, folder: Path) -> None:

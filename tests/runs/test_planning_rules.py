@@ -253,8 +253,6 @@ def test_the_last_stage_learns_for_as_many_epochs_as_there_is_time_for(minutes, 
 @pytest.mark.parametrize(
     ("data", "speeds", "machine", "given"),
     [
-        (FEW, STAGED, LAPTOP, {}),
-        (CAMERA, STAGED, LAPTOP, {}),  # in tiles
         (COCO18, BOTH, LAPTOP, {}),  # not measured, as timm names no stages
         (COCO18, STAGED, LAPTOP, {"train_randaugment": 9}),
         (COCO18, STAGED, GPU, {}),  # where all of it is fine-tuned
@@ -269,7 +267,22 @@ def test_elsewhere_the_last_stage_does_not_learn_by_itself(data, speeds, machine
     assert "last stage" not in plan_text(plan_with_folder(plan), *FOLDERS)
 
 
-@pytest.mark.parametrize("given", [{"train_backbone_lr_factor": 0.0}, {"train_epochs": 8}])
+@pytest.mark.parametrize(
+    ("data", "why"),
+    [(replace(COCO18, training=900), "fewer than 1,000 training pictures"), (CAMERA, "tiles")],
+)
+def test_where_the_last_stage_was_not_tried_it_does_not_learn_and_that_is_said(data, why):
+    plan = planned(data, 600, STAGED)
+    assert plan.option.stage_epochs == 0
+    assert plan.stage_settings == {}
+    text = plan_text(plan_with_folder(plan), *FOLDERS).replace("\n            ", " ")
+    assert f"nothing: with {why} the last stage was not tried" in text
+
+
+@pytest.mark.parametrize(
+    "given",
+    [{"train_backbone_lr_factor": 0.0}, {"train_epochs": 8}, {"train_freeze": "backbone"}],
+)
 def test_settings_that_keep_the_last_stage_out_are_said(given):
     plan = planned(COCO18, 600, STAGED, **given)
     assert plan.option.stage_epochs == 0

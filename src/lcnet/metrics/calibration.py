@@ -15,8 +15,7 @@ from lcnet.schema import check_fields, check_numbers
 Method = Literal["platt", "temperature", "none"]
 """platt: a slope and a bias per label. temperature: one slope for all labels. none: neither."""
 STEEPEST = 5.0
-"""Bound on the logarithm of a slope, up and down. Without it the slope would grow without end where
-the logits separate present and absent entries."""
+"""Bound on the logarithm of a slope, up and down."""
 PRIOR_STRENGTH = 10.0
 """How strongly `fit_calibration` pulls a label's own slope and bias towards the common ones."""
 
@@ -81,6 +80,10 @@ def fit_calibration(
       with S = `PRIOR_STRENGTH`. A label without a present or an absent entry takes a_0 and b_0.
       One without an absent entry does not count in them, since always yes would be best there.
     - none: slope 1 and bias 0.
+
+    Where logits separate present and absent entries, the steepest slope would be the most likely.
+    So the common fit takes Platt's targets: (P + 1) / (P + 2) for each of the P present entries and
+    1 / (N + 2) for each of the N absent ones, in place of 1 and 0.
     """
     labels = logits.shape[1]
     if method not in get_args(Method):
@@ -88,7 +91,8 @@ def fit_calibration(
     known = (targets >= 0) & with_absent(targets)
     if method == "none" or not known.any():
         return Calibration((1.0,) * labels, (0.0,) * labels)
-    common = _fit(logits[known], targets[known] == 1, with_bias=method == "platt")
+    present = targets[known] == 1
+    common = _fit(logits[known], softened(present), with_bias=method == "platt")
     if method == "temperature":
         return Calibration((float(np.exp(common[0])),) * labels, (0.0,) * labels)
     fitted = []
@@ -97,16 +101,23 @@ def fit_calibration(
         present = targets[own, label] == 1
         fitted.append(common)
         if present.any() and not present.all():
-            fitted[-1] = _fit(logits[own, label], present, prior=common)
+            fitted[-1] = _fit(logits[own, label], present.astype(np.float64), prior=common)
     return Calibration(
         tuple(float(np.exp(log_slope)) for log_slope, _ in fitted),
         tuple(float(bias) for _, bias in fitted),
     )
 
 
+def softened(present: NDArray[np.bool_]) -> NDArray[np.float64]:
+    """The targets of `present` entries and of the others, by Platt (1999), section 2.2."""
+    yes = np.count_nonzero(present)
+    no = present.size - yes
+    return np.where(present, (yes + 1) / (yes + 2), 1 / (no + 2))
+
+
 def _fit(
     logits: NDArray[np.floating],
-    present: NDArray[np.bool_],
+    targets: NDArray[np.float64],
     *,
     with_bias: bool = True,
     prior: NDArray[np.float64] | None = None,
@@ -120,8 +131,8 @@ def _fit(
     def cost(point: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
         slope = np.exp(point[0])
         scores = slope * values + point[1]
-        total = np.logaddexp(0, scores).sum() - scores[present].sum()
-        error = expit(scores) - present
+        total = np.logaddexp(0, scores).sum() - targets @ scores
+        error = expit(scores) - targets
         gradient = np.array([slope * (error @ values), error.sum() * with_bias])
         if prior is None:
             return total / values.size, gradient / values.size

@@ -10,7 +10,7 @@ from dataclasses import replace
 
 from lcnet.config import Config
 from lcnet.progress import tell
-from lcnet.run_folder import RunFolder
+from lcnet.run_folder import RunFolder, best_epoch
 from lcnet.runs.run import begin, go_on
 from lcnet.training.watching import NOBODY, Watch
 
@@ -39,14 +39,11 @@ def begin_last_stage(config: Config, run: RunFolder, *, watch: Watch = NOBODY) -
     config = replace(config, data=run.head.config().data)
     begin(config, run, overwrite=True, init=run.head.path, watch=watch)
     rows = run.history()
-    before, best = rows[0]["val_mAP"], rows[-1]["best_mAP"]
-    if best > before:
-        tell(
-            f"the last stage has raised the validation mAP from {before:.1f}, that of {run.head}, "
-            f"to {best:.1f}"
-        )
-    else:
-        tell(f"the last stage made nothing better in validation: the model is that of {run.head}")
+    if not best_epoch(rows, config.train.best_by):
+        tell(f"the last stage made nothing better in validation: the weights are of {run.head}")
+    elif config.train.best_by == "mAP":
+        before, best = rows[0]["val_mAP"], rows[-1]["best_mAP"]
+        tell(f"the last stage has raised the validation mAP from {before:.1f} to {best:.1f}")
     return run
 
 

@@ -146,3 +146,13 @@ def test_no_name_is_asked_for_that_is_listed_or_as_near_as_another(tmp_path: Pat
     assert near_name(missing, here[1:]) == "000100.jpg"
     assert near_name(tmp_path / "no" / "folder.jpg", ()) is None
     assert near_name(tmp_path / "else.jpg", ()) is None
+
+
+def test_a_table_of_a_split_that_leads_to_no_picture_is_said(tmp_path: Path) -> None:
+    draw(tmp_path, "0.jpg", "1.jpg")
+    for name, rows in (("train", "0.jpg,1,0\n1.jpg,0,1\n"), ("test", "gone.jpg,1,0\n")):
+        (tmp_path / f"{name}.csv").write_text(f"image,cat,dog\n{rows}")
+    found = recognise(tmp_path, Data(), divide=False)
+    assert (found.data.train, found.data.test) == ("train.csv", "")
+    assert "no test split, as test.csv: no picture that it lists was found in" in found.said
+    assert "such as 'gone.jpg'" in found.said and "--data.folders" not in found.said

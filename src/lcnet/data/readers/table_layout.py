@@ -1,5 +1,6 @@
 """Recognises tables of labels: a table per split, or one for all; known ones by their header."""
 
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -18,6 +19,8 @@ DEPTH = 2
 """Folders below the given one in which tables are looked for."""
 SUBMISSION = "submission"
 """Part of the names of tables in which Kaggle shows how predictions are written."""
+NEXT_SENTENCE = re.compile(r"\. (?=[A-Z])")
+"""Between what is wrong, in an error's message, and what to do."""
 EXACT = {"train": ("train", "training"), "val": ("val", "valid", "validation", "dev")}
 
 
@@ -72,7 +75,7 @@ def _recognise(given: Given, known: Known | None) -> Recognised | None:
         if training in errors and training not in understood and not _has_training(understood):
             raise errors[training]  # another table is no training table in its place
         if understood:
-            return _chosen(understood, known, wanted, is_file=bool(given.file))
+            return _chosen(understood, errors, known, wanted, is_file=bool(given.file))
         if given.file or known or not all(name.endswith(".txt") for name in tables):
             raise next(iter(errors.values()))
     return None
@@ -202,6 +205,7 @@ def _wanted(data: Data, names: Sequence[str]) -> dict[str, str]:
 
 def _chosen(
     understood: Mapping[str, Understood],
+    errors: Mapping[str, DataError],
     known: Known | None,
     wanted: Mapping[str, str],
     *,
@@ -239,6 +243,9 @@ def _chosen(
     left = [name for name in understood if name not in chosen.values()]
     kind = f"{known.name} " if known else ""
     said = f"{kind}{recognised.said}" + (f"; not read: {', '.join(left[:5])}" if left else "")
+    for role, (name, *_) in by_role(list(errors)).items():
+        if role not in roles:
+            said += f"; no {role} split, as {NEXT_SENTENCE.split(str(errors[name]))[0]}"
     return replace(recognised, said=said)
 
 

@@ -1,4 +1,4 @@
-"""A plan in at most eleven lines, with its reasons in plain words."""
+"""A plan in at most ten points, with its reasons in plain words."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -7,7 +7,7 @@ from lcnet.evaluating.measuring import FEW
 from lcnet.progress import disk_size, memory_size, paragraph
 from lcnet.runs.planning.facts import RARE
 from lcnet.runs.planning.recipes import LAST_STAGE
-from lcnet.runs.planning.rules import SEEN, Option, Plan
+from lcnet.runs.planning.rules import LEAST_FOR_STAGE, SEEN, Option, Plan
 
 UNKNOWN_SHOWN = 0.005
 """Share of unknown entries below which they are not worth a word."""
@@ -110,7 +110,8 @@ def _training(plan: Plan) -> str:
     elif option.stage_epochs:
         why = " while the head learns"
     else:
-        why = "" if plan.case.machine.accelerator else ", as fine-tuning wants an accelerator"
+        wants = ", as fine-tuning all of it wants an accelerator"
+        why = "" if plan.case.machine.accelerator else wants
     text = f"backbone frozen{why}"
     if option.is_kept:
         kept = plan.settings["train.cache_features"]
@@ -191,7 +192,8 @@ def _then(plan: Plan, head: str) -> str:
         own = ", ".join(plan.in_the_way)
         return f"nothing: the backbone's last stage learns too only without {own} of yours"
     if not plan.option.stage_epochs:
-        return ""
+        untried = _untried(plan)
+        return f"nothing: with {untried} the last stage was not tried" if untried else ""
     rate = plan.stage_settings["train.lr"]
     sides = "mirrored and " if plan.option.mirrored else ""
     return (
@@ -199,6 +201,15 @@ def _then(plan: Plan, head: str) -> str:
         f"{rate:g}, on pictures {sides}cropped at random; the head alone stays in "
         f"{head}"
     )
+
+
+def _untried(plan: Plan) -> str:
+    """With what nobody has tried that a frozen backbone's last stage learns too; often nothing."""
+    if not plan.option.is_kept:
+        return ""
+    few = f"fewer than {LEAST_FOR_STAGE:,} training pictures"
+    is_few = plan.case.data.training < LEAST_FOR_STAGE
+    return "tiles" if plan.option.level else few if is_few else ""
 
 
 def _augmentation(plan: Plan) -> Iterator[str]:

@@ -54,7 +54,7 @@ def train_as_planned(
             f"train.devices: expected 1 with --minutes, got {config.train.processes} in all. Leave "
             "--train.devices out."
         )
-    run = free_run(config.data) if out is None else RunFolder(out)
+    run = free_run(config.data) if out is None else RunFolder(_named(out))
     if not dry_run:
         run.check_free(overwrite=overwrite)
     kept = given_settings(config, given)
@@ -137,6 +137,17 @@ def free_run(data: Data) -> RunFolder:
     name = Path(data.root).resolve().name or "run"
     name = f"{name}_run" if name == FEATURES else name
     return RunFolder(free_folder(Path("runs", name)))
+
+
+def _named(out: Path) -> Path:
+    """The folder by a name that others can be made beside; ConfigError if that is taken."""
+    out = out if out.name not in ("", "..") else out.resolve()
+    if out.name in ("", FEATURES):
+        raise ConfigError(
+            f"--out {out}: expected another name, as kept features are in {FEATURES} beside the "
+            "run. Choose a folder such as runs/mine."
+        )
+    return out
 
 
 def given_settings(config: Config, names: Collection[str] | None) -> dict[str, Any]:

@@ -34,6 +34,8 @@ LAST_STAGE: dict[str, Any] = {
     "train.min_scale": 0.5,
 }
 """What changes once the head has learned, so that the backbone's last stage learns with it."""
+OF_FROZEN_PARTS = {"train.freeze", "train.freeze_epochs"}
+"""Settings that keep parts from learning, which may be in the last stage."""
 TUNED: dict[str, Any] = {"model.depth": 1, "model.dropout": 0.1, "train.lr": 3e-4}
 """A pretrained backbone that is trained with the head."""
 RANDOM: dict[str, Any] = {
@@ -61,6 +63,6 @@ def frozen_recipe(given: Mapping[str, Any]) -> dict[str, Any]:
 def in_the_way_of_stage(given: Mapping[str, Any]) -> list[str]:
     """Those of the user's settings with which the last stage does not learn once the head has.
 
-    They are what would change then, but are meant for the whole run.
+    They are what would change then, but are meant for the whole run, or may keep it from learning.
     """
-    return [name for name in given if name in LAST_STAGE]
+    return [name for name in given if name in LAST_STAGE or name in OF_FROZEN_PARTS]
