@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Annotated, Literal
 
 from lcnet.bounds import Above, AtLeast, Share, Within, check_bounds, require
+from lcnet.errors import ConfigError
 
 REJECT_GROWTH = 0.2
 """Percent of the unknown labels, the usual growth of those that are left out with each epoch."""
@@ -210,24 +211,24 @@ class Train:
 
     def _check_features_can_be_cached(self) -> None:
         """Raises ConfigError unless a picture's features are the same in every epoch."""
-        for name, needed in (
-            ("backbone_lr_factor", 0.0),
-            ("randaugment", 0),
-            ("cutout", 0.0),
-            ("min_scale", 1.0),
-            ("vertical_flip", False),
-            ("rotation", 0.0),
-            ("mixup", 0.0),
-            ("cutmix", 0.0),
-            ("splicemix", 0.0),
-        ):
-            value = getattr(self, name)
-            words = str(needed).lower() if isinstance(needed, bool) else f"{needed:g}"
-            require(
-                value == needed,
-                f"train.{name}",
-                expected=f"{words}, which train.cache_features needs",
-                got=value,
+        needed = {
+            "backbone_lr_factor": 0.0,
+            "randaugment": 0,
+            "cutout": 0.0,
+            "min_scale": 1.0,
+            "vertical_flip": False,
+            "rotation": 0.0,
+            "mixup": 0.0,
+            "cutmix": 0.0,
+            "splicemix": 0.0,
+        }
+        wrong = [name for name, value in needed.items() if getattr(self, name) != value]
+        if wrong:
+            got = ", ".join(f"train.{name} {_in_yaml(getattr(self, name))}" for name in wrong)
+            flags = " ".join(f"--train.{name} {_in_yaml(needed[name])}" for name in wrong)
+            raise ConfigError(
+                "train.cache_features: expected settings under which a picture's features stay the "
+                f"same, got {got}. Set {flags}; or leave --train.cache_features out."
             )
 
     def _check_images_can_be_mixed(self) -> None:
@@ -302,3 +303,8 @@ class Train:
         if self.unknown != "reject_large_losses":
             return 0.0
         return min(1.0, epochs * self.reject_growth / 100)
+
+
+def _in_yaml(value: float) -> str:
+    """A number, or true or false, as a flag takes it."""
+    return str(value).lower() if isinstance(value, bool) else f"{value:g}"
