@@ -11,6 +11,18 @@ REJECT_GROWTH = 0.2
 MOST_WAITING = 604_800
 """Most seconds that a device waits for the others: a week."""
 
+UNCHANGED = {
+    "randaugment": 0,
+    "cutout": 0.0,
+    "min_scale": 1.0,
+    "vertical_flip": False,
+    "rotation": 0.0,
+    "mixup": 0.0,
+    "cutmix": 0.0,
+    "splicemix": 0.0,
+}
+"""The augmentation with which a picture's features are the same in every epoch."""
+
 LOGGERS = ("tensorboard", "csv", "wandb", "mlflow")
 """What `loggers` may name."""
 
@@ -211,17 +223,7 @@ class Train:
 
     def _check_features_can_be_cached(self) -> None:
         """Raises ConfigError unless a picture's features are the same in every epoch."""
-        needed = {
-            "backbone_lr_factor": 0.0,
-            "randaugment": 0,
-            "cutout": 0.0,
-            "min_scale": 1.0,
-            "vertical_flip": False,
-            "rotation": 0.0,
-            "mixup": 0.0,
-            "cutmix": 0.0,
-            "splicemix": 0.0,
-        }
+        needed = {"backbone_lr_factor": 0.0, **UNCHANGED}
         wrong = [name for name, value in needed.items() if getattr(self, name) != value]
         if wrong:
             got = ", ".join(f"train.{name} {_in_yaml(getattr(self, name))}" for name in wrong)

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from math import ceil
 from typing import Any, Literal
 
+from lcnet.config.recipe import UNCHANGED
 from lcnet.runs.planning.facts import DataFacts, Machine
 from lcnet.runs.planning.recipes import (
     GENTLE_LR,
@@ -59,17 +60,6 @@ IN_FLOAT32 = 2.0
 """How many times as long as in bfloat16 a view takes in float32, where there is bfloat16."""
 CHUNK = 32
 """Views that pass through the backbone together where a picture has several."""
-UNCHANGED: dict[str, Any] = {
-    "randaugment": 0,
-    "cutout": 0.0,
-    "min_scale": 1.0,
-    "vertical_flip": False,
-    "rotation": 0.0,
-    "mixup": 0.0,
-    "cutmix": 0.0,
-    "splicemix": 0.0,
-}
-"""The augmentation with which a picture's features are the same in every epoch."""
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from lcnet.compute import autocast, usual_device
 from lcnet.config import Config, Train
+from lcnet.config.recipe import UNCHANGED
 from lcnet.data.dataset import ImageLabels, Split, evenly
 from lcnet.data.loading import stack_images
 from lcnet.data.pixel_range import pixel_kinds
@@ -27,7 +28,6 @@ from lcnet.runs.planning.facts import DataFacts
 from lcnet.runs.planning.recipes import LAST_STAGE, RANDOM, frozen_recipe, in_the_way_of_stage
 from lcnet.runs.planning.rules import (
     STRIDE,
-    UNCHANGED,
     Case,
     Speed,
     head_work,
