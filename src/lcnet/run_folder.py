@@ -316,14 +316,17 @@ class RunFolder:
         try:
             lock.acquire(timeout=WAIT_S)
         except Timeout:
-            raise ConfigError(
-                f"{self.path}: another run writes to this folder. Wait until it ends, or choose "
-                "another folder."
-            ) from None
+            raise self._is_taken() from None
         try:
             yield
         finally:
             lock.release()
+
+    def _is_taken(self) -> ConfigError:
+        return ConfigError(
+            f"{self.path}: another run writes to this folder. Wait until it ends, or choose "
+            "another folder."
+        )
 
     def check_free(self, *, overwrite: bool) -> None:
         """Raises ConfigError unless the folder is free or holds a run that may be replaced."""
@@ -339,6 +342,8 @@ class RunFolder:
                 f"--out {self.path}: expected a run folder to overwrite, got a folder without "
                 f"{self.config_file.name}. Choose another folder."
             )
+        if self.waits_for_head and self.head.is_written_to:
+            raise self._is_taken()
 
     def _is_unused(self) -> bool:
         """Whether the folder is missing, or holds only what a run leaves if killed at its start."""

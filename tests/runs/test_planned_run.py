@@ -422,7 +422,10 @@ def test_a_run_whose_head_has_learned_keeps_it_until_its_last_stage_is_there(
         load_model(run.path)
     resume(run.path)
     assert history(run.path)[-1]["val_mAP"] == history(in_two_parts[0])[-1]["val_mAP"]
-    # Replaced by another plan, nothing of the old one is left.
+    # Replaced by another plan, nothing of the old one is left; but not while its head learns.
+    run.config_file.rename(tmp_path / "config.yaml")
+    with run.head.locked(), pytest.raises(ConfigError, match="another run writes"):
+        train(in_two_parts[1], run.path, minutes=60, overwrite=True)
     (run.head.path / "old").touch()
     train(with_train(in_two_parts[1], epochs=1), run.path, minutes=60, overwrite=True)
     assert not run.head.path.exists()
