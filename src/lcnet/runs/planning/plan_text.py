@@ -192,8 +192,7 @@ def _then(plan: Plan, head: str) -> str:
         own = ", ".join(plan.in_the_way)
         return f"nothing: the backbone's last stage learns too only without {own} of yours"
     if not plan.option.stage_epochs:
-        untried = _untried(plan)
-        return f"nothing: with {untried} the last stage was not tried" if untried else ""
+        return _no_stage(plan)
     rate = plan.stage_settings["train.lr"]
     sides = "mirrored and " if plan.option.mirrored else ""
     return (
@@ -203,13 +202,14 @@ def _then(plan: Plan, head: str) -> str:
     )
 
 
-def _untried(plan: Plan) -> str:
-    """With what nobody has tried that a frozen backbone's last stage learns too; often nothing."""
+def _no_stage(plan: Plan) -> str:
+    """Why the last stage of a frozen backbone does not learn too, by what was measured."""
     if not plan.option.is_kept:
         return ""
-    few = f"fewer than {LEAST_FOR_STAGE:,} training pictures"
-    is_few = plan.case.data.training < LEAST_FOR_STAGE
-    return "tiles" if plan.option.level else few if is_few else ""
+    if plan.case.data.training < LEAST_FOR_STAGE:
+        few = f"fewer than {LEAST_FOR_STAGE:,} training pictures"
+        return f"nothing: with {few} it gives nothing that the last stage learns too"
+    return "nothing: in tiles the last stage was not tried" if plan.option.level else ""
 
 
 def _augmentation(plan: Plan) -> Iterator[str]:

@@ -53,7 +53,7 @@ STRIDE = 32
 SMALLER = (160, 128)
 """Sides of views, in pixels, if the backbone's own are too slow."""
 LEAST_FOR_STAGE = 1_000
-"""Training pictures from which the backbone's last stage learns too; with fewer it is untried."""
+"""Training pictures from which the backbone's last stage learns too; with 500 it gave nothing."""
 LEAST_STAGE_EPOCHS = 2
 """Epochs of the last stage with which a plan still makes do."""
 IN_FLOAT32 = 2.0
@@ -467,8 +467,8 @@ def _suits_stage(option: Option, case: Case) -> bool:
 def _with_stage(option: Option, case: Case, left: float) -> Option | None:
     """The option with as many epochs of the last stage as there is time for, and never too few.
 
-    None where it is not to learn: in tiles and with few pictures it was not tried, and what the
-    user says of the rates or the epochs is for a plan without it.
+    None where it is not to learn: in tiles it was not tried, few pictures gain nothing, and what
+    the user says of the rates or the epochs is for a plan without it.
     """
     data, machine, speed = case.data, case.machine, option.speed
     if not (_suits_stage(option, case) and speed.learn_stage_s) or in_the_way_of_stage(case.given):
