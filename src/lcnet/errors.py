@@ -12,6 +12,7 @@ Stopped               a signal stopped the run                    exit code 128 
 The message is one line: what was expected, what lcnet got, where, and what to do next.
 """
 
+import re
 import shlex
 
 
@@ -23,6 +24,14 @@ def quoted(name: object) -> str:
 def reason_of(error: Exception) -> str:
     """The first line of a library's error message, or the error's type if it has no message."""
     return (str(error).splitlines() or [type(error).__name__])[0]
+
+
+NEXT_SENTENCE = re.compile(r"\. (?=[A-Z])")
+
+
+def fault_of(error: BaseException) -> str:
+    """What is wrong, from the message of one of these errors, without what to do."""
+    return NEXT_SENTENCE.split(str(error))[0]
 
 
 LONGEST = 1_000

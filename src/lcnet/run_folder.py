@@ -349,12 +349,12 @@ class RunFolder:
         """Whether the folder is missing, or holds only what a run leaves if killed at its start."""
         if not self.path.exists():
             return True
-        written_first = (
-            *(self.lock_file, self.record_file, self.fingerprints_file, self.last_stage_file),
-            *([self.head.path] if self.head.path.exists() and self.head._is_unused() else ()),
-        )
+        first = self.lock_file, self.record_file, self.fingerprints_file, self.last_stage_file
         return self.path.is_dir() and all(
-            path in written_first or path.suffix == ".part" for path in self.path.iterdir()
+            path in first
+            or path.suffix == ".part"
+            or (path == self.head.path and self.head._is_unused())
+            for path in self.path.iterdir()
         )
 
     def clear(self, *, keep: str = "", init: object = None) -> None:

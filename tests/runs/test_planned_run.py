@@ -293,11 +293,15 @@ def test_a_run_whose_time_is_up_is_finished_with_its_best_model(tiny_config, tmp
     assert len(history(run.path)) == 4
 
 
+def let_few_do(patch: pytest.MonkeyPatch) -> None:
+    """Let the last stage learn with as few pictures as the colours have, after a short head."""
+    patch.setattr(rules, "LEAST_FOR_STAGE", 1)
+    patch.setattr(rules, "STEPS", 1)
+
+
 @pytest.fixture
 def few_will_do(monkeypatch):
-    """The last stage learns with as few pictures as the colours have, after a short head."""
-    monkeypatch.setattr(rules, "LEAST_FOR_STAGE", 1)
-    monkeypatch.setattr(rules, "STEPS", 1)
+    let_few_do(monkeypatch)
 
 
 def test_the_head_learns_first_and_then_the_last_stage_too(weights, bare, few_will_do, capsys):
@@ -367,8 +371,7 @@ def in_two_parts(weights_once, tmp_path_factory) -> tuple[Path, Config]:
     data = Config(data=data_at(one_table(place / "colours")))
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("LCNET_WEIGHTS", str(weights_once))
-        patch.setattr(rules, "LEAST_FOR_STAGE", 1)
-        patch.setattr(rules, "STEPS", 1)
+        let_few_do(patch)
         patch.setattr("lcnet.runs.run.report_if_possible", lambda *given: None)
         return train(data, place / "run", minutes=60).path, data
 

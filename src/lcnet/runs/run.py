@@ -11,7 +11,7 @@ from lcnet.config import Config, Train
 from lcnet.data.changes import tell_changes
 from lcnet.data.dataset import Split
 from lcnet.data.readers import record_parts
-from lcnet.errors import CheckpointError, ConfigError, TimeUp, quoted, reason_of
+from lcnet.errors import CheckpointError, ConfigError, TimeUp, fault_of, quoted, reason_of
 from lcnet.evaluating.after_training import fitted_by_itself
 from lcnet.evaluating.fitting_class_means import fit_class_means
 from lcnet.evaluating.measuring import Measured, judge, mean_ap_text, score
@@ -125,7 +125,7 @@ def _begin(
                     if not watch.finishes:
                         raise
                     stop.is_patient = False
-                    tell(f"{up.message.partition('. ')[0]}: the best epoch so far is taken")
+                    tell(f"{fault_of(up)}: the best epoch so far is taken")
                 return _finish(config, run, engine)
             except Exception:
                 # It failed before there was anything to keep, but for the head it starts from.
@@ -250,10 +250,9 @@ def _put_aside_if_damaged(run: RunFolder) -> bool:
             shutil.rmtree(run.damaged_model, ignore_errors=True)
             run.model.rename(run.damaged_model)
             kept = f" It is kept as {run.damaged_model.name}."
-        reason = str(error).partition(". ")[0]
         tell(
-            f"warning: {run.model}: the best model so far cannot be used ({reason}).{kept} "
-            "The best of the epochs to come takes its place."
+            f"warning: {run.model}: the best model so far cannot be used ({fault_of(error)})."
+            f"{kept} The best of the epochs to come takes its place."
         )
         return True
     return False

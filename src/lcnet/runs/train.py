@@ -127,15 +127,15 @@ def resume(run: AnyPath, *, epochs: int | None = None) -> RunFolder:
     _quiet_torch()
     from lcnet.runs.run import go_on
 
-    if RunFolder(Path(run)).has_folds:
+    whole = RunFolder(Path(run)).whole
+    if whole.has_folds:
         if epochs is not None:
             raise ConfigError(
                 f"--train.epochs: expected no other number for the folds in {run}. Leave it out."
             )
         from lcnet.runs.folds import go_on_with_folds
 
-        return go_on_with_folds(RunFolder(Path(run)))
-    whole = RunFolder(Path(run)).whole
+        return go_on_with_folds(whole)
     if whole.waits_for_head:
         if epochs is not None:
             raise ConfigError(

@@ -1,6 +1,5 @@
 """Recognises tables of labels: a table per split, or one for all; known ones by their header."""
 
-import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -13,14 +12,12 @@ from lcnet.data.readers.split_lists import lists_beside, split_lists, with_lists
 from lcnet.data.readers.table import read_table
 from lcnet.data.readers.table_file import COMPRESSED, forms, is_table, named_columns
 from lcnet.data.readers.table_understanding import Understood, understand
-from lcnet.errors import DataError
+from lcnet.errors import DataError, fault_of
 
 DEPTH = 2
 """Folders below the given one in which tables are looked for."""
 SUBMISSION = "submission"
 """Part of the names of tables in which Kaggle shows how predictions are written."""
-NEXT_SENTENCE = re.compile(r"\. (?=[A-Z])")
-"""Between what is wrong, in an error's message, and what to do."""
 EXACT = {"train": ("train", "training"), "val": ("val", "valid", "validation", "dev")}
 
 
@@ -245,7 +242,7 @@ def _chosen(
     said = f"{kind}{recognised.said}" + (f"; not read: {', '.join(left[:5])}" if left else "")
     for role, (name, *_) in by_role(list(errors)).items():
         if role not in roles:
-            said += f"; no {role} split, as {NEXT_SENTENCE.split(str(errors[name]))[0]}"
+            said += f"; no {role} split, as {fault_of(errors[name])}"
     return replace(recognised, said=said)
 
 

@@ -7,7 +7,7 @@ from lcnet.evaluating.measuring import FEW
 from lcnet.progress import disk_size, memory_size, paragraph
 from lcnet.runs.planning.facts import RARE
 from lcnet.runs.planning.recipes import LAST_STAGE
-from lcnet.runs.planning.rules import LEAST_FOR_STAGE, SEEN, Option, Plan
+from lcnet.runs.planning.rules import LEAST_FOR_STAGE, SEEN, Option, Plan, against_stage
 
 UNKNOWN_SHOWN = 0.005
 """Share of unknown entries below which they are not worth a word."""
@@ -206,10 +206,14 @@ def _no_stage(plan: Plan) -> str:
     """Why the last stage of a frozen backbone does not learn too, by what was measured."""
     if not plan.option.is_kept:
         return ""
-    if plan.case.data.training < LEAST_FOR_STAGE:
-        few = f"fewer than {LEAST_FOR_STAGE:,} training pictures"
-        return f"nothing: with {few} it gives nothing that the last stage learns too"
-    return "nothing: in tiles the last stage was not tried" if plan.option.level else ""
+    match against_stage(plan.option, plan.case):
+        case "few pictures":
+            few = f"fewer than {LEAST_FOR_STAGE:,} training pictures"
+            return f"nothing: with {few} it gives nothing that the last stage learns too"
+        case "tiles":
+            return "nothing: in tiles the last stage was not tried"
+        case _:
+            return ""
 
 
 def _augmentation(plan: Plan) -> Iterator[str]:

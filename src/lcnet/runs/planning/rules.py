@@ -454,12 +454,18 @@ def _within(option: Option, case: Case, left: float) -> Option | None:
     return replace(option, epochs=min(option.epochs, least.epochs + more))
 
 
+def against_stage(option: Option, case: Case) -> Literal["", "few pictures", "tiles"]:
+    """What speaks against a last stage that learns after a head on kept features."""
+    if case.data.training < LEAST_FOR_STAGE:
+        return "few pictures"
+    return "tiles" if option.level else ""
+
+
 def _suits_stage(option: Option, case: Case) -> bool:
     """Whether the last stage should learn after an option, if it can be and time is left."""
     return (
         option.is_kept
-        and not option.level
-        and case.data.training >= LEAST_FOR_STAGE
+        and not against_stage(option, case)
         and option.epochs >= wanted_epochs(option.how, case)
     )
 
